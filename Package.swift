@@ -1,0 +1,57 @@
+// swift-tools-version:6.0
+import PackageDescription
+
+/// The kernels of Sources/Kernels, compiled for one instruction set. Sources/KernelsAVX2 and KernelsAVX512 are links to it.
+func kernels(_ name: String, path: String, march: String? = nil, _ defines: [String] = []) -> Target {
+    let flags = ["-O", "-disable-cmo"] + (march.map { ["-Xcc", "-march=\($0)"] } ?? [])
+    return .target(name: name, dependencies: ["KernelTable"], path: path,
+                   swiftSettings: [.unsafeFlags(flags)] + defines.map { .define($0) })
+}
+
+#if arch(x86_64)
+let x86 = Context.environment["CROSS"] == nil   // the manifest runs on the host; CROSS=aarch64 says that is not the target
+#else
+let x86 = false
+#endif
+let variants = x86 ? [
+    kernels("KernelsAVX2", path: "Sources/KernelsAVX2", march: "x86-64-v3", ["ISA_AVX2", "FMA"]),
+    kernels("KernelsAVX512", path: "Sources/KernelsAVX512", march: "x86-64-v4", ["ISA_AVX512", "FMA"]),
+] : []
+let kernelModules: [Target.Dependency] = (["KernelsBaseline"] + variants.map(\.name)).map { .target(name: $0) }
+
+/// One room of the house. Rooms stand in the order in which data flows; a room imports only rooms before it.
+func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies)
+}
+
+func tests(_ room: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: room + "Tests", dependencies: [.target(name: room)] + dependencies)
+}
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let staticLink = ["-static-executable", "-l_FoundationCShims", "-l_FoundationCollections", "-lswiftSynchronization",
+                  "-lswift_Concurrency", "-lswift_StringProcessing", "-lswift_RegexParser", "-lswiftDispatch"]
+
+let package = Package(
+    name: "fedclamp",
+    dependencies: [.package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")],
+    targets: [
+        .systemLibrary(name: "CHDF5"),
+        .target(name: "CStart"),
+        room("HDF5", ["CHDF5"]),
+        room("Tensor", ["CStart"]),
+        .target(name: "KernelTable"),
+        kernels("KernelsBaseline", path: "Sources/Kernels", x86 ? [] : ["FMA"]),
+        room("Network", ["Tensor", "KernelTable"] + kernelModules),
+        room("Datasets", ["HDF5", "Tensor"]),
+        room("Attacks", ["Datasets", "Tensor"]),
+        room("Defenses", ["Attacks", "Datasets", "Network", "Tensor"]),
+        room("Federation", ["Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5"]),
+        room("Experiments", ["Federation", "Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5"]),
+        .executableTarget(name: "fedclamp",
+                          dependencies: ["CStart", "Experiments", "Federation", "Defenses", "Attacks", "Datasets",
+                                         "Network", "Tensor", "HDF5", argumentParser],
+                          linkerSettings: [.unsafeFlags(staticLink)]),
+    ] + variants,
+    swiftLanguageModes: [.v5]
+)

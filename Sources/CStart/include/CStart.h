@@ -1,0 +1,4 @@
+#pragma once
+
+/* 2: AVX-512 (x86-64-v4), 1: AVX2 with FMA (x86-64-v3), 0: the architecture's baseline. */
+int cpu_level(void);
