@@ -5,7 +5,7 @@ import PackageDescription
 func kernels(_ name: String, path: String, march: String? = nil, _ defines: [String] = []) -> Target {
     let flags = ["-O", "-disable-cmo"] + (march.map { ["-Xcc", "-march=\($0)"] } ?? [])
     return .target(name: name, dependencies: ["KernelTable"], path: path,
-                   swiftSettings: [.unsafeFlags(flags)] + defines.map { .define($0) })
+                   swiftSettings: [.unsafeFlags(flags), .enableUpcomingFeature("InferSendableFromCaptures")] + defines.map { .define($0) })
 }
 
 #if arch(x86_64)
