@@ -42,7 +42,7 @@ let package = Package(
         room("Tensor", ["CStart"]),
         .target(name: "KernelTable"),
         kernels("KernelsBaseline", path: "Sources/Kernels", x86 ? [] : ["FMA"]),
-        room("Network", ["Tensor", "KernelTable"] + kernelModules),
+        room("Network", ["CStart", "Tensor", "KernelTable"] + kernelModules),
         room("Datasets", ["HDF5", "Tensor"]),
         room("Attacks", ["Datasets", "Tensor"]),
         room("Defenses", ["Attacks", "Datasets", "Network", "Tensor"]),
