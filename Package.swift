@@ -37,13 +37,14 @@ let package = Package(
     dependencies: [.package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")],
     targets: [
         .systemLibrary(name: "CHDF5"),
+        .systemLibrary(name: "CZlib"),
         .target(name: "CStart"),
         room("HDF5", ["CHDF5"]),
         room("Tensor", ["CStart"]),
         .target(name: "KernelTable"),
         kernels("KernelsBaseline", path: "Sources/Kernels", x86 ? [] : ["FMA"]),
         room("Network", ["Tensor", "KernelTable"] + kernelModules),
-        room("Datasets", ["HDF5", "Tensor"]),
+        room("Datasets", ["HDF5", "Tensor", "CZlib"]),
         room("Attacks", ["Datasets", "Tensor"]),
         room("Defenses", ["Attacks", "Datasets", "Network", "Tensor"]),
         room("Federation", ["Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5"]),
@@ -52,6 +53,8 @@ let package = Package(
                           dependencies: ["CStart", "Experiments", "Federation", "Defenses", "Attacks", "Datasets",
                                          "Network", "Tensor", "HDF5", argumentParser],
                           linkerSettings: [.unsafeFlags(staticLink)]),
+        tests("HDF5", ["CHDF5"]),
+        tests("Datasets", ["HDF5", "Tensor", "CZlib"]),
     ] + variants,
     swiftLanguageModes: [.v5]
 )
