@@ -1,0 +1,51 @@
+# FedClamp. `make` alone prints the targets.
+#   SCALE=smoke|quick|paper           of `make reproduce`
+#   FEDCLAMP_CIFAR=DIR                folder with CIFAR-10's binary files: `make test` then reads them too
+#   TORCH_PYTHON=python               an interpreter with torch, for `make golden` (tools/requirements.txt)
+
+SCALE ?= smoke
+TORCH_PYTHON ?= python3
+FASHION_MNIST := /usr/share/datasets/fashion-mnist
+
+.PHONY: help deps build test bench reproduce data golden lint clean
+.DEFAULT_GOAL := help
+
+help:                ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+deps:                ## check for Swift and the Debian packages; install what is missing where rights allow
+	@tools/deps.sh
+
+build: deps          ## the static, stripped executable build/fedclamp
+	swift build -c release --product fedclamp
+	@mkdir -p build
+	strip -o build/fedclamp .build/release/fedclamp
+
+data: build          ## Fashion-MNIST as data/fashion-mnist.h5
+	test -f data/fashion-mnist.h5 || \
+	    build/fedclamp import fashion-mnist --from $(FASHION_MNIST) --out data/fashion-mnist.h5
+
+reproduce: data      ## the main table at SCALE (default smoke: minutes) into results/SCALE
+	build/fedclamp reproduce main --scale $(SCALE) --out results/$(SCALE)
+
+test: build .venv/ready ## unit tests (optimised), then black-box tests of build/fedclamp
+	swift test -c release -Xswiftc -enable-testing
+	.venv/bin/pytest -q Tests/blackbox
+
+bench: build         ## verify, then measure this machine
+	build/fedclamp bench
+
+golden:              ## write the golden files of the network tests anew (needs PyTorch)
+	$(TORCH_PYTHON) tools/oracle.py Tests/NetworkTests/Golden
+
+lint: build          ## order of imports, file lengths, forbidden calls, stray vector instructions
+	python3 tools/lint.py
+	tools/check-isa.sh
+
+clean:               ## remove everything that was built; data/ and results/ stay
+	rm -rf .build build .venv
+
+.venv/ready: Tests/requirements.txt
+	python3 -m venv .venv || { echo "make: the tests need Python 3 with venv (Debian: python3-venv)" >&2; exit 2; }
+	.venv/bin/pip install --quiet --disable-pip-version-check -r Tests/requirements.txt
+	@touch $@

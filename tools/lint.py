@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Checks of the source that no compiler makes; prints each offence as FILE:LINE and exits with 1 if there is one.
+
+* Rooms: a file in Sources/ROOM imports only rooms that stand before its own in ROOMS.
+* Files of source, tests and tools have at most 400 lines.
+* Sources hold no `try!` and no `fatalError(`: errors are thrown and reported.
+"""
+import pathlib
+import re
+import sys
+
+ROOMS = ["CStart", "CHDF5", "HDF5", "Tensor", "KernelTable", "Kernels", "Network", "Datasets", "Attacks", "Defenses",
+         "Federation", "Experiments", "fedclamp"]
+LONGEST = 400
+FORBIDDEN = re.compile(r"\btry!|\bfatalError\(")
+IMPORT = re.compile(r"^\s*(?:@\w+(?:\(.*?\))?\s+|(?:public|package|internal|fileprivate|private)\s+)*import\s+"
+                    r"(?:(?:struct|class|enum|protocol|func|var|let|typealias)\s+)?(\w+)")
+SUFFIXES = {".swift", ".c", ".h", ".py", ".sh"}
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def room_of(module):
+    """Index in ROOMS, None for modules from elsewhere. KernelsBaseline, KernelsAVX2 ... are Kernels."""
+    name = "Kernels" if module.startswith("Kernels") else module
+    return ROOMS.index(name) if name in ROOMS else None
+
+
+def offences(path, lines):
+    if len(lines) > LONGEST:
+        yield len(lines), f"{len(lines)} lines, at most {LONGEST}"
+    if path.parts[0] != "Sources":
+        return
+    here = room_of(path.parts[1])
+    if here is None:
+        yield 1, f"room {path.parts[1]} is not in the list of tools/lint.py"
+        return
+    for number, line in enumerate(lines, 1):
+        code = line.split("//")[0]
+        for found in FORBIDDEN.findall(code):
+            yield number, f"forbidden in Sources: {found}"
+        match = IMPORT.match(code) if path.suffix == ".swift" else None
+        there = room_of(match[1]) if match else None
+        if there is not None and there >= here:
+            yield number, f"{path.parts[1]} imports {match[1]}, which does not stand before it"
+
+
+def main():
+    files = [p for top in ("Sources", "Tests", "tools") for p in sorted((ROOT / top).rglob("*"))
+             if p.suffix in SUFFIXES and p.is_file() and not any(q.is_symlink() for q in p.parents)]
+    if not any(p.suffix == ".swift" for p in files):
+        sys.exit("lint: no Swift files found")
+    count = 0
+    for path in files:
+        inside = path.relative_to(ROOT)
+        for number, message in offences(inside, path.read_text(encoding="utf-8").splitlines()):
+            print(f"{inside}:{number}: {message}")
+            count += 1
+    print(f"lint: {len(files)} files, {count} offences")
+    sys.exit(1 if count else 0)
+
+
+if __name__ == "__main__":
+    main()
