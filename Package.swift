@@ -55,7 +55,7 @@ let package = Package(
                           linkerSettings: [.unsafeFlags(staticLink)]),
         tests("HDF5", ["CHDF5"]),
         tests("Datasets", ["HDF5", "Tensor", "CZlib"]),
-            tests("Network", ["HDF5", "Tensor"]),
+            .testTarget(name: "NetworkTests", dependencies: ["Network", "HDF5", "Tensor"], exclude: ["Golden"]),
     ] + variants,
     swiftLanguageModes: [.v5]
 )
