@@ -80,7 +80,8 @@ extension HDF5File {
     }
 
     private func kind(ofResolved path: String) throws(HDF5Error) -> H5I_type_t {
-        H5Iget_type(Handle(try check(H5Oopen(id, path, chdf5_H5P_DEFAULT()), "open", path)).id)
+        let object = Handle(try check(H5Oopen(id, path, chdf5_H5P_DEFAULT()), "open", path))
+        return H5Iget_type(object.id)
     }
 
     /// Opens the object `name`. Throws `missing`, or `mismatch` when it is not of the wanted kind (nil: group or dataset).

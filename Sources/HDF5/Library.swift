@@ -1,7 +1,7 @@
 import CHDF5
 import Glibc
 
-/// The door to the C library. HDF5 keeps its state in the process and Debian's build has no locks of its own, so every
+/// The door to the C library. HDF5 keeps its state in the process and only some builds have locks of their own, so every
 /// call is made inside `locked`. No other file of the program calls HDF5 than those of this room.
 enum Library {
     /// Recursive, because public functions of the room use each other. Made once, with the library's settings.
@@ -12,7 +12,6 @@ enum Library {
         pthread_mutexattr_settype(&attributes, Int32(PTHREAD_MUTEX_RECURSIVE))
         pthread_mutex_init(mutex, &attributes)
         H5open()
-        H5Eset_auto2(chdf5_H5E_DEFAULT(), nil, nil)     // no printing: the stack goes into our errors
         H5PLset_loading_state(0)                        // a file may name a filter; it must not make us load code
         return mutex
     }()
@@ -20,6 +19,8 @@ enum Library {
     static func locked<R>(_ body: () throws(HDF5Error) -> R) throws(HDF5Error) -> R {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
+        // No printing: the stack goes into our errors. Each time, since builds with locks keep the setting for each thread.
+        H5Eset_auto2(chdf5_H5E_DEFAULT(), nil, nil)
         return try body()
     }
 
@@ -37,7 +38,8 @@ enum Library {
     }
 }
 
-/// An identifier of HDF5 that is given back when it goes out of scope (inside `Library.locked`).
+/// An identifier of HDF5 that is given back at the end of the scope that holds it, inside `Library.locked`. Bind it to a
+/// name before its `id` is used: a temporary's end comes before the call that takes the id.
 struct Handle: ~Copyable {
     let id: hid_t
 

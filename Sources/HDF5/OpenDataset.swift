@@ -24,14 +24,18 @@ extension HDF5File {
 
     /// Shape, kind of elements and size of the dataset `name`; reads no elements.
     public func info(of name: String) throws(HDF5Error) -> HDF5Info {
-        try Library.locked { () throws(HDF5Error) in try openDataset(name).info }
+        try Library.locked { () throws(HDF5Error) in
+            let dataset = try openDataset(name)
+            return dataset.info
+        }
     }
 
     /// Whether `name` is a dataset; false when it is a group or missing.
     public func isDataset(_ name: String) throws(HDF5Error) -> Bool {
         try Library.locked { () throws(HDF5Error) in
             guard try resolve(name) != nil else { return false }
-            return H5Iget_type(try openObject(name, nil).id) == H5I_DATASET
+            let object = try openObject(name, nil)
+            return H5Iget_type(object.id) == H5I_DATASET
         }
     }
 
