@@ -98,6 +98,8 @@ public struct KernelTable: Sendable {
                                         _ da: Maps, _ db: MutableFloats, _ dz: MutableFloats) -> Void
     /// Backward of bound and ReLU in place over the interior of `da`: 0 < a <= z passes, a > z goes to dz.
     public typealias BoundBackward = @Sendable (_ maps: Maps, _ bound: Floats, _ images: Int, _ da: Maps, _ db: MutableFloats, _ dz: MutableFloats) -> Void
+    /// Largest min(a, z) of every channel of one image, (blocks, 32).
+    public typealias ChannelMaxima = @Sendable (_ maps: Maps, _ bound: Floats, _ image: Int, _ y: MutableFloats) -> Void
     /// y = relu(x + bias) over `count` pixels of 32 channels, in place.
     public typealias BiasRelu = @Sendable (_ x: MutableFloats, _ count: Int, _ bias: Floats) -> Void
     /// y = min(x, z) elementwise.
@@ -121,6 +123,7 @@ public struct KernelTable: Sendable {
     public var pool: Pool
     public var poolBackward: PoolBackward
     public var boundBackward: BoundBackward
+    public var channelMaxima: ChannelMaxima
     public var biasRelu: BiasRelu
     public var clamp: Clamp
     public var sgd: Sgd
@@ -132,7 +135,7 @@ public struct KernelTable: Sendable {
                 gemm: @escaping Gemm, tileInput: @escaping TileInput, tileOutput: @escaping TileOutput, tileGradient:
                 @escaping TileGradient, weightTiles: @escaping WeightTiles, weightGradient: @escaping WeightGradient,
                 pool: @escaping Pool, poolBackward: @escaping PoolBackward, boundBackward: @escaping BoundBackward,
-                biasRelu: @escaping BiasRelu, clamp: @escaping Clamp, sgd: @escaping Sgd, add: @escaping Add, transpose:
+                channelMaxima: @escaping ChannelMaxima, biasRelu: @escaping BiasRelu, clamp: @escaping Clamp, sgd: @escaping Sgd, add: @escaping Add, transpose:
                 @escaping Transpose, peak: @escaping Peak) {
         self.name = name
         self.lanes = lanes
@@ -145,6 +148,7 @@ public struct KernelTable: Sendable {
         self.pool = pool
         self.poolBackward = poolBackward
         self.boundBackward = boundBackward
+        self.channelMaxima = channelMaxima
         self.biasRelu = biasRelu
         self.clamp = clamp
         self.sgd = sgd

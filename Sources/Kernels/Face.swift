@@ -12,6 +12,6 @@ private let setName: StaticString = "baseline"
 public func kernelTable() -> KernelTable {
     KernelTable(name: setName, lanes: lanes, gemm: gemm, tileInput: tileInput, tileOutput: tileOutput,
                 tileGradient: tileGradient, weightTiles: weightTiles, weightGradient: weightGradient, pool: pool,
-                poolBackward: poolBackward, boundBackward: boundBackward, biasRelu: biasRelu, clamp: clamp, sgd: sgd,
+                poolBackward: poolBackward, boundBackward: boundBackward, channelMaxima: channelMaxima, biasRelu: biasRelu, clamp: clamp, sgd: sgd,
                 add: add, transpose: transpose, peak: peak)
 }

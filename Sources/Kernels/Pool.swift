@@ -110,3 +110,18 @@ func boundBackward(_ maps: Maps, _ bound: UnsafePointer<Float>, _ images: Int, _
         }
     }
 }
+
+func channelMaxima(_ maps: Maps, _ bound: UnsafePointer<Float>, _ image: Int, _ y: UnsafeMutablePointer<Float>) {
+    for block in 0..<maps.blocks {
+        var lane = 0
+        while lane < channelBlock {
+            let channel = block * channelBlock + lane, source = maps.interior(image: image, block: block) + lane
+            var top = Vec.zero
+            for i in 0..<maps.side {
+                for j in 0..<maps.side { top = vmax(load(source + i * maps.rowFloats + j * channelBlock), top) }
+            }
+            store(vmin(top, load(bound + channel)), y + channel)
+            lane += lanes
+        }
+    }
+}

@@ -45,6 +45,7 @@ public final class Trainer: @unchecked Sendable {
         parameters.buffer.copy(from: start.buffer)
         if let bounds { self.bounds.buffer.copy(from: bounds.buffer) } else { self.bounds.buffer.fill(.infinity) }
         velocity.zero()
+        gradients.forEach { $0.zero() }
     }
 
     /// One step over `count` images. `load(i, x)` writes image i of the batch, `loss(i, logits, gradient)` returns its
@@ -63,6 +64,20 @@ public final class Trainer: @unchecked Sendable {
     public func gradient(_ count: Int, load: (Int, UnsafeMutablePointer<Float>) -> Void,
                          loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double) -> Double {
         prepared.prepare(parameters, kernels, backward: true)
+        return passes(count, weights: true, load, loss)
+    }
+
+    /// Makes ready for `boundGradient`, once for parameters that stay.
+    public func prepareForBounds() { prepared.prepare(parameters, kernels, backward: true) }
+
+    /// Gradients of the bounds only, of losses of `count` images, in `sum.bounds`, which the caller clears.
+    public func boundGradient(_ count: Int, load: (Int, UnsafeMutablePointer<Float>) -> Void,
+                              loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double) -> Double {
+        passes(count, weights: false, load, loss)
+    }
+
+    private func passes(_ count: Int, weights: Bool, _ load: (Int, UnsafeMutablePointer<Float>) -> Void,
+                        _ loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double) -> Double {
         let lanes = gradients.count
         parallel(lanes, threads: workspaces.count) { lane, worker in
             let workspace = workspaces[worker], gradient = gradients[lane]
@@ -70,17 +85,18 @@ public final class Trainer: @unchecked Sendable {
             while start < count {
                 let n = min(Workspace.capacity, count - start)
                 sum += pass(workspace, start, n, load, loss)
-                workspace.backward(n, prepared, bounds, gradient)
+                workspace.backward(n, prepared, bounds, gradient, weights: weights)
                 start += lanes * Workspace.capacity
             }
-            gradient.finish(kernels)
+            if weights { gradient.finish(kernels) }
             losses.base[lane] = sum
         }
         for lane in 1..<max(1, lanes) {
-            kernels.add(gradients[0].parameters.base, gradients[lane].parameters.base, parameters.count)
             kernels.add(gradients[0].bounds.base, gradients[lane].bounds.base, Layer.totalBounds)
-            gradients[lane].parameters.zero()
             gradients[lane].bounds.zero()
+            guard weights else { continue }
+            kernels.add(gradients[0].parameters.base, gradients[lane].parameters.base, parameters.count)
+            gradients[lane].parameters.zero()
         }
         return losses.sum
     }

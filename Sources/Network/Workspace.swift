@@ -126,6 +126,14 @@ public final class Workspace: @unchecked Sendable {
         if weights { firstConvolutionGradient(n, g) }
     }
 
+    /// Largest bounded activation of every channel or unit of image i, in the order of the bounds (576).
+    public func maxima(_ i: Int, _ bounds: Bounds, into y: UnsafeMutablePointer<Float>) {
+        for layer in Layer.allCases where layer != .fc1 {
+            kernels.channelMaxima(a[layer.rawValue], bounds.pointer(layer), i, y + layer.boundOffset)
+        }
+        for unit in 0..<ClampNet.hidden { y[Layer.fc1.boundOffset + unit] = hiddenBounded[i * ClampNet.hidden + unit] }
+    }
+
     private func bias(_ parameters: Parameters, _ layer: Int) -> UnsafeMutablePointer<Float> {
         parameters.base + network.bias(layer).offset
     }

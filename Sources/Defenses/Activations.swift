@@ -1,0 +1,61 @@
+import Attacks
+import Network
+import Tensor
+
+/// What the network does with the FM images: the logits and every channel's largest activation, image by image.
+struct Activations {
+    let count: Int
+    let classes: Int
+    /// (count, classes)
+    let logits: [Float]
+    /// (count, 576): largest activation of a channel within the image, or of a unit; before any bound.
+    let maxima: [Float]
+    let predictions: [Int]
+
+    init(_ model: Parameters, _ samples: Samples, _ predictor: Predictor) {
+        count = samples.count
+        classes = model.network.classes
+        let unbounded = Bounds(), stride = model.network.logitStride, k = classes, images = samples.count
+        var logits = [Float](repeating: 0, count: images * k)
+        var maxima = [Float](repeating: 0, count: images * Layer.totalBounds)
+        logits.withUnsafeMutableBufferPointer { logits in
+            maxima.withUnsafeMutableBufferPointer { maxima in
+                guard let l = logits.baseAddress, let m = maxima.baseAddress else { return }
+                predictor.forEachChunk(images, model, unbounded, load: { samples.load($0, into: $1) }) { first, n, workspace in
+                    let row = FloatBuffer(Layer.totalBounds)           // kernels store whole aligned vectors
+                    for i in 0..<n {
+                        for c in 0..<k { l[(first + i) * k + c] = workspace.logits[i * stride + c] }
+                        workspace.maxima(i, unbounded, into: row.base)
+                        (m + (first + i) * Layer.totalBounds).update(from: row.base, count: Layer.totalBounds)
+                    }
+                }
+            }
+        }
+        self.logits = logits
+        self.maxima = maxima
+        predictions = logits.withUnsafeBufferPointer { buffer in
+            (0..<images).map { i in buffer.baseAddress.map { Loss.prediction($0 + i * k, classes: k) } ?? 0 }
+        }
+    }
+
+    func maximum(_ image: Int, _ channel: Int) -> Float { maxima[image * Layer.totalBounds + channel] }
+
+    /// The q-quantile, over `images`, of every channel's maxima (linear between order statistics).
+    func quantiles(_ q: Double, of images: [Int]) -> [Float] {
+        (0..<Layer.totalBounds).map { channel in quantile(q, images.map { maximum($0, channel) }) }
+    }
+}
+
+/// The q-quantile of the values, linear between order statistics; 0 of none.
+func quantile(_ q: Double, _ values: [Float]) -> Float {
+    guard !values.isEmpty else { return 0 }
+    let sorted = values.sorted(), place = q * Double(sorted.count - 1), low = Int(place)
+    let high = min(low + 1, sorted.count - 1)
+    return sorted[low] + (sorted[high] - sorted[low]) * Float(place - Double(low))
+}
+
+func median(_ values: [Double]) -> Double {
+    guard !values.isEmpty else { return 0 }
+    let sorted = values.sorted(), half = sorted.count / 2
+    return sorted.count % 2 == 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2
+}
