@@ -82,4 +82,5 @@ def test_empty_chroot(tmp_path, data, clean_run):
 
 
 def test_selftest():
-    assert fedclamp("selftest").stdout.strip()
+    """Names the instruction set it chose."""
+    assert any(isa in fedclamp("selftest").stdout.lower() for isa in ("baseline", "avx2", "avx512"))
