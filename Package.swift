@@ -5,7 +5,7 @@ import PackageDescription
 func kernels(_ name: String, path: String, march: String? = nil, _ defines: [String] = []) -> Target {
     let flags = ["-O", "-disable-cmo"] + (march.map { ["-Xcc", "-march=\($0)"] } ?? [])
     return .target(name: name, dependencies: ["KernelTable"], path: path,
-                   swiftSettings: [.unsafeFlags(flags)] + defines.map { .define($0) })
+                   swiftSettings: [.unsafeFlags(flags), .enableUpcomingFeature("InferSendableFromCaptures")] + defines.map { .define($0) })
 }
 
 #if arch(x86_64)
@@ -24,7 +24,7 @@ func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies)
 }
 
-func tests(_ room: String, _ dependencies: [Target.Dependency]) -> Target {
+func tests(_ room: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .testTarget(name: room + "Tests", dependencies: [.target(name: room)] + dependencies)
 }
 
@@ -37,13 +37,14 @@ let package = Package(
     dependencies: [.package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")],
     targets: [
         .systemLibrary(name: "CHDF5"),
+        .systemLibrary(name: "CZlib"),
         .target(name: "CStart"),
         room("HDF5", ["CHDF5"]),
         room("Tensor", ["CStart"]),
         .target(name: "KernelTable"),
         kernels("KernelsBaseline", path: "Sources/Kernels", x86 ? [] : ["FMA"]),
-        room("Network", ["Tensor", "KernelTable"] + kernelModules),
-        room("Datasets", ["HDF5", "Tensor"]),
+        room("Network", ["CStart", "Tensor", "KernelTable"] + kernelModules),
+        room("Datasets", ["HDF5", "Tensor", "CZlib"]),
         room("Attacks", ["Datasets", "Tensor"]),
         room("Defenses", ["Attacks", "Datasets", "Network", "Tensor"]),
         room("Federation", ["Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5"]),
@@ -52,6 +53,9 @@ let package = Package(
                           dependencies: ["CStart", "Experiments", "Federation", "Defenses", "Attacks", "Datasets",
                                          "Network", "Tensor", "HDF5", argumentParser],
                           linkerSettings: [.unsafeFlags(staticLink)]),
+        tests("HDF5", ["CHDF5"]),
+        tests("Datasets", ["HDF5", "Tensor", "CZlib"]),
+            .testTarget(name: "NetworkTests", dependencies: ["Network", "HDF5", "Tensor"], exclude: ["Golden"]),
     ] + variants,
     swiftLanguageModes: [.v5]
 )

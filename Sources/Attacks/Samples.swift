@@ -1,0 +1,136 @@
+import Datasets
+
+/// What a poisoned image's label becomes.
+public enum Relabeling: Hashable, Sendable {
+    case target(Int)          // all-to-one
+    case next                 // all-to-all: (y + 1) mod classes
+
+    public func label(_ label: Int, classes: Int) -> Int {
+        switch self {
+        case let .target(target): target
+        case .next: (label + 1) % classes
+        }
+    }
+}
+
+/// The trigger and the label of a backdoor, shared by everybody who plants it.
+public struct Backdoor: Sendable {
+    public var trigger: any Trigger
+    public var relabeling: Relabeling
+
+    public init(trigger: any Trigger, relabeling: Relabeling) {
+        self.trigger = trigger
+        self.relabeling = relabeling
+    }
+}
+
+/// Images of a data set by index, some of them poisoned: what a client trains on, or the server's FM data. Views; no
+/// pixel is copied until an image is loaded.
+public struct Samples: Sendable {
+    public let set: ImageSet
+    public let indices: [Int]
+    public let normalization: Normalization
+    /// Which positions carry the trigger; empty where nothing is poisoned.
+    public private(set) var poisoned: [Bool]
+    public private(set) var backdoor: Backdoor?
+    /// The part of a distributed trigger that is stamped; nil for all of it.
+    public private(set) var part: Int?
+
+    public init(_ set: ImageSet, indices: [Int]? = nil, normalization: Normalization) {
+        self.set = set
+        self.indices = indices ?? Array(0..<set.count)
+        self.normalization = normalization
+        poisoned = [Bool](repeating: false, count: self.indices.count)
+    }
+
+    public var count: Int { indices.count }
+    public var shape: ImageShape { ImageShape(channels: set.channels, side: set.height) }
+
+    /// The true label.
+    public func trueLabel(_ i: Int) -> Int { Int(set.labels[indices[i]]) }
+
+    /// The label that training sees.
+    public func label(_ i: Int) -> Int {
+        guard poisoned[i], let backdoor else { return trueLabel(i) }
+        return backdoor.relabeling.label(trueLabel(i), classes: set.classes)
+    }
+
+    /// Poisons a fixed set of positions, drawn once from all classes.
+    public func poisoned(fraction: Double, _ backdoor: Backdoor, part: Int? = nil, using stream: inout RandomStream) -> Samples {
+        var copy = self
+        copy.backdoor = backdoor
+        copy.part = part
+        for i in stream.permutation(count).prefix(Int((fraction * Double(count)).rounded())) { copy.poisoned[i] = true }
+        return copy
+    }
+
+    /// Every image triggered: for measuring the attack.
+    public func triggered(_ backdoor: Backdoor) -> Samples {
+        var copy = self
+        copy.backdoor = backdoor
+        copy.part = nil
+        copy.poisoned = [Bool](repeating: true, count: count)
+        return copy
+    }
+
+    /// These positions only, poisoned or not as they are.
+    public func subset(_ positions: [Int]) -> Samples {
+        var copy = Samples(set, indices: positions.map { indices[$0] }, normalization: normalization)
+        copy.poisoned = positions.map { poisoned[$0] }
+        copy.backdoor = backdoor
+        copy.part = part
+        return copy
+    }
+
+    public func with(_ normalization: Normalization) -> Samples {
+        var copy = Samples(set, indices: indices, normalization: normalization)
+        copy.poisoned = poisoned
+        copy.backdoor = backdoor
+        copy.part = part
+        return copy
+    }
+
+    /// Positions that carry the trigger.
+    public var poisonedPositions: [Int] { poisoned.indices.filter { poisoned[$0] } }
+
+    /// Network input of image i, (34, 34, channels): flipped first if asked, then stamped, padded, normalised.
+    public func load(_ i: Int, flip: Bool = false, into x: UnsafeMutablePointer<Float>) {
+        withPixels(i, flip: flip) { normalization.write($0, side: set.height, to: x) }
+    }
+
+    /// Image i as (channels, side, side) in [0, 1], stamped if it is poisoned.
+    public func withPixels(_ i: Int, flip: Bool = false, _ body: (UnsafeMutablePointer<Float>) -> Void) {
+        let bytes = set.imageBytes, side = set.width, first = indices[i] * bytes
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: bytes) { pixels in
+            guard let base = pixels.baseAddress else { return }
+            set.images.withUnsafeBufferPointer { source in
+                for k in 0..<bytes {
+                    let at = flip ? k - k % side + side - 1 - k % side : k
+                    base[k] = Float(source[first + at]) / 255
+                }
+            }
+            if poisoned[i], let backdoor { backdoor.trigger.stamp(base, part: part) }
+            body(base)
+        }
+    }
+
+    /// Mean and standard deviation of every channel over all these images, as they are held (stamped ones stamped).
+    public func measuredNormalization() -> Normalization {
+        let plane = set.height * set.width
+        var sums = [Double](repeating: 0, count: set.channels), squares = sums
+        for i in 0..<count {
+            withPixels(i) { pixels in
+                for c in 0..<set.channels {
+                    for k in 0..<plane {
+                        let value = Double(pixels[c * plane + k])
+                        sums[c] += value
+                        squares[c] += value * value
+                    }
+                }
+            }
+        }
+        let n = Double(max(1, count * plane)), mean = sums.map { $0 / n }
+        let std = (0..<set.channels).map { max(1e-3, (squares[$0] / n - mean[$0] * mean[$0]).squareRoot()) }
+        return Normalization(mean: mean.map(Float.init), std: std.map(Float.init))
+    }
+}

@@ -1,0 +1,66 @@
+import Attacks
+import KernelTable
+import Network
+
+/// What a defence on the finished model has: the FM data as the server holds them (possibly poisoned) and a machine.
+/// Nothing about the attack, and no real data.
+public struct DefenseContext: Sendable {
+    public var synthetic: Samples
+    public var kernels: KernelTable
+    public var threads: Int
+    public var seed: UInt64
+    public var round: Int
+
+    public init(synthetic: Samples, kernels: KernelTable, threads: Int, seed: UInt64, round: Int = 0) {
+        self.synthetic = synthetic
+        self.kernels = kernels
+        self.threads = threads
+        self.seed = seed
+        self.round = round
+    }
+}
+
+/// A line of what a defence found out: FM images dropped, the class that looks attacked, bounds per layer.
+public struct Finding: Equatable, Sendable {
+    public var name: String, value: String
+    public init(_ name: String, _ value: String) {
+        self.name = name
+        self.value = value
+    }
+}
+
+public struct DefenseOutcome: Sendable {
+    public var parameters: Parameters
+    public var bounds: Bounds
+    /// Passes over images, forward and backward counting 1 and a forward a third.
+    public var passes: Double
+    public var audit: [Finding]
+    /// Positions in the FM data that the defence took for poisoned; nil when it does not look.
+    public var suspects: [Int]?
+
+    public init(parameters: Parameters, bounds: Bounds, passes: Double, audit: [Finding] = [], suspects: [Int]? = nil) {
+        self.parameters = parameters
+        self.bounds = bounds
+        self.passes = passes
+        self.audit = audit
+        self.suspects = suspects
+    }
+}
+
+/// A defence on the finished global model: it returns other parameters, or bounds, or both.
+public protocol ModelDefense: Sendable {
+    /// The name on the command line.
+    static var name: String { get }
+    init()
+    /// Throws `DefenseError` when the FM data or the model do not allow it.
+    func apply(_ model: Parameters, _ context: DefenseContext) throws -> DefenseOutcome
+}
+
+/// All defences on the model. Adding one: a file with its type, and its line here.
+public enum ModelDefenses {
+    public static let all: [any ModelDefense.Type] = [BoundFit.self, PlainBoundFit.self]
+
+    public static var names: [String] { all.map { $0.name } }
+
+    public static func make(_ name: String) -> (any ModelDefense)? { all.first { $0.name == name }?.init() }
+}

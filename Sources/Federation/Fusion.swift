@@ -1,0 +1,98 @@
+import Attacks
+import Datasets
+import Defenses
+import KernelTable
+import Network
+import Tensor
+
+/// What the server trains with: its own trainer (fixed lanes, any number of threads) and predictor.
+public final class Server: @unchecked Sendable {
+    public let trainer: Trainer
+    public let predictor: Predictor
+    public let kernels: KernelTable
+    public let threads: Int
+
+    public init(_ network: ClampNet, kernels: KernelTable, threads: Int) {
+        self.kernels = kernels
+        self.threads = threads
+        trainer = Trainer(network, kernels: kernels, lanes: Trainer.serverLanes, threads: threads)
+        predictor = Predictor(network, kernels: kernels, threads: threads)
+    }
+
+    /// He-normal parameters from the seed, then prototype initialisation: cross-entropy on the FM data.
+    public func initialize(_ configuration: RunConfiguration, _ synthetic: Samples, network: ClampNet) -> Parameters {
+        let start = Parameters(network)
+        var stream = RandomStream(seed: configuration.seed, purpose: "initial weights")
+        start.initialize(normal: { (s: inout RandomStream) in s.normal() }, using: &stream)
+        trainer.reset(start)
+        var order = RandomStream(seed: configuration.seed, purpose: "initialisation order")
+        let sgd = SGD(rate: Float(configuration.initialRate), momentum: Float(configuration.momentum), decay: Float(configuration.weightDecay))
+        for _ in 0..<configuration.initialEpochs {
+            _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, configuration.batch, sgd) { label, _, batch, logits, gradient in
+                Loss.crossEntropy(logits, classes: synthetic.set.classes, label: label, batch: batch, gradient: gradient)
+            }
+        }
+        return Parameters(copying: trainer.parameters)
+    }
+
+    /// Fusion: trains `aggregate` on the FM data by ensemble distillation (FedDF), the teacher being the weighted mean
+    /// of the logits of the models that the rule let through, plus `labelWeight` of cross-entropy with the labels.
+    public func fuse(_ configuration: RunConfiguration, _ aggregate: Aggregate, bounds: Bounds?, _ synthetic: Samples, round: Int) -> Parameters {
+        guard configuration.fusionEpochs > 0 else { return aggregate.model }
+        let classes = synthetic.set.classes
+        let teacher = teacherLogits(aggregate.teachers, bounds ?? Bounds(), synthetic)
+        trainer.reset(aggregate.model, bounds: bounds)
+        var order = RandomStream(seed: configuration.seed, purpose: "fusion order", round: round)
+        let sgd = SGD(rate: Float(configuration.fusionRate), momentum: Float(configuration.momentum), decay: Float(configuration.weightDecay))
+        teacher.withUnsafeBufferPointer { teacher in
+            guard let targets = teacher.baseAddress else { return }
+            for _ in 0..<configuration.fusionEpochs {
+                _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, configuration.batch, sgd) { label, position, batch, logits, gradient in
+                    Loss.distillation(logits, teacher: targets + position * classes, classes: classes, label: label,
+                                      temperature: configuration.temperature, labelWeight: configuration.labelWeight,
+                                      batch: batch, gradient: gradient)
+                }
+            }
+        }
+        return Parameters(copying: trainer.parameters)
+    }
+
+    /// Weighted mean of the teachers' logits on all FM data (count, classes), summed in double in teacher order.
+    func teacherLogits(_ teachers: [Teacher], _ bounds: Bounds, _ synthetic: Samples) -> [Float] {
+        let total = teachers.reduce(0) { $0 + $1.weight }
+        var sum = [Double](repeating: 0, count: synthetic.count * synthetic.set.classes)
+        for teacher in teachers where teacher.weight > 0 {
+            let logits = predictor.logits(synthetic.count, teacher.parameters, bounds) { synthetic.load($0, into: $1) }
+            for k in sum.indices { sum[k] += teacher.weight / total * Double(logits[k]) }
+        }
+        return sum.map(Float.init)
+    }
+
+    /// Accuracy on `clean`, attack success and robust accuracy under `backdoor`; NaN for the latter two without one.
+    public func evaluate(_ parameters: Parameters, _ bounds: Bounds, _ clean: Samples, _ backdoor: Backdoor?) -> Evaluation {
+        let right = predictions(parameters, bounds, clean).enumerated().filter { clean.trueLabel($0) == $1 }.count
+        var result = Evaluation(accuracy: Double(right) / Double(max(1, clean.count)), attackSuccess: .nan, robustAccuracy: .nan,
+                                images: clean.count, triggeredImages: 0)
+        guard let backdoor else { return result }
+        let victims = clean.subset((0..<clean.count).filter {
+            backdoor.relabeling.label(clean.trueLabel($0), classes: clean.set.classes) != clean.trueLabel($0)
+        }).triggered(backdoor)
+        let found = predictions(parameters, bounds, victims)
+        let hits = found.enumerated().filter { victims.label($0) == $1 }.count
+        let robust = found.enumerated().filter { victims.trueLabel($0) == $1 }.count
+        result.triggeredImages = victims.count
+        result.attackSuccess = Double(hits) / Double(victims.count)
+        result.robustAccuracy = Double(robust) / Double(victims.count)
+        return result
+    }
+
+    /// Predicted classes of all samples.
+    public func predictions(_ parameters: Parameters, _ bounds: Bounds, _ samples: Samples) -> [Int] {
+        let classes = samples.set.classes
+        let logits = predictor.logits(samples.count, parameters, bounds) { samples.load($0, into: $1) }
+        return logits.withUnsafeBufferPointer { buffer in
+            guard let base = buffer.baseAddress else { return [] }
+            return (0..<samples.count).map { Loss.prediction(base + $0 * classes, classes: classes) }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+import Attacks
+import Datasets
+import KernelTable
+import Network
+import Tensor
+
+/// What one client did in a round.
+public struct LocalResult: Sendable {
+    public var update: Parameters
+    /// Mean loss over all its steps.
+    public var loss: Double
+}
+
+/// A client's local training: `localEpochs` of SGD with momentum from G, in an order of its own for every round and
+/// epoch, colour images flipped with probability 0.5. The result depends on the seed, the round and the client only.
+public func localTraining(_ configuration: RunConfiguration, _ samples: Samples, from global: Parameters, bounds: Bounds?,
+                          round: Int, client: Int, trainer: Trainer) -> LocalResult {
+    trainer.reset(global, bounds: bounds)
+    var order = RandomStream(seed: configuration.seed, purpose: "local order", round: round, client: client)
+    var flips = RandomStream(seed: configuration.seed, purpose: "flips", round: round, client: client)
+    let sgd = SGD(rate: Float(configuration.rate), momentum: Float(configuration.momentum), decay: Float(configuration.weightDecay))
+    var sum = 0.0, steps = 0
+    for _ in 0..<configuration.localEpochs {
+        let positions = order.permutation(samples.count)
+        let flipped = positions.map { _ in samples.set.channels == 3 && flips.uniform() < 0.5 }
+        sum += epoch(trainer, samples, positions, flipped, configuration.batch, sgd) { label, _, batch, logits, gradient in
+            Loss.crossEntropy(logits, classes: samples.set.classes, label: label, batch: batch, gradient: gradient)
+        }
+        steps += (positions.count + configuration.batch - 1) / configuration.batch
+    }
+    return LocalResult(update: Parameters(copying: trainer.parameters), loss: sum / Double(max(1, steps)))
+}
+
+/// One pass over `positions` in batches; returns the sum of the batches' mean losses. `loss` gets the label, the
+/// position in the samples, the batch size, and the logits and their gradient.
+func epoch(_ trainer: Trainer, _ samples: Samples, _ positions: [Int], _ flipped: [Bool]? = nil, _ batch: Int, _ sgd: SGD,
+           loss: (Int, Int, Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double) -> Double {
+    var sum = 0.0, first = 0
+    while first < positions.count {
+        let n = min(batch, positions.count - first), start = first
+        sum += trainer.step(n, sgd, load: { i, x in
+            samples.load(positions[start + i], flip: flipped?[start + i] ?? false, into: x)
+        }, loss: { i, logits, gradient in
+            let position = positions[start + i]
+            return loss(samples.label(position), position, n, logits, gradient)
+        })
+        first += n
+    }
+    return sum
+}

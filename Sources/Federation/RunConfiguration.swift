@@ -1,0 +1,105 @@
+import Datasets
+import Network
+
+/// Who attacks: nobody, malicious clients (classic), whoever poisons the FM data (fm), or both with one trigger.
+public enum Attack: String, Codable, CaseIterable, Sendable {
+    case none, classic, fm, both
+    public var poisonsClients: Bool { self == .classic || self == .both }
+    public var poisonsSynthetic: Bool { self == .fm || self == .both }
+}
+
+public enum EvaluationSplit: String, Codable, CaseIterable, Sendable { case test, dev }
+
+/// Everything that determines a run's result, with the defaults of the product. Written to the run file as JSON; the
+/// hash of that JSON names the run. Thread count and output path are not part of it.
+public struct RunConfiguration: Codable, Equatable, Sendable {
+    public var data = "", synthetic = ""          // paths; `holdout:N` for N withheld training images
+    public var attack = Attack.none
+    public var trigger = "patch"
+    public var allToAll = false
+    public var defenses: [String] = []
+    public var clients = 10
+    public var participation = 1.0
+    public var rounds = 20
+    public var localEpochs = 1
+    public var batch = 64
+    public var rate = 0.02, momentum = 0.9, weightDecay = 5e-4
+    public var partition = Partition.iid
+    public var imagesPerClient: Int?
+    public var syntheticLimit: Int?
+    public var malicious = 2
+    public var poisonFraction = 0.5, fmPoisonFraction = 0.2
+    public var target = 0
+    public var initialEpochs = 5, initialRate = 0.02
+    public var fusionEpochs = 1, fusionRate = 0.01
+    public var temperature = 1.0, labelWeight = 0.5
+    public var boundEvery = 0
+    public var evaluateOn = EvaluationSplit.test
+    /// Images of the evaluation split that are measured; nil for all.
+    public var evaluationLimit: Int?
+    public var seed: UInt64 = 1
+    public var isa = InstructionSet.best.rawValue
+
+    public init() {}
+
+    /// Throws `RunError.invalid` naming the option, what was given and what is expected.
+    public func validate() throws {
+        func require(_ ok: Bool, _ option: String, _ given: String, _ expected: String) throws {
+            guard ok else { throw RunError.invalid(option: option, given: given, expected: expected) }
+        }
+        func fraction(_ value: Double, _ option: String) throws {
+            try require(value >= 0 && value <= 1, option, "\(value)", "a fraction from 0 to 1")
+        }
+        func count(_ value: Int, _ option: String, from least: Int = 1) throws {
+            try require((least...1_000_000_000).contains(value), option, "\(value)", "a whole number from \(least)")
+        }
+        func positive(_ value: Double, _ option: String) throws {
+            try require(value > 0 && value.isFinite, option, "\(value)", "a number above 0")
+        }
+        try count(clients, "--clients")
+        try require(participation > 0 && participation <= 1, "--participation", "\(participation)", "a fraction above 0, up to 1")
+        try count(rounds, "--rounds")
+        try count(localEpochs, "--local-epochs")
+        try count(batch, "--batch")
+        try positive(rate, "--lr")
+        try count(malicious, "--malicious", from: 0)
+        try require(malicious <= clients, "--malicious", "\(malicious)", "at most the number of clients, \(clients)")
+        try fraction(poisonFraction, "--poison-fraction")
+        try fraction(fmPoisonFraction, "--fm-poison-fraction")
+        try fraction(labelWeight, "--label-weight")
+        try positive(temperature, "--temperature")
+        try positive(fusionRate, "--fusion-lr")
+        try positive(initialRate, "--initial-lr")
+        try require(momentum >= 0 && momentum < 1, "--momentum", "\(momentum)", "a fraction from 0, below 1")
+        try require(weightDecay >= 0 && weightDecay.isFinite, "--weight-decay", "\(weightDecay)", "a number from 0")
+        try count(initialEpochs, "--initial-epochs", from: 0)
+        try count(fusionEpochs, "--fusion-epochs", from: 0)
+        try count(boundEvery, "--bound-every", from: 0)
+        if let imagesPerClient { try count(imagesPerClient, "--images-per-client") }
+        if let syntheticLimit { try count(syntheticLimit, "--synthetic-limit") }
+        if let evaluationLimit { try count(evaluationLimit, "--evaluation-limit") }
+        try require(target >= 0, "--target", "\(target)", "a class from 0")
+    }
+
+    public var instructionSet: InstructionSet { InstructionSet(rawValue: isa) ?? .baseline }
+    /// Clients in a round.
+    public var participants: Int { max(1, Int((participation * Double(clients)).rounded())) }
+}
+
+public enum RunError: Error, CustomStringConvertible {
+    case invalid(option: String, given: String, expected: String)
+    case incompatible(String)                            // a file that does not fit the run
+    case outputExists(String)
+    case diverged(round: Int, where: String)
+    case interrupted(signal: Int32)
+
+    public var description: String {
+        switch self {
+        case let .invalid(option, given, expected): "\(option) \(given): expected \(expected)"
+        case let .incompatible(text): text
+        case let .outputExists(path): "\(path) exists already; use --resume to go on with it or --overwrite to start afresh"
+        case let .diverged(round, place): "the model is not finite any more after \(place) in round \(round); a smaller --lr may help"
+        case let .interrupted(signal): "interrupted by signal \(signal); --resume goes on after the last finished round"
+        }
+    }
+}

@@ -1,0 +1,104 @@
+import CHDF5
+
+/// Names in a file. A name is resolved here, link by link, to a path of hard links only, which is what HDF5 gets to see:
+/// soft links are followed inside the file, external and user-defined links (other files, other code) are refused.
+extension HDF5File {
+    /// Whether `name` leads to an object of the file. Throws `refused` when the way leads out of the file.
+    public func exists(_ name: String) throws(HDF5Error) -> Bool {
+        try Library.locked { () throws(HDF5Error) in try resolve(name) != nil }
+    }
+
+    /// Names of the links in a group, in the order of their bytes; links that lead out of the file are listed too.
+    public func children(of group: String = "/") throws(HDF5Error) -> [String] {
+        try Library.locked { () throws(HDF5Error) in
+            let handle = try openObject(group, H5I_GROUP)
+            var info = H5G_info_t()
+            try check(H5Gget_info(handle.id, &info), "list", group)
+            guard info.nlinks <= Self.mostChildren else { throw refused(group, "\(info.nlinks) links, at most \(Self.mostChildren) are read") }
+            var names: [String] = []
+            for index in 0..<info.nlinks { names.append(try linkName(handle.id, index, group)) }
+            return names
+        }
+    }
+
+    /// Makes the group `name` and the groups above it, where they do not exist.
+    public func createGroup(_ name: String) throws(HDF5Error) {
+        try Library.locked { () throws(HDF5Error) in
+            var path = ""
+            for part in name.split(separator: "/") {
+                path += "/" + part
+                if try resolve(path) != nil { continue }
+                let properties = Handle(H5Pcreate(chdf5_H5P_GROUP_CREATE()))
+                try check(H5Pset_obj_track_times(properties.id, false), "write", path)
+                _ = Handle(try check(H5Gcreate2(id, path, chdf5_H5P_DEFAULT(), properties.id, chdf5_H5P_DEFAULT()), "write", path))
+            }
+        }
+    }
+
+    private static let mostChildren = 100_000, longestName = 4096, mostSoftLinks = 16
+
+    private func linkName(_ group: hid_t, _ index: hsize_t, _ object: String) throws(HDF5Error) -> String {
+        var buffer = [CChar](repeating: 0, count: Self.longestName + 1)
+        let length = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, index, &buffer, buffer.count, chdf5_H5P_DEFAULT())
+        try check(length, "list", object)
+        guard length <= Self.longestName else { throw refused(object, "a name of \(length) bytes in this group") }
+        return String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// The path of hard links that `name` stands for; nil when it leads to nothing.
+    func resolve(_ name: String) throws(HDF5Error) -> String? {
+        var pending = Array(name.split(separator: "/").map(String.init).reversed())
+        var path = "", softLinks = 0
+        while let part = pending.popLast() {
+            if part == "." { continue }
+            let next = path + "/" + part
+            if !path.isEmpty, try kind(ofResolved: path) != H5I_GROUP { return nil }
+            guard H5Lexists(id, next, chdf5_H5P_DEFAULT()) > 0 else { return nil }
+            var targetSize = 0
+            switch chdf5_H5Lget_info(id, next, &targetSize) {
+            case 0: path = next
+            case 1:
+                softLinks += 1
+                guard softLinks <= Self.mostSoftLinks else { throw refused(name, "more than \(Self.mostSoftLinks) soft links in a row") }
+                let target = try softLinkTarget(next, targetSize)
+                if target.hasPrefix("/") { path = "" }
+                pending += target.split(separator: "/").map(String.init).reversed()
+            case 64: throw refused(name, "\(next) is a link to another file; copy the data in")
+            case let other:
+                try check(other, "read", next)
+                throw refused(name, "\(next) is a link of an unknown kind (\(other))")
+            }
+        }
+        return path.isEmpty ? "/" : path
+    }
+
+    private func softLinkTarget(_ link: String, _ size: Int) throws(HDF5Error) -> String {
+        guard size <= Self.longestName else { throw refused(link, "a soft link of \(size) bytes") }
+        var buffer = [CChar](repeating: 0, count: size + 1)     // HDF5 counts the ending zero; a hostile file may lack it
+        try check(H5Lget_val(id, link, &buffer, size, chdf5_H5P_DEFAULT()), "read", link)
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    private func kind(ofResolved path: String) throws(HDF5Error) -> H5I_type_t {
+        let object = Handle(try check(H5Oopen(id, path, chdf5_H5P_DEFAULT()), "open", path))
+        return H5Iget_type(object.id)
+    }
+
+    /// Opens the object `name`. Throws `missing`, or `mismatch` when it is not of the wanted kind (nil: group or dataset).
+    func openObject(_ name: String, _ wanted: H5I_type_t?) throws(HDF5Error) -> Handle {
+        guard let path = try resolve(name) else { throw .missing(path: self.path, object: name) }
+        let object = Handle(try check(H5Oopen(id, path, chdf5_H5P_DEFAULT()), "open", name))
+        let kind = H5Iget_type(object.id)
+        guard wanted.map({ $0 == kind }) ?? (kind == H5I_GROUP || kind == H5I_DATASET) else {
+            let names = [H5I_GROUP.rawValue: "a group", H5I_DATASET.rawValue: "a dataset", H5I_DATATYPE.rawValue: "a named type"]
+            throw mismatch(name, wanted.flatMap { names[$0.rawValue] } ?? "a group or dataset", names[kind.rawValue] ?? "something else")
+        }
+        return object
+    }
+
+    func refused(_ object: String, _ reason: String) -> HDF5Error { .refused(path: path, object: object, reason: reason) }
+
+    func mismatch(_ object: String, _ expected: String, _ got: String) -> HDF5Error {
+        .mismatch(path: path, object: object, expected: expected, got: got)
+    }
+}

@@ -1,0 +1,49 @@
+import CHDF5
+import Glibc
+
+/// The door to the C library. HDF5 keeps its state in the process and only some builds have locks of their own, so every
+/// call is made inside `locked`. No other file of the program calls HDF5 than those of this room.
+enum Library {
+    /// Recursive, because public functions of the room use each other. Made once, with the library's settings.
+    private nonisolated(unsafe) static let mutex: UnsafeMutablePointer<pthread_mutex_t> = {
+        let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+        var attributes = pthread_mutexattr_t()
+        pthread_mutexattr_init(&attributes)
+        pthread_mutexattr_settype(&attributes, Int32(PTHREAD_MUTEX_RECURSIVE))
+        pthread_mutex_init(mutex, &attributes)
+        H5open()
+        H5PLset_loading_state(0)                        // a file may name a filter; it must not make us load code
+        return mutex
+    }()
+
+    static func locked<R>(_ body: () throws(HDF5Error) -> R) throws(HDF5Error) -> R {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        // No printing: the stack goes into our errors. Each time, since builds with locks keep the setting for each thread.
+        H5Eset_auto2(chdf5_H5E_DEFAULT(), nil, nil)
+        return try body()
+    }
+
+    /// HDF5's error stack as text, innermost first, at most three levels. To be called before any other call to HDF5,
+    /// each of which clears the stack.
+    static func errorStack() -> String {
+        final class Messages { var texts: [String] = [] }
+        let messages = Messages()
+        H5Ewalk2(chdf5_H5E_DEFAULT(), H5E_WALK_UPWARD, { _, entry, context in
+            guard let entry, let context, let text = entry.pointee.desc else { return 0 }
+            Unmanaged<Messages>.fromOpaque(context).takeUnretainedValue().texts.append(String(cString: text))
+            return 0
+        }, Unmanaged.passUnretained(messages).toOpaque())
+        return messages.texts.isEmpty ? "(no message)" : messages.texts.prefix(3).joined(separator: "; ")
+    }
+}
+
+/// An identifier of HDF5 that is given back at the end of the scope that holds it, inside `Library.locked`. Bind it to a
+/// name before its `id` is used: a temporary's end comes before the call that takes the id.
+struct Handle: ~Copyable {
+    let id: hid_t
+
+    init(_ id: hid_t) { self.id = id }
+
+    deinit { H5Idec_ref(id) }       // releases every kind of identifier, unlike H5Dclose, H5Gclose, ...
+}

@@ -1,0 +1,62 @@
+import Tensor
+
+/// All weights and biases as one flat vector in blocked layout. Padding is zero and stays zero, so norms, distances and
+/// cosines over the flat vector are those over the parameters.
+public final class Parameters: @unchecked Sendable {
+    public let network: ClampNet
+    public let buffer: FloatBuffer
+
+    public init(_ network: ClampNet) {
+        self.network = network
+        buffer = FloatBuffer(network.parameterFloats)
+    }
+
+    public convenience init(copying other: Parameters) {
+        self.init(other.network)
+        buffer.copy(from: other.buffer)
+    }
+
+    public var base: UnsafeMutablePointer<Float> { buffer.base }
+    public var count: Int { buffer.count }
+
+    /// He-normal weights (standard deviation sqrt(2 / fan-in)), zero biases.
+    public func initialize<G: RandomNumberGenerator>(normal: (inout G) -> Double, using generator: inout G) {
+        buffer.zero()
+        for tensor in network.tensors where tensor.shape.count > 1 {
+            let deviation = (2 / Double(tensor.shape[1...].reduce(1, *))).squareRoot()
+            for i in 0..<tensor.canonicalCount { base[tensor.place(i)] = Float(deviation * normal(&generator)) }
+        }
+    }
+
+    /// The canonical values of a tensor, row-major in its shape.
+    public func canonical(_ tensor: ParameterTensor) -> [Float] {
+        (0..<tensor.canonicalCount).map { base[tensor.place($0)] }
+    }
+
+    public func setCanonical(_ tensor: ParameterTensor, _ values: [Float]) {
+        precondition(values.count == tensor.canonicalCount)
+        for (i, value) in values.enumerated() { base[tensor.place(i)] = value }
+    }
+
+    public var allFinite: Bool { buffer.values.allSatisfy(\.isFinite) }
+}
+
+/// One z >= 0 per channel (convolutions) or unit (fc1); +inf where nothing is bounded.
+public final class Bounds: @unchecked Sendable {
+    public let buffer = FloatBuffer(Layer.totalBounds)
+
+    public init() { buffer.fill(.infinity) }
+
+    public convenience init(copying other: Bounds) {
+        self.init()
+        buffer.copy(from: other.buffer)
+    }
+
+    public subscript(_ layer: Layer) -> [Float] {
+        get { Array(UnsafeBufferPointer(start: pointer(layer), count: layer.channels)) }
+        set { for i in 0..<layer.channels { pointer(layer)[i] = newValue[i] } }
+    }
+
+    public func pointer(_ layer: Layer) -> UnsafeMutablePointer<Float> { buffer.base + layer.boundOffset }
+    public var isUnbounded: Bool { buffer.values.allSatisfy { $0 == .infinity } }
+}

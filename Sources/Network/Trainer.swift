@@ -1,0 +1,115 @@
+import KernelTable
+import Tensor
+
+/// SGD with momentum and weight decay, as PyTorch's `torch.optim.SGD`.
+public struct SGD: Sendable {
+    public var rate: Float, momentum: Float, decay: Float
+
+    public init(rate: Float, momentum: Float = 0.9, decay: Float = 5e-4) {
+        self.rate = rate
+        self.momentum = momentum
+        self.decay = decay
+    }
+}
+
+/// Trains one model. A batch is cut into chunks of `Workspace.capacity` images, dealt to `lanes` sums of gradients that
+/// are added in lane order: the result depends on the number of lanes, never on the number of threads. A client's
+/// training has one lane (clients run side by side, one to a core), the server's has `serverLanes`.
+public final class Trainer: @unchecked Sendable {
+    public static let serverLanes = 4
+
+    public let network: ClampNet
+    public let parameters: Parameters
+    public let bounds: Bounds
+    public let kernels: KernelTable
+    private let prepared: PreparedWeights
+    private let velocity: FloatBuffer
+    private let gradients: [Gradient]
+    private let workspaces: [Workspace]
+    private let losses: FloatBuffer64
+
+    public init(_ network: ClampNet, kernels: KernelTable, lanes: Int = 1, threads: Int = 1) {
+        self.network = network
+        self.kernels = kernels
+        parameters = Parameters(network)
+        bounds = Bounds()
+        prepared = PreparedWeights(network)
+        velocity = FloatBuffer(network.parameterFloats)
+        gradients = (0..<lanes).map { _ in Gradient(network) }
+        workspaces = (0..<max(1, min(threads, lanes))).map { _ in Workspace(network, kernels) }
+        losses = FloatBuffer64(lanes)
+    }
+
+    /// Starts from other parameters and bounds, with momentum zero.
+    public func reset(_ start: Parameters, bounds: Bounds? = nil) {
+        parameters.buffer.copy(from: start.buffer)
+        if let bounds { self.bounds.buffer.copy(from: bounds.buffer) } else { self.bounds.buffer.fill(.infinity) }
+        velocity.zero()
+    }
+
+    /// One step over `count` images. `load(i, x)` writes image i of the batch, `loss(i, logits, gradient)` returns its
+    /// share of the mean loss and writes the gradient of the logits. Returns the mean loss before the step.
+    @discardableResult
+    public func step(_ count: Int, _ optimizer: SGD, load: (Int, UnsafeMutablePointer<Float>) -> Void,
+                     loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double) -> Double {
+        let mean = gradient(count, load: load, loss: loss)
+        kernels.sgd(parameters.base, velocity.base, gradients[0].parameters.base, parameters.count,
+                    optimizer.rate, optimizer.momentum, optimizer.decay)
+        gradients[0].bounds.zero()
+        return mean
+    }
+
+    /// The gradient of the mean loss, in `sum` until the next step. Returns the loss.
+    public func gradient(_ count: Int, load: (Int, UnsafeMutablePointer<Float>) -> Void,
+                         loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double) -> Double {
+        prepared.prepare(parameters, kernels, backward: true)
+        let lanes = gradients.count
+        parallel(lanes, threads: workspaces.count) { lane, worker in
+            let workspace = workspaces[worker], gradient = gradients[lane]
+            var sum = 0.0, start = lane * Workspace.capacity
+            while start < count {
+                let n = min(Workspace.capacity, count - start)
+                sum += pass(workspace, start, n, load, loss)
+                workspace.backward(n, prepared, bounds, gradient)
+                start += lanes * Workspace.capacity
+            }
+            gradient.finish(kernels)
+            losses.base[lane] = sum
+        }
+        for lane in 1..<max(1, lanes) {
+            kernels.add(gradients[0].parameters.base, gradients[lane].parameters.base, parameters.count)
+            kernels.add(gradients[0].bounds.base, gradients[lane].bounds.base, Layer.totalBounds)
+            gradients[lane].parameters.zero()
+            gradients[lane].bounds.zero()
+        }
+        return losses.sum
+    }
+
+    public var sum: Gradient { gradients[0] }
+
+    private func pass(_ workspace: Workspace, _ start: Int, _ n: Int, _ load: (Int, UnsafeMutablePointer<Float>) -> Void,
+                      _ loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double) -> Double {
+        let stride = network.logitStride
+        for i in 0..<n { load(start + i, workspace.input + i * network.inputFloats) }
+        workspace.forward(n, parameters, prepared, bounds)
+        var sum = 0.0
+        for i in 0..<n { sum += loss(start + i, workspace.logits + i * stride, workspace.logitGradient + i * stride) }
+        return sum
+    }
+}
+
+/// A few doubles with a fixed address.
+final class FloatBuffer64: @unchecked Sendable {
+    let base: UnsafeMutablePointer<Double>
+    let count: Int
+
+    init(_ count: Int) {
+        self.count = count
+        base = .allocate(capacity: count)
+        base.initialize(repeating: 0, count: count)
+    }
+
+    deinit { base.deallocate() }
+
+    var sum: Double { (0..<count).reduce(0) { $0 + base[$1] } }
+}

@@ -1,0 +1,263 @@
+import KernelTable
+import Tensor
+
+/// Everything one thread needs to take up to `capacity` images through the network and back. One allocation, laid out
+/// when it is made; nothing is allocated later. Shapes stand beside the fields; n is the number of images.
+public final class Workspace: @unchecked Sendable {
+    /// Images that go through the network together: enough to feed the products of the last layers, few enough for the
+    /// activations to stay in cache. The server's sums of gradients depend on it, so it is a constant.
+    public static let capacity = 16
+    /// Winograd tiles transformed at a time, so that both sides of a product stay in the second-level cache.
+    private static let tileGroup = 32
+
+    let network: ClampNet
+    let kernels: KernelTable
+    private let memory: FloatBuffer
+
+    /// Normalised images (n, 34, 34, channels), border zero: written by the caller.
+    public let input: UnsafeMutablePointer<Float>
+    /// conv1 ... conv6 after ReLU, before the bound.
+    let a: [Maps]
+    /// Pooled maps behind conv2 and conv4, bounded.
+    let pooled: [Maps]
+    /// Pooled conv6, bounded: (n, 4, 4, 4, 32) = rows of fc1's input.
+    let flat: UnsafeMutablePointer<Float>
+    /// fc1 after ReLU (n, 128), before and after its bound.
+    let hidden: UnsafeMutablePointer<Float>, hiddenBounded: UnsafeMutablePointer<Float>
+    /// (n, logitStride); columns beyond the classes are zero.
+    public let logits: UnsafeMutablePointer<Float>
+    public let logitGradient: UnsafeMutablePointer<Float>
+
+    // Gradients of the same tensors.
+    private let da: [Maps]
+    private let dpooled: [Maps]
+    private let dflat: UnsafeMutablePointer<Float>
+    private let dhidden: UnsafeMutablePointer<Float>
+    private let noBound: UnsafeMutablePointer<Float>              // 128 times +inf
+    private let tilesIn: UnsafeMutablePointer<Float>, tilesOut: UnsafeMutablePointer<Float>
+
+    public init(_ network: ClampNet, _ kernels: KernelTable, backward: Bool = true) {
+        self.network = network
+        self.kernels = kernels
+        let n = Workspace.capacity
+        var plan = ArenaPlan()
+        func maps(_ side: Int, _ channels: Int) -> (Int, Int, Int) {
+            (plan.reserve(n * channels * (side + 2) * (side + 2)), side, channels / 32)
+        }
+        let input = plan.reserve(n * network.inputFloats)
+        let convs = Layer.allCases.dropLast()
+        let a = convs.map { maps($0.side, $0.channels) }
+        let pooled = [maps(16, 32), maps(8, 64)]
+        let flat = plan.reserve(n * ClampNet.flattened)
+        let hidden = plan.reserve(n * ClampNet.hidden), hiddenBounded = plan.reserve(n * ClampNet.hidden)
+        let logits = plan.reserve(n * network.logitStride), logitGradient = plan.reserve(n * network.logitStride)
+        let da = backward ? convs.map { maps($0.side, $0.channels) } : []
+        let dpooled = backward ? [maps(16, 32), maps(8, 64)] : []
+        let dflat = plan.reserve(backward ? n * ClampNet.flattened : 0), dhidden = plan.reserve(n * ClampNet.hidden)
+        let noBound = plan.reserve(128)
+        let tileFloats = Tiles.floats(count: Workspace.tileGroup, blocks: 4)
+        let tilesIn = plan.reserve(tileFloats), tilesOut = plan.reserve(tileFloats)
+
+        memory = FloatBuffer(plan.floats)
+        let base = memory.base
+        func view(_ m: (Int, Int, Int)) -> Maps { Maps(base + m.0, side: m.1, blocks: m.2) }
+        self.input = base + input
+        self.a = a.map(view)
+        self.pooled = pooled.map(view)
+        self.flat = base + flat
+        self.hidden = base + hidden
+        self.hiddenBounded = base + hiddenBounded
+        self.logits = base + logits
+        self.logitGradient = base + logitGradient
+        self.da = da.map(view)
+        self.dpooled = dpooled.map(view)
+        self.dflat = base + dflat
+        self.dhidden = base + dhidden
+        self.noBound = base + noBound
+        self.tilesIn = base + tilesIn
+        self.tilesOut = base + tilesOut
+        for i in 0..<128 { self.noBound[i] = .infinity }
+    }
+
+    /// Logits of the first n images of `input`.
+    public func forward(_ n: Int, _ parameters: Parameters, _ weights: PreparedWeights, _ bounds: Bounds) {
+        firstConvolution(n, parameters)
+        convolve(n, a[0], bounds.pointer(.conv1), weights, parameters, 1)
+        kernels.pool(a[1], bounds.pointer(.conv2), n, pooled[0].base, true)
+        convolve(n, pooled[0], noBound, weights, parameters, 2)
+        convolve(n, a[2], bounds.pointer(.conv3), weights, parameters, 3)
+        kernels.pool(a[3], bounds.pointer(.conv4), n, pooled[1].base, true)
+        convolve(n, pooled[1], noBound, weights, parameters, 4)
+        convolve(n, a[4], bounds.pointer(.conv5), weights, parameters, 5)
+        kernels.pool(a[5], bounds.pointer(.conv6), n, flat, false)
+        dense(n, parameters, 6, flat, ClampNet.flattened, hidden, ClampNet.hidden)
+        for block in 0..<4 * n { kernels.biasRelu(hidden + block * 32, 1, bias(parameters, 6) + block % 4 * 32) }
+        for i in 0..<n { kernels.clamp(hidden + i * 128, bounds.pointer(.fc1), 128, hiddenBounded + i * 128) }
+        dense(n, parameters, 7, hiddenBounded, ClampNet.hidden, logits, network.logitStride)
+        for i in 0..<n { kernels.add(logits + i * network.logitStride, bias(parameters, 7), network.logitStride) }
+    }
+
+    /// Adds to `gradient` what `logitGradient` implies, in the order opposite to `forward`. Without `weights` only the
+    /// gradients of the bounds are complete: two thirds of the work.
+    public func backward(_ n: Int, _ prepared: PreparedWeights, _ bounds: Bounds, _ gradient: Gradient, weights: Bool = true) {
+        let g = gradient.parameters.base
+        func db(_ layer: Int) -> UnsafeMutablePointer<Float> { g + network.bias(layer).offset }
+        func dz(_ layer: Layer) -> UnsafeMutablePointer<Float> { gradient.bounds.base + layer.boundOffset }
+        if weights {
+            for i in 0..<n { kernels.add(db(7), logitGradient + i * network.logitStride, network.logitStride) }
+            denseWeightGradient(n, 7, hiddenBounded, ClampNet.hidden, logitGradient, network.logitStride, g)
+        }
+        denseInputGradient(n, prepared.fc2Transposed, network.logitStride, ClampNet.hidden, logitGradient, dhidden)
+        hiddenBackward(n, bounds, db(6), dz(.fc1))
+        if weights { denseWeightGradient(n, 6, flat, ClampNet.flattened, dhidden, ClampNet.hidden, g) }
+        denseInputGradient(n, prepared.fc1Transposed, ClampNet.hidden, ClampNet.flattened, dhidden, dflat)
+
+        kernels.poolBackward(a[5], bounds.pointer(.conv6), n, dflat, false, da[5], db(5), dz(.conv6))
+        convolveBackward(n, a[4], bounds.pointer(.conv5), 5, prepared, gradient, da[4], weights)
+        kernels.boundBackward(a[4], bounds.pointer(.conv5), n, da[4], db(4), dz(.conv5))
+        convolveBackward(n, pooled[1], noBound, 4, prepared, gradient, dpooled[1], weights)
+        kernels.poolBackward(a[3], bounds.pointer(.conv4), n, dpooled[1].base, true, da[3], db(3), dz(.conv4))
+        convolveBackward(n, a[2], bounds.pointer(.conv3), 3, prepared, gradient, da[2], weights)
+        kernels.boundBackward(a[2], bounds.pointer(.conv3), n, da[2], db(2), dz(.conv3))
+        convolveBackward(n, pooled[0], noBound, 2, prepared, gradient, dpooled[0], weights)
+        kernels.poolBackward(a[1], bounds.pointer(.conv2), n, dpooled[0].base, true, da[1], db(1), dz(.conv2))
+        convolveBackward(n, a[0], bounds.pointer(.conv1), 1, prepared, gradient, da[0], weights)
+        kernels.boundBackward(a[0], bounds.pointer(.conv1), n, da[0], db(0), dz(.conv1))
+        if weights { firstConvolutionGradient(n, g) }
+    }
+
+    private func bias(_ parameters: Parameters, _ layer: Int) -> UnsafeMutablePointer<Float> {
+        parameters.base + network.bias(layer).offset
+    }
+
+    /// conv1 reads the image in place: row y, tap row ky is a run of 3 * channels floats for each pixel.
+    private func firstConvolution(_ n: Int, _ parameters: Parameters) {
+        let c = network.channels, w = parameters.base + network.weight(0).offset
+        let taps = Operand(w, rowStride: 0, outerStride: 3 * c * 32, innerStride: 32)
+        for image in 0..<n {
+            for y in 0..<32 {
+                let pixels = Operand(input + image * network.inputFloats + y * 34 * c, rowStride: c, outerStride: 34 * c, innerStride: 1)
+                let row = a[0].interior(image: image, block: 0) + y * a[0].rowFloats
+                kernels.gemm(32, 3, 3 * c, pixels, taps, row, 32, false)
+                kernels.biasRelu(row, 32, bias(parameters, 0))
+            }
+        }
+    }
+
+    private func firstConvolutionGradient(_ n: Int, _ g: UnsafeMutablePointer<Float>) {
+        let c = network.channels, dw = g + network.weight(0).offset
+        for image in 0..<n {
+            let dy = Operand(da[0].interior(image: image, block: 0), rowStride: 0, outerStride: da[0].rowFloats, innerStride: 32)
+            for ky in 0..<3 {
+                let x = Operand(input + image * network.inputFloats + ky * 34 * c, rowStride: 1, outerStride: 34 * c, innerStride: c)
+                kernels.gemm(3 * c, 32, 32, x, dy, dw + ky * 3 * c * 32, 32, true)
+            }
+        }
+    }
+
+    /// a[conv] = relu(conv(min(x, z)) + bias) by Winograd tiles.
+    private func convolve(_ n: Int, _ x: Maps, _ bound: UnsafePointer<Float>, _ weights: PreparedWeights, _ parameters: Parameters, _ conv: Int) {
+        winograd(n, x, bound, weights.forward(conv), PreparedWeights.positionStride(network, conv), bias(parameters, conv), a[conv])
+    }
+
+    private func winograd(_ n: Int, _ x: Maps, _ bound: UnsafePointer<Float>, _ u: UnsafeMutablePointer<Float>, _ uStride: Int,
+                          _ bias: UnsafePointer<Float>?, _ y: Maps) {
+        forEachGroup(n, x.side) { first, count in
+            let v = Tiles(tilesIn, count: count, blocks: x.blocks), m = Tiles(tilesOut, count: count, blocks: y.blocks)
+            kernels.tileInput(x, bound, first, v)
+            product(v, u, uStride, m)
+            kernels.tileOutput(m, bias, first, y)
+        }
+    }
+
+    /// m(position) = v(position) u(position) for all 36.
+    private func product(_ v: Tiles, _ u: UnsafePointer<Float>, _ uStride: Int, _ m: Tiles) {
+        for p in 0..<36 {
+            let rows = Operand(v.base + p * v.positionStride, rowStride: 32, outerStride: v.blockFloats, innerStride: 1)
+            for block in 0..<m.blocks {
+                let panel = Operand(u + p * uStride + block * v.blocks * 1024, rowStride: 0, outerStride: 1024, innerStride: 32)
+                kernels.gemm(v.count, v.blocks, 32, rows, panel, m.base + p * m.positionStride + block * m.blockFloats, 32, false)
+            }
+        }
+    }
+
+    /// From da[conv]: the weight gradient in the Winograd domain, and the gradient of the layer's input into `dx`.
+    private func convolveBackward(_ n: Int, _ x: Maps, _ bound: UnsafePointer<Float>, _ conv: Int, _ prepared: PreparedWeights,
+                                  _ gradient: Gradient, _ dx: Maps, _ weights: Bool) {
+        let stride = PreparedWeights.positionStride(network, conv)
+        if weights {
+            forEachGroup(n, x.side) { first, count in
+                let v = Tiles(tilesIn, count: count, blocks: x.blocks), m = Tiles(tilesOut, count: count, blocks: da[conv].blocks)
+                kernels.tileInput(x, bound, first, v)
+                kernels.tileGradient(da[conv], first, m)
+                outerProduct(v, m, gradient.tiles(conv), stride)
+            }
+        }
+        winograd(n, da[conv], noBound, prepared.backward(conv), stride, nil, dx)
+    }
+
+    /// du(position) += v(position)^T m(position) for all 36.
+    private func outerProduct(_ v: Tiles, _ m: Tiles, _ du: UnsafeMutablePointer<Float>, _ duStride: Int) {
+        for p in 0..<36 {
+            for out in 0..<m.blocks {
+                let columns = Operand(m.base + p * m.positionStride + out * m.blockFloats, rowStride: 0, innerStride: 32)
+                for block in 0..<v.blocks {
+                    let rows = Operand(v.base + p * v.positionStride + block * v.blockFloats, rowStride: 1, innerStride: 32)
+                    kernels.gemm(32, 1, v.count, rows, columns, du + p * duStride + (out * v.blocks + block) * 1024, 32, true)
+                }
+            }
+        }
+    }
+
+    private func forEachGroup(_ n: Int, _ side: Int, _ body: (_ first: Int, _ count: Int) -> Void) {
+        let total = n * side * side / 16
+        var first = 0
+        while first < total {
+            let count = min(Workspace.tileGroup, total - first)
+            body(first, count)
+            first += count
+        }
+    }
+
+    /// y = x W + nothing, W in panels of 32 outputs.
+    private func dense(_ n: Int, _ parameters: Parameters, _ layer: Int, _ x: UnsafeMutablePointer<Float>, _ inputs: Int,
+                       _ y: UnsafeMutablePointer<Float>, _ outputs: Int) {
+        panels(n, parameters.base + network.weight(layer).offset, inputs, outputs, x, y)
+    }
+
+    private func denseInputGradient(_ n: Int, _ transposed: UnsafeMutablePointer<Float>, _ inputs: Int, _ outputs: Int,
+                                    _ dy: UnsafeMutablePointer<Float>, _ dx: UnsafeMutablePointer<Float>) {
+        panels(n, transposed, inputs, outputs, dy, dx)
+    }
+
+    private func panels(_ n: Int, _ w: UnsafeMutablePointer<Float>, _ inputs: Int, _ outputs: Int,
+                        _ x: UnsafeMutablePointer<Float>, _ y: UnsafeMutablePointer<Float>) {
+        let rows = Operand(x, rowStride: inputs, innerStride: 1)
+        for block in 0..<outputs / 32 {
+            kernels.gemm(n, 1, inputs, rows, Operand(w + block * inputs * 32, rowStride: 0, innerStride: 32), y + block * 32, outputs, false)
+        }
+    }
+
+    private func denseWeightGradient(_ n: Int, _ layer: Int, _ x: UnsafeMutablePointer<Float>, _ inputs: Int,
+                                     _ dy: UnsafeMutablePointer<Float>, _ outputs: Int, _ g: UnsafeMutablePointer<Float>) {
+        let rows = Operand(x, rowStride: 1, innerStride: inputs)
+        for block in 0..<outputs / 32 {
+            kernels.gemm(inputs, 1, n, rows, Operand(dy + block * 32, rowStride: 0, innerStride: outputs),
+                         g + network.weight(layer).offset + block * inputs * 32, 32, true)
+        }
+    }
+
+    /// Bound and ReLU of fc1, in place in dhidden.
+    private func hiddenBackward(_ n: Int, _ bounds: Bounds, _ db: UnsafeMutablePointer<Float>, _ dz: UnsafeMutablePointer<Float>) {
+        let z = bounds.pointer(.fc1)
+        for image in 0..<n {
+            for unit in 0..<ClampNet.hidden {
+                let at = image * ClampNet.hidden + unit, value = hidden[at], d = dhidden[at]
+                let cut = value > z[unit]
+                dhidden[at] = value > 0 && !cut ? d : 0
+                dz[unit] += cut ? d : 0
+                db[unit] += dhidden[at]
+            }
+        }
+    }
+}

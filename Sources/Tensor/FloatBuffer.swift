@@ -1,0 +1,34 @@
+import Glibc
+
+/// Floats on a 64-byte boundary, zero at first, freed with the object. The one owner of numeric memory.
+public final class FloatBuffer: @unchecked Sendable {
+    public let base: UnsafeMutablePointer<Float>
+    public let count: Int
+
+    public init(_ count: Int) {
+        self.count = count
+        let bytes = max(64, (count * 4 + 63) / 64 * 64)
+        guard let memory = aligned_alloc(64, bytes) else { outOfMemory(bytes) }
+        memset(memory, 0, bytes)
+        base = memory.bindMemory(to: Float.self, capacity: bytes / 4)
+    }
+
+    deinit { free(base) }
+
+    public func copy(from other: FloatBuffer) {
+        precondition(count == other.count)
+        memcpy(base, other.base, count * 4)
+    }
+
+    public func zero() { memset(base, 0, count * 4) }
+
+    public func fill(_ value: Float) { for i in 0..<count { base[i] = value } }
+
+    public var values: UnsafeMutableBufferPointer<Float> { UnsafeMutableBufferPointer(start: base, count: count) }
+}
+
+/// Ends the program: without memory nothing of value can follow, and the files on disk are whole.
+func outOfMemory(_ bytes: Int) -> Never {
+    fputs("fedclamp: out of memory: \(bytes) bytes were refused; use fewer --threads\n", stderr)
+    exit(2)
+}

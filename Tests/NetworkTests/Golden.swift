@@ -1,0 +1,100 @@
+import HDF5
+import Testing
+@testable import Network
+
+/// The inputs of tools/oracle.py, made by the same formulas, and its golden file.
+struct Golden {
+    let channels: Int
+    let file: HDF5File
+    let network: ClampNet
+    static let batch = 20
+
+    init(channels: Int) throws {
+        self.channels = channels
+        let folder = #filePath.split(separator: "/").dropLast().joined(separator: "/")
+        file = try HDF5File.open("/\(folder)/Golden/clampnet-\(channels)ch.h5")
+        network = ClampNet(channels: channels, classes: 10)
+    }
+
+    static func u(_ t: Int, _ i: Int) -> Double {
+        var z = (UInt64(t) << 40) &+ UInt64(i) &+ 1 &+ 0x9E37_79B9_7F4A_7C15
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return Double((z ^ (z >> 31)) >> 40) * 0x1p-24
+    }
+
+    func parameters() -> Parameters {
+        let p = Parameters(network)
+        for (t, tensor) in network.tensors.enumerated() {
+            let scale = tensor.shape.count > 1 ? (6 / Double(tensor.shape[1...].reduce(1, *))).squareRoot() : 0.1
+            p.setCanonical(tensor, (0..<tensor.canonicalCount).map { Float((2 * Golden.u(t, $0) - 1) * scale) })
+        }
+        return p
+    }
+
+    func bounds() throws -> Bounds {
+        let scale = try file.read("zscale", as: Float.self).values
+        let bounds = Bounds()
+        for layer in Layer.allCases {
+            bounds[layer] = (0..<layer.channels).map { $0 == 3 ? 0 : Float(Double(scale[layer.rawValue]) * Golden.u(30 + layer.rawValue, $0)) }
+        }
+        return bounds
+    }
+
+    /// Writes candidate image number `image` of tensor t as network input.
+    func load(_ t: Int, _ image: Int, _ x: UnsafeMutablePointer<Float>) {
+        for c in 0..<channels {
+            for y in 0..<32 {
+                for j in 0..<32 {
+                    let element = image * channels * 1024 + (c * 32 + y) * 32 + j
+                    x[((y + 1) * 34 + j + 1) * channels + c] = Float((2 * Golden.u(t, element) - 1) * 1.7)
+                }
+            }
+        }
+    }
+
+    var labels: [Int] { (0..<Golden.batch).map { Int(Golden.u(21, $0) * 10) } }
+    var teacher: [Float] { (0..<Golden.batch * 10).map { Float((2 * Golden.u(22, $0) - 1) * 4) } }
+    func images(_ name: String = "images") throws -> [Int] { try file.read(name, as: Int32.self).values.map(Int.init) }
+
+    static func sign(_ k: Int, _ i: Int) -> Double { u(100 + k, i) >= 0.5 ? 1 : -1 }
+
+    /// Compares every stored element, and the projections that cover the others, with the double-precision oracle.
+    /// The allowance is float32's rounding of this network, as torch measured it on the same inputs, times what
+    /// Winograd's transforms amplify it by (`winogradAmplification`), plus two units of last place of the tensor's scale.
+    func expect(_ name: String, _ values: [Float], amplification: Double = winogradAmplification) throws {
+        let oracle = try file.read(name, as: Double.self).values
+        let stride = try file.intAttribute("stride", of: name) ?? 1
+        let largest = try file.doubleAttribute("max", of: name) ?? 0, torch = try file.doubleAttribute("float32_max", of: name) ?? 0
+        let allowed = amplification * torch + 0x1p-22 * largest
+        #expect(oracle.count == (values.count + stride - 1) / stride && !oracle.isEmpty)
+        var worst = 0.0
+        for (i, expected) in oracle.enumerated() {
+            let error = abs(Double(values[i * stride]) - expected)
+            worst = error <= worst ? worst : error
+        }
+        #expect(worst <= allowed, "\(name): off by \(worst), allowed \(allowed), torch's float32 \(torch)")
+        guard stride > 1 else { return }
+        let parts = name.split(separator: "/")                     // case / gradient or final / layer / weight
+        let projection = "\(parts[0])/projection/" + parts[2...].joined(separator: "/")
+        let sums = try file.read(projection, as: Double.self).values
+        let rms = try file.doubleAttribute("float32_rms", of: name) ?? 0
+        for (k, expected) in sums.enumerated() {
+            var sum = 0.0
+            for (i, value) in values.enumerated() { sum += Golden.sign(k, i) * Double(value) }
+            // Independent errors add up like a random walk; 6 standard deviations. Float rounding of each value besides.
+            let scale = amplification * rms + 0x1p-24 * largest
+            #expect(abs(sum - expected) <= 6 * scale * Double(values.count).squareRoot(), "\(projection)[\(k)]: \(sum), expected \(expected)")
+        }
+    }
+}
+
+/// How much larger the rounding errors of F(4x4, 3x3) are than those of nine products added up, for random inputs: the
+/// rms of A^T's combinations of products, over the rms of the result, squared for two dimensions.
+let winogradAmplification: Double = {
+    let bt: [[Double]] = [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]]
+    let g: [[Double]] = [[0.25, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]]
+    let at: [[Double]] = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+    func power(_ row: [Double]) -> Double { row.reduce(0) { $0 + $1 * $1 } }
+    return at.map { row in (0..<6).reduce(0) { $0 + row[$1] * row[$1] * power(bt[$1]) * power(g[$1]) } / 3 }.max() ?? 0      // square root for the rms, squared for two dimensions
+}()
