@@ -12,6 +12,7 @@ enum Library {
         pthread_mutexattr_settype(&attributes, Int32(PTHREAD_MUTEX_RECURSIVE))
         pthread_mutex_init(mutex, &attributes)
         H5open()
+        HDF5File.registerReferences()
         H5PLset_loading_state(0)                        // a file may name a filter; it must not make us load code
         return mutex
     }()
