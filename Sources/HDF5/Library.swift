@@ -35,7 +35,14 @@ enum Library {
             Unmanaged<Messages>.fromOpaque(context).takeUnretainedValue().texts.append(String(cString: text))
             return 0
         }, Unmanaged.passUnretained(messages).toOpaque())
-        return messages.texts.isEmpty ? "(no message)" : messages.texts.prefix(3).joined(separator: "; ")
+        return messages.texts.isEmpty ? "(no message)" : messages.texts.prefix(3).map(shortened).joined(separator: "; ")
+    }
+
+    /// Messages about system calls go on with the time, a buffer's address, ...: what failed and errno's text are kept.
+    private static func shortened(_ text: String) -> String {
+        let quote = "error message = '"
+        guard let colon = text.firstIndex(of: ":"), let start = text.indices.first(where: { text[$0...].hasPrefix(quote) }) else { return text }
+        return text[..<colon] + ": " + text[start...].dropFirst(quote.count).prefix { $0 != "'" }
     }
 }
 

@@ -193,6 +193,41 @@ import Testing
         #expect(try file.readStrings("never-written") == ["", ""])
     }
 
+    /// As h5py may write: a user block, the newest format that we read, big endian, filters.
+    @Test func foreignStorage() throws {
+        let path = scratch.file("foreign.h5"), values = (0..<12).map { Int32($0 * 1000 - 5) }
+        try Library.locked { () throws(HDF5Error) in
+            let creation = H5Pcreate(chdf5_H5P_FILE_CREATE()), access = H5Pcreate(chdf5_H5P_FILE_ACCESS())
+            H5Pset_userblock(creation, 512)
+            H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110)
+            let id = H5Fcreate(path, 2, creation, access), big = H5Tcopy(chdf5_H5T_STD_I32LE())
+            H5Tset_order(big, H5T_ORDER_BE)
+            dataset(id, "x", big, [3, 4]) { properties in
+                H5Pset_chunk(properties, 2, [2, 3])
+                H5Pset_shuffle(properties)
+                H5Pset_deflate(properties, 6)
+                H5Pset_fletcher32(properties)
+            }
+            let x = H5Dopen2(id, "x", 0), text = H5Tcopy(chdf5_H5T_C_S1()), space = H5Screate(H5S_SCALAR)
+            H5Dwrite(x, chdf5_H5T_NATIVE_INT32(), 0, 0, 0, values)
+            H5Tset_size(text, chdf5_H5T_VARIABLE())
+            let attribute = H5Acreate2(x, "layout", text, space, 0, 0)
+            "NHWC".withCString { pointer in _ = H5Awrite(attribute, text, [pointer]) }
+            H5Aclose(attribute); H5Sclose(space); H5Tclose(text); H5Tclose(big); H5Dclose(x); H5Fclose(id)
+            H5Pclose(creation); H5Pclose(access)
+        }
+        let file = try HDF5File.open(path)
+        #expect(try file.read("x", as: Int32.self, shape: [3, 4]).values == values)
+        #expect(try file.readRows("x", as: Int64.self, from: 1, count: 2) == values.dropFirst(4).map { Int64($0) })
+        #expect(try file.stringAttribute("layout", of: "x") == "NHWC")
+    }
+
+    @Test func errorsAreOneLine() throws {
+        try HDF5File.write(scratch.file("line.h5")) { try $0.setAttribute("a\nb\u{1b}[31m", 1) }
+        let file = try HDF5File.open(scratch.file("line.h5")), name = try file.attributes()[0]
+        #expect(message { _ = try file.stringAttribute(name) }?.contains("attribute a b [31m of /: expected text") == true)
+    }
+
     @Test func manyThreads() throws {
         let path = scratch.file("threads.h5")
         try HDF5File.write(path) { try $0.write("x", (0..<1000).map { Float($0) }, shape: [1000]) }
