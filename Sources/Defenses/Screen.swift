@@ -18,7 +18,7 @@ struct Screen {
 
     static let components = 10, leastImages = 20, leastHalf = 8
     /// Score from which a half is taken for poisoned.
-    static let threshold = 1.15
+    static let threshold = 1.5
     /// Groups of layers that are split by themselves: a trigger may stand out in some only.
     static let groups: [[Layer]] = [Layer.allCases, [.conv1, .conv2], [.conv3, .conv4], [.conv5], [.conv6], [.fc1]]
 
