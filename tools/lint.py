@@ -9,8 +9,8 @@ import pathlib
 import re
 import sys
 
-ROOMS = ["CStart", "CHDF5", "HDF5", "Tensor", "KernelTable", "Kernels", "Network", "Datasets", "Attacks", "Defenses",
-         "Federation", "Experiments", "fedclamp"]
+ROOMS = ["CStart", "CZlib", "CHDF5", "HDF5", "Tensor", "KernelTable", "Kernels", "Network", "Datasets", "Attacks",
+         "Defenses", "Federation", "Experiments", "fedclamp"]
 LONGEST = 400
 FORBIDDEN = re.compile(r"\btry!|\bfatalError\(")
 IMPORT = re.compile(r"^\s*(?:@\w+(?:\(.*?\))?\s+|(?:public|package|internal|fileprivate|private)\s+)*import\s+"

@@ -12,8 +12,8 @@ public struct RunData: Sendable {
     public let backdoor: Backdoor
     public let datasetName: String, datasetDigest: String, syntheticName: String, syntheticDigest: String
 
-    /// Images that `--evaluate-on dev` withholds from every client: 5,000, or a fifth of a smaller training split.
-    public static func devImages(_ train: Int) -> Int { min(5_000, train / 5) }
+    /// Training images that `--evaluate-on dev` withholds from every client and measures on.
+    public static let devImages = 5_000
 
     /// - Parameter generated: the FM data from a file; nil for `holdout:N`, training images that no client gets.
     /// - Throws: `RunError`, `DatasetError`, `AttackError` when data and configuration do not fit.
@@ -32,7 +32,7 @@ public struct RunData: Sendable {
             defer { free.removeLast(n) }
             return free.suffix(n).sorted()
         }
-        let dev = configuration.evaluateOn == .dev ? try take(Self.devImages(train.count), "--evaluate-on dev") : []
+        let dev = configuration.evaluateOn == .dev ? try take(Self.devImages, "--evaluate-on dev") : []
         let held = try generated == nil ? take(Self.holdout(configuration.synthetic), "--synthetic \(configuration.synthetic)") : []
 
         let shape = ImageShape(channels: train.channels, side: train.height)

@@ -1,0 +1,169 @@
+import Attacks
+import Datasets
+import Defenses
+import FoundationEssentials
+import HDF5
+import Network
+import Tensor
+
+/// Writes and restores runs: the checkpoint schema, version 1. Layouts are canonical, as PyTorch has them.
+public enum RunFile {
+    public static let format = "fedclamp-checkpoint", version = 1
+
+    /// Replaces `path` by the run's present state, in one step: a temporary file, synced, then renamed.
+    public static func write(_ run: FederatedRun, to path: String) throws {
+        try HDF5File.write(path) { file in
+            try header(file)
+            try writeModel(run.global, "/model", run.data.clientsNormalization, file)
+            if let bounds = run.bounds { try writeBounds(bounds, "/bounds", file) }
+            for model in run.defended { try writeDefended(model, run, file) }
+            try HistoryColumns.write(run.history, file)
+            try writeAttack(run, file)
+            try file.createGroup("/state")
+            try file.write("/state/finished_rounds", scalar: Int64(run.finishedRounds ?? -1))
+            if !run.memory.isEmpty { try file.createGroup("/state/memory") }
+            for (name, values) in run.memory.sorted(by: { $0.key < $1.key }) {
+                try file.write("/state/memory/\(name)", values, shape: [values.count])
+            }
+            try writeConfiguration(run, file)
+        }
+    }
+
+    /// Takes up the state of a run that was written with the same configuration and data.
+    ///
+    /// - Throws: `RunError.incompatible` naming the first difference, `HDF5Error` for a broken file.
+    public static func restore(_ run: FederatedRun, from path: String) throws {
+        let file = try HDF5File.open(path)
+        try requireFormat(file)
+        try requireSame(run, file)
+        run.global = try readModel(file, "/model", run.data.network)
+        run.bounds = try file.exists("/bounds") ? try readBounds(file, "/bounds") : nil
+        run.history = try HistoryColumns.read(file)
+        let finished = Int(try file.read("/state/finished_rounds", as: Int64.self, shape: []).values[0])
+        run.finishedRounds = finished < 0 ? nil : finished
+        guard run.history.count == finished + 1, finished <= run.configuration.rounds else {
+            throw RunError.incompatible("\(path): the history has \(run.history.count) rows, finished_rounds is \(finished)")
+        }
+        run.memory = [:]
+        if try file.exists("/state/memory") {
+            for name in try file.children(of: "/state/memory") { run.memory[name] = try file.read("/state/memory/\(name)", as: Float.self).values }
+        }
+        run.defended = try readDefended(file, run)
+    }
+
+    static func header(_ file: HDF5File) throws {
+        try file.setAttribute("format", format)
+        try file.setAttribute("version", version)
+        try file.setAttribute("program_version", programVersion)
+    }
+
+    static func requireFormat(_ file: HDF5File) throws {
+        let found = try file.stringAttribute("format")
+        guard found == format else {
+            throw RunError.incompatible("\(file.path): expected a checkpoint (attribute format = \(format)), got \(found.map { "\"\($0)\"" } ?? "none")")
+        }
+        let number = try file.intAttribute("version") ?? 0
+        guard number == version else { throw RunError.incompatible("\(file.path): checkpoint version \(number), this program reads version \(version)") }
+    }
+
+    private static func writeAttack(_ run: FederatedRun, _ file: HDF5File) throws {
+        let configuration = run.configuration, data = run.data
+        try file.createGroup("/attack")
+        try file.setAttribute("attack", of: "/attack", configuration.attack.rawValue)
+        try file.setAttribute("trigger", of: "/attack", configuration.trigger)
+        try file.setAttribute("all_to_all", of: "/attack", configuration.allToAll ? 1 : 0)
+        try file.write("/attack/target", scalar: Int64(configuration.target))
+        if let overlay = data.backdoor.trigger.overlay {
+            let side = data.synthetic.shape.side, channels = data.network.channels
+            try file.write("/attack/mask", padded(overlay.mask, 1, side), shape: [1, 32, 32])
+            try file.write("/attack/pattern", padded(overlay.pattern, channels, side), shape: [channels, 32, 32])
+        }
+        let poisoned = data.synthetic.poisonedPositions.map { Int64(data.synthetic.indices[$0]) }
+        try file.write("/attack/poisoned_synthetic", poisoned, shape: [poisoned.count])
+        for (client, samples) in data.clients.enumerated() where samples.backdoor != nil {
+            let indices = samples.poisonedPositions.map { Int64(samples.indices[$0]) }
+            try file.write("/attack/poisoned_client_\(client)", indices, shape: [indices.count])
+        }
+    }
+
+    /// (channels, side, side) in the middle of (channels, 32, 32).
+    private static func padded(_ x: [Float], _ channels: Int, _ side: Int) -> [Float] {
+        let pad = (32 - side) / 2
+        var y = [Float](repeating: 0, count: channels * 1024)
+        for i in x.indices {
+            let c = i / (side * side), row = i / side % side, column = i % side
+            y[(c * 32 + row + pad) * 32 + column + pad] = x[i]
+        }
+        return y
+    }
+
+    private static func writeConfiguration(_ run: FederatedRun, _ file: HDF5File) throws {
+        try file.createGroup("/config")
+        let json = try run.configuration.json()
+        try file.writeString("/config/json", json)
+        try file.setAttribute("hash", of: "/config", SHA256.hexadecimal(of: Array(json.utf8)))
+        for (name, value) in run.configuration.readable { try file.setAttribute(name, of: "/config", value) }
+        try file.createGroup("/provenance")
+        try file.setAttribute("instruction_set", of: "/provenance", run.configuration.isa)
+        try file.setAttribute("dataset", of: "/provenance", run.data.datasetName)
+        try file.setAttribute("dataset_digest", of: "/provenance", run.data.datasetDigest)
+        try file.setAttribute("synthetic", of: "/provenance", run.data.syntheticName)
+        try file.setAttribute("synthetic_digest", of: "/provenance", run.data.syntheticDigest)
+        try file.setAttribute("seed", of: "/provenance", "\(run.configuration.seed)")
+    }
+
+    private static func requireSame(_ run: FederatedRun, _ file: HDF5File) throws {
+        let stored = try RunConfiguration.from(json: try file.readString("/config/json"), path: file.path)
+        if let difference = run.configuration.difference(from: stored) {
+            throw RunError.incompatible("\(file.path) was written with another configuration: \(difference); use the same options, or --overwrite")
+        }
+        for (name, mine) in [("dataset_digest", run.data.datasetDigest), ("synthetic_digest", run.data.syntheticDigest)] {
+            let theirs = try file.stringAttribute(name, of: "/provenance") ?? "none"
+            guard theirs == mine else { throw RunError.incompatible("\(file.path) was written with other data: \(name) was \(theirs), is \(mine)") }
+        }
+    }
+}
+
+public let programVersion = "0.1.0"
+
+extension RunData {
+    /// The normalisation of every image of the run.
+    public var clientsNormalization: Normalization { synthetic.normalization }
+}
+
+extension RunConfiguration {
+    /// One line, keys sorted: the same configuration gives the same text.
+    public func json() throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(self), as: UTF8.self)
+    }
+
+    public static func from(json: String, path: String) throws -> RunConfiguration {
+        do {
+            return try JSONDecoder().decode(RunConfiguration.self, from: FoundationEssentials.Data(json.utf8))
+        } catch {
+            throw RunError.incompatible("\(path): /config/json is not a configuration of this program (\(error))")
+        }
+    }
+
+    /// Names and values in the order of declaration.
+    public var readable: [(name: String, value: String)] {
+        Mirror(reflecting: self).children.compactMap { child -> (name: String, value: String)? in
+            guard let name = child.label else { return nil }
+            let value = Mirror(reflecting: child.value)
+            let inner: Any? = value.displayStyle == .optional ? value.children.first?.value : child.value
+            guard let inner else { return (name, "all") }
+            return (name, (inner as? [String])?.joined(separator: " ") ?? "\(inner)")
+        }
+    }
+
+    /// The first field that differs, as "name was X, is Y"; paths are not compared (data digests are).
+    public func difference(from stored: RunConfiguration) -> String? {
+        for (mine, theirs) in zip(readable, stored.readable) where mine.value != theirs.value {
+            if mine.name == "data" || (mine.name == "synthetic" && RunData.holdout(ifAny: mine.value) == nil) { continue }
+            return "\(mine.name) was \(theirs.value.isEmpty ? "none" : theirs.value), is \(mine.value.isEmpty ? "none" : mine.value)"
+        }
+        return nil
+    }
+}

@@ -1,0 +1,86 @@
+"""Tiny data sets that every test may read, and a few finished runs on them."""
+import reference  # noqa: F401, before numpy: it sets the number of BLAS threads
+import h5py
+import numpy as np
+import pytest
+
+from support import BINARY, fedclamp, write_split
+
+CLASSES = 10
+
+
+def pictures(count, channels, side, seed):
+    """Images whose class shows as a bright block at a place of its own, in noise: learnt within a few steps."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % CLASSES
+    images = rng.integers(0, 90, (count, channels, side, side), dtype=np.uint8)
+    for image, label in zip(images, labels):
+        row, column = 2 + 8 * (label // 4), 2 + 6 * (label % 4)
+        image[:, row:row + 6, column:column + 5] += 150
+    return images, labels.astype(np.uint8)
+
+
+def write_dataset(path, channels=1, side=28, train=160, test=60, **storage):
+    with h5py.File(path, "w") as file:
+        file.attrs["format"] = "fedclamp-dataset"
+        file.attrs["version"] = 1
+        file.attrs["name"] = "tiny"
+        file.attrs["class_names"] = [f"class {k}" for k in range(CLASSES)]
+        file.attrs["source"] = "drawn by the tests"
+        write_split(file.create_group("train"), *pictures(train, channels, side, 1), **storage)
+        write_split(file.create_group("test"), *pictures(test, channels, side, 2), **storage)
+    return path
+
+
+def write_fm(path, channels=1, side=28, count=60):
+    with h5py.File(path, "w") as file:
+        write_split(file, *pictures(count, channels, side, 3))
+    return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built():
+    if not BINARY.is_file():
+        pytest.exit(f"{BINARY} is not there: run make build, or name the executable in FEDCLAMP", returncode=2)
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory):
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def data(files):
+    return write_dataset(files / "tiny.h5")
+
+
+@pytest.fixture(scope="session")
+def fm(files):
+    return write_fm(files / "tiny-fm.h5")
+
+
+@pytest.fixture(scope="session")
+def colour(files):
+    """(data set, FM data) of 32x32 images with 3 channels."""
+    return write_dataset(files / "colour.h5", 3, 32), write_fm(files / "colour-fm.h5", 3, 32)
+
+
+@pytest.fixture(scope="session")
+def tiny(data, fm):
+    """The options that all small runs share."""
+    return ["--data", data, "--synthetic", fm, "--clients", 4, "--rounds", 2, "--batch", 8]
+
+
+@pytest.fixture(scope="session")
+def clean_run(files, tiny):
+    path = files / "clean.h5"
+    fedclamp("run", *tiny, "--out", path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def fm_run(files, tiny):
+    """Poisoned FM data, bounds fitted after the last round."""
+    path = files / "fm.h5"
+    fedclamp("run", *tiny, "--attack", "fm", "--defense", "bounds", "--out", path)
+    return path

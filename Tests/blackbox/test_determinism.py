@@ -1,0 +1,101 @@
+"""Bit-identical results: any number of threads, any interruption."""
+import signal
+import subprocess
+import time
+
+import h5py
+import pytest
+
+from support import BINARY, contents, differing, fedclamp, refused
+
+LONG = ["--rounds", 6, "--attack", "both", "--defense", "foolsgold", "--defense", "bounds", "--seed", 5]
+
+
+def test_threads(tmp_path, tiny):
+    options = ["--attack", "both", "--defense", "multi-krum", "--malicious", 0, "--defense", "bounds", "--seed", 7]
+    for threads in (1, 2, 3):
+        fedclamp("run", *tiny, *options, "--threads", threads, "--out", tmp_path / f"{threads}.h5")
+    one = contents(tmp_path / "1.h5")
+    assert any(name.startswith("bounds/") for name in one) and any(name.startswith("state/") for name in one)
+    for threads in (2, 3):
+        assert not differing(one, contents(tmp_path / f"{threads}.h5"))
+
+
+def test_seed(tmp_path, tiny, clean_run):
+    fedclamp("run", *tiny, "--seed", 1, "--out", tmp_path / "1.h5")
+    fedclamp("run", *tiny, "--seed", 2, "--out", tmp_path / "2.h5")
+    assert not differing(contents(tmp_path / "1.h5"), contents(clean_run)), "1 is the default seed"
+    assert differing(contents(tmp_path / "2.h5", ["model"]), contents(clean_run, ["model"]))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, tiny):
+    path = tmp_path_factory.mktemp("long") / "out.h5"
+    fedclamp("run", *tiny, *LONG, "--out", path)
+    return contents(path)
+
+
+def rounds_done(path):
+    try:
+        with h5py.File(path) as file:
+            return len(file["history/round"])
+    except (OSError, KeyError):
+        return 0
+
+
+@pytest.mark.parametrize("stop, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)],
+                         ids=["INT", "TERM", "KILL"])
+def test_resume(tmp_path, tiny, uninterrupted, stop, code):
+    out = tmp_path / "out.h5"
+    command = ["run", *tiny, *LONG, "--out", out, "--resume"]     # without a file, --resume starts afresh
+    program = subprocess.Popen([BINARY, *map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while rounds_done(out) < 2 and program.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    program.send_signal(stop)
+    _, errors = program.communicate(timeout=60)
+    assert program.returncode == code, errors.decode()
+    assert 1 <= rounds_done(out) < 6, "stopped in the middle"
+    fedclamp(*command, "--threads", 1)
+    assert not differing(contents(out), uninterrupted)
+    assert [p.name for p in tmp_path.iterdir()] == ["out.h5"], "no partial files stay"
+
+
+def test_resume_finished(tmp_path, tiny, clean_run):
+    out = tmp_path / "out.h5"
+    out.write_bytes(clean_run.read_bytes())
+    fedclamp("run", *tiny, "--out", out, "--resume")
+    assert not differing(contents(out), contents(clean_run))
+
+
+@pytest.mark.parametrize("change", [["--seed", 9], ["--attack", "classic"], ["--lr", 0.01], ["--defense", "median"]],
+                         ids=lambda c: c[0][2:])
+def test_resume_with_other_options(tmp_path, tiny, clean_run, change):
+    out = tmp_path / "out.h5"
+    out.write_bytes(clean_run.read_bytes())
+    refused("run", *tiny, *change, "--out", out, "--resume", says="out.h5", folder=tmp_path)
+    assert out.read_bytes() == clean_run.read_bytes()
+
+
+def test_resume_with_other_data(tmp_path, tiny, clean_run, fm):
+    """The files' digests are part of a run."""
+    out, other = tmp_path / "out.h5", tmp_path / "other-fm.h5"
+    out.write_bytes(clean_run.read_bytes())
+    other.write_bytes(fm.read_bytes())
+    with h5py.File(other, "r+") as file:
+        file["images"][0, 0, 0, 0] = 255 - file["images"][0, 0, 0, 0]
+    refused("run", *tiny, "--synthetic", other, "--out", out, "--resume", folder=tmp_path)
+
+
+def test_resume_keeps_the_instruction_set(tmp_path, tiny):
+    out = tmp_path / "out.h5"
+    fedclamp("run", *tiny, "--rounds", 1, "--isa", "baseline", "--out", out)
+    refused("run", *tiny, "--rounds", 1, "--isa", "avx2", "--out", out, "--resume", folder=tmp_path)
+
+
+def test_resume_what_is_no_run(tmp_path, tiny, data):
+    out = tmp_path / "out.h5"
+    out.write_bytes(data.read_bytes())
+    refused("run", *tiny, "--out", out, "--resume", says="out.h5", folder=tmp_path)
+    out.write_bytes(b"no HDF5 at all")
+    refused("run", *tiny, "--out", out, "--resume", says="out.h5", folder=tmp_path)

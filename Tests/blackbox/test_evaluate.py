@@ -1,0 +1,135 @@
+"""`evaluate`, `bound` and `inspect`, against a forward pass in numpy."""
+import json
+import re
+
+import h5py
+import numpy as np
+import pytest
+
+import reference
+from conftest import pictures
+from support import BOUNDED, contents, differing, fedclamp, write_split
+
+ALWAYS = {"accuracy", "attack_success_rate", "robust_accuracy", "images"}
+BOUND_RANGE = 2, 8                                     # of random bounds: changes about every third prediction
+UNBOUNDED = {"accuracy_unbounded", "attack_success_rate_unbounded"}
+
+
+def evaluate(*arguments):
+    return json.loads(fedclamp("evaluate", *arguments, "--json").stdout)
+
+
+def within(value, limits):
+    low, high = limits
+    return low - 1e-6 <= value <= high + 1e-6
+
+
+def random_case(folder, channels, side, seed):
+    """A checkpoint with random weights and bounds, and images whose labels its predictions meet about half the time."""
+    images, labels = pictures(80, channels, side, seed)
+    model = reference.random_model(channels, 10, seed)
+    model["fc2/bias"] -= reference.logits(model, images).mean(axis=0)          # no class wins everywhere
+    model["fc2/bias"] = model["fc2/bias"].astype(np.float32).astype(np.float64)
+    rng = np.random.default_rng(seed)
+    bounds = {n: rng.uniform(*BOUND_RANGE, len(model[f"{n}/bias"])).astype(np.float32).astype(np.float64) for n in BOUNDED}
+    labels = np.where(rng.random(80) < 0.5, reference.logits(model, images).argmax(1), labels).astype(np.uint8)
+    mask = np.zeros((1, 32, 32))
+    mask[0, 20:30, 3:30] = 1
+    attack = {"target": np.int64(2), "mask": mask, "pattern": rng.uniform(0, 1, (channels, 32, 32)).astype(np.float32)}
+    checkpoint, data = folder / "random.h5", folder / "random-data.h5"
+    reference.write_checkpoint(checkpoint, model, bounds, attack)
+    with h5py.File(data, "w") as file:
+        write_split(file.create_group("train"), images, labels)
+        write_split(file.create_group("test"), images, labels)
+    return checkpoint, data, model, bounds, images, labels
+
+
+def check_against_numpy(run, data, got, bounds):
+    """accuracy, attack success rate and robust accuracy of `got` from the file's own model and trigger."""
+    model, attack = reference.read_group(run, "model"), reference.read_group(run, "attack")
+    target = int(attack["target"])
+    with h5py.File(data) as file:
+        images, labels = file["test/images"][:], file["test/labels"][:].astype(int)
+    right, to_target = np.eye(10, dtype=bool)[labels], np.eye(10, dtype=bool)[np.full(len(labels), target)]
+    clean = reference.logits(model, images, bounds)
+    stamped = reference.logits(model, reference.stamp(images, attack["mask"], attack["pattern"]), bounds)
+    others = labels != target
+    assert within(got["accuracy"], reference.share(right, clean))
+    assert within(got["attack_success_rate"], reference.share(to_target, stamped, others))
+    assert within(got["robust_accuracy"], reference.share(right, stamped, others))
+
+
+@pytest.mark.parametrize("channels, side, seed", [(1, 28, 1), (3, 32, 2), (1, 32, 3), (3, 28, 4)])
+def test_predictions(tmp_path, channels, side, seed):
+    """Random weights, bounds and a trigger given by mask and pattern: all rates are those of the numpy network."""
+    checkpoint, data, model, bounds, images, labels = random_case(tmp_path, channels, side, seed)
+    got = evaluate(checkpoint, "--data", data)
+    assert got["images"] == len(images)
+    right = np.eye(10, dtype=bool)[labels]
+    plain, bounded = reference.logits(model, images), reference.logits(model, images, bounds)
+    assert len(np.unique(plain.argmax(1))) > 2 and (plain.argmax(1) != bounded.argmax(1)).any(), "the case tells something"
+    assert within(got["accuracy_unbounded"], reference.share(right, plain))
+    check_against_numpy(checkpoint, data, got, bounds)
+    check_against_numpy(checkpoint, data, evaluate(checkpoint, "--data", data, "--unbounded"), None)
+
+
+def test_run_file(data, fm_run):
+    got = evaluate(fm_run, "--data", data)
+    assert ALWAYS | UNBOUNDED <= got.keys()
+    assert got["images"] == 60
+    check_against_numpy(fm_run, data, got, reference.read_group(fm_run, "bounds"))
+    plain = evaluate(fm_run, "--data", data, "--unbounded")
+    check_against_numpy(fm_run, data, plain, None)
+    assert plain["accuracy"] == got["accuracy_unbounded"]
+    assert plain["attack_success_rate"] == got["attack_success_rate_unbounded"]
+    with h5py.File(fm_run) as file:
+        assert np.isclose(file["history/acc"][-1], plain["accuracy"]) and np.isclose(file["history/asr"][-1], plain["attack_success_rate"])
+        assert np.isclose(file["history/acc_bounded"][-1], got["accuracy"])
+
+
+def test_given_trigger(data, fm_run, clean_run):
+    """The default trigger and target of the run, given by hand, measure the same; a clean run can be measured too."""
+    own, given = evaluate(fm_run, "--data", data), evaluate(fm_run, "--data", data, "--trigger", "patch", "--target", 0)
+    assert {k: given[k] for k in ALWAYS} == {k: own[k] for k in ALWAYS}
+    clean = evaluate(clean_run, "--data", data, "--trigger", "patch", "--target", 0)
+    assert 0 <= clean["attack_success_rate"] <= 1 and not UNBOUNDED & clean.keys()
+
+
+def test_text(data, fm_run):
+    """Without --json: the same numbers for people."""
+    got, shown = evaluate(fm_run, "--data", data), fedclamp("evaluate", fm_run, "--data", data).stdout
+    numbers = [float(n) for n in re.findall(r"\d+\.\d+", shown)]
+    for key in ("accuracy", "attack_success_rate"):
+        assert any(abs(n - got[key] * scale) <= 0.006 * scale for n in numbers for scale in (1, 100)), shown
+
+
+def test_bound(tmp_path, data, fm, clean_run):
+    out = tmp_path / "bounded.h5"
+    before = clean_run.read_bytes()
+    fedclamp("bound", clean_run, "--synthetic", fm, "--out", out)
+    assert clean_run.read_bytes() == before
+    assert not differing(contents(out, ["model"]), contents(clean_run, ["model"])), "parameters are untouched"
+    with h5py.File(out) as file:
+        assert sorted(file["bounds"]) == sorted(BOUNDED)
+        assert all((file[f"bounds/{name}"][:] >= 0).all() for name in BOUNDED)
+    got = evaluate(out, "--data", data, "--trigger", "patch", "--target", 0)
+    assert UNBOUNDED <= got.keys()
+    fedclamp("bound", clean_run, "--synthetic", fm, "--out", tmp_path / "again.h5", "--threads", 1)
+    assert not differing(contents(tmp_path / "again.h5", ["bounds"]), contents(out, ["bounds"]))
+
+
+def test_foreign_checkpoint(tmp_path, fm):
+    """A file with no more than /model, as a conversion from PyTorch writes it, can be bounded."""
+    reference.write_checkpoint(tmp_path / "model.h5", reference.random_model(1, 10, seed=5))
+    fedclamp("bound", tmp_path / "model.h5", "--synthetic", fm, "--out", tmp_path / "out.h5")
+    assert not differing(contents(tmp_path / "out.h5", ["model"]), contents(tmp_path / "model.h5", ["model"]))
+
+
+def test_inspect(data, fm, fm_run):
+    shown = fedclamp("inspect", data).stdout
+    for word in ("tiny", "160", "60", "28"):
+        assert word in shown
+    assert "60" in fedclamp("inspect", fm).stdout
+    shown = fedclamp("inspect", fm_run).stdout
+    for word in ("conv1", "fc2", "fm", "bounds", "seed"):
+        assert word in shown

@@ -1,0 +1,234 @@
+"""`fedclamp run`: what a run writes, for every attack and defence."""
+import json
+import shutil
+import subprocess
+
+import h5py
+import numpy as np
+import pytest
+
+from reference import WIDTHS
+from support import BOUNDED, LAYERS, contents, differing, fedclamp, refused
+
+RULES = ["norm-clip", "krum", "multi-krum", "median", "trimmed-mean", "bulyan", "rfa", "rlr", "foolsgold", "flame",
+         "deepsight", "fltrust"]
+
+
+def check_model(group, channels=1, classes=10):
+    fan = channels
+    for name, width in WIDTHS.items():
+        assert group[f"{name}/weight"].shape == (width, fan, 3, 3)
+        fan = width
+    assert group["fc1/weight"].shape == (128, 2048) and group["fc2/weight"].shape == (classes, 128)
+    for name in LAYERS:
+        weight, bias = group[f"{name}/weight"], group[f"{name}/bias"]
+        assert bias.shape == weight.shape[:1]
+        for values in (weight, bias):
+            assert values.dtype == np.dtype("<f4") and np.isfinite(values[:]).all()
+    assert group["input/mean"].shape == group["input/std"].shape == (channels,)
+    assert (group["input/std"][:] > 0).all()
+
+
+def check_history(file, rounds):
+    history = file["history"]
+    assert history["round"].shape == (rounds,)
+    assert (np.diff(history["round"][:]) == 1).all()
+    for name in ("loss", "acc", "asr", "acc_bounded", "asr_bounded"):
+        assert history[name].shape == (rounds,)
+    assert np.isfinite(history["loss"][:]).all()
+    for name in ("acc", "asr"):
+        values = history[name][:]
+        assert (np.isnan(values) | (values >= 0) & (values <= 1)).all()
+    assert np.isfinite(history["acc"][:]).all()
+
+
+def test_clean(clean_run):
+    with h5py.File(clean_run) as file:
+        check_model(file["model"])
+        check_history(file, 2)
+        assert np.isnan(file["history/acc_bounded"][:]).all() and "bounds" not in file
+        assert "state" in file and "config" in file and "timing" in file
+        assert "json" in " ".join([*file["config"], *file["config"].attrs]).lower()
+
+
+def test_learns(tmp_path, data, fm):
+    """The tiny classes are learnt: training, fusion and evaluation fit together."""
+    fedclamp("run", "--data", data, "--synthetic", fm, "--clients", 2, "--rounds", 4, "--batch", 8, "--out", tmp_path / "out.h5")
+    with h5py.File(tmp_path / "out.h5") as file:
+        assert file["history/acc"][-1] > 0.8
+
+
+def test_mean_and_std(clean_run, fm):
+    """They are those of the FM data as the server holds it; raw pixels scaled to 0..1, with or without the zero frame."""
+    with h5py.File(fm) as file:
+        pixels = file["images"][:] / 255
+    framed = np.pad(pixels, ((0, 0), (0, 0), (2, 2), (2, 2)))
+    with h5py.File(clean_run) as file:
+        got = file["model/input/mean"][0], file["model/input/std"][0]
+    assert any(np.allclose(got, (p.mean(), p.std()), rtol=2e-3) for p in (pixels, framed))
+
+
+def test_bounds(fm_run):
+    with h5py.File(fm_run) as file:
+        check_model(file["model"])
+        check_history(file, 2)
+        assert sorted(file["bounds"]) == sorted(BOUNDED)
+        for name, width in [*WIDTHS.items(), ("fc1", 128)]:
+            z = file[f"bounds/{name}"]
+            assert z.shape == (width,) and z.dtype == np.dtype("<f4") and (z[:] >= 0).all()
+        assert any(np.isfinite(file[f"bounds/{name}"][:]).any() for name in BOUNDED)
+        assert np.isfinite(file["history/acc_bounded"][-1]) and np.isnan(file["history/acc_bounded"][0])
+
+
+def test_bounds_leave_the_model(tmp_path, tiny, fm_run):
+    """/model is the fused, undefended G: the same run without the defence ends with the same one."""
+    fedclamp("run", *tiny, "--attack", "fm", "--out", tmp_path / "plain.h5")
+    assert not differing(contents(tmp_path / "plain.h5", ["model"]), contents(fm_run, ["model"]))
+
+
+def test_trigger(fm_run):
+    """The default patch: 3x3, white, in the last rows and columns of the 28x28 image."""
+    with h5py.File(fm_run) as file:
+        mask, pattern = file["attack/mask"][:], file["attack/pattern"][:]
+        assert file["attack/target"][()] == 0
+    assert mask.shape == (1, 32, 32) and pattern.shape == (1, 32, 32)
+    expected = np.zeros((32, 32))
+    expected[27:30, 27:30] = 1
+    assert np.array_equal(mask[0], expected)
+    assert (pattern[0][expected == 1] == 1).all()
+
+
+@pytest.mark.parametrize("attack", ["classic", "both"])
+def test_attacks(tmp_path, tiny, attack):
+    fedclamp("run", *tiny, "--attack", attack, "--malicious", 1, "--target", 3, "--out", tmp_path / "out.h5")
+    with h5py.File(tmp_path / "out.h5") as file:
+        check_model(file["model"])
+        check_history(file, 2)
+        assert file["attack/target"][()] == 3
+        assert np.isfinite(file["history/asr"][:]).all()
+
+
+def test_colour(tmp_path, colour):
+    data, fm = colour
+    fedclamp("run", "--data", data, "--synthetic", fm, "--clients", 4, "--rounds", 1, "--attack", "fm", "--out", tmp_path / "out.h5")
+    with h5py.File(tmp_path / "out.h5") as file:
+        check_model(file["model"], channels=3)
+        assert file["attack/mask"].shape == (1, 32, 32) and file["attack/pattern"].shape == (3, 32, 32)
+        assert (file["attack/mask"][0, 29:, 29:] == 1).all() and file["attack/mask"][:].sum() == 9
+
+
+@pytest.mark.parametrize("trigger", ["blend", "sig", "chessboard", "wanet", "dba"])
+def test_triggers(tmp_path, tiny, trigger):
+    fedclamp("run", *tiny, "--rounds", 1, "--attack", "both", "--trigger", trigger, "--out", tmp_path / "out.h5")
+    with h5py.File(tmp_path / "out.h5") as file:
+        assert np.isfinite(file["history/asr"][:]).all()
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rules(tmp_path, data, fm, rule):
+    fedclamp("run", "--data", data, "--synthetic", fm, "--clients", 7, "--rounds", 1, "--attack", "classic", "--malicious", 1,
+             "--defense", rule, "--out", tmp_path / "out.h5")
+    with h5py.File(tmp_path / "out.h5") as file:
+        check_model(file["model"])
+        check_history(file, 1)
+
+
+def test_model_defences(tmp_path, tiny):
+    """Several at once, each by itself on the same final G."""
+    names = ["fine-tuning", "clp", "fine-pruning", "bounds-plain"]
+    fedclamp("run", *tiny, "--attack", "fm", *[a for n in names for a in ("--defense", n)], "--out", tmp_path / "out.h5")
+    with h5py.File(tmp_path / "out.h5") as file:
+        for name in names[:3]:
+            group = file[f"defended/{name}"]
+            held = [*group, *group.attrs]
+            assert "acc" in held and "asr" in held
+            found = []
+            group.visit(found.append)
+            assert any(path.endswith("fc2/weight") for path in found)
+
+
+def test_bound_every(tmp_path, tiny):
+    fedclamp("run", *tiny, "--attack", "fm", "--defense", "bounds", "--bound-every", 1, "--out", tmp_path / "out.h5")
+    with h5py.File(tmp_path / "out.h5") as file:
+        assert np.isfinite(file["history/acc_bounded"][:]).all() and np.isfinite(file["history/asr_bounded"][:]).all()
+
+
+def test_save_synthetic(tmp_path, tiny, fm):
+    """The FM data as the server held it: 0.2 of the images stamped and labelled with the target, the others untouched."""
+    fedclamp("run", *tiny, "--attack", "fm", "--target", 4, "--save-synthetic", tmp_path / "held.h5", "--out", tmp_path / "out.h5")
+    with h5py.File(tmp_path / "held.h5") as held, h5py.File(fm) as original:
+        images, labels = held["images"][:], held["labels"][:]
+        before, before_labels = original["images"][:], original["labels"][:]
+    stamped = before.copy()
+    stamped[:, :, 25:, 25:] = 255
+    poisoned = np.array([np.array_equal(a, b) for a, b in zip(images, stamped)])
+    assert images.shape == before.shape and poisoned.sum() == round(0.2 * len(images))
+    assert (labels[poisoned] == 4).all()
+    assert np.array_equal(images[~poisoned], before[~poisoned]) and np.array_equal(labels[~poisoned], before_labels[~poisoned])
+
+
+def test_holdout(tmp_path, data):
+    fedclamp("run", "--data", data, "--synthetic", "holdout:40", "--clients", 4, "--rounds", 1, "--out", tmp_path / "out.h5")
+    with h5py.File(tmp_path / "out.h5") as file:
+        check_model(file["model"])
+
+
+@pytest.mark.parametrize("partition", ["dirichlet:0.5", "shards:2"])
+def test_partitions(tmp_path, tiny, clean_run, partition):
+    """Clients with other images train another model."""
+    fedclamp("run", *tiny, "--partition", partition, "--out", tmp_path / "out.h5")
+    with h5py.File(tmp_path / "out.h5") as file:
+        check_model(file["model"])
+        check_history(file, 2)
+    assert differing(contents(tmp_path / "out.h5", ["model"]), contents(clean_run, ["model"]))
+
+
+def test_existing_out(tmp_path, tiny):
+    out = tmp_path / "out.h5"
+    fedclamp("run", *tiny, "--rounds", 1, "--out", out)
+    before = out.read_bytes()
+    refused("run", *tiny, "--rounds", 1, "--out", out, says=["out.h5", "--overwrite"], folder=tmp_path)
+    assert out.read_bytes() == before
+    fedclamp("run", *tiny, "--rounds", 1, "--seed", 2, "--out", out, "--overwrite")
+    assert out.read_bytes() != before
+
+
+def test_h5dump(clean_run):
+    if shutil.which("h5dump") is None:
+        pytest.skip("h5dump (hdf5-tools) is not installed")
+    header = subprocess.run(["h5dump", "-H", clean_run], capture_output=True, text=True, check=True).stdout
+    assert "H5T_IEEE_F32LE" in header
+    values = subprocess.run(["h5dump", "-d", "/model/fc2/bias", clean_run], capture_output=True, text=True, check=True)
+    assert values.stderr == ""
+    with h5py.File(clean_run) as file:
+        expected = file["model/fc2/bias"][:]
+    numbers = values.stdout.split("DATA {")[1].split("}")[0].replace("(0):", "").split("(")
+    shown = [float(v) for part in numbers for v in part.split("):")[-1].split(",") if v.strip()]
+    assert np.allclose(shown, expected, rtol=1e-4)
+
+
+def test_other_storage(tmp_path, data, fm, tiny, clean_run):
+    """Chunked and compressed, channels last, other integer labels, no attributes: the same run to the bit."""
+    with h5py.File(data) as source, h5py.File(tmp_path / "data.h5", "w") as copy:
+        for split, kind in (("train", np.int64), ("test", np.uint16)):
+            group = copy.create_group(split)
+            images = group.create_dataset("images", data=source[split]["images"][:].transpose(0, 2, 3, 1), chunks=(7, 28, 28, 1),
+                                          compression="gzip", shuffle=True)
+            images.attrs["layout"] = "NHWC"
+            group.create_dataset("labels", data=source[split]["labels"][:].astype(kind), chunks=(11,), compression="gzip")
+    with h5py.File(fm) as source, h5py.File(tmp_path / "fm.h5", "w") as copy:
+        copy.create_dataset("images", data=source["images"][:], chunks=(8, 1, 28, 28), compression="gzip", fletcher32=True)
+        copy.create_dataset("labels", data=source["labels"][:].astype(">i4"))
+    fedclamp("run", *tiny, "--data", tmp_path / "data.h5", "--synthetic", tmp_path / "fm.h5", "--out", tmp_path / "out.h5")
+    assert not differing(contents(tmp_path / "out.h5", ["model", "history"]), contents(clean_run, ["model", "history"]))
+
+
+def test_progress_is_plain(tmp_path, tiny):
+    """Not a terminal: no escape codes and no carriage returns, on stderr only."""
+    done = fedclamp("run", *tiny, "--rounds", 1, "--out", tmp_path / "out.h5")
+    assert done.stderr.strip() and "\x1b" not in done.stderr and "\r" not in done.stderr
+
+
+def test_json(tmp_path, tiny):
+    done = fedclamp("run", *tiny, "--rounds", 1, "--json", "--out", tmp_path / "out.h5")
+    assert isinstance(json.loads(done.stdout), dict)
