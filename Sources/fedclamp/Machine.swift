@@ -1,5 +1,5 @@
 import ArgumentParser
-import Federation
+import CStart
 import Glibc
 import Network
 
@@ -35,9 +35,5 @@ struct MachineOptions: ParsableArguments {
     static var sets: String { InstructionSet.available.map(\.rawValue).joined(separator: ", ") }
 
     /// Cores that this process may run on.
-    static var cores: Int {
-        var set = cpu_set_t()
-        guard sched_getaffinity(0, MemoryLayout<cpu_set_t>.size, &set) == 0 else { return max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
-        return max(1, withUnsafeBytes(of: &set) { $0.reduce(0) { $0 + $1.nonzeroBitCount } })
-    }
+    static var cores: Int { Int(usable_cores()) }
 }

@@ -38,13 +38,13 @@ struct FedClamp: ParsableCommand {
 
     /// The subcommand's name as typed, after the program's.
     private static func name(of arguments: [String]) -> String {
-        let names = configuration.subcommands.compactMap(\.configuration.commandName)
+        let names = configuration.subcommands.compactMap { $0.configuration.commandName }
         return arguments.first.flatMap { names.contains($0) ? "fedclamp \($0)" : nil } ?? "fedclamp"
     }
 
     private static func requireCommand(_ arguments: [String]) throws {
         guard let first = arguments.first, !first.hasPrefix("-") else { return }
-        let names = configuration.subcommands.compactMap(\.configuration.commandName) + ["help"]
+        let names = configuration.subcommands.compactMap { $0.configuration.commandName } + ["help"]
         _ = try choose(first, "command", from: names.map { ($0, ()) })
     }
 
@@ -57,13 +57,13 @@ struct FedClamp: ParsableCommand {
     private static func end(_ error: any Error, command: String) -> Never {
         if exitCode(for: error) == .success {           // help and version come as errors too
             output(fullMessage(for: error))
-            exit(0)
+            Glibc.exit(0)
         }
         let isParser = !(error is Failure) && exitCode(for: error) == .validationFailure
         let text = isParser ? message(for: error) : "\(error)"
         let hint = Failure.code(error) == 64 || isParser ? " (see: \(command) --help)" : ""
         note("\(command): \(text.split(whereSeparator: \.isNewline).joined(separator: " "))\(hint)")
-        exit(isParser ? 64 : Failure.code(error))
+        Glibc.exit(isParser ? 64 : Failure.code(error))
     }
 }
 

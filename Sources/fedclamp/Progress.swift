@@ -6,7 +6,7 @@ import Synchronization
 
 /// Where the work stands, on stderr: on a terminal one line with a bar that is drawn anew every second, elsewhere a plain
 /// line for each finished step.
-final class Progress: Sendable {
+final class Progress: @unchecked Sendable {
     private struct State {
         var phase = "", done = 0.0, total = 1.0, reading = ""
         /// First report: the origin of the rate. Last: what the clock has gone on from.
