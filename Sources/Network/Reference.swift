@@ -41,14 +41,15 @@ public struct Reference: Sendable {
     /// y(o) = b(o) + sum over i, ky, kx of w(o, i, ky, kx) x(i, . + ky - 1, . + kx - 1), zero outside.
     private func convolution(_ s: Int, _ x: [Double]) -> [Double] {
         let shape = network.tensors[2 * s].shape, side = Layer.allCases[s].side, plane = side * side
+        let kernels = weights[2 * s], biases = weights[2 * s + 1]
         var y = [Double](repeating: 0, count: shape[0] * plane)
         y.withUnsafeMutableBufferPointer { y in
             x.withUnsafeBufferPointer { x in
                 for o in 0..<shape[0] {
-                    for k in 0..<plane { y[o * plane + k] = weights[2 * s + 1][o] }
+                    for k in 0..<plane { y[o * plane + k] = biases[o] }
                     for i in 0..<shape[1] {
                         for tap in 0..<9 {
-                            let w = weights[2 * s][(o * shape[1] + i) * 9 + tap], dy = tap / 3 - 1, dx = tap % 3 - 1
+                            let w = kernels[(o * shape[1] + i) * 9 + tap], dy = tap / 3 - 1, dx = tap % 3 - 1
                             for row in max(0, -dy)..<min(side, side - dy) {
                                 let to = o * plane + row * side, from = i * plane + (row + dy) * side + dx
                                 for column in max(0, -dx)..<min(side, side - dx) { y[to + column] += w * x[from + column] }
@@ -62,9 +63,10 @@ public struct Reference: Sendable {
     }
 
     private func dense(_ s: Int, _ x: [Double]) -> [Double] {
-        weights[2 * s + 1].indices.map { o in
-            var sum = weights[2 * s + 1][o]
-            for i in x.indices { sum += weights[2 * s][o * x.count + i] * x[i] }
+        let rows = weights[2 * s]
+        return weights[2 * s + 1].enumerated().map { o, bias in
+            var sum = bias
+            for i in x.indices { sum += rows[o * x.count + i] * x[i] }
             return sum
         }
     }

@@ -28,7 +28,6 @@ struct Import: ParsableCommand {
     var overwrite = false
 
     func run() throws {
-        if exists(out), !overwrite { throw Failure.input("\(out) exists already; use --overwrite to replace it") }
         try requireWritable(out, replace: overwrite)
         let dataset = try importDataset(kind, from: from)
         try DatasetFile.write(dataset, to: out)

@@ -32,19 +32,20 @@ func write(_ descriptor: Int32, _ text: String) -> Bool {
 /// Checks, before hours of work, that a file can be written at `path`. Throws `Failure.input` or `RunError.outputExists`.
 /// - Parameter replace: an existing regular file may be replaced.
 /// - Parameter inputs: files that are read, which the output must not replace.
-func requireWritable(_ path: String, replace: Bool, inputs: [String] = []) throws {
+/// - Parameter resumable: the hint names --resume too.
+func requireWritable(_ path: String, replace: Bool, inputs: [String] = [], resumable: Bool = false) throws {
     var there = stat()
     if stat(path, &there) == 0 {
         for input in inputs {
             var other = stat()
             guard stat(input, &other) != 0 || other.st_dev != there.st_dev || other.st_ino != there.st_ino else {
-                throw Failure.input("--out \(path): is the input file \(input); expected another name")
+                throw Failure.input("\(path): is the input file \(input); expected another name for the output")
             }
         }
         guard there.st_mode & S_IFMT == S_IFREG else {
             throw Failure.input("\(path): expected the name of a file to write, got \(there.st_mode & S_IFMT == S_IFDIR ? "a folder" : "a device or pipe")")
         }
-        guard replace else { throw RunError.outputExists(path) }
+        guard replace else { throw resumable ? RunError.outputExists(path) : Failure.input("\(path) exists already; use --overwrite to replace it") }
     }
     let probe = "\(path).partial-\(getpid())"
     let descriptor = open(probe, O_WRONLY | O_CREAT | O_CLOEXEC, 0o666)

@@ -62,7 +62,7 @@ struct Run: Configurable {
         if let n = RunData.holdout(ifAny: synthetic), n < 1 {
             throw Failure.usage("--synthetic \(synthetic): expected a file, or holdout:N with N images from 1")
         }
-        try requireWritable(out, replace: resume || overwrite, inputs: [data, synthetic])
+        try requireWritable(out, replace: resume || overwrite, inputs: [data, synthetic], resumable: true)
         if let saveSynthetic { try requireWritable(saveSynthetic, replace: overwrite || resume, inputs: [data, synthetic, out]) }
         let resumes = resume && exists(out)
         configuration.isa = try machine.instructionSet(recorded: resumes ? try Checkpoint(reading: out).configuration?.isa : nil).rawValue
