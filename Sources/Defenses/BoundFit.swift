@@ -42,10 +42,11 @@ public struct BoundFit: ModelDefense {
         let target = suspects.isEmpty ? agreement : agreementWithSuspects
         let reached = fit.run(kept: kept, suspects: suspects, steps: steps, batch: batch, suspectsInBatch: suspectsInBatch,
                               rate: rate, agreement: target)
-        let passes = Double(samples.count) / 3 + Double(steps * batch) * 2 / 3
-        return DefenseOutcome(parameters: model, bounds: fit.bounds, passes: passes,
+        return DefenseOutcome(parameters: model, bounds: fit.bounds, passes: plannedPasses(samples.count),
                               audit: findings(screen, samples, reached, fit.bounds, start), suspects: screen.map { _ in suspects.map(\.image) })
     }
+
+    public func plannedPasses(_ images: Int) -> Double { Double(images) / 3 + Double(steps * batch) * 2 / 3 }
 
     private func check(_ model: Parameters, _ samples: Samples) throws {
         guard model.allFinite else { throw DefenseError.model("the model holds NaN or infinite parameters; bounds cannot be fitted to it") }

@@ -187,7 +187,8 @@ public final class FederatedRun {
 
     /// Passes over images (a forward counts a third) that the whole run takes, defences included.
     public var plannedPasses: Double {
-        passesToStart + Double(configuration.rounds) * passesPerRound + Double(modelDefenses.count) * Double(data.synthetic.count) * 4
+        passesToStart + Double(configuration.rounds) * passesPerRound
+            + modelDefenses.reduce(0) { $0 + $1.plannedPasses(data.synthetic.count) + Double(data.evaluation.count) * 2 / 3 }
     }
 
     private var passesToStart: Double {
