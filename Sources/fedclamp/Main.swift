@@ -21,7 +21,7 @@ struct FedClamp: ParsableCommand {
             Exit codes: 0 done, 1 a check did not hold, 2 bad input or I/O, 64 usage, 130 and 143 on signals.
             """,
         version: version,
-        subcommands: [Import.self, Run.self, Bound.self, Evaluate.self, Inspect.self, SelfTest.self, Bench.self])
+        subcommands: [Import.self, Run.self, Reproduce.self, Merge.self, Bound.self, Evaluate.self, Inspect.self, SelfTest.self, Bench.self])
 
     /// Parses, runs, and ends the process with the exit code of what happened.
     static func main() {

@@ -48,20 +48,25 @@ struct Throughput {
 
     /// Each of the three measurements takes about `seconds`: the fastest of as many rounds as fit.
     func measure(seconds: Double) -> Speed {
-        let images = Self.batch * threads, forwardImages = Workspace.capacity * 8 * threads
-        let sgd = SGD(rate: 1e-4), rounds = 4_000_000, kernels = set.kernels
-        let training = fastest(seconds) {
+        let forwardImages = Workspace.capacity * 8 * threads, rounds = 4_000_000, kernels = set.kernels
+        let training = trainingRate(seconds: seconds)
+        let forward = fastest(seconds) { _ = predictor.logits(forwardImages, parameters, Bounds(), load: Self.load) }
+        let operations = Double(kernels.peak(1)) * Double(rounds)
+        let peak = fastest(seconds) { parallel(threads, threads: threads) { _, _ in _ = kernels.peak(rounds) } }
+        return Speed(threads: threads, training: training, forward: Double(forwardImages) / forward,
+                     peak: operations * Double(threads) / peak, multiplyAdds: Double(network.multiplyAdds))
+    }
+
+    /// Images a second that the threads train on together.
+    func trainingRate(seconds: Double) -> Double {
+        let sgd = SGD(rate: 1e-4)
+        return Double(Self.batch * threads) / fastest(seconds) {
             parallel(threads, threads: threads) { index, _ in
                 trainers[index].step(Self.batch, sgd, load: Self.load) { i, logits, gradient in
                     Loss.crossEntropy(logits, classes: 10, label: i % 10, batch: Self.batch, gradient: gradient)
                 }
             }
         }
-        let forward = fastest(seconds) { _ = predictor.logits(forwardImages, parameters, Bounds(), load: Self.load) }
-        let operations = Double(kernels.peak(1)) * Double(rounds)
-        let peak = fastest(seconds) { parallel(threads, threads: threads) { _, _ in _ = kernels.peak(rounds) } }
-        return Speed(threads: threads, training: Double(images) / training, forward: Double(forwardImages) / forward,
-                     peak: operations * Double(threads) / peak, multiplyAdds: Double(network.multiplyAdds))
     }
 
     private func fastest(_ seconds: Double, _ body: () -> Void) -> Double {
