@@ -42,14 +42,17 @@ public struct BoundFit: ModelDefense {
         let kept = (0..<samples.count).filter { !suspected.contains($0) }
 
         let start = activations.quantiles(startQuantile, of: kept)
-        let steps = max(20, Int(epochs * Double(samples.count) / Double(batch)))
+        let steps = steps(samples.count)
         let optimizer = BoundOptimizer(model, samples, activations, start: start, context)
         let reached = optimizer.run(self, kept: kept, suspects: suspects, steps: steps)
-        let passes = Double(samples.count) / 3 + Double(steps * batch) * 2 / 3
-        return DefenseOutcome(parameters: model, bounds: optimizer.bounds, passes: passes,
+        return DefenseOutcome(parameters: model, bounds: optimizer.bounds, passes: plannedPasses(samples.count),
                               audit: findings(screen, samples, reached, optimizer.bounds, start),
                               suspects: screen.map { _ in suspects.map(\.image) })
     }
+
+    private func steps(_ images: Int) -> Int { max(20, Int(epochs * Double(images) / Double(batch))) }
+
+    public func plannedPasses(_ images: Int) -> Double { Double(images) / 3 + Double(steps(images) * batch) * 2 / 3 }
 
     private func check(_ model: Parameters, _ samples: Samples) throws {
         guard model.allFinite else { throw DefenseError.model("the model holds NaN or infinite parameters; bounds cannot be fitted to it") }
