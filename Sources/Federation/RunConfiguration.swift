@@ -33,6 +33,15 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     public var malicious = 2
     public var poisonFraction = 0.5, fmPoisonFraction = 0.2
     public var target = 0
+    /// Fraction of a poisoned set that carries the trigger and its true label: an attacker's cover.
+    public var coverFraction: Double?
+    // How malicious clients depart from honest training; nil: they do not. Each is a file here, by its name.
+    public var attackBoost: AttackBoost?
+    public var pgdRadius: Double?                 // L2, around G
+    public var neurotoxin: Double?                // fraction of the coordinates that is left alone
+    public var maliciousEpochs: Int?
+    public var maliciousRate: Double?
+    public var adaptive: Double?                  // of the clean maxima, what activations are cut to in training
     public var initialEpochs = 5, initialRate = 0.02
     public var fusionEpochs = 1, fusionRate = 0.01
     public var temperature = 1.0, labelWeight = 0.5
@@ -69,6 +78,17 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
         try require(malicious <= clients, "--malicious", "\(malicious)", "at most the number of clients, \(clients)")
         try fraction(poisonFraction, "--poison-fraction")
         try fraction(fmPoisonFraction, "--fm-poison-fraction")
+        if let coverFraction {
+            let most = 1 - max(attack.poisonsClients ? poisonFraction : 0, attack.poisonsSynthetic ? fmPoisonFraction : 0)
+            try require(coverFraction >= 0 && coverFraction <= most, "--cover-fraction", "\(coverFraction)",
+                        "a fraction from 0 to \(most), which is what the poisoned images leave")
+        }
+        if case let .factor(factor) = attackBoost { try positive(factor, "--model-replacement") }
+        if let pgdRadius { try positive(pgdRadius, "--pgd-radius") }
+        if let neurotoxin { try require(neurotoxin > 0 && neurotoxin < 1, "--neurotoxin", "\(neurotoxin)", "a fraction above 0, below 1") }
+        if let maliciousEpochs { try count(maliciousEpochs, "--malicious-epochs") }
+        if let maliciousRate { try positive(maliciousRate, "--malicious-lr") }
+        if let adaptive { try positive(adaptive, "--adaptive") }
         try fraction(labelWeight, "--label-weight")
         try positive(temperature, "--temperature")
         try positive(fusionRate, "--fusion-lr")
@@ -91,6 +111,10 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     }
 
     public var instructionSet: InstructionSet { InstructionSet(rawValue: isa) ?? .baseline }
+    /// Malicious clients are the first ones, where clients attack at all.
+    public func isMalicious(_ client: Int) -> Bool { attack.poisonsClients && client < malicious }
+    public func epochs(of client: Int) -> Int { isMalicious(client) ? maliciousEpochs ?? localEpochs : localEpochs }
+    public func rate(of client: Int) -> Double { isMalicious(client) ? maliciousRate ?? rate : rate }
     /// Clients in a round.
     public var participants: Int { max(1, Int((participation * Double(clients)).rounded())) }
 }
