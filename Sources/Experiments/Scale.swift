@@ -20,10 +20,10 @@ public struct Scale: Sendable {
     /// Minutes on two cores: does the machinery work, and does the picture look right?
     public static let smoke: Scale = {
         var base = RunConfiguration()
-        (base.clients, base.malicious, base.imagesPerClient, base.rounds) = (5, 1, 500, 3)
+        (base.clients, base.malicious, base.imagesPerClient, base.rounds) = (7, 2, 300, 3)     // 7: Multi-Krum needs 2f + 2 < n
         (base.syntheticLimit, base.evaluationLimit) = (1_000, 2_000)
-        (base.batch, base.initialEpochs) = (32, 8)
-        return Scale(name: "smoke", summary: "5 clients x 500 images, 3 rounds, 1,000 FM and 2,000 test images, 1 seed", base: base,
+        (base.batch, base.localEpochs, base.rate) = (32, 2, 0.05)      // few steps: they have to be large ones
+        return Scale(name: "smoke", summary: "7 clients x 300 images, 3 rounds, 1,000 FM and 2,000 test images, 1 seed", base: base,
                      seeds: 1, holdout: 1_000, defenses: ["none", "norm-clip", "multi-krum", "bounds"], attacks: [.none, .classic, .fm])
     }()
 
