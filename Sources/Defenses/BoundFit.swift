@@ -7,22 +7,26 @@ import Tensor
 ///
 /// 1. `Screen` sets images aside that look poisoned.
 /// 2. z starts at the 0.99 quantile of each channel's maxima over the images kept.
-/// 3. Adam on the relative bounds r = z / z0 minimises, over batches of kept images and suspects,
-///       MSE(f_z(x), f(x)) / var(f)  on kept images   (fidelity)
-///     + relu(margin of the suspected class + 0.5)    on suspects
-///     + c * mean(r)                                  (pressure)
+/// 3. Adam on the relative bounds r = z / z0 in [0, 1], its rate falling to 0, minimises over batches
+///       KL(softmax f(x) || softmax f_z(x))             on kept images: fidelity to the unbounded model
+///     + w relu(margin of the suspected class + 0.5)    on suspects: evidence against the backdoor
+///     + c mean(r)                                      pressure, only where there is no evidence
 ///    where c is multiplied or divided by 1.3 every ten steps to hold the agreement of predictions on kept images at a
-///    target. r stays in [0, 1].
+///    target. With evidence no pressure is needed, and none is applied: Adam would push every channel down that the
+///    fidelity does not hold.
 ///
 /// Source: Bi and Li, arXiv 2410.17573 (bounds fitted on FM data); MM-BM (Wang et al.) for the penalty's control.
 public struct BoundFit: ModelDefense {
     public static let name = "bounds"
     public var startQuantile = 0.99
-    public var steps = 150, batch = 192, suspectsInBatch = 64
+    /// Images in a batch, and how many of them are suspects when there are any.
+    public var batch = 96, suspectsInBatch = 32
+    /// Times that the fit goes through as many images as there are FM images.
+    public var epochs = 7.0
     public var rate = 0.03
-    /// Agreement with the unbounded predictions, on kept images, that the pressure is steered to; with suspects as
-    /// evidence little pressure is needed.
-    public var agreement = 0.95, agreementWithSuspects = 0.97
+    public var evidenceWeight = 0.5
+    /// Agreement with the unbounded predictions, on kept images, that the pressure is steered to.
+    public var agreement = 0.95
     public var screens = true
 
     public init() {}
@@ -38,14 +42,17 @@ public struct BoundFit: ModelDefense {
         let kept = (0..<samples.count).filter { !suspected.contains($0) }
 
         let start = activations.quantiles(startQuantile, of: kept)
-        let fit = BoundOptimizer(model, samples, activations, start: start, context)
-        let target = suspects.isEmpty ? agreement : agreementWithSuspects
-        let reached = fit.run(kept: kept, suspects: suspects, steps: steps, batch: batch, suspectsInBatch: suspectsInBatch,
-                              rate: rate, agreement: target)
-        let passes = Double(samples.count) / 3 + Double(steps * batch) * 2 / 3
-        return DefenseOutcome(parameters: model, bounds: fit.bounds, passes: passes,
-                              audit: findings(screen, samples, reached, fit.bounds, start), suspects: screen.map { _ in suspects.map(\.image) })
+        let steps = steps(samples.count)
+        let optimizer = BoundOptimizer(model, samples, activations, start: start, context)
+        let reached = optimizer.run(self, kept: kept, suspects: suspects, steps: steps)
+        return DefenseOutcome(parameters: model, bounds: optimizer.bounds, passes: plannedPasses(samples.count),
+                              audit: findings(screen, samples, reached, optimizer.bounds, start),
+                              suspects: screen.map { _ in suspects.map(\.image) })
     }
+
+    private func steps(_ images: Int) -> Int { max(20, Int(epochs * Double(images) / Double(batch))) }
+
+    public func plannedPasses(_ images: Int) -> Double { Double(images) / 3 + Double(steps(images) * batch) * 2 / 3 }
 
     private func check(_ model: Parameters, _ samples: Samples) throws {
         guard model.allFinite else { throw DefenseError.model("the model holds NaN or infinite parameters; bounds cannot be fitted to it") }
@@ -62,8 +69,8 @@ public struct BoundFit: ModelDefense {
         if let screen {
             found.append(Finding("class that looks attacked", screen.flagged.isEmpty ? "none" : screen.flagged.map(String.init).joined(separator: " ")))
             found.append(Finding("FM images set aside", "\(screen.suspects.count) of \(samples.count)"))
-            let shares = screen.shares.map { $0.map { "\(Int(($0 * 100).rounded()))" } ?? "-" }
-            if shares.count <= 20 { found.append(Finding("variance split per class, %", shares.joined(separator: " "))) }
+            let scores = screen.scores.map { $0.map { fixed($0, 2) } ?? "-" }
+            if scores.count <= 20 { found.append(Finding("score per class (from \(fixed(Screen.threshold, 2)): attacked)", scores.joined(separator: " "))) }
         }
         found.append(Finding("agreement on FM images kept", fixed(agreement, 3)))
         for layer in Layer.allCases {

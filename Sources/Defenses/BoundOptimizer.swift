@@ -9,7 +9,6 @@ final class BoundOptimizer {
     private let activations: Activations
     private let start: [Float]
     private let trainer: Trainer
-    private let variance: Double
     private var relative = [Double](repeating: 1, count: Layer.totalBounds)
     private var first = [Double](repeating: 0, count: Layer.totalBounds), second = [Double](repeating: 0, count: Layer.totalBounds)
     private var stepsDone = 0
@@ -23,27 +22,24 @@ final class BoundOptimizer {
         self.start = start
         trainer = Trainer(model.network, kernels: context.kernels, lanes: Trainer.serverLanes, threads: context.threads)
         stream = RandomStream(seed: context.seed, purpose: "bound fit", round: context.round)
-        let logits = activations.logits, mean = logits.reduce(0.0) { $0 + Double($1) } / Double(logits.count)
-        variance = max(1e-6, logits.reduce(0.0) { $0 + (Double($1) - mean) * (Double($1) - mean) } / Double(logits.count))
         trainer.reset(model)
         trainer.prepareForBounds()
         writeBounds()
     }
 
-    /// Returns the agreement on kept images over the last tenth of the steps.
-    func run(kept: [Int], suspects: [(image: Int, target: Int)], steps: Int, batch: Int, suspectsInBatch: Int,
-             rate: Double, agreement target: Double) -> Double {
-        var pressure = 0.1, agreed = 0, seen = 0, lastAgreement = 1.0
-        let fromSuspects = suspects.isEmpty ? 0 : suspectsInBatch
-        for step in 1...max(1, steps) {
-            let plain = (0..<batch - fromSuspects).map { _ in kept[stream.index(below: kept.count)] }
+    /// Returns the agreement on kept images over the last ten steps.
+    func run(_ fit: BoundFit, kept: [Int], suspects: [(image: Int, target: Int)], steps: Int) -> Double {
+        let fromSuspects = suspects.isEmpty ? 0 : fit.suspectsInBatch
+        var pressure = suspects.isEmpty ? 0.1 : 0, agreed = 0, seen = 0, lastAgreement = 1.0
+        for step in 1...steps {
+            let plain = (0..<fit.batch - fromSuspects).map { _ in kept[stream.index(below: kept.count)] }
             let evidence = (0..<fromSuspects).map { _ in suspects[stream.index(below: suspects.count)] }
-            agreed += gradient(plain, evidence, batch)
+            agreed += gradient(plain, evidence, fit.evidenceWeight)
             seen += plain.count
-            adam(rate, pressure)
+            adam(fit.rate * (1 - Double(step - 1) / Double(steps)), pressure)
             if step % 10 == 0 {
                 lastAgreement = Double(agreed) / Double(seen)
-                pressure *= lastAgreement >= target ? 1.3 : 1 / 1.3
+                pressure *= lastAgreement >= fit.agreement ? 1.3 : 1 / 1.3
                 (agreed, seen) = (0, 0)
             }
         }
@@ -51,39 +47,35 @@ final class BoundOptimizer {
     }
 
     /// Leaves the gradient of one batch in the trainer; returns on how many plain images the predictions agree.
-    private func gradient(_ plain: [Int], _ evidence: [(image: Int, target: Int)], _ batch: Int) -> Int {
-        let classes = activations.classes
-        let agreements = Flags(plain.count)
-        let targets = activations.logits
+    private func gradient(_ plain: [Int], _ evidence: [(image: Int, target: Int)], _ evidenceWeight: Double) -> Int {
+        let classes = activations.classes, agreements = Flags(plain.count)
         trainer.sum.bounds.zero()
-        targets.withUnsafeBufferPointer { buffer in
+        activations.logits.withUnsafeBufferPointer { buffer in
             guard let logits = buffer.baseAddress else { return }
             _ = trainer.boundGradient(plain.count + evidence.count, load: { i, x in
                 samples.load(i < plain.count ? plain[i] : evidence[i - plain.count].image, into: x)
             }, loss: { i, y, dy in
-                if i < plain.count {
-                    agreements[i] = Loss.prediction(y, classes: classes) == activations.predictions[plain[i]]
-                    let loss = Loss.squaredError(y, target: logits + plain[i] * classes, classes: classes, batch: plain.count, gradient: dy)
-                    for k in 0..<classes { dy[k] = Float(Double(dy[k]) / variance) }
-                    return loss / variance
+                guard i < plain.count else {
+                    return margin(y, evidence[i - plain.count].target, classes, evidenceWeight / Double(evidence.count), dy)
                 }
-                return margin(y, evidence[i - plain.count].target, classes, evidence.count, dy)
+                agreements[i] = Loss.prediction(y, classes: classes) == activations.predictions[plain[i]]
+                return Loss.distillation(y, teacher: logits + plain[i] * classes, classes: classes, label: 0, temperature: 1,
+                                         labelWeight: 0, batch: plain.count, gradient: dy)
             })
         }
         return agreements.count
     }
 
-    /// relu(margin of `target` + 0.5) in units of the logits' deviation, as a share of a mean.
-    private func margin(_ y: UnsafePointer<Float>, _ target: Int, _ classes: Int, _ batch: Int, _ dy: UnsafeMutablePointer<Float>) -> Double {
+    /// `weight` times relu(margin of `target` + 0.5), the margin being the logit minus the largest other one.
+    private func margin(_ y: UnsafePointer<Float>, _ target: Int, _ classes: Int, _ weight: Double, _ dy: UnsafeMutablePointer<Float>) -> Double {
         var rival = target == 0 ? 1 : 0
         for k in 0..<classes where k != target && y[k] > y[rival] { rival = k }
         for k in 0..<classes { dy[k] = 0 }
         let value = Double(y[target]) - Double(y[rival]) + 0.5
         guard value > 0 else { return 0 }
-        let weight = Float(1 / Double(batch))
-        dy[target] = weight
-        dy[rival] = -weight
-        return value / Double(batch)
+        dy[target] = Float(weight)
+        dy[rival] = -Float(weight)
+        return value * weight
     }
 
     /// One step on r: gradient dL/dz * z0 + c / 576; beta 0.9 and 0.999.

@@ -54,6 +54,12 @@ public protocol ModelDefense: Sendable {
     init()
     /// Throws `DefenseError` when the FM data or the model do not allow it.
     func apply(_ model: Parameters, _ context: DefenseContext) throws -> DefenseOutcome
+    /// About how many passes `apply` takes with that many FM images, for progress and plans.
+    func plannedPasses(_ images: Int) -> Double
+}
+
+extension ModelDefense {
+    public func plannedPasses(_ images: Int) -> Double { 4 * Double(images) }
 }
 
 /// All defences on the model. Adding one: a file with its type, and its line here.

@@ -7,6 +7,8 @@ public struct PlainBoundFit: ModelDefense {
 
     public init() {}
 
+    public func plannedPasses(_ images: Int) -> Double { BoundFit().plannedPasses(images) }
+
     public func apply(_ model: Parameters, _ context: DefenseContext) throws -> DefenseOutcome {
         var fit = BoundFit()
         fit.screens = false

@@ -67,13 +67,14 @@ public final class FederatedRun {
 
     /// Runs what is left: initialisation, rounds, defences on the final model.
     public func run() throws {
+        passesDone = finishedRounds.map { passesToStart + Double($0) * passesPerRound } ?? 0
         if finishedRounds == nil {
             report("initialisation")
             global = server.initialize(configuration, data.synthetic, network: data.network)
             try finish(HistoryRow(round: 0), passes: Double(configuration.initialEpochs * data.synthetic.count))
         }
         while let done = finishedRounds, done < configuration.rounds { try round(done + 1) }
-        for defense in modelDefenses.dropFirst(defended.count) { try apply(defense) }
+        for defense in modelDefenses where !defended.contains(where: { $0.name == type(of: defense).name }) { try apply(defense) }
     }
 
     private func round(_ round: Int) throws {
@@ -186,12 +187,18 @@ public final class FederatedRun {
 
     /// Passes over images (a forward counts a third) that the whole run takes, defences included.
     public var plannedPasses: Double {
-        let synthetic = Double(data.synthetic.count), evaluation = Double(data.evaluation.count) * 2 / 3
+        passesToStart + Double(configuration.rounds) * passesPerRound
+            + modelDefenses.reduce(0) { $0 + $1.plannedPasses(data.synthetic.count) + Double(data.evaluation.count) * 2 / 3 }
+    }
+
+    private var passesToStart: Double {
+        Double(data.synthetic.count * configuration.initialEpochs) + Double(data.evaluation.count) * 2 / 3
+    }
+
+    private var passesPerRound: Double {
         let images = Double(data.clients.reduce(0) { $0 + $1.count }) * Double(configuration.participants) / Double(configuration.clients)
-        let perRound = images * Double(configuration.localEpochs)
-            + synthetic * (Double(configuration.fusionEpochs) + Double(configuration.participants) / 3) + evaluation
-        return synthetic * Double(configuration.initialEpochs) + evaluation + Double(configuration.rounds) * perRound
-            + Double(modelDefenses.count) * synthetic * 4
+        return images * Double(configuration.localEpochs) + Double(data.evaluation.count) * 2 / 3
+            + Double(data.synthetic.count) * (Double(configuration.fusionEpochs) + Double(configuration.participants) / 3)
     }
 }
 

@@ -18,7 +18,7 @@ public func localTraining(_ configuration: RunConfiguration, _ samples: Samples,
     trainer.reset(global, bounds: bounds)
     var order = RandomStream(seed: configuration.seed, purpose: "local order", round: round, client: client)
     var flips = RandomStream(seed: configuration.seed, purpose: "flips", round: round, client: client)
-    let sgd = SGD(rate: Float(configuration.rate), momentum: Float(configuration.momentum), decay: Float(configuration.weightDecay))
+    let sgd = configuration.sgd(configuration.rate)
     var sum = 0.0, steps = 0
     for _ in 0..<configuration.localEpochs {
         let positions = order.permutation(samples.count)

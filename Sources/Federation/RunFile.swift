@@ -147,6 +147,9 @@ extension RunConfiguration {
         }
     }
 
+    /// The defences before aggregation.
+    private var rules: [String] { defenses.filter { AggregationRules.names.contains($0) && $0 != FedAvg.name } }
+
     /// Names and values in the order of declaration.
     public var readable: [(name: String, value: String)] {
         Mirror(reflecting: self).children.compactMap { child -> (name: String, value: String)? in
@@ -158,10 +161,12 @@ extension RunConfiguration {
         }
     }
 
-    /// The first field that differs, as "name was X, is Y"; paths are not compared (data digests are).
+    /// The first field that differs, as "name was X, is Y"; paths are not compared (data digests are), and defences on
+    /// the model may have been added, since they come after the training.
     public func difference(from stored: RunConfiguration) -> String? {
         for (mine, theirs) in zip(readable, stored.readable) where mine.value != theirs.value {
             if mine.name == "data" || (mine.name == "synthetic" && RunData.holdout(ifAny: mine.value) == nil) { continue }
+            if mine.name == "defenses", rules == stored.rules, Set(stored.defenses).isSubset(of: defenses) { continue }
             return "\(mine.name) was \(theirs.value.isEmpty ? "none" : theirs.value), is \(mine.value.isEmpty ? "none" : mine.value)"
         }
         return nil

@@ -1,27 +1,74 @@
-import Network
-import Tensor
+import ArgumentParser
 import Glibc
-func now() -> Double { var t = timespec(); clock_gettime(CLOCK_MONOTONIC, &t); return Double(t.tv_sec) + Double(t.tv_nsec) * 1e-9 }
-var seed = SystemRandomNumberGenerator()
-for set in InstructionSet.available {
-    let k = set.kernels
-    let t0 = now(); let f = k.peak(100_000_000 / k.lanes * 4); let peak = Double(f) / (now() - t0) / 1e9
-    let net = ClampNet(channels: 3, classes: 10)
-    for (lanes, threads) in [(1, 1), (4, 1), (4, 2)] {
-        let tr = Trainer(net, kernels: k, lanes: lanes, threads: threads)
-        let p = Parameters(net)
-        p.initialize(normal: { (g: inout SystemRandomNumberGenerator) in Double.random(in: -1.7...1.7, using: &g) }, using: &seed)
-        tr.reset(p)
-        let load: (Int, UnsafeMutablePointer<Float>) -> Void = { i, x in for y in 1...32 { for j in 3..<99 { x[y * 102 + j] = Float((i * 7 + y * 31 + j * 17) % 101) / 50 - 1 } } }
-        var best = 1e9
-        for _ in 0..<12 {
-            let t = now()
-            let l = tr.step(64, SGD(rate: 0.001), load: load) { i, a, g in Loss.crossEntropy(a, classes: 10, label: i % 10, batch: 64, gradient: g) }
-            best = min(best, now() - t); if l != l { print("nan") }
+
+@main
+struct FedClamp: ParsableCommand {
+    static let version = "0.1.0"
+
+    static let configuration = CommandConfiguration(
+        commandName: "fedclamp",
+        abstract: "Study backdoors in federated learning with a foundation model, and the activation bounds that remove them.",
+        discussion: """
+            A first session, with Debian's package dataset-fashion-mnist:
+
+              fedclamp import fashion-mnist --from /usr/share/datasets/fashion-mnist --out data/fashion-mnist.h5
+              fedclamp run --data data/fashion-mnist.h5 --synthetic holdout:2000 --attack fm --defense bounds --out run.h5
+              fedclamp evaluate run.h5 --data data/fashion-mnist.h5
+              fedclamp reproduce main --scale smoke --out results/smoke
+
+            ACC is the share of clean images classified right, ASR (attack success rate) the share of triggered images \
+            of other classes that are classified as the target. Results go to stdout, progress and errors to stderr. \
+            Exit codes: 0 done, 1 a check did not hold, 2 bad input or I/O, 64 usage, 130 and 143 on signals.
+            """,
+        version: version,
+        subcommands: [Import.self, Run.self, Reproduce.self, Merge.self, Bound.self, Evaluate.self, Inspect.self, SelfTest.self, Bench.self])
+
+    /// Parses, runs, and ends the process with the exit code of what happened.
+    static func main() {
+        Signals.install()
+        let typed = Array(CommandLine.arguments.dropFirst())
+        do {
+            try requireCommand(typed)
+            var command = try parseAsRoot(try withConfigFile(typed))
+            try command.run()
+        } catch {
+            end(error, command: name(of: typed))
         }
-        let pr = Predictor(net, kernels: k, threads: threads)
-        var bf = 1e9
-        for _ in 0..<6 { let t = now(); _ = pr.logits(256, p, Bounds(), load: load); bf = min(bf, now() - t) }
-        print(set, "peak", peak, "lanes", lanes, "threads", threads, "train img/s", 64 / best, "forward", 256 / bf)
     }
+
+    /// The subcommand's name as typed, after the program's.
+    private static func name(of arguments: [String]) -> String {
+        let names = configuration.subcommands.compactMap { $0.configuration.commandName }
+        return arguments.first.flatMap { names.contains($0) ? "fedclamp \($0)" : nil } ?? "fedclamp"
+    }
+
+    private static func requireCommand(_ arguments: [String]) throws {
+        guard let first = arguments.first, !first.hasPrefix("-") else { return }
+        let names = configuration.subcommands.compactMap { $0.configuration.commandName } + ["help"]
+        _ = try choose(first, "command", from: names.map { ($0, ()) })
+    }
+
+    private static func withConfigFile(_ arguments: [String]) throws -> [String] {
+        guard let first = arguments.first, let command = configuration.subcommands.first(where: { $0.configuration.commandName == first }),
+              let configurable = command as? any Configurable.Type else { return arguments }
+        return [first] + (try ConfigFile.expand(Array(arguments.dropFirst()), configurable, required: configurable.required))
+    }
+
+    private static func end(_ error: any Error, command: String) -> Never {
+        if exitCode(for: error) == .success {           // help and version come as errors too
+            output(fullMessage(for: error))
+            Glibc.exit(0)
+        }
+        let isParser = !(error is Failure) && exitCode(for: error) == .validationFailure
+        let text = isParser ? message(for: error) : "\(error)"
+        let hint = Failure.code(error) == 64 || isParser ? " (see: \(command) --help)" : ""
+        note("\(command): \(text.split(whereSeparator: \.isNewline).joined(separator: " "))\(hint)")
+        Glibc.exit(isParser ? 64 : Failure.code(error))
+    }
+}
+
+/// A command whose options can come from a file.
+protocol Configurable: ParsableCommand {
+    /// Arguments that make a minimal command line valid.
+    static var required: [String] { get }
 }

@@ -1,0 +1,42 @@
+import Defenses
+import Federation
+
+/// One place of a table, for one seed: a training and which of its models is meant.
+public struct Cell: Sendable {
+    /// The training, without defences on the model.
+    public var configuration: RunConfiguration
+    /// The defence on the model; nil for G as it is.
+    public var defense: String?
+
+    /// - Parameter defense: a rule before aggregation, which becomes part of the training, or a defence on the model.
+    public init(_ base: RunConfiguration, attack: Attack, defense: String) {
+        configuration = base
+        configuration.attack = attack
+        configuration.defenses = []
+        if AggregationRules.names.contains(defense) {
+            if defense != FedAvg.name { configuration.defenses = [defense] }
+        } else {
+            self.defense = defense
+        }
+    }
+
+    /// The same place without attack: where the floor is measured.
+    public var clean: Cell {
+        var clean = self
+        clean.configuration.attack = .none
+        return clean
+    }
+
+    public var probe: Probe {
+        Probe(defense: defense, trigger: configuration.trigger, target: configuration.target, allToAll: configuration.allToAll)
+    }
+}
+
+/// A measurement on a clean training's model: a defence's model, or G, under a backdoor it never saw.
+public struct Probe: Hashable, Sendable {
+    public var defense: String?
+    public var trigger: String, target: Int, allToAll: Bool
+
+    /// The name that a file of floors has it under.
+    var name: String { "\(defense ?? FedAvg.name) \(trigger) \(allToAll ? "all-to-all" : "\(target)")" }
+}

@@ -1,0 +1,30 @@
+import Federation
+import HDF5
+
+/// The results in a training's run file, without its models.
+struct CellRecord: Sendable {
+    struct Rates: Sendable { var accuracy: Double, attackSuccess: Double, robustAccuracy: Double }
+
+    var finishedRounds: Int
+    var final: Rates
+    var defended: [String: Rates] = [:]
+    var instructionSet: String, programVersion: String
+    /// Wall time of the training.
+    var seconds: Double
+
+    /// Throws `HDF5Error` for a file that is no run file.
+    init(_ path: String) throws {
+        let file = try HDF5File.open(path)
+        finishedRounds = Int(try file.read("/state/finished_rounds", as: Int64.self, shape: []).values[0])
+        func last(_ name: String) throws -> Double { try file.read(name, as: Double.self, shape: [-1]).values.last ?? .nan }
+        final = Rates(accuracy: try last("/history/acc"), attackSuccess: try last("/history/asr"), robustAccuracy: try last("/history/robust_accuracy"))
+        seconds = try last("/timing/seconds")
+        instructionSet = try file.stringAttribute("instruction_set", of: "/provenance") ?? "unknown"
+        programVersion = try file.stringAttribute("program_version") ?? "unknown"
+        guard try file.exists("/defended") else { return }
+        for name in try file.children(of: "/defended") {
+            func rate(_ key: String) throws -> Double { try file.read("/defended/\(name)/\(key)", as: Double.self, shape: []).values[0] }
+            defended[name] = Rates(accuracy: try rate("acc"), attackSuccess: try rate("asr"), robustAccuracy: try rate("robust_accuracy"))
+        }
+    }
+}

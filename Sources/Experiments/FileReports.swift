@@ -1,0 +1,66 @@
+/// A table as Markdown, CSV and LaTeX.
+extension TableResult {
+    func markdown(_ results: Results) -> String {
+        let heads = columns.indices.flatMap { column in measures(column).map { "\(columns[column]) \($0.title)" } }
+        var lines = ["# \(name): \(caption)", "", results.provenance(seeds), "", "| \(rowTitle) | \(heads.joined(separator: " | ")) |",
+                     "|---|\(heads.map { _ in "---:|" }.joined())"]
+        for row in rows.indices {
+            let cells = columns.indices.flatMap { column in measures(column).map { summary(row, column, $0, plusMinus: " ± ") } }
+            lines.append("| \(rows[row]) | \(cells.joined(separator: " | ")) |")
+        }
+        lines += ["", Self.legend]
+        if !claim.isEmpty { lines += ["", "Claimed: \(claim)"] }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// One line for each place and seed, then its mean and standard deviation. Empty where nothing was measured.
+    func csv() -> String {
+        var lines = [(["table", "row", "column", "seed"] + Measure.all.map(\.key)).joined(separator: ",")]
+        for row in rows.indices {
+            for column in columns.indices {
+                let name = [self.name, rows[row], columns[column]].map(Self.quoted)
+                func add(_ label: String, _ values: [Double]) {
+                    lines.append((name + [label] + values.map { $0.isNaN ? "" : "\($0)" }).joined(separator: ","))
+                }
+                for (at, seed) in seeds.enumerated() { add("\(seed)", Measure.all.map { $0.value(places[row][column][at]) }) }
+                add("mean", Measure.all.map { Statistics.mean(values(row, column, $0)) })
+                add("std", Measure.all.map { Statistics.deviation(values(row, column, $0)) })
+            }
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func quoted(_ text: String) -> String {
+        guard text.contains(where: { $0 == "," || $0 == "\"" || $0.isNewline }) else { return text }
+        return "\"" + text.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\""
+    }
+
+    /// A table environment that needs no package.
+    func latex(_ results: Results) -> String {
+        let shape = "l" + columns.indices.map { "|" + measures($0).map { _ in "r" }.joined() }.joined()
+        let groups = columns.indices.map { column in
+            "\\multicolumn{\(measures(column).count)}{\(column + 1 < columns.count ? "c|" : "c")}{\(Self.escaped(columns[column]))}"
+        }
+        let heads = columns.indices.flatMap { measures($0).map(\.title) }
+        var lines = ["% \(results.provenance(seeds))", "\\begin{table}", "\\centering", "\\caption{\(Self.escaped(caption)). \(Self.escaped(results.provenance(seeds))).}",
+                     "\\begin{tabular}{\(shape)}", "\\hline", " & \(groups.joined(separator: " & ")) \\\\",
+                     "\(Self.escaped(rowTitle)) & \(heads.joined(separator: " & ")) \\\\", "\\hline"]
+        for row in rows.indices {
+            let cells = columns.indices.flatMap { column in measures(column).map { Self.number(summary(row, column, $0, plusMinus: " \\pm ")) } }
+            lines.append("\(Self.escaped(rows[row])) & \(cells.joined(separator: " & ")) \\\\")
+        }
+        return (lines + ["\\hline", "\\end{tabular}", "\\end{table}"]).joined(separator: "\n") + "\n"
+    }
+
+    private static func number(_ text: String) -> String { text == "-" ? "--" : "$\(text)$" }
+
+    private static func escaped(_ text: String) -> String {
+        text.map { character in
+            switch character {
+            case "_", "%", "&", "#", "$", "{", "}": "\\\(character)"
+            case "±": "$\\pm$"
+            default: "\(character)"
+            }
+        }.joined()
+    }
+}

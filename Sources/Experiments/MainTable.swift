@@ -1,0 +1,32 @@
+import Defenses
+import Federation
+
+/// Every defence against every attack.
+public struct MainTable: Table {
+    public static let name = "main"
+    public let rows: [String], columns: [String]
+
+    public init(_ scale: Scale) {
+        let all = AggregationRules.names + ModelDefenses.names
+        rows = scale.defenses.map { wanted in all.filter(wanted.contains) } ?? all
+        columns = scale.attacks.map { $0.column }
+    }
+
+    public var caption: String { "every defence against every attack, IID clients" }
+
+    public var claim: String {
+        "Bi and Li (arXiv 2410.17573) report that bounds on activations, fitted on the FM data, keep the attack success rate low under the "
+            + "novel (fm) and the classic attack at nearly unchanged accuracy, while defences that look at client updates do not stop the novel one."
+    }
+
+    public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? {
+        Attack(column: column).map { Cell(base, attack: $0, defense: row) }
+    }
+}
+
+extension Attack {
+    /// The attack as a column's name.
+    public var column: String { self == .none ? "clean" : rawValue }
+
+    public init?(column: String) { self.init(rawValue: column == "clean" ? "none" : column) }
+}

@@ -1,0 +1,57 @@
+import Federation
+import Glibc
+
+extension ResultFolder {
+    /// Copies what the folders `parts` hold, which must be of one setting, into this one. A training that several have
+    /// is taken from the one that went furthest. Returns the joined setting.
+    ///
+    /// - Throws: `RunError.incompatible` naming the difference, before anything is written; `FileError`.
+    public func merge(_ parts: [ResultFolder]) throws -> Setting {
+        var joined: Setting?
+        for part in parts {
+            guard let setting = try part.setting() else {
+                throw RunError.incompatible("\(part.path): expected a folder that reproduce wrote, with setting.txt")
+            }
+            joined = try joined?.joined(with: setting, at: part.path) ?? setting
+        }
+        guard let joined else { throw RunError.incompatible("expected at least one folder") }
+        let setting = try adopt(joined), plan = try Plan(setting)
+        for training in plan.trainings {
+            for part in parts where part.path != path { try take(training, from: part) }
+        }
+        return setting
+    }
+
+    private func take(_ training: Training, from part: ResultFolder) throws {
+        if let theirs = try part.record(training) {
+            let mine = try record(training)
+            let better = mine.map { (theirs.finishedRounds, theirs.defended.count) > ($0.finishedRounds, $0.defended.count) } ?? true
+            if better { try Self.copy(part.cell(training.key), to: cell(training.key)) }
+        }
+        let floors = try part.floors(of: training)
+        guard !floors.isEmpty else { return }
+        try write(floors: try self.floors(of: training).merging(floors) { mine, _ in mine }, of: training)
+    }
+
+    /// Copies a file as one step.
+    private static func copy(_ source: String, to path: String) throws {
+        let temporary = "\(path).partial-\(getpid())"
+        guard let from = fopen(source, "re") else { throw FileError(path: source, operation: "open", code: errno) }
+        defer { fclose(from) }
+        guard let to = fopen(temporary, "we") else { throw FileError(path: path, operation: "write", code: errno) }
+        var buffer = [UInt8](repeating: 0, count: 1 << 20), whole = true, code = Int32(0)
+        while whole {
+            let n = fread(&buffer, 1, buffer.count, from)
+            if n == 0 { break }
+            whole = fwrite(buffer, 1, n, to) == n
+            code = errno
+        }
+        if whole, ferror(from) != 0 || fflush(to) != 0 || fsync(fileno(to)) != 0 && errno != EINVAL { (whole, code) = (false, errno) }
+        fclose(to)
+        guard whole, rename(temporary, path) == 0 else {
+            code = whole ? errno : code
+            unlink(temporary)
+            throw FileError(path: path, operation: "write", code: code)
+        }
+    }
+}

@@ -1,0 +1,83 @@
+import Federation
+import Glibc
+import HDF5
+
+/// A folder of results:
+///
+///     setting.txt          what the results belong to
+///     cells/KEY.h5         the run file of a training, resumable
+///     cells/KEY.floors     floors measured on a clean training's models
+///     results.h5 and one .md, .csv and .tex for each table
+public struct ResultFolder: Sendable {
+    public let path: String
+
+    public init(_ path: String) { self.path = path }
+
+    func cell(_ key: String) -> String { "\(path)/cells/\(key).h5" }
+    func floors(_ key: String) -> String { "\(path)/cells/\(key).floors" }
+    private var settingPath: String { "\(path)/setting.txt" }
+
+    /// The setting that the folder has; nil when there is none yet. Throws for a folder of something else.
+    public func setting() throws -> Setting? {
+        var status = stat()
+        guard stat(path, &status) == 0 else {
+            if errno == ENOENT { return nil }
+            throw FileError(path: path, operation: "open", code: errno)
+        }
+        guard status.st_mode & S_IFMT == S_IFDIR else { throw FileError(path: path, operation: "use as a folder", code: ENOTDIR) }
+        return try TextFile.read(settingPath).map { try Setting(parsing: $0, path: settingPath) }
+    }
+
+    /// Makes the folder where needed and writes the setting, joined with the one that is there.
+    /// Throws `RunError.incompatible` naming what differs, and leaves the folder as it was.
+    public func adopt(_ setting: Setting) throws -> Setting {
+        let joined = try self.setting().map { try setting.joined(with: $0, at: path) } ?? setting
+        try makeFolder("\(path)/cells")
+        try TextFile.write(joined.text, to: settingPath)
+        return joined
+    }
+
+    /// Makes a folder and those above it. Throws `FileError`.
+    private func makeFolder(_ folder: String) throws {
+        var made = folder.hasPrefix("/") ? "" : "."
+        for part in folder.split(separator: "/") {
+            made += "/\(part)"
+            guard mkdir(made, 0o777) == 0 || errno == EEXIST else { throw FileError(path: path, operation: "make the folder", code: errno) }
+        }
+        var status = stat()
+        guard stat(folder, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+            throw FileError(path: folder, operation: "use as a folder", code: ENOTDIR)
+        }
+    }
+
+    /// What the run file of a training holds; nil when there is none.
+    func record(_ training: Training) throws -> CellRecord? {
+        access(cell(training.key), F_OK) == 0 ? try CellRecord(cell(training.key)) : nil
+    }
+
+    /// Whether nothing is left to do for a training.
+    public func isFinished(_ training: Training) throws -> Bool {
+        guard let record = try record(training), record.finishedRounds == training.configuration.rounds else { return false }
+        let floors = try self.floors(of: training)
+        return training.defenses.allSatisfy { record.defended[$0] != nil } && training.probes.allSatisfy { floors[$0.name] != nil }
+    }
+
+    /// Floors by the name of their probe.
+    func floors(of training: Training) throws -> [String: Double] {
+        let path = floors(training.key)
+        guard let text = try TextFile.read(path) else { return [:] }
+        var floors: [String: Double] = [:]
+        for line in text.split(separator: "\n") {
+            guard let at = line.firstRange(of: " = "), let value = Double(line[at.upperBound...]) else {
+                throw RunError.incompatible("\(path): expected lines \"name = number\", got \"\(line)\"")
+            }
+            floors[String(line[..<at.lowerBound])] = value
+        }
+        return floors
+    }
+
+    func write(floors: [String: Double], of training: Training) throws {
+        let lines = floors.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)\n" }
+        try TextFile.write(lines.joined(), to: self.floors(training.key))
+    }
+}

@@ -1,0 +1,44 @@
+import HDF5
+
+extension Results {
+    /// Writes results.h5 and each table's .md, .csv and .tex into the folder. Returns the names of the files.
+    public func write(to folder: ResultFolder) throws -> [String] {
+        try HDF5File.write("\(folder.path)/results.h5") { file in
+            try provenance(file)
+            for table in tables { try write(table, file) }
+        }
+        var names = ["results.h5"]
+        for table in tables {
+            for (suffix, text) in [("md", table.markdown(self)), ("csv", table.csv()), ("tex", table.latex(self))] {
+                try TextFile.write(text, to: "\(folder.path)/\(table.name).\(suffix)")
+                names.append("\(table.name).\(suffix)")
+            }
+        }
+        return names
+    }
+
+    private func provenance(_ file: HDF5File) throws {
+        try file.setAttribute("format", "fedclamp-results")
+        try file.setAttribute("version", 1)
+        for (name, value) in [("scale", setting.scale), ("dataset", setting.dataset), ("dataset_digest", setting.datasetDigest),
+                              ("synthetic", setting.synthetic), ("synthetic_digest", setting.syntheticDigest),
+                              ("evaluate_on", setting.evaluateOn.rawValue), ("instruction_sets", instructionSets.joined(separator: " ")),
+                              ("program_versions", programVersions.joined(separator: " "))] {
+            try file.setAttribute(name, value)
+        }
+    }
+
+    /// /TABLE/{rows,columns,seeds} and one array (rows, columns, seeds) for each measure, NaN where nothing was measured.
+    private func write(_ table: TableResult, _ file: HDF5File) throws {
+        let group = "/\(table.name)", shape = [table.rows.count, table.columns.count, table.seeds.count]
+        try file.createGroup(group)
+        try file.setAttribute("caption", of: group, table.caption)
+        try file.setAttribute("claim", of: group, table.claim)
+        try file.writeStrings("\(group)/rows", table.rows)
+        try file.writeStrings("\(group)/columns", table.columns)
+        try file.write("\(group)/seeds", table.seeds, shape: [table.seeds.count])
+        for measure in Measure.all {
+            try file.write("\(group)/\(measure.key)", table.places.flatMap { $0.flatMap { $0.map(measure.value) } }, shape: shape)
+        }
+    }
+}

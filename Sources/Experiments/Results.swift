@@ -1,0 +1,59 @@
+import Federation
+
+/// All tables of a folder, filled with what its cells hold.
+public struct Results: Sendable {
+    public var setting: Setting
+    public var scaleSummary: String
+    public var tables: [TableResult]
+    /// Trainings without whose run file some place is empty.
+    public var missing: [String]
+    /// Instruction sets and program versions that the cells were computed with.
+    public var instructionSets: [String], programVersions: [String]
+    /// Wall time of all trainings.
+    public var seconds: Double
+
+    /// Reads every cell; needs no data.
+    public init(_ plan: Plan, _ folder: ResultFolder, _ setting: Setting) throws {
+        self.setting = setting
+        scaleSummary = Scale.all.first { $0.name == setting.scale }?.summary ?? ""
+        var records: [String: CellRecord] = [:], floors: [String: [String: Double]] = [:]
+        missing = []
+        for training in plan.trainings {
+            floors[training.key] = try folder.floors(of: training)
+            guard let record = try folder.record(training), record.finishedRounds == training.configuration.rounds,
+                  training.defenses.allSatisfy({ record.defended[$0] != nil }) else {
+                missing.append(training.title(beside: plan.base))
+                continue
+            }
+            records[training.key] = record
+        }
+        tables = try plan.tables.map { table in
+            TableResult(name: table.name, caption: table.caption, claim: table.claim, rowTitle: table.rowTitle, rows: table.rows,
+                        columns: table.columns, seeds: plan.seeds, places: try table.rows.map { row in
+                try table.columns.map { column in
+                    try plan.seeds.map { try Self.measurement(plan.cell(table, row, column, $0), plan, records, floors) }
+                }
+            }, cleanColumns: Set(table.columns.filter { column in
+                table.rows.allSatisfy { plan.cell(table, $0, column, 0).map { $0.configuration.attack == .none } ?? true }
+            }))
+        }
+        instructionSets = Set(records.values.map(\.instructionSet)).sorted()
+        programVersions = Set(records.values.map(\.programVersion)).sorted()
+        seconds = records.values.reduce(0) { $0 + $1.seconds }
+    }
+
+    private static func measurement(_ cell: Cell?, _ plan: Plan, _ records: [String: CellRecord], _ floors: [String: [String: Double]]) throws -> Measurement {
+        guard let cell, let rates = rates(cell, records[try plan.training(cell).key]) else { return .none }
+        var result = Measurement(accuracy: rates.accuracy, attackSuccess: rates.attackSuccess, robustAccuracy: rates.robustAccuracy)
+        let clean = try plan.training(cell.clean)
+        result.floor = floors[clean.key]?[cell.probe.name]
+            ?? (clean.probes.contains(cell.probe) ? nil : Self.rates(cell, records[clean.key])?.attackSuccess) ?? .nan
+        if cell.configuration.attack == .none { result.attackSuccess = .nan }
+        return result
+    }
+
+    private static func rates(_ cell: Cell, _ record: CellRecord?) -> CellRecord.Rates? {
+        guard let defense = cell.defense else { return record?.final }
+        return record?.defended[defense]
+    }
+}

@@ -1,0 +1,42 @@
+import Federation
+
+/// A budget of image passes: the base configuration of every table's cells, and what the smallest scale leaves out.
+public struct Scale: Sendable {
+    public var name: String
+    /// For people, one line.
+    public var summary: String
+    public var base: RunConfiguration
+    /// Seeds 1 to this number.
+    public var seeds: Int
+    /// FM images when there is no file of them: training images that no client gets.
+    public var holdout: Int
+    /// Defences of the table `main`; nil for all.
+    public var defenses: [String]?
+    /// Attacks of the table `main`.
+    public var attacks: [Attack]
+
+    public static let all = [smoke, quick, paper]
+
+    /// Minutes on two cores: does the machinery work, and does the picture look right?
+    public static let smoke: Scale = {
+        var base = RunConfiguration()
+        (base.clients, base.malicious, base.imagesPerClient, base.rounds) = (5, 1, 500, 3)
+        (base.syntheticLimit, base.evaluationLimit) = (1_000, 2_000)
+        (base.batch, base.initialEpochs) = (32, 8)
+        return Scale(name: "smoke", summary: "5 clients x 500 images, 3 rounds, 1,000 FM and 2,000 test images, 1 seed", base: base,
+                     seeds: 1, holdout: 1_000, defenses: ["none", "norm-clip", "multi-krum", "bounds"], attacks: [.none, .classic, .fm])
+    }()
+
+    /// Under an hour on two cores for the table `main`.
+    public static let quick: Scale = {
+        var base = RunConfiguration()
+        (base.imagesPerClient, base.rounds, base.batch) = (500, 5, 32)
+        (base.syntheticLimit, base.evaluationLimit) = (2_000, 4_000)
+        return Scale(name: "quick", summary: "10 clients x 500 images, 5 rounds, 2,000 FM and 4,000 test images, 1 seed", base: base,
+                     seeds: 1, holdout: 2_000, defenses: nil, attacks: Attack.allCases)
+    }()
+
+    /// The product's defaults on all of the data: for a cluster.
+    public static let paper = Scale(name: "paper", summary: "10 clients with all images, 20 rounds, all FM and test images, 3 seeds",
+                                    base: RunConfiguration(), seeds: 3, holdout: 10_000, defenses: nil, attacks: Attack.allCases)
+}

@@ -1,0 +1,8 @@
+/// All tables, in the order of `reproduce all`.
+public enum Tables {
+    public static let all: [any Table.Type] = [MainTable.self]
+
+    public static var names: [String] { all.map { $0.name } }
+
+    public static func make(_ name: String, _ scale: Scale) -> (any Table)? { all.first { $0.name == name }?.init(scale) }
+}

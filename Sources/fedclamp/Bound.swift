@@ -1,0 +1,77 @@
+import ArgumentParser
+import Attacks
+import Datasets
+import Defenses
+import Experiments
+import Federation
+import Network
+
+struct Bound: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bound",
+        abstract: "Fit activation bounds to a finished model on FM data; its parameters stay untouched.",
+        discussion: """
+            The FM data are taken as they are, poisoned or not; nothing is stamped. What the fit found out is printed: the \
+            class that looks attacked, the images set aside, how far the bounds cut.
+
+              fedclamp bound run.h5 --synthetic data/fashion-mnist-fm.h5 --out bounded.h5
+              fedclamp evaluate bounded.h5 --data data/fashion-mnist.h5
+            """)
+
+    @Argument(help: ArgumentHelp("Run file, or any file with /model.", valueName: "checkpoint.h5"))
+    var checkpoint: String
+
+    @Option(help: ArgumentHelp("FM data: images and labels at the root of a file.", valueName: "file.h5"))
+    var synthetic: String
+
+    @Option(help: ArgumentHelp("File to write: the model with its bounds.", valueName: "file.h5"))
+    var out: String
+
+    @Option(help: ArgumentHelp("bounds, or bounds-plain: fidelity and penalty alone, as the paper's abstract has it.", valueName: "name"),
+            transform: { try choose($0, "method", from: Bound.methods.map { ($0, $0) }) })
+    var method = BoundFit.name
+
+    @Option(help: ArgumentHelp("The seed of the fit. (default: the run's, else 1)", valueName: "n"))
+    var seed: UInt64?
+
+    @Flag(help: "Replace an existing file.")
+    var overwrite = false
+
+    @OptionGroup var machine: MachineOptions
+
+    @Flag(help: "The findings as one JSON object.")
+    var json = false
+
+    static let methods = [BoundFit.name, PlainBoundFit.name]
+
+    func run() throws {
+        let threads = try machine.threadCount(), set = try machine.instructionSet()
+        try requireWritable(out, replace: overwrite, inputs: [checkpoint, synthetic])
+        let model = try Checkpoint(reading: checkpoint), data = try DatasetFile.readUnnamedSplit(synthetic).set
+        guard data.channels == model.network.channels, data.classes <= model.network.classes else {
+            throw Failure.input("\(synthetic): \(data.channels) channels and \(data.classes) classes, the model of \(checkpoint) takes \(model.network.channels) channels to \(model.network.classes) classes")
+        }
+        guard let defense = ModelDefenses.make(method) else { return }
+        let images = ImageSet(channels: data.channels, height: data.height, width: data.width, classes: model.network.classes,
+                              images: data.images, labels: data.labels)
+        let context = DefenseContext(synthetic: Samples(images, normalization: model.normalization), kernels: set.kernels, threads: threads,
+                                     seed: seed ?? model.seed)
+        let begin = monotonicSeconds()
+        let outcome = try defense.apply(model.parameters, context)
+        let seconds = monotonicSeconds() - begin
+        try model.write(bounds: outcome.bounds, audit: outcome.audit, to: out)
+        output(json ? rendered(outcome, seconds).rendered() : text(outcome, seconds, data.count))
+    }
+
+    private func text(_ outcome: DefenseOutcome, _ seconds: Double, _ images: Int) -> String {
+        var table = TextTable([.left, .left])
+        for finding in outcome.audit { table.add([finding.name, finding.value]) }
+        return (["\(method) fitted on \(Numbers.grouped(images)) FM images in \(Numbers.fixed(seconds, 1)) s, \(Numbers.passes(outcome.passes)) image passes"]
+            + table.rendered(indent: 2) + ["wrote \(out)"]).joined(separator: "\n")
+    }
+
+    private func rendered(_ outcome: DefenseOutcome, _ seconds: Double) -> JSON {
+        .object([("method", .text(method)), ("seconds", .number(seconds)), ("passes", .number(outcome.passes)),
+                 ("audit", .object(outcome.audit.map { ($0.name, .text($0.value)) })), ("out", .text(out))])
+    }
+}

@@ -1,0 +1,80 @@
+import ArgumentParser
+import Glibc
+
+/// `--config FILE`: lines "name = value" with the names of the options, "#" starts a comment. The lines become options
+/// that stand before those of the command line, so that the latter win.
+enum ConfigFile {
+    /// An option as the help lists it.
+    private struct Known { var name: String, takesValue: Bool }
+
+    /// `arguments` with the options of a `--config FILE` among them. Throws `Failure.input` naming file and line.
+    static func expand(_ arguments: [String], _ command: any ParsableCommand.Type, required: [String]) throws -> [String] {
+        guard let path = try path(arguments) else { return arguments }
+        let given = Set(arguments.filter { $0.hasPrefix("--") }.map { String($0.dropFirst(2).prefix { $0 != "=" }) })
+        let known = options(command)
+        var added: [String] = []
+        for (number, line) in try lines(path).enumerated() {
+            let text = trimmed(line.prefix { $0 != "#" })[...]
+            guard !text.isEmpty else { continue }
+            let place = "\(path):\(number + 1)"
+            guard let equals = text.firstIndex(of: "=") else { throw Failure.input("\(place): expected \"name = value\", got \"\(text)\"") }
+            let name = trimmed(text[..<equals]), value = trimmed(text[text.index(after: equals)...])
+            guard let option = known.first(where: { $0.name == name }) else {
+                throw Failure.input("\(place): unknown key \"\(name)\"\(suggestion(name, known.map(\.name)))")
+            }
+            let argument = try argument(option, value, place)
+            try check(argument, command, required, place, String(text))
+            if !given.contains(name) { added += argument }
+        }
+        return added + arguments
+    }
+
+    private static func path(_ arguments: [String]) throws -> String? {
+        guard let at = arguments.lastIndex(where: { $0 == "--config" || $0.hasPrefix("--config=") }) else { return nil }
+        if arguments[at] != "--config" { return String(arguments[at].dropFirst(9)) }
+        guard at + 1 < arguments.count else { throw Failure.usage("--config: expected the name of a file") }
+        return arguments[at + 1]
+    }
+
+    private static func argument(_ option: Known, _ value: String, _ place: String) throws -> [String] {
+        guard !option.takesValue else { return ["--\(option.name)=\(value)"] }
+        guard value == "true" || value == "false" else {
+            throw Failure.input("\(place): \(option.name): expected true or false, got \"\(value)\"")
+        }
+        return value == "true" ? ["--\(option.name)"] : []
+    }
+
+    /// Parses the line's option alone, so that an error carries its place.
+    private static func check(_ argument: [String], _ command: any ParsableCommand.Type, _ required: [String], _ place: String, _ text: String) throws {
+        do { _ = try command.parse(required + argument) } catch {
+            throw Failure.input("\(place): \(text): \(command.message(for: error))")
+        }
+    }
+
+    /// The long options that the command's help lists, but for those that make no sense in a file.
+    private static func options(_ command: any ParsableCommand.Type) -> [Known] {
+        let help = command.helpMessage(columns: 400).split(separator: "\n").drop { !$0.hasPrefix("OPTIONS:") }
+        return help.compactMap { line in
+            guard line.hasPrefix("  -"), let start = line.firstRange(of: "--") else { return nil }
+            let name = line[start.upperBound...].prefix { $0 != " " && $0 != "/" }
+            guard !["config", "help", "version"].contains(name) else { return nil }
+            return Known(name: String(name), takesValue: line[start.upperBound...].dropFirst(name.count).hasPrefix(" <"))
+        }
+    }
+
+    private static func trimmed(_ line: Substring) -> String {
+        var text = line
+        while let last = text.last, last.isWhitespace { text.removeLast() }
+        return String(text.drop { $0.isWhitespace })
+    }
+
+    private static func lines(_ path: String) throws -> [Substring] {
+        guard let file = fopen(path, "re") else { throw Failure.input("--config \(path): cannot open: \(String(cString: strerror(errno)))") }
+        defer { fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: 1 << 20)
+        let count = fread(&bytes, 1, bytes.count, file)
+        guard ferror(file) == 0 else { throw Failure.input("--config \(path): cannot read: \(String(cString: strerror(errno)))") }
+        guard count < bytes.count else { throw Failure.input("--config \(path): expected a configuration of lines \"name = value\", got 1 MiB or more") }
+        return String(decoding: bytes.prefix(count), as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
+    }
+}

@@ -1,0 +1,54 @@
+import ArgumentParser
+import Datasets
+import Experiments
+import Federation
+import Glibc
+
+/// Where `reproduce` finds its data.
+struct DataOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Data set. (default: data/fashion-mnist.h5)", valueName: "file.h5"))
+    var data: String?
+
+    @Option(help: ArgumentHelp("FM data, or holdout:N. (default: data/fashion-mnist-fm.h5)", valueName: "file.h5|holdout:n"))
+    var synthetic: String?
+
+    struct Loaded {
+        var dataset: Dataset, generated: UnnamedSplit?
+        /// The FM file's name, or holdout:N.
+        var syntheticName: String
+        /// What the user should know about the choice.
+        var remarks: [String]
+    }
+
+    /// - Parameter holdout: withheld training images that stand in for missing FM data.
+    func load(holdout: Int) throws -> Loaded {
+        if let synthetic, let n = RunData.holdout(ifAny: synthetic), n < 1 {
+            throw Failure.usage("--synthetic \(synthetic): expected a file, or holdout:N with N images from 1")
+        }
+        guard let path = data ?? Self.find("fashion-mnist.h5") else {
+            throw Failure.input("data/fashion-mnist.h5 is neither here nor beside the executable; make it with: "
+                + "fedclamp import fashion-mnist --from /usr/share/datasets/fashion-mnist --out data/fashion-mnist.h5 (Debian package dataset-fashion-mnist), or name a data set with --data")
+        }
+        var remarks: [String] = []
+        let chosen = synthetic ?? (data == nil ? Self.find("fashion-mnist-fm.h5") : nil)
+        if chosen == nil {
+            remarks.append("no FM data given and no data/fashion-mnist-fm.h5: \(Numbers.grouped(holdout)) withheld training images stand in for them (holdout:\(holdout))")
+        }
+        let (dataset, generated) = try loadData(path, chosen ?? "holdout:\(holdout)")
+        let name = chosen ?? "holdout:\(holdout)"
+        return Loaded(dataset: dataset, generated: generated, syntheticName: generated == nil ? name : String(name.split(separator: "/").last ?? "FM data"),
+                      remarks: remarks)
+    }
+
+    /// data/NAME in the working directory, then beside the executable; nil where there is neither.
+    private static func find(_ name: String) -> String? {
+        var candidates = ["data/\(name)"]
+        var buffer = [CChar](repeating: 0, count: 4096)
+        let length = readlink("/proc/self/exe", &buffer, buffer.count)
+        if length > 0 {
+            let executable = String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            if let slash = executable.lastIndex(of: "/") { candidates.append("\(executable[..<slash])/data/\(name)") }
+        }
+        return candidates.first { exists($0) }
+    }
+}

@@ -1,0 +1,100 @@
+import ArgumentParser
+import Attacks
+import Datasets
+import Experiments
+import Federation
+import Network
+
+struct Evaluate: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "evaluate",
+        abstract: "Measure accuracy and attack success of a checkpoint on a data set's test images.",
+        discussion: """
+            The file's own /bounds are used when it has them, and its own attack unless --trigger names another. ASR is \
+            measured on triggered images whose true class is not the target.
+
+              fedclamp evaluate run.h5 --data data/fashion-mnist.h5
+              fedclamp evaluate run.h5 --data data/fashion-mnist.h5 --trigger patch --target 0 --unbounded --json
+            """)
+
+    @Argument(help: ArgumentHelp("Run file, or any file with /model.", valueName: "checkpoint.h5"))
+    var checkpoint: String
+
+    @Option(help: ArgumentHelp("Data set, as import writes it.", valueName: "file.h5"))
+    var data: String
+
+    @Option(help: ArgumentHelp("Trigger: \(Triggers.names.joined(separator: ", ")). (default: the file's own)", valueName: "name"),
+            transform: { try RunOptions.trigger($0) })
+    var trigger: String?
+
+    @Option(help: ArgumentHelp("Class that the backdoor leads to. (default: the file's own, else 0)", valueName: "class"))
+    var target: Int?
+
+    @Flag(help: "Leave the file's bounds aside.")
+    var unbounded = false
+
+    @OptionGroup var machine: MachineOptions
+
+    @Flag(help: "Results as one JSON object.")
+    var json = false
+
+    func run() throws {
+        if let target, target < 0 { throw Failure.usage("--target \(target): expected a class from 0") }
+        let threads = try machine.threadCount(), set = try machine.instructionSet()
+        let checkpoint = try Checkpoint(reading: checkpoint), dataset = try DatasetFile.read(data), test = dataset.test
+        let network = checkpoint.network
+        guard test.channels == network.channels, test.classes == network.classes else {
+            throw Failure.input("\(self.checkpoint): the model takes \(network.channels) channels to \(network.classes) classes, \(data) has \(test.channels) channels and \(test.classes) classes")
+        }
+        let images = Samples(test, normalization: checkpoint.normalization)
+        let backdoor = try backdoor(checkpoint, images.shape)
+        let server = Server(network, kernels: set.kernels, threads: threads)
+        let plain = server.evaluate(checkpoint.parameters, Bounds(), images, backdoor)
+        let bounded = try unbounded ? nil : checkpoint.bounds.map { server.evaluate(checkpoint.parameters, $0, images, backdoor) }
+        output(json ? rendered(plain, bounded, set).rendered() : text(plain, bounded, backdoor, dataset, set))
+    }
+
+    /// The trigger asked for, else the file's own; nil where there is neither.
+    private func backdoor(_ checkpoint: Checkpoint, _ shape: ImageShape) throws -> Backdoor? {
+        if let target, target >= checkpoint.network.classes { throw AttackError.target(target, classes: checkpoint.network.classes) }
+        var own = try trigger == nil ? checkpoint.backdoor(shape) : nil
+        if let target { own?.relabeling = .target(target) }
+        if let own { return own }
+        guard let name = trigger ?? (target == nil ? nil : PatchTrigger.name) else { return nil }
+        let recorded = checkpoint.attack.map { $0.target } ?? 0
+        return Backdoor(trigger: try Triggers.make(name, shape: shape, seed: checkpoint.seed), relabeling: .target(target ?? recorded))
+    }
+
+    private func text(_ plain: Evaluation, _ bounded: Evaluation?, _ backdoor: Backdoor?, _ dataset: Dataset, _ set: InstructionSet) -> String {
+        var table = TextTable()
+        table.add(["model", "ACC", "ASR", "robust ACC"])
+        for (name, e) in [("bounded", bounded), ("unbounded", plain)] {
+            guard let e else { continue }
+            table.add([name] + [e.accuracy, e.attackSuccess, e.robustAccuracy].map { Numbers.fixed($0, 4) })
+        }
+        var lines = table.rendered() + ["", "\(Numbers.grouped(plain.images)) test images of \(dataset.name); \(set.rawValue)"]
+        if let backdoor {
+            let name = type(of: backdoor.trigger).name
+            let goal = switch backdoor.relabeling {
+            case .target(let target): "target \(target) (\(dataset.classNames[target]))"
+            case .next: "all to all"
+            }
+            lines.append("\(Numbers.grouped(plain.triggeredImages)) of them triggered: \(name), \(goal)")
+        } else {
+            lines.append("no attack in the file and no --trigger: ASR was not measured")
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    private func rendered(_ plain: Evaluation, _ bounded: Evaluation?, _ set: InstructionSet) -> JSON {
+        let main = bounded ?? plain
+        var members: [(String, JSON)] = [("accuracy", .number(main.accuracy)), ("attack_success_rate", .number(main.attackSuccess)),
+                                         ("robust_accuracy", .number(main.robustAccuracy)), ("images", .whole(main.images)),
+                                         ("triggered_images", .whole(main.triggeredImages))]
+        if bounded != nil {
+            members += [("accuracy_unbounded", .number(plain.accuracy)), ("attack_success_rate_unbounded", .number(plain.attackSuccess)),
+                        ("robust_accuracy_unbounded", .number(plain.robustAccuracy))]
+        }
+        return .object(members + [("instruction_set", .text(set.rawValue))])
+    }
+}

@@ -1,0 +1,66 @@
+import ArgumentParser
+import Datasets
+import Experiments
+import Federation
+import HDF5
+import Network
+
+struct Inspect: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect",
+        abstract: "Say what an HDF5 file is: its shapes, configuration and history.",
+        discussion: """
+            Data sets, FM data, run files and other checkpoints are recognised; of any other HDF5 file the tree is shown.
+
+              fedclamp inspect run.h5
+              fedclamp inspect data/fashion-mnist.h5 --json
+            """)
+
+    @Argument(help: ArgumentHelp("File to read.", valueName: "file.h5"))
+    var path: String
+
+    @Flag(help: "One JSON object instead of text.")
+    var json = false
+
+    func run() throws {
+        let file = try HDF5File.open(path)
+        var report = Inspection(path: path, tree: try Self.tree(file))
+        if try file.exists("/model/conv1/weight") {
+            report.kind = "checkpoint of ClampNet"
+            report.describe(try Checkpoint(reading: path), try Self.provenance(file))
+        } else if try file.exists("/train/images") {
+            report.kind = "data set"
+            report.describe(try DatasetFile.read(path))
+        } else if try file.exists("/images") {
+            report.kind = "unnamed split (FM data)"
+            report.describe(try DatasetFile.readUnnamedSplit(path))
+        }
+        output(json ? report.json.rendered() : report.text)
+    }
+
+    /// Every dataset with its shape and kind, depth first.
+    private static func tree(_ file: HDF5File, _ group: String = "", _ depth: Int = 0) throws -> [Inspection.Node] {
+        guard depth < 16 else { return [] }
+        var nodes: [Inspection.Node] = []
+        for name in try file.children(of: group.isEmpty ? "/" : group) {
+            let path = "\(group)/\(name)"
+            do {
+                let info = try file.info(of: path)
+                nodes.append(Inspection.Node(path: path, shape: info.shape, kind: "\(info.kind)"))
+            } catch HDF5Error.mismatch {                     // a group
+                nodes += try tree(file, path, depth + 1)
+            } catch HDF5Error.refused {
+                nodes.append(Inspection.Node(path: path, shape: [], kind: "a link to another file, not followed"))
+            }
+            guard nodes.count < 10_000 else { return nodes }
+        }
+        return nodes
+    }
+
+    private static func provenance(_ file: HDF5File) throws -> [(String, String)] {
+        guard try file.exists("/provenance") else { return [] }
+        return try file.attributes(of: "/provenance").compactMap { name in
+            try file.stringAttribute(name, of: "/provenance").map { (name, $0) }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+import Datasets
+import Experiments
+import Federation
+import Network
+
+/// What `inspect` found in a file.
+struct Inspection {
+    struct Node { var path: String, shape: [Int], kind: String }
+
+    let path: String
+    let tree: [Node]
+    var kind = "HDF5 file of another kind"
+    /// Facts in sections: a heading, then name and value.
+    private var sections: [(heading: String, facts: [(String, String)])] = []
+    private var history: [HistoryRow] = []
+
+    init(path: String, tree: [Node]) {
+        self.path = path
+        self.tree = tree
+    }
+
+    mutating func describe(_ dataset: Dataset) {
+        sections.append(("data set", [("name", dataset.name), ("source", dataset.source), ("digest", dataset.digest),
+                                      ("classes", "\(dataset.train.classes)"), ("train", Self.line(dataset.train)), ("test", Self.line(dataset.test))]))
+        addClasses([("train", dataset.train), ("test", dataset.test)], dataset.classNames)
+    }
+
+    mutating func describe(_ split: UnnamedSplit) {
+        sections.append(("images", [("source", split.source.isEmpty ? "not said" : split.source), ("digest", split.digest), ("images", Self.line(split.set))]))
+        addClasses([("images", split.set)], split.classNames)
+    }
+
+    mutating func describe(_ checkpoint: Checkpoint, _ provenance: [(String, String)]) {
+        let network = checkpoint.network
+        var facts = [("input", "\(network.channels)x32x32"), ("classes", "\(network.classes)"), ("parameters", Numbers.grouped(network.parameterCount)),
+                     ("mean", checkpoint.normalization.mean.map { "\($0)" }.joined(separator: " ")),
+                     ("std", checkpoint.normalization.std.map { "\($0)" }.joined(separator: " "))]
+        if let bounds = checkpoint.bounds {
+            for layer in Layer.allCases { facts.append(("bounds of \(layer.name)", Self.spread(bounds[layer]))) }
+        } else {
+            facts.append(("bounds", "none"))
+        }
+        sections.append(("model", facts))
+        if let attack = checkpoint.attack {
+            sections.append(("attack", [("attack", attack.attack), ("trigger", attack.trigger ?? "mask and pattern"),
+                                        ("target", attack.allToAll ? "the next class (all to all)" : "\(attack.target)")]))
+        }
+        if let configuration = checkpoint.configuration {
+            sections.append(("configuration", configuration.readable.map { ($0.name, $0.value.isEmpty ? "none" : $0.value) }))
+        }
+        if !provenance.isEmpty { sections.append(("provenance", provenance)) }
+        if !checkpoint.defended.isEmpty {
+            sections.append(("defended models", checkpoint.defended.map { ($0.name, "ACC \(Numbers.fixed($0.accuracy, 4))  ASR \(Numbers.fixed($0.attackSuccess, 4))") }))
+        }
+        if !checkpoint.audit.isEmpty { sections.append(("findings of the fit", checkpoint.audit.map { ($0.name, $0.value) })) }
+        history = checkpoint.history
+    }
+
+    private mutating func addClasses(_ sets: [(String, ImageSet)], _ names: [String]) {
+        guard let classes = sets.first?.1.classes, classes <= 100 else { return }
+        let counts = sets.map(\.1.classCounts)
+        sections.append(("images of each class (\(sets.map(\.0).joined(separator: ", ")))", (0..<classes).map { k in
+            ("\(k) \(k < names.count ? names[k] : "")", counts.map { "\($0[k])" }.joined(separator: ", "))
+        }))
+    }
+
+    private static func line(_ set: ImageSet) -> String {
+        "\(Numbers.grouped(set.count)) images of \(set.channels)x\(set.height)x\(set.width)"
+    }
+
+    private static func spread(_ z: [Float]) -> String {
+        let finite = z.filter(\.isFinite).sorted()
+        guard let low = finite.first, let high = finite.last else { return "\(z.count), none finite" }
+        let middle = Numbers.fixed(Double(finite[finite.count / 2]), 3)
+        return "\(z.count): \(Numbers.fixed(Double(low), 3)) to \(Numbers.fixed(Double(high), 3)), median \(middle)"
+            + (finite.count < z.count ? "; \(z.count - finite.count) unbounded" : "")
+    }
+
+    var text: String {
+        var lines = ["\(path): \(kind)"]
+        for (heading, facts) in sections {
+            var table = TextTable([.left, .left])
+            for (name, value) in facts { table.add([name, value]) }
+            lines += ["", heading] + table.rendered(indent: 2)
+        }
+        if !history.isEmpty { lines += ["", "history"] + historyTable }
+        var table = TextTable([.left, .left, .left])
+        for node in tree { table.add([node.path, node.shape.isEmpty ? "scalar" : node.shape.map { "\($0)" }.joined(separator: " x "), node.kind]) }
+        return (lines + ["", "contents"] + table.rendered(indent: 2)).joined(separator: "\n")
+    }
+
+    /// Columns in which no row has a number are left out.
+    private var historyTable: [String] {
+        let columns: [(String, Int, (HistoryRow) -> Double)] = [
+            ("loss", 4, { $0.loss }), ("ACC", 4, { $0.accuracy }), ("ASR", 4, { $0.attackSuccess }), ("robust", 4, { $0.robustAccuracy }),
+            ("ACC bounded", 4, { $0.accuracyBounded }), ("ASR bounded", 4, { $0.attackSuccessBounded }), ("precision", 3, { $0.precision }),
+            ("recall", 3, { $0.recall }), ("false positives", 3, { $0.falsePositiveRate }), ("seconds", 1, { $0.seconds })]
+        let shown = columns.filter { column in history.contains { !column.2($0).isNaN } }
+        var table = TextTable([.right])
+        table.add(["round"] + shown.map(\.0))
+        for row in history { table.add(["\(row.round)"] + shown.map { Numbers.fixed($0.2(row), $0.1) }) }
+        return table.rendered(indent: 2)
+    }
+
+    var json: JSON {
+        var members: [(String, JSON)] = [("path", .text(path)), ("kind", .text(kind))]
+        members += sections.map { section in
+            (section.heading.split(separator: " (")[0].split(separator: " ").joined(separator: "_"), .object(section.facts.map { ($0.0, .text($0.1)) }))
+        }
+        if !history.isEmpty {
+            members.append(("history", .array(history.map { row in
+                .object([("round", .whole(row.round)), ("loss", .number(row.loss)), ("accuracy", .number(row.accuracy)),
+                         ("attack_success_rate", .number(row.attackSuccess)), ("robust_accuracy", .number(row.robustAccuracy)),
+                         ("accuracy_bounded", .number(row.accuracyBounded)), ("attack_success_rate_bounded", .number(row.attackSuccessBounded)),
+                         ("seconds", .number(row.seconds))])
+            })))
+        }
+        members.append(("contents", .object(tree.map { ($0.path, .object([("shape", .array($0.shape.map { .whole($0) })), ("type", .text($0.kind))])) })))
+        return .object(members)
+    }
+}

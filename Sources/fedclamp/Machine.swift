@@ -1,0 +1,39 @@
+import ArgumentParser
+import CStart
+import Glibc
+import Network
+
+/// What the work runs on. Neither changes a result's meaning: threads never change a bit, instruction sets round alike
+/// but not equally.
+struct MachineOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Threads; results do not depend on them. (default: the cores this process may use)", valueName: "n"))
+    var threads: Int?
+
+    @Option(help: ArgumentHelp("Instruction set: baseline, avx2 or avx512. (default: FEDCLAMP_ISA, else the best this CPU has)", valueName: "name"))
+    var isa: String?
+
+    /// Throws `Failure.usage` outside 1 to 1024.
+    func threadCount() throws -> Int {
+        guard let threads else { return Self.cores }
+        guard (1...1024).contains(threads) else { throw Failure.usage("--threads \(threads): expected a number from 1 to 1024") }
+        return threads
+    }
+
+    /// The set asked for, else the one recorded in a file that is resumed, else the best.
+    /// Throws `Failure.usage` for an unknown name, `Failure.input` for one this CPU lacks.
+    func instructionSet(recorded: String? = nil) throws -> InstructionSet {
+        let environment = getenv("FEDCLAMP_ISA").map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+        let asked = isa.map { ("--isa", $0) } ?? environment.map { ("FEDCLAMP_ISA", $0) } ?? recorded.map { ("the file's instruction set", $0) }
+        guard let (from, name) = asked else { return .best }
+        let set = try choose(name, "instruction set", from: InstructionSet.allCases.map { ($0.rawValue, $0) })
+        guard InstructionSet.available.contains(set) else {
+            throw Failure.input("\(from) \(name): this CPU cannot run it; it has: \(Self.sets)")
+        }
+        return set
+    }
+
+    static var sets: String { InstructionSet.available.map(\.rawValue).joined(separator: ", ") }
+
+    /// Cores that this process may run on.
+    static var cores: Int { Int(usable_cores()) }
+}

@@ -1,0 +1,57 @@
+import Federation
+import Glibc
+
+/// Results, to stdout. A reader that has gone (`fedclamp ... | head`) or a full disk ends the program with exit code 2,
+/// the first quietly.
+func output(_ text: String) {
+    guard write(1, text + "\n") else {
+        let code = errno
+        if code != EPIPE { note("fedclamp: stdout: cannot write: \(String(cString: strerror(code)))") }
+        exit(2)
+    }
+}
+
+/// A line for people, to stderr.
+func note(_ text: String) { _ = write(2, text + "\n") }
+
+/// All of `text` to a descriptor; false with errno when that fails.
+@discardableResult
+func write(_ descriptor: Int32, _ text: String) -> Bool {
+    var text = text
+    return text.withUTF8 { bytes in
+        var done = 0
+        while done < bytes.count {
+            let n = Glibc.write(descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done)
+            if n < 0 && errno != EINTR { return false }
+            done += max(0, n)
+        }
+        return true
+    }
+}
+
+/// Checks, before hours of work, that a file can be written at `path`. Throws `Failure.input` or `RunError.outputExists`.
+/// - Parameter replace: an existing regular file may be replaced.
+/// - Parameter inputs: files that are read, which the output must not replace.
+/// - Parameter resumable: the hint names --resume too.
+func requireWritable(_ path: String, replace: Bool, inputs: [String] = [], resumable: Bool = false) throws {
+    var there = stat()
+    if stat(path, &there) == 0 {
+        for input in inputs {
+            var other = stat()
+            guard stat(input, &other) != 0 || other.st_dev != there.st_dev || other.st_ino != there.st_ino else {
+                throw Failure.input("\(path): is the input file \(input); expected another name for the output")
+            }
+        }
+        guard there.st_mode & S_IFMT == S_IFREG else {
+            throw Failure.input("\(path): expected the name of a file to write, got \(there.st_mode & S_IFMT == S_IFDIR ? "a folder" : "a device or pipe")")
+        }
+        guard replace else { throw resumable ? RunError.outputExists(path) : Failure.input("\(path) exists already; use --overwrite to replace it") }
+    }
+    let probe = "\(path).partial-\(getpid())"
+    let descriptor = open(probe, O_WRONLY | O_CREAT | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else { throw Failure.input("\(path): cannot write here: \(String(cString: strerror(errno)))") }
+    close(descriptor)
+    unlink(probe)
+}
+
+func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }

@@ -1,0 +1,99 @@
+import Dispatch
+import Experiments
+import Federation
+import Glibc
+import Synchronization
+
+/// Where the work stands, on stderr: on a terminal one line with a bar that is drawn anew every second, elsewhere a plain
+/// line for each finished step.
+final class Progress: @unchecked Sendable {
+    private struct State {
+        var phase = "", done = 0.0, total = 1.0, reading = ""
+        /// First report: the origin of the rate. Last: what the clock has gone on from.
+        var first: (time: Double, done: Double)?, last = 0.0
+        var drawn = false
+    }
+
+    let isTerminal: Bool
+    private let state = Mutex(State())
+    private let clock: any DispatchSourceTimer
+
+    init() {
+        isTerminal = isatty(2) == 1
+        clock = DispatchSource.makeTimerSource(queue: DispatchQueue(label: "progress"))
+        guard isTerminal else { return }
+        clock.schedule(deadline: .now() + 1, repeating: 1)
+        clock.setEventHandler { [weak self] in self?.draw() }
+        clock.resume()
+    }
+
+    /// `reading` is what was measured last, "ACC 0.812  ASR 0.034". `done` and `total` count image passes.
+    func update(_ phase: String, done: Double, total: Double, reading: String) {
+        state.withLock { state in
+            let now = monotonicSeconds()
+            if state.first == nil { state.first = (now, done) }
+            (state.phase, state.done, state.total, state.reading, state.last) = (phase, done, max(total, done), reading, now)
+        }
+        if isTerminal { draw() }
+    }
+
+    func update(_ progress: RunProgress) {
+        update(progress.phase, done: progress.done, total: progress.total, reading: progress.latest.map(Self.reading) ?? "")
+    }
+
+    /// A line that stays, above the bar.
+    func line(_ text: String) {
+        erase()
+        note(text)
+        if isTerminal { draw() }
+    }
+
+    /// Removes the bar.
+    func erase() {
+        state.withLock { state in
+            guard state.drawn else { return }
+            write(2, "\r\u{1B}[K")
+            state.drawn = false
+        }
+    }
+
+    func finish() {
+        if isTerminal { clock.cancel() }
+        erase()
+    }
+
+    /// "ETA 3 min 20 s" by the passes done per second so far; empty until there is a rate.
+    var remaining: String { state.withLock { Self.remaining($0) } }
+
+    private static func remaining(_ state: State) -> String {
+        guard let first = state.first, state.done > first.done, state.last > first.time else { return "" }
+        let rate = (state.done - first.done) / (state.last - first.time)
+        return "ETA " + Numbers.duration(max(0, (state.total - state.done) / rate - (monotonicSeconds() - state.last)))
+    }
+
+    static func reading(_ row: HistoryRow) -> String {
+        var text = "ACC \(Numbers.fixed(row.accuracy, 3))"
+        if !row.attackSuccess.isNaN { text += "  ASR \(Numbers.fixed(row.attackSuccess, 3))" }
+        if !row.accuracyBounded.isNaN {
+            text += "  bounded ACC \(Numbers.fixed(row.accuracyBounded, 3))  ASR \(Numbers.fixed(row.attackSuccessBounded, 3))"
+        }
+        return text
+    }
+
+    private func draw() {
+        state.withLock { state in
+            guard state.first != nil else { return }
+            let share = min(1, state.done / max(1, state.total)), cells = 20, full = Int(share * Double(cells))
+            let bar = String(repeating: "#", count: full) + String(repeating: ".", count: cells - full)
+            let parts = ["[\(bar)] \(Int(share * 100)) %", state.phase, state.reading, Self.remaining(state)]
+            let text = parts.filter { !$0.isEmpty }.joined(separator: "  ")
+            write(2, "\r\u{1B}[K" + String(text.prefix(Self.columns - 1)))
+            state.drawn = true
+        }
+    }
+
+    private static var columns: Int {
+        var size = winsize()
+        return ioctl(2, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 20 ? Int(size.ws_col) : 100
+    }
+}

@@ -1,0 +1,27 @@
+import Experiments
+import Federation
+
+/// Ends `reproduce` and `merge`: writes the result files of what the cells hold and prints the tables.
+struct ResultPrinter {
+    private let folder: ResultFolder, setting: Setting
+
+    init(_ folder: ResultFolder, _ setting: Setting) { (self.folder, self.setting) = (folder, setting) }
+
+    /// - Parameter wanted: tables to print; all are written.
+    /// - Throws: `Failure.check` when trainings failed or, unless this is a shard, are missing.
+    func finish(wanted: [String], failures: [(title: String, reason: String)], isShard: Bool) throws {
+        let results = try Results(try Plan(setting), folder, setting)
+        for failure in failures { note("failed: \(failure.title): \(failure.reason)") }
+        if isShard, !results.missing.isEmpty {
+            note("this part is finished; \(results.missing.count) trainings belong to other parts: fedclamp merge DIR ... --out DIR joins them")
+        } else {
+            let files = try results.write(to: folder)
+            output(results.tables.filter { wanted.contains($0.name) }.map { $0.text(results) }.joined(separator: "\n\n"))
+            note("wrote \(files.joined(separator: " ")) to \(folder.path); trainings took \(Numbers.duration(results.seconds)) in all")
+            guard results.missing.isEmpty || !failures.isEmpty else {
+                throw Failure.check("\(results.missing.count) trainings are missing, so places are empty; first: \(results.missing[0])")
+            }
+        }
+        guard failures.isEmpty else { throw Failure.check("\(failures.count) trainings failed; their places are empty") }
+    }
+}

@@ -1,0 +1,128 @@
+import ArgumentParser
+import Attacks
+import Datasets
+import Defenses
+import Experiments
+import Federation
+import Network
+
+struct Run: Configurable {
+    static let required = ["--data=x", "--synthetic=x", "--out=x"]
+
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Train a federation, attacked and defended as told, and write the run file.",
+        discussion: """
+            The run is saved after every round; --resume goes on with it, to the same bits as if it had never stopped. \
+            With --resume, defences on the model may be added to a finished run.
+
+              fedclamp run --data data/fashion-mnist.h5 --synthetic data/fashion-mnist-fm.h5 --attack fm --defense bounds --out run.h5
+              fedclamp run --data data/fashion-mnist.h5 --synthetic holdout:2000 --attack classic --defense multi-krum --rounds 5 --out run.h5
+              fedclamp run --config run.conf --seed 2 --out run-2.h5
+
+            A configuration file has lines "name = value" with the names of these options without dashes; # starts a \
+            comment; defense may stand on several lines. Options of the command line win.
+            """)
+
+    @Option(help: ArgumentHelp("Data set, as import writes it.", valueName: "file.h5"))
+    var data: String
+
+    @Option(help: ArgumentHelp("FM data: images and labels at the root of a file, or holdout:N for N training images that no client gets.", valueName: "file.h5|holdout:n"))
+    var synthetic: String
+
+    @Option(help: ArgumentHelp("Run file to write.", valueName: "file.h5"))
+    var out: String
+
+    @OptionGroup var options: RunOptions
+
+    @Option(help: ArgumentHelp("Also write the FM data as the server holds them, stamped and relabelled.", valueName: "file.h5"))
+    var saveSynthetic: String?
+
+    @Flag(help: "Go on with an existing run file; start afresh without one.")
+    var resume = false
+
+    @Flag(help: "Replace an existing run file.")
+    var overwrite = false
+
+    @OptionGroup var machine: MachineOptions
+
+    @Option(help: ArgumentHelp("Read options from a file.", valueName: "file"))
+    var config: String?
+
+    @Flag(help: "Results as one JSON object.")
+    var json = false
+
+    func run() throws {
+        if resume, overwrite { throw Failure.usage("--resume --overwrite: expected at most one of them") }
+        let threads = try machine.threadCount()
+        var configuration = options.configuration
+        (configuration.data, configuration.synthetic) = (data, synthetic)
+        try configuration.validate()
+        _ = try FederatedRun.defenses(configuration.defenses)
+        if let n = RunData.holdout(ifAny: synthetic), n < 1 {
+            throw Failure.usage("--synthetic \(synthetic): expected a file, or holdout:N with N images from 1")
+        }
+        try requireWritable(out, replace: resume || overwrite, inputs: [data, synthetic], resumable: true)
+        if let saveSynthetic { try requireWritable(saveSynthetic, replace: overwrite || resume, inputs: [data, synthetic, out]) }
+        let resumes = resume && exists(out)
+        configuration.isa = try machine.instructionSet(recorded: resumes ? try Checkpoint(reading: out).configuration?.isa : nil).rawValue
+
+        let (dataset, generated) = try loadData(data, synthetic)
+        let run = try FederatedRun(configuration, RunData(configuration, dataset, generated, syntheticName: synthetic), threads: threads)
+        if resumes { try RunFile.restore(run, from: out) }
+        if let saveSynthetic { try saveHeld(run.data.synthetic, dataset.classNames, to: saveSynthetic) }
+        describe(run, dataset, resumes: resumes)
+        try train(run)
+        output(json ? RunReport(run, out).json.rendered() : RunReport(run, out).text)
+    }
+
+    private func train(_ run: FederatedRun) throws {
+        let progress = Progress(), path = out
+        var shown = run.history.last?.round
+        run.stopSignal = { Signals.stop }
+        run.onCheckpoint = { try RunFile.write($0, to: path) }
+        run.onProgress = { now in
+            progress.update(now)
+            guard !progress.isTerminal, let row = now.latest, row.round != shown else { return }
+            shown = row.round
+            let name = row.round == 0 ? "initialisation" : "round \(row.round)/\(run.configuration.rounds)"
+            let loss = row.loss.isNaN ? "" : "loss \(Numbers.fixed(row.loss, 4))"
+            note([name, Progress.reading(row), loss, progress.remaining].filter { !$0.isEmpty }.joined(separator: "  "))
+        }
+        defer { progress.finish() }
+        try run.run()
+    }
+
+    /// The arguments as resolved, to stderr.
+    private func describe(_ run: FederatedRun, _ dataset: Dataset, resumes: Bool) {
+        let c = run.configuration, images = run.data.clients.map(\.count)
+        let share = images.min() == images.max() ? "\(Numbers.grouped(images[0]))" : "\(Numbers.grouped(images.min() ?? 0)) to \(Numbers.grouped(images.max() ?? 0))"
+        let attack = c.attack == .none ? "no attack" : "\(c.attack.rawValue) attack, \(c.trigger) trigger, \(c.allToAll ? "all to all" : "target \(c.target) (\(dataset.classNames[c.target]))")"
+        note("\(dataset.name): \(Experiments.Numbers.grouped(run.data.evaluation.count)) images to measure on; FM data: \(Numbers.grouped(run.data.synthetic.count)) images of \(run.data.syntheticName)")
+        note("\(c.clients) clients with \(share) images, \(c.participants) a round, \(c.rounds) rounds; \(attack); defences: \(c.defenses.isEmpty ? "none" : c.defenses.joined(separator: " "))")
+        note("seed \(c.seed), \(c.isa), \(run.threads) threads, \(Numbers.passes(run.plannedPasses)) image passes" + (resumes ? "; resumed after round \(run.finishedRounds ?? 0)" : ""))
+    }
+}
+
+/// A data set and FM data from a file; nil for `holdout:N`.
+func loadData(_ data: String, _ synthetic: String) throws -> (Dataset, UnnamedSplit?) {
+    let dataset = try DatasetFile.read(data)
+    guard RunData.holdout(ifAny: synthetic) == nil else { return (dataset, nil) }
+    return (dataset, try DatasetFile.readUnnamedSplit(synthetic, matching: dataset))
+}
+
+/// Writes FM data as they are held: pixels stamped and rounded to 8 bits, labels as training sees them.
+func saveHeld(_ samples: Samples, _ classNames: [String], to path: String) throws {
+    let size = samples.set.imageBytes
+    var pixels: [UInt8] = []
+    pixels.reserveCapacity(samples.count * size)
+    for i in 0..<samples.count {
+        samples.withPixels(i) { image in
+            for k in 0..<size { pixels.append(UInt8(max(0, min(255, (image[k] * 255).rounded())))) }
+        }
+    }
+    let set = ImageSet(channels: samples.set.channels, height: samples.set.height, width: samples.set.width, classes: samples.set.classes,
+                       images: pixels, labels: (0..<samples.count).map { UInt16(samples.label($0)) })
+    let split = UnnamedSplit(set: set, classNames: classNames, source: "FM data as the server held them: \(samples.poisonedPositions.count) of \(samples.count) images poisoned")
+    try DatasetFile.write(split, name: "held FM data", to: path)
+}

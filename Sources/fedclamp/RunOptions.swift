@@ -1,0 +1,126 @@
+import ArgumentParser
+import Attacks
+import Datasets
+import Defenses
+import Federation
+
+/// The options of a training: one for each field of `RunConfiguration`, with its defaults.
+struct RunOptions: ParsableArguments {
+    private static let defaults = RunConfiguration()
+
+    @Option(help: ArgumentHelp("Who attacks: none, classic (clients), fm (the FM data) or both.", valueName: "name"),
+            transform: { try choose($0, "attack", from: Attack.allCases.map { ($0.rawValue, $0) }) })
+    var attack = defaults.attack
+
+    @Option(help: ArgumentHelp("Trigger: \(Triggers.names.joined(separator: ", ")).", valueName: "name"), transform: { try RunOptions.trigger($0) })
+    var trigger = defaults.trigger
+
+    @Option(help: ArgumentHelp("Class that the backdoor leads to.", valueName: "class"))
+    var target = defaults.target
+
+    @Flag(help: "Poisoned images get the class after their own instead of the target.")
+    var allToAll = false
+
+    @Option(name: .customLong("defense"), parsing: .singleValue,
+            help: ArgumentHelp("Defence; may be repeated. One of the rules before aggregation (\(AggregationRules.names.joined(separator: ", "))) and any on the model (\(ModelDefenses.names.joined(separator: ", "))).", valueName: "name"),
+            transform: { try RunOptions.defense($0) })
+    var defenses: [String] = []
+
+    @Option(help: ArgumentHelp("Clients in all.", valueName: "n"))
+    var clients = defaults.clients
+
+    @Option(help: ArgumentHelp("Fraction of the clients in a round.", valueName: "fraction"))
+    var participation = defaults.participation
+
+    @Option(help: ArgumentHelp("Rounds.", valueName: "n"))
+    var rounds = defaults.rounds
+
+    @Option(help: ArgumentHelp("Epochs of a client's training in a round.", valueName: "n"))
+    var localEpochs = defaults.localEpochs
+
+    @Option(help: ArgumentHelp("Images in a step.", valueName: "n"))
+    var batch = defaults.batch
+
+    @Option(help: ArgumentHelp("Learning rate of the clients.", valueName: "rate"))
+    var lr = defaults.rate
+
+    @Option(help: ArgumentHelp("Momentum of all trainings; starts at zero every round.", valueName: "fraction"))
+    var momentum = defaults.momentum
+
+    @Option(help: ArgumentHelp("Weight decay of all trainings.", valueName: "decay"))
+    var weightDecay = defaults.weightDecay
+
+    @Option(help: ArgumentHelp("How clients share the images: iid, dirichlet:A or shards:K.", valueName: "kind"),
+            transform: { try RunOptions.partition($0) })
+    var partition = defaults.partition
+
+    @Option(help: ArgumentHelp("Most images a client keeps. (default: all it is dealt)", valueName: "n"))
+    var imagesPerClient: Int?
+
+    @Option(help: ArgumentHelp("Most FM images the server keeps. (default: all)", valueName: "n"))
+    var syntheticLimit: Int?
+
+    @Option(help: ArgumentHelp("Malicious clients, the first ones; also the number that rules assume.", valueName: "n"))
+    var malicious = defaults.malicious
+
+    @Option(help: ArgumentHelp("Poisoned fraction of a malicious client's images.", valueName: "fraction"))
+    var poisonFraction = defaults.poisonFraction
+
+    @Option(help: ArgumentHelp("Poisoned fraction of the FM data.", valueName: "fraction"))
+    var fmPoisonFraction = defaults.fmPoisonFraction
+
+    @Option(help: ArgumentHelp("Epochs on the FM data before the first round.", valueName: "n"))
+    var initialEpochs = defaults.initialEpochs
+
+    @Option(help: ArgumentHelp("Learning rate of the initialisation.", valueName: "rate"))
+    var initialLr = defaults.initialRate
+
+    @Option(help: ArgumentHelp("Epochs of fusion in a round.", valueName: "n"))
+    var fusionEpochs = defaults.fusionEpochs
+
+    @Option(help: ArgumentHelp("Learning rate of fusion.", valueName: "rate"))
+    var fusionLr = defaults.fusionRate
+
+    @Option(help: ArgumentHelp("Temperature of the distillation in fusion.", valueName: "t"))
+    var temperature = defaults.temperature
+
+    @Option(help: ArgumentHelp("Weight of the labels in fusion; the rest is distillation.", valueName: "fraction"))
+    var labelWeight = defaults.labelWeight
+
+    @Option(help: ArgumentHelp("Fit the bounds after every Nth fusion and train with them; 0 for never.", valueName: "n"))
+    var boundEvery = defaults.boundEvery
+
+    @Option(help: ArgumentHelp("test, or dev: training images that no client gets.", valueName: "split"),
+            transform: { try choose($0, "evaluation split", from: EvaluationSplit.allCases.map { ($0.rawValue, $0) }) })
+    var evaluateOn = defaults.evaluateOn
+
+    @Option(help: ArgumentHelp("Most images that are measured on. (default: all)", valueName: "n"))
+    var evaluationLimit: Int?
+
+    @Option(help: ArgumentHelp("The one seed of all random numbers.", valueName: "n"))
+    var seed = defaults.seed
+
+    /// The configuration; the data are named by the caller.
+    var configuration: RunConfiguration {
+        var c = RunConfiguration()
+        (c.attack, c.trigger, c.target, c.allToAll, c.defenses) = (attack, trigger, target, allToAll, defenses)
+        (c.clients, c.participation, c.rounds, c.localEpochs, c.batch) = (clients, participation, rounds, localEpochs, batch)
+        (c.rate, c.momentum, c.weightDecay, c.partition) = (lr, momentum, weightDecay, partition)
+        (c.imagesPerClient, c.syntheticLimit, c.malicious) = (imagesPerClient, syntheticLimit, malicious)
+        (c.poisonFraction, c.fmPoisonFraction) = (poisonFraction, fmPoisonFraction)
+        (c.initialEpochs, c.initialRate, c.fusionEpochs, c.fusionRate) = (initialEpochs, initialLr, fusionEpochs, fusionLr)
+        (c.temperature, c.labelWeight, c.boundEvery) = (temperature, labelWeight, boundEvery)
+        (c.evaluateOn, c.evaluationLimit, c.seed) = (evaluateOn, evaluationLimit, seed)
+        return c
+    }
+
+    static func trigger(_ name: String) throws -> String { try choose(name, "trigger", from: Triggers.names.map { ($0, $0) }) }
+
+    static func defense(_ name: String) throws -> String {
+        try choose(name, "defence", from: (AggregationRules.names + ModelDefenses.names).map { ($0, $0) })
+    }
+
+    static func partition(_ text: String) throws -> Partition {
+        do { return try Partition(parsing: text) } catch { throw Failure.usage("\(error)") }
+    }
+}

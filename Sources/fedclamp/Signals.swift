@@ -1,0 +1,26 @@
+import Glibc
+import Synchronization
+
+/// SIGINT and SIGTERM ask the work to stop at the next point from which it can go on later; a second one ends it at once.
+enum Signals {
+    private static let received = Atomic<Int32>(0)
+
+    /// The signal that asks to stop, if one came.
+    static var stop: Int32? {
+        let signal = received.load(ordering: .relaxed)
+        return signal == 0 ? nil : signal
+    }
+
+    /// To be called once, first of all. A closed pipe is an error of `write` then, not the end of the process.
+    static func install() {
+        _ = stop                                        // the global is made here, not in a handler
+        Glibc.signal(SIGPIPE, SIG_IGN)
+        for number in [SIGINT, SIGTERM] {
+            Glibc.signal(number) { number in
+                if Signals.received.exchange(number, ordering: .relaxed) != 0 { _exit(128 + number) }
+                let text: StaticString = "\nfedclamp: stopping at the end of this step; once more ends at once\n"
+                _ = Glibc.write(2, text.utf8Start, text.utf8CodeUnitCount)
+            }
+        }
+    }
+}
