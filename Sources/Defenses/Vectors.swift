@@ -191,3 +191,10 @@ extension Parameters {
         }
     }
 }
+
+/// The middle value, of an even number the mean of the two middle ones; 0 of none.
+func median(_ values: [Double]) -> Double {
+    guard !values.isEmpty else { return 0 }
+    let sorted = values.sorted()
+    return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
+}

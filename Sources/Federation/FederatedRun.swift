@@ -15,6 +15,8 @@ public final class FederatedRun {
     public internal(set) var global: Parameters
     public internal(set) var bounds: Bounds?
     public internal(set) var memory: [String: [Float]] = [:]
+    /// What the rule had to do differently than asked, each once: for reports.
+    public internal(set) var notes: [String] = []
     public internal(set) var history: [HistoryRow] = []
     public internal(set) var defended: [DefendedModel] = []
     /// Finished rounds; nil before the initialisation.
@@ -39,7 +41,7 @@ public final class FederatedRun {
         self.configuration = configuration
         self.data = data
         self.threads = threads
-        (rule, modelDefenses) = try Self.defenses(configuration.defenses)
+        (rule, modelDefenses) = try Self.defenses(configuration.defenses, configuration.ruleOptions)
         let kernels = configuration.instructionSet.kernels
         global = Parameters(data.network)
         server = Server(data.network, kernels: kernels, threads: threads)
@@ -47,10 +49,10 @@ public final class FederatedRun {
     }
 
     /// Splits the names into at most one aggregation rule and any number of defences on the model.
-    public static func defenses(_ names: [String]) throws -> (any AggregationRule, [any ModelDefense]) {
+    public static func defenses(_ names: [String], _ options: RuleOptions = RuleOptions()) throws -> (any AggregationRule, [any ModelDefense]) {
         var rules: [any AggregationRule] = [], models: [any ModelDefense] = []
         for name in names {
-            if let rule = AggregationRules.make(name) {
+            if let rule = AggregationRules.make(name, options) {
                 if name != FedAvg.name { rules.append(rule) }
             } else if let defense = ModelDefenses.make(name) {
                 models.append(defense)
@@ -88,9 +90,10 @@ public final class FederatedRun {
         guard updates.allSatisfy({ $0.parameters.allFinite }) else { throw RunError.diverged(round: round, where: "local training") }
         let malicious = configuration.attack.poisonsClients ? configuration.malicious : 0
         var context = RuleContext(assumedMalicious: assumedMalicious(clients.count), seed: configuration.seed, round: round,
-                                  threads: threads, memory: memory)
+                                  threads: threads, memory: memory, server: serverTools(round))
         let aggregate = try rule.aggregate(global, updates, &context)
         memory = context.memory
+        notes += aggregate.notes.filter { !notes.contains($0) }
         if let rejected = aggregate.rejected { row.rate(rejected, of: clients, malicious: malicious) }
         global = server.fuse(configuration, aggregate, bounds: bounds, data.synthetic, round: round)
         guard global.allFinite else { throw RunError.diverged(round: round, where: "fusion") }
@@ -99,7 +102,7 @@ public final class FederatedRun {
         }
         let synthetic = Double(data.synthetic.count)
         let local = clients.reduce(0) { $0 + data.clients[$1].count } * configuration.localEpochs
-        try finish(row, passes: Double(local) + synthetic * (Double(configuration.fusionEpochs) + Double(aggregate.teachers.count) / 3))
+        try finish(row, passes: Double(local) + synthetic * (Double(configuration.fusionEpochs) + Double(aggregate.teachers.count) / 3) + serverPasses(clients.count))
     }
 
     /// The share of malicious clients that rules assume, whatever the attack is: they cannot know it.
@@ -199,6 +202,11 @@ public final class FederatedRun {
         let images = Double(data.clients.reduce(0) { $0 + $1.count }) * Double(configuration.participants) / Double(configuration.clients)
         return images * Double(configuration.localEpochs) + Double(data.evaluation.count) * 2 / 3
             + Double(data.synthetic.count) * (Double(configuration.fusionEpochs) + Double(configuration.participants) / 3)
+            + serverPasses(configuration.participants)
+    }
+
+    private func serverPasses(_ clients: Int) -> Double {
+        rule.serverPasses(clients: clients, rootPasses: Double(rootSet.count * configuration.localEpochs))
     }
 }
 

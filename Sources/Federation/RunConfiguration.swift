@@ -36,6 +36,10 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     public var initialEpochs = 5, initialRate = 0.02
     public var fusionEpochs = 1, fusionRate = 0.01
     public var temperature = 1.0, labelWeight = 0.5
+    /// Of norm clipping: the largest norm of an update, and the noise's standard deviation.
+    public var clipNorm = 3.0, clipNoise = 0.0
+    /// Random images in each of DeepSight's three draws.
+    public var deepsightImages = 500
     public var boundEvery = 0
     public var evaluateOn = EvaluationSplit.test
     /// Images of the evaluation split that are measured; nil for all.
@@ -79,6 +83,9 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
         try count(initialEpochs, "--initial-epochs", from: 0)
         try count(fusionEpochs, "--fusion-epochs", from: 0)
         try count(boundEvery, "--bound-every", from: 0)
+        try positive(clipNorm, "--clip-norm")
+        try require(clipNoise >= 0 && clipNoise.isFinite, "--clip-noise", "\(clipNoise)", "a number from 0")
+        try count(deepsightImages, "--deepsight-images")
         if let imagesPerClient { try count(imagesPerClient, "--images-per-client") }
         if let syntheticLimit { try count(syntheticLimit, "--synthetic-limit") }
         if let evaluationLimit { try count(evaluationLimit, "--evaluation-limit") }
