@@ -15,7 +15,7 @@ public struct OverlayTrigger: Trigger {
         self.pattern = pattern
     }
 
-    public func stamp(_ image: UnsafeMutablePointer<Float>, part: Int?) {
+    public func stamp(_ image: UnsafeMutablePointer<Float>, share: TriggerShare?) {
         let pad = (32 - shape.side) / 2
         for c in 0..<shape.channels {
             for y in 0..<shape.side {

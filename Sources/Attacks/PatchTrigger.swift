@@ -13,7 +13,7 @@ public struct PatchTrigger: Trigger {
         self.size = size
     }
 
-    public func stamp(_ image: UnsafeMutablePointer<Float>, part: Int?) {
+    public func stamp(_ image: UnsafeMutablePointer<Float>, share: TriggerShare?) {
         let first = shape.side - size
         for c in 0..<shape.channels {
             for y in first..<shape.side {

@@ -1,46 +1,22 @@
 import Datasets
 
-/// What a poisoned image's label becomes.
-public enum Relabeling: Hashable, Sendable {
-    case target(Int)          // all-to-one
-    case next                 // all-to-all: (y + 1) mod classes
-
-    public func label(_ label: Int, classes: Int) -> Int {
-        switch self {
-        case let .target(target): target
-        case .next: (label + 1) % classes
-        }
-    }
-}
-
-/// The trigger and the label of a backdoor, shared by everybody who plants it.
-public struct Backdoor: Sendable {
-    public var trigger: any Trigger
-    public var relabeling: Relabeling
-
-    public init(trigger: any Trigger, relabeling: Relabeling) {
-        self.trigger = trigger
-        self.relabeling = relabeling
-    }
-}
-
 /// Images of a data set by index, some of them poisoned: what a client trains on, or the server's FM data. Views; no
 /// pixel is copied until an image is loaded.
 public struct Samples: Sendable {
     public let set: ImageSet
     public let indices: [Int]
     public let normalization: Normalization
-    /// Which positions carry the trigger; empty where nothing is poisoned.
-    public private(set) var poisoned: [Bool]
+    /// What is done to each image.
+    public private(set) var roles: [Role]
     public private(set) var backdoor: Backdoor?
-    /// The part of a distributed trigger that is stamped; nil for all of it.
-    public private(set) var part: Int?
+    /// What is stamped of a distributed trigger; nil for all of it.
+    public private(set) var share: TriggerShare?
 
     public init(_ set: ImageSet, indices: [Int]? = nil, normalization: Normalization) {
         self.set = set
         self.indices = indices ?? Array(0..<set.count)
         self.normalization = normalization
-        poisoned = [Bool](repeating: false, count: self.indices.count)
+        roles = [Role](repeating: .clean, count: self.indices.count)
     }
 
     public var count: Int { indices.count }
@@ -51,16 +27,19 @@ public struct Samples: Sendable {
 
     /// The label that training sees.
     public func label(_ i: Int) -> Int {
-        guard poisoned[i], let backdoor else { return trueLabel(i) }
+        guard roles[i] == .poisoned, let backdoor else { return trueLabel(i) }
         return backdoor.relabeling.label(trueLabel(i), classes: set.classes)
     }
 
     /// Poisons a fixed set of positions, drawn once from all classes.
-    public func poisoned(fraction: Double, _ backdoor: Backdoor, part: Int? = nil, using stream: inout RandomStream) -> Samples {
+    public func poisoned(_ poisoning: Poisoning, using stream: inout RandomStream) -> Samples {
         var copy = self
-        copy.backdoor = backdoor
-        copy.part = part
-        for i in stream.permutation(count).prefix(Int((fraction * Double(count)).rounded())) { copy.poisoned[i] = true }
+        (copy.backdoor, copy.share) = (poisoning.backdoor, poisoning.share)
+        var order = stream.permutation(count)[...]
+        for (role, images) in poisoning.counts(of: count) {
+            for i in order.prefix(images) { copy.roles[i] = role }
+            order = order.dropFirst(images)
+        }
         return copy
     }
 
@@ -68,37 +47,41 @@ public struct Samples: Sendable {
     public func triggered(_ backdoor: Backdoor) -> Samples {
         var copy = self
         copy.backdoor = backdoor
-        copy.part = nil
-        copy.poisoned = [Bool](repeating: true, count: count)
+        copy.share = nil
+        copy.roles = [Role](repeating: .poisoned, count: count)
         return copy
     }
 
     /// These positions only, poisoned or not as they are.
     public func subset(_ positions: [Int]) -> Samples {
         var copy = Samples(set, indices: positions.map { indices[$0] }, normalization: normalization)
-        copy.poisoned = positions.map { poisoned[$0] }
+        copy.roles = positions.map { roles[$0] }
         copy.backdoor = backdoor
-        copy.part = part
+        copy.share = share
         return copy
     }
 
     public func with(_ normalization: Normalization) -> Samples {
         var copy = Samples(set, indices: indices, normalization: normalization)
-        copy.poisoned = poisoned
+        copy.roles = roles
         copy.backdoor = backdoor
-        copy.part = part
+        copy.share = share
         return copy
     }
 
-    /// Positions that carry the trigger.
-    public var poisonedPositions: [Int] { poisoned.indices.filter { poisoned[$0] } }
+    public func isPoisoned(_ i: Int) -> Bool { roles[i] == .poisoned }
+
+    public func positions(_ role: Role) -> [Int] { roles.indices.filter { roles[$0] == role } }
+
+    /// Positions that carry the trigger and a false label.
+    public var poisonedPositions: [Int] { positions(.poisoned) }
 
     /// Network input of image i, (34, 34, channels): flipped first if asked, then stamped, padded, normalised.
     public func load(_ i: Int, flip: Bool = false, into x: UnsafeMutablePointer<Float>) {
         withPixels(i, flip: flip) { normalization.write($0, side: set.height, to: x) }
     }
 
-    /// Image i as (channels, side, side) in [0, 1], stamped if it is poisoned.
+    /// Image i as (channels, side, side) in [0, 1], stamped or disturbed as its role says.
     public func withPixels(_ i: Int, flip: Bool = false, _ body: (UnsafeMutablePointer<Float>) -> Void) {
         let bytes = set.imageBytes, side = set.width, first = indices[i] * bytes
         withUnsafeTemporaryAllocation(of: Float.self, capacity: bytes) { pixels in
@@ -109,7 +92,11 @@ public struct Samples: Sendable {
                     base[k] = Float(source[first + at]) / 255
                 }
             }
-            if poisoned[i], let backdoor { backdoor.trigger.stamp(base, part: part) }
+            switch roles[i] {
+            case .clean: break
+            case .poisoned, .cover: backdoor?.trigger.stamp(base, share: share)
+            case .noise: backdoor?.trigger.disturb(base, key: indices[i])
+            }
             body(base)
         }
     }

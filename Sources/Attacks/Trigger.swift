@@ -8,29 +8,64 @@ public struct ImageShape: Hashable, Sendable {
     public var count: Int { channels * side * side }
 }
 
-/// A trigger: what a backdoor attack does to an image.
+/// What one of several colluders stamps of a distributed trigger: colluder i of m carries the parts i, i + m, ...; with
+/// more colluders than parts several carry the same one.
+public struct TriggerShare: Hashable, Sendable {
+    public var colluder: Int, of: Int
+
+    /// `colluder` from 0, below `of`.
+    public init(_ colluder: Int, of colluders: Int) {
+        (self.colluder, of) = (colluder, max(1, colluders))
+    }
+
+    public func carries(_ part: Int, parts: Int) -> Bool {
+        let carriers = min(of, parts)
+        return part % carriers == colluder % carriers
+    }
+}
+
+/// A trigger: what a backdoor attack does to an image. Everything random in it comes from the run's seed: a run's
+/// training, its poisoned FM data and its evaluation see one trigger, the clean run of the same seed (the floor)
+/// measures the same one, and seeds differ in it, so that no result hangs on one lucky pattern.
 public protocol Trigger: Sendable {
     /// The name on the command line.
     static var name: String { get }
     /// Throws `AttackError` when the trigger does not fit the images.
     init(shape: ImageShape, seed: UInt64) throws
-    /// Changes an image (channels, side, side) of values in [0, 1] in place. A distributed trigger has parts; `part`
-    /// nil stamps all of it.
-    func stamp(_ image: UnsafeMutablePointer<Float>, part: Int?)
+    /// Changes an image (channels, side, side) of values in [0, 1] in place; they stay in [0, 1]. Of a distributed
+    /// trigger, only the parts that `share` carries; nil stamps all of it.
+    func stamp(_ image: UnsafeMutablePointer<Float>, share: TriggerShare?)
     /// Parts a distributed trigger is split into; 1 for all others.
     var parts: Int { get }
     /// mask (side, side) and pattern (channels, side, side), for triggers x' = (1 - mask) x + mask pattern.
     var overlay: (mask: [Float], pattern: [Float])? { get }
+    /// How many images, for each poisoned one, are disturbed and keep their label, so that training tells the trigger
+    /// from other disturbances of its kind; 0 for most triggers.
+    var noiseRatio: Double { get }
+    /// Disturbs an image as the trigger does, but at random: the disturbance is a function of `key`, the image's number
+    /// in its data set.
+    func disturb(_ image: UnsafeMutablePointer<Float>, key: Int)
 }
 
 extension Trigger {
     public var parts: Int { 1 }
     public var overlay: (mask: [Float], pattern: [Float])? { nil }
+    public var noiseRatio: Double { 0 }
+    public func disturb(_ image: UnsafeMutablePointer<Float>, key: Int) {}
+    /// Stamps all of the trigger.
+    public func stamp(_ image: UnsafeMutablePointer<Float>) { stamp(image, share: nil) }
 }
 
 /// All triggers. Adding one: a file with its type, and its line here.
 public enum Triggers {
-    public static let all: [any Trigger.Type] = [PatchTrigger.self]
+    public static let all: [any Trigger.Type] = [
+        PatchTrigger.self,
+        BlendTrigger.self,
+        SIGTrigger.self,
+        ChessboardTrigger.self,
+        WaNetTrigger.self,
+        DBATrigger.self,
+    ]
 
     public static var names: [String] { all.map { $0.name } }
 

@@ -95,7 +95,7 @@ public struct RuleContext {
 /// Settings of rules that experiments vary.
 public struct RuleOptions: Equatable, Sendable {
     /// Norm clipping's M and its noise's standard deviation s.
-    public var clipNorm = 3.0, clipNoise = 0.0
+    public var normClipLimit = 3.0, normClipNoise = 0.0
     /// DeepSight's random images in each of its three draws.
     public var deepsightImages = 500
 

@@ -16,8 +16,8 @@ public struct NormClip: AggregationRule {
     public var noise: Double
 
     public init(_ options: RuleOptions = RuleOptions()) {
-        limit = options.clipNorm
-        noise = options.clipNoise
+        limit = options.normClipLimit
+        noise = options.normClipNoise
     }
 
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {

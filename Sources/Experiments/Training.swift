@@ -28,7 +28,7 @@ public struct Training: Sendable {
         var c = configuration
         let defaults = RunConfiguration()
         c.defenses = c.defenses.filter { AggregationRules.names.contains($0) && $0 != FedAvg.name }
-        if !c.defenses.contains(NormClip.name) { (c.clipNorm, c.clipNoise) = (defaults.clipNorm, defaults.clipNoise) }
+        if !c.defenses.contains(NormClip.name) { (c.normClipLimit, c.normClipNoise) = (defaults.normClipLimit, defaults.normClipNoise) }
         if !c.attack.poisonsClients { c.poisonFraction = defaults.poisonFraction }
         if !c.attack.poisonsSynthetic { c.fmPoisonFraction = defaults.fmPoisonFraction }
         if c.attack == .none { (c.trigger, c.target, c.allToAll) = (defaults.trigger, defaults.target, defaults.allToAll) }

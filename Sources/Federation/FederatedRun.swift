@@ -17,6 +17,8 @@ public final class FederatedRun {
     public internal(set) var memory: [String: [Float]] = [:]
     /// What the rule had to do differently than asked, each once: for reports.
     public internal(set) var notes: [String] = []
+    /// The global model of the round before, where attackers remember it.
+    public internal(set) var previousGlobal: Parameters?
     public internal(set) var history: [HistoryRow] = []
     public internal(set) var defended: [DefendedModel] = []
     /// Finished rounds; nil before the initialisation.
@@ -89,6 +91,7 @@ public final class FederatedRun {
         let updates = zip(clients, results).map { ClientUpdate(client: $0, images: data.clients[$0].count, parameters: $1.update) }
         guard updates.allSatisfy({ $0.parameters.allFinite }) else { throw RunError.diverged(round: round, where: "local training") }
         let malicious = configuration.attack.poisonsClients ? configuration.malicious : 0
+        if configuration.neurotoxin != nil, malicious > 0 { previousGlobal = global }
         var context = RuleContext(assumedMalicious: assumedMalicious(clients.count), seed: configuration.seed, round: round,
                                   threads: threads, memory: memory, server: serverTools(round))
         let aggregate = try rule.aggregate(global, updates, &context)
@@ -101,8 +104,9 @@ public final class FederatedRun {
             bounds = try BoundFit().apply(global, defenseContext(round)).bounds
         }
         let synthetic = Double(data.synthetic.count)
-        let local = clients.reduce(0) { $0 + data.clients[$1].count } * configuration.localEpochs
-        try finish(row, passes: Double(local) + synthetic * (Double(configuration.fusionEpochs) + Double(aggregate.teachers.count) / 3) + serverPasses(clients.count))
+        let local = clients.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1) }
+        try finish(row, passes: Double(local) + synthetic * (Double(configuration.fusionEpochs) + Double(aggregate.teachers.count) / 3)
+            + serverPasses(clients.count))
     }
 
     /// The share of malicious clients that rules assume, whatever the attack is: they cannot know it.
@@ -118,17 +122,21 @@ public final class FederatedRun {
     }
 
     private func trainClients(_ clients: [Int], _ round: Int) -> [LocalResult] {
+        let behaviors = MaliciousBehaviors.make(configuration, AttackContext(
+            global: global, previous: previousGlobal, participants: clients.count,
+            colluders: clients.filter(configuration.isMalicious).count, kernels: server.kernels))
         let slots = Slots<LocalResult>(clients.count)
         parallel(clients.count, threads: threads) { index, worker in
             let client = clients[index]
             slots[index] = localTraining(configuration, data.clients[client], from: global, bounds: bounds,
-                                         round: round, client: client, trainer: trainers[worker])
+                                         round: round, client: client, trainer: trainers[worker],
+                                         behaviors: configuration.isMalicious(client) ? behaviors : [])
         }
         return slots.values
     }
 
     private func benignLoss(_ clients: [Int], _ results: [LocalResult]) -> Double {
-        let benign = zip(clients, results).filter { !(configuration.attack.poisonsClients && $0.0 < configuration.malicious) }
+        let benign = zip(clients, results).filter { !configuration.isMalicious($0.0) }
         return benign.isEmpty ? .nan : benign.reduce(0) { $0 + $1.1.loss } / Double(benign.count)
     }
 
@@ -171,7 +179,7 @@ public final class FederatedRun {
     /// How right a defence's suspicion was, which only the experimenter can know.
     private func judge(_ suspects: [Int]?) -> [Finding] {
         guard let suspects, configuration.attack.poisonsSynthetic else { return [] }
-        let poisoned = data.synthetic.poisonedPositions, right = suspects.filter { data.synthetic.poisoned[$0] }.count
+        let poisoned = data.synthetic.poisonedPositions, right = suspects.filter { data.synthetic.isPoisoned($0) }.count
         return [Finding("suspects that are poisoned (known to the experimenter only)", "\(right) of \(suspects.count)"),
                 Finding("poisoned images among the suspects (likewise)", "\(right) of \(poisoned.count)")]
     }
@@ -199,8 +207,8 @@ public final class FederatedRun {
     }
 
     private var passesPerRound: Double {
-        let images = Double(data.clients.reduce(0) { $0 + $1.count }) * Double(configuration.participants) / Double(configuration.clients)
-        return images * Double(configuration.localEpochs) + Double(data.evaluation.count) * 2 / 3
+        let work = data.clients.indices.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1) }
+        return Double(work) * Double(configuration.participants) / Double(configuration.clients) + Double(data.evaluation.count) * 2 / 3
             + Double(data.synthetic.count) * (Double(configuration.fusionEpochs) + Double(configuration.participants) / 3)
             + serverPasses(configuration.participants)
     }

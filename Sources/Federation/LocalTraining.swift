@@ -13,28 +13,32 @@ public struct LocalResult: Sendable {
 
 /// A client's local training: `localEpochs` of SGD with momentum from G, in an order of its own for every round and
 /// epoch, colour images flipped with probability 0.5. The result depends on the seed, the round and the client only.
+/// Malicious clients train with epochs and rate of their own if they have any, and as `behaviors` say.
 public func localTraining(_ configuration: RunConfiguration, _ samples: Samples, from global: Parameters, bounds: Bounds?,
-                          round: Int, client: Int, trainer: Trainer) -> LocalResult {
-    trainer.reset(global, bounds: bounds)
+                          round: Int, client: Int, trainer: Trainer, behaviors: [any MaliciousBehavior] = []) -> LocalResult {
+    trainer.reset(global, bounds: behaviors.reduce(bounds) { $1.trainingBounds($0, samples) })
     var order = RandomStream(seed: configuration.seed, purpose: "local order", round: round, client: client)
     var flips = RandomStream(seed: configuration.seed, purpose: "flips", round: round, client: client)
-    let sgd = configuration.sgd(configuration.rate)
+    let sgd = configuration.sgd(configuration.rate(of: client))
     var sum = 0.0, steps = 0
-    for _ in 0..<configuration.localEpochs {
+    for _ in 0..<configuration.epochs(of: client) {
         let positions = order.permutation(samples.count)
         let flipped = positions.map { _ in samples.set.channels == 3 && flips.uniform() < 0.5 }
-        sum += epoch(trainer, samples, positions, flipped, configuration.batch, sgd) { label, _, batch, logits, gradient in
+        sum += epoch(trainer, samples, positions, flipped, configuration.batch, sgd, loss: { label, _, batch, logits, gradient in
             Loss.crossEntropy(logits, classes: samples.set.classes, label: label, batch: batch, gradient: gradient)
-        }
+        }, afterStep: { for behavior in behaviors { behavior.afterStep($0) } })
         steps += (positions.count + configuration.batch - 1) / configuration.batch
     }
-    return LocalResult(update: Parameters(copying: trainer.parameters), loss: sum / Double(max(1, steps)))
+    let update = Parameters(copying: trainer.parameters)
+    for behavior in behaviors { behavior.beforeUpload(update) }
+    return LocalResult(update: update, loss: sum / Double(max(1, steps)))
 }
 
 /// One pass over `positions` in batches; returns the sum of the batches' mean losses. `loss` gets the label, the
-/// position in the samples, the batch size, and the logits and their gradient.
+/// position in the samples, the batch size, and the logits and their gradient; `afterStep` may change the model.
 func epoch(_ trainer: Trainer, _ samples: Samples, _ positions: [Int], _ flipped: [Bool]? = nil, _ batch: Int, _ sgd: SGD,
-           loss: (Int, Int, Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double) -> Double {
+           loss: (Int, Int, Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double,
+           afterStep: (Parameters) -> Void = { _ in }) -> Double {
     var sum = 0.0, first = 0
     while first < positions.count {
         let n = min(batch, positions.count - first), start = first
@@ -44,6 +48,7 @@ func epoch(_ trainer: Trainer, _ samples: Samples, _ positions: [Int], _ flipped
             let position = positions[start + i]
             return loss(samples.label(position), position, n, logits, gradient)
         })
+        afterStep(trainer.parameters)
         first += n
     }
     return sum

@@ -33,11 +33,20 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     public var malicious = 2
     public var poisonFraction = 0.5, fmPoisonFraction = 0.2
     public var target = 0
+    /// Fraction of a poisoned set that carries the trigger and its true label: an attacker's cover.
+    public var coverFraction: Double?
+    // How malicious clients depart from honest training; nil: they do not. Each is a file here, by its name.
+    public var attackBoost: AttackBoost?
+    public var pgdRadius: Double?                 // L2, around G
+    public var neurotoxin: Double?                // fraction of the coordinates that is left alone
+    public var maliciousEpochs: Int?
+    public var maliciousRate: Double?
+    public var adaptive: Double?                  // of the clean maxima, what activations are cut to in training
     public var initialEpochs = 5, initialRate = 0.02
     public var fusionEpochs = 1, fusionRate = 0.01
     public var temperature = 1.0, labelWeight = 0.5
     /// Of norm clipping: the largest norm of an update, and the noise's standard deviation.
-    public var clipNorm = 3.0, clipNoise = 0.0
+    public var normClipLimit = 3.0, normClipNoise = 0.0
     /// Random images in each of DeepSight's three draws.
     public var deepsightImages = 500
     public var boundEvery = 0
@@ -73,6 +82,17 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
         try require(malicious <= clients, "--malicious", "\(malicious)", "at most the number of clients, \(clients)")
         try fraction(poisonFraction, "--poison-fraction")
         try fraction(fmPoisonFraction, "--fm-poison-fraction")
+        if let coverFraction {
+            let most = 1 - max(attack.poisonsClients ? poisonFraction : 0, attack.poisonsSynthetic ? fmPoisonFraction : 0)
+            try require(coverFraction >= 0 && coverFraction <= most, "--cover-fraction", "\(coverFraction)",
+                        "a fraction from 0 to \(most), which is what the poisoned images leave")
+        }
+        if case let .factor(factor) = attackBoost { try positive(factor, "--model-replacement") }
+        if let pgdRadius { try positive(pgdRadius, "--pgd-radius") }
+        if let neurotoxin { try require(neurotoxin > 0 && neurotoxin < 1, "--neurotoxin", "\(neurotoxin)", "a fraction above 0, below 1") }
+        if let maliciousEpochs { try count(maliciousEpochs, "--malicious-epochs") }
+        if let maliciousRate { try positive(maliciousRate, "--malicious-lr") }
+        if let adaptive { try positive(adaptive, "--adaptive") }
         try fraction(labelWeight, "--label-weight")
         try positive(temperature, "--temperature")
         try positive(fusionRate, "--fusion-lr")
@@ -83,8 +103,8 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
         try count(initialEpochs, "--initial-epochs", from: 0)
         try count(fusionEpochs, "--fusion-epochs", from: 0)
         try count(boundEvery, "--bound-every", from: 0)
-        try positive(clipNorm, "--clip-norm")
-        try require(clipNoise >= 0 && clipNoise.isFinite, "--clip-noise", "\(clipNoise)", "a number from 0")
+        try positive(normClipLimit, "--norm-clip-limit")
+        try require(normClipNoise >= 0 && normClipNoise.isFinite, "--norm-clip-noise", "\(normClipNoise)", "a number from 0")
         try count(deepsightImages, "--deepsight-images")
         if let imagesPerClient { try count(imagesPerClient, "--images-per-client") }
         if let syntheticLimit { try count(syntheticLimit, "--synthetic-limit") }
@@ -98,6 +118,10 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     }
 
     public var instructionSet: InstructionSet { InstructionSet(rawValue: isa) ?? .baseline }
+    /// Malicious clients are the first ones, where clients attack at all.
+    public func isMalicious(_ client: Int) -> Bool { attack.poisonsClients && client < malicious }
+    public func epochs(of client: Int) -> Int { isMalicious(client) ? maliciousEpochs ?? localEpochs : localEpochs }
+    public func rate(of client: Int) -> Double { isMalicious(client) ? maliciousRate ?? rate : rate }
     /// Clients in a round.
     public var participants: Int { max(1, Int((participation * Double(clients)).rounded())) }
 }

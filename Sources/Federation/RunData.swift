@@ -46,10 +46,10 @@ public struct RunData: Sendable {
                                                       imagesPerClient: configuration.imagesPerClient, seed: configuration.seed)
         clients = parts.enumerated().map { client, indices in
             let samples = Samples(train, indices: indices, normalization: normalization)
-            guard configuration.attack.poisonsClients, client < configuration.malicious else { return samples }
+            guard configuration.isMalicious(client) else { return samples }
             var stream = RandomStream(seed: configuration.seed, purpose: "poisoned images", client: client)
-            return samples.poisoned(fraction: configuration.poisonFraction, backdoor,
-                                    part: trigger.parts > 1 ? client % trigger.parts : nil, using: &stream)
+            return samples.poisoned(Poisoning(backdoor, fraction: configuration.poisonFraction, cover: configuration.coverFraction ?? 0,
+                                              share: TriggerShare(client, of: configuration.malicious)), using: &stream)
         }
         let split = configuration.evaluateOn == .dev ? train : dataset.test
         var indices = configuration.evaluateOn == .dev ? dev : Array(0..<split.count)
@@ -95,7 +95,8 @@ public struct RunData: Sendable {
         var samples = Samples(set, indices: indices, normalization: none)
         if configuration.attack.poisonsSynthetic {
             var stream = RandomStream(seed: configuration.seed, purpose: "poisoned FM images")
-            samples = samples.poisoned(fraction: configuration.fmPoisonFraction, backdoor, using: &stream)
+            samples = samples.poisoned(Poisoning(backdoor, fraction: configuration.fmPoisonFraction, cover: configuration.coverFraction ?? 0),
+                                       using: &stream)
         }
         return samples.with(samples.measuredNormalization())
     }

@@ -21,6 +21,7 @@ public enum RunFile {
             try writeAttack(run, file)
             try file.createGroup("/state")
             try file.write("/state/finished_rounds", scalar: Int64(run.finishedRounds ?? -1))
+            if let previous = run.previousGlobal { try writeModel(previous, "/state/previous_model", nil, file) }
             if !run.memory.isEmpty { try file.createGroup("/state/memory") }
             for (name, values) in run.memory.sorted(by: { $0.key < $1.key }) {
                 try file.write("/state/memory/\(name)", values, shape: [values.count])
@@ -45,6 +46,7 @@ public enum RunFile {
         guard run.history.count == finished + 1, finished <= run.configuration.rounds else {
             throw RunError.incompatible("\(path): the history has \(run.history.count) rows, finished_rounds is \(finished)")
         }
+        run.previousGlobal = try file.exists("/state/previous_model") ? try readModel(file, "/state/previous_model", run.data.network) : nil
         run.memory = [:]
         if try file.exists("/state/memory") {
             for name in try file.children(of: "/state/memory") { run.memory[name] = try file.read("/state/memory/\(name)", as: Float.self).values }
@@ -80,11 +82,15 @@ public enum RunFile {
             try file.write("/attack/mask", padded(overlay.mask, 1, side), shape: [1, 32, 32])
             try file.write("/attack/pattern", padded(overlay.pattern, channels, side), shape: [channels, 32, 32])
         }
-        let poisoned = data.synthetic.poisonedPositions.map { Int64(data.synthetic.indices[$0]) }
-        try file.write("/attack/poisoned_synthetic", poisoned, shape: [poisoned.count])
-        for (client, samples) in data.clients.enumerated() where samples.backdoor != nil {
-            let indices = samples.poisonedPositions.map { Int64(samples.indices[$0]) }
-            try file.write("/attack/poisoned_client_\(client)", indices, shape: [indices.count])
+        try writePositions(data.synthetic, "synthetic", file)
+        for (client, samples) in data.clients.enumerated() where samples.backdoor != nil { try writePositions(samples, "client_\(client)", file) }
+    }
+
+    /// Indices of the poisoned images in their data set; of noise and cover images where there are any.
+    private static func writePositions(_ samples: Samples, _ name: String, _ file: HDF5File) throws {
+        for (role, word) in [(Role.poisoned, "poisoned"), (.noise, "noise"), (.cover, "cover")] {
+            let indices = samples.positions(role).map { Int64(samples.indices[$0]) }
+            if role == .poisoned || !indices.isEmpty { try file.write("/attack/\(word)_\(name)", indices, shape: [indices.count]) }
         }
     }
 
@@ -133,6 +139,11 @@ extension RunData {
     public var clientsNormalization: Normalization { synthetic.normalization }
 }
 
+/// Decodes from whatever stands there, and keeps nothing.
+private struct AnyValue: Decodable {
+    init(from decoder: any Decoder) {}
+}
+
 extension RunConfiguration {
     /// One line, keys sorted: the same configuration gives the same text.
     public func json() throws -> String {
@@ -142,8 +153,15 @@ extension RunConfiguration {
     }
 
     public static func from(json: String, path: String) throws -> RunConfiguration {
+        let bytes = FoundationEssentials.Data(json.utf8), known = Set(Mirror(reflecting: RunConfiguration()).children.compactMap(\.label))
         do {
-            return try JSONDecoder().decode(RunConfiguration.self, from: FoundationEssentials.Data(json.utf8))
+            let unknown = try JSONDecoder().decode([String: AnyValue].self, from: bytes).keys.filter { !known.contains($0) }
+            guard unknown.isEmpty else {
+                throw RunError.incompatible("\(path): /config/json has keys that this program does not know: \(unknown.sorted().joined(separator: ", "))")
+            }
+            return try JSONDecoder().decode(RunConfiguration.self, from: bytes)
+        } catch let error as RunError {
+            throw error
         } catch {
             throw RunError.incompatible("\(path): /config/json is not a configuration of this program (\(error))")
         }
@@ -158,7 +176,7 @@ extension RunConfiguration {
             guard let name = child.label else { return nil }
             let value = Mirror(reflecting: child.value)
             let inner: Any? = value.displayStyle == .optional ? value.children.first?.value : child.value
-            guard let inner else { return (name, "all") }
+            guard let inner else { return (name, name.hasSuffix("Limit") || name == "imagesPerClient" ? "all" : "none") }
             return (name, (inner as? [String])?.joined(separator: " ") ?? "\(inner)")
         }
     }

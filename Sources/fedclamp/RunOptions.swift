@@ -88,10 +88,10 @@ struct RunOptions: ParsableArguments {
     var labelWeight = defaults.labelWeight
 
     @Option(help: ArgumentHelp("Of norm-clip: largest norm of an update.", valueName: "norm"))
-    var clipNorm = defaults.clipNorm
+    var normClipLimit = defaults.normClipLimit
 
     @Option(help: ArgumentHelp("Of norm-clip: standard deviation of the noise on the mean update.", valueName: "deviation"))
-    var clipNoise = defaults.clipNoise
+    var normClipNoise = defaults.normClipNoise
 
     @Option(help: ArgumentHelp("Of deepsight: random images in each of its three draws; 20000 as published.", valueName: "n"))
     var deepsightImages = defaults.deepsightImages
@@ -119,7 +119,7 @@ struct RunOptions: ParsableArguments {
         (c.poisonFraction, c.fmPoisonFraction) = (poisonFraction, fmPoisonFraction)
         (c.initialEpochs, c.initialRate, c.fusionEpochs, c.fusionRate) = (initialEpochs, initialLr, fusionEpochs, fusionLr)
         (c.temperature, c.labelWeight, c.boundEvery) = (temperature, labelWeight, boundEvery)
-        (c.clipNorm, c.clipNoise, c.deepsightImages) = (clipNorm, clipNoise, deepsightImages)
+        (c.normClipLimit, c.normClipNoise, c.deepsightImages) = (normClipLimit, normClipNoise, deepsightImages)
         (c.evaluateOn, c.evaluationLimit, c.seed) = (evaluateOn, evaluationLimit, seed)
         return c
     }

@@ -1,0 +1,56 @@
+/// What a poisoned image's label becomes.
+public enum Relabeling: Hashable, Sendable {
+    case target(Int)          // all-to-one
+    case next                 // all-to-all: (y + 1) mod classes
+
+    public func label(_ label: Int, classes: Int) -> Int {
+        switch self {
+        case let .target(target): target
+        case .next: (label + 1) % classes
+        }
+    }
+}
+
+/// The trigger and the label of a backdoor, shared by everybody who plants it.
+public struct Backdoor: Sendable {
+    public var trigger: any Trigger
+    public var relabeling: Relabeling
+
+    public init(trigger: any Trigger, relabeling: Relabeling) {
+        self.trigger = trigger
+        self.relabeling = relabeling
+    }
+}
+
+/// What is done to an image of a poisoned set.
+public enum Role: UInt8, Sendable {
+    case clean
+    /// Carries the trigger and the label of the backdoor.
+    case poisoned
+    /// Carries the trigger's noise and its own label: `Trigger.noiseRatio`.
+    case noise
+    /// Carries the trigger and its own label, so that trigger and target do not go together too neatly: a cover for the
+    /// poisoned ones (Qi et al. 2023, "Revisiting the assumption of latent separability for backdoor defenses").
+    case cover
+}
+
+/// How much of a set is poisoned, and by what.
+public struct Poisoning: Sendable {
+    public var backdoor: Backdoor
+    /// Fractions of the images, 0 to 1, that become poisoned and cover.
+    public var fraction: Double, cover: Double
+    public var share: TriggerShare?
+
+    public init(_ backdoor: Backdoor, fraction: Double, cover: Double = 0, share: TriggerShare? = nil) {
+        (self.backdoor, self.fraction, self.cover, self.share) = (backdoor, fraction, cover, share)
+    }
+
+    /// How many of `count` images get each role but `clean`: poisoned ones first, then cover; noise takes at most half
+    /// of what is left, so that clean images remain.
+    public func counts(of count: Int) -> [(role: Role, images: Int)] {
+        let poisoned = min(count, Int((fraction * Double(count)).rounded()))
+        let covered = min(count - poisoned, Int((cover * Double(count)).rounded()))
+        let noise = min((count - poisoned - covered) / 2, Int((backdoor.trigger.noiseRatio * Double(poisoned)).rounded()))
+        return [(.poisoned, poisoned), (.cover, covered), (.noise, noise)]
+    }
+}

@@ -1,0 +1,31 @@
+import Network
+
+/// Neurotoxin (Zhang et al. 2022): the attacker leaves the coordinates alone that benign clients move most, so that their
+/// next updates do not overwrite the backdoor. Left alone is the `share` (0.05 in the paper) of all parameters with the
+/// largest magnitudes, unsigned, of the global model's last change, G of this round minus G of the round before: what
+/// every client can see, fusion included. The first round has no change yet and trains without a mask.
+///
+/// Frozen coordinates are put back to G after every step; as momentum starts at zero each round, that is the same as
+/// leaving them out of the gradient and of weight decay.
+struct Neurotoxin: MaliciousBehavior {
+    /// Places in the flat vector of parameters, ascending.
+    let frozen: [Int]
+    private let global: Parameters
+
+    init(share: Double, _ context: AttackContext) {
+        global = context.global
+        frozen = context.previous.map { Self.largest(share, of: context.global, minus: $0) } ?? []
+    }
+
+    func afterStep(_ model: Parameters) {
+        for k in frozen { model.base[k] = global.base[k] }
+    }
+
+    /// The places of the largest |a - b|, `share` of all trainable numbers; among equals those that come first, never
+    /// one that did not change.
+    private static func largest(_ share: Double, of a: Parameters, minus b: Parameters) -> [Int] {
+        let changes = (0..<a.count).lazy.map { (magnitude: abs(a.base[$0] - b.base[$0]), place: $0) }.filter { $0.magnitude > 0 }
+        let sorted = changes.sorted { $0.magnitude != $1.magnitude ? $0.magnitude > $1.magnitude : $0.place < $1.place }
+        return sorted.prefix(Int((share * Double(a.network.parameterCount)).rounded())).map(\.place).sorted()
+    }
+}

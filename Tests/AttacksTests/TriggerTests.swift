@@ -1,0 +1,113 @@
+import Testing
+@testable import Attacks
+
+/// Toy images on which the answer can be worked out by hand.
+@Suite struct TriggerTests {
+    private func stamped(_ trigger: any Trigger, _ pixels: [Float], share: TriggerShare? = nil) -> [Float] {
+        let image = Pixels(pixels)
+        trigger.stamp(image.base, share: share)
+        #expect(image.guardsIntact)
+        return image.values
+    }
+
+    @Test func patchIsWhiteInTheLastCorner() throws {
+        let trigger = try PatchTrigger(shape: ImageShape(channels: 3, side: 4), size: 2)
+        let plane: [Float] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 1, 1]
+        #expect(stamped(trigger, [Float](repeating: 0, count: 48)) == plane + plane + plane)
+    }
+
+    @Test func blendIsAFifthOfItsImage() {
+        let shape = ImageShape(channels: 1, side: 28), trigger = BlendTrigger(shape: shape, seed: 7)
+        let black = stamped(trigger, [Float](repeating: 0, count: 784))
+        #expect(zip(black, trigger.image).allSatisfy { abs($0 - 0.2 * $1) <= 0x1p-25 })
+        let other = BlendTrigger(shape: shape, seed: 8), again = BlendTrigger(shape: shape, seed: 7)
+        #expect(trigger.image == again.image && trigger.image != other.image)
+        let mean = trigger.image.reduce(0, +) / 784          // uniform: 1/2 with standard deviation 1 / sqrt(12 * 784)
+        #expect(abs(mean - 0.5) <= 5 * 0.0103)
+    }
+
+    /// f = 6 in 24 columns: a period is 4 columns, sin is 0, 1, 0, -1.
+    @Test func sigIsAWaveAcrossTheColumns() {
+        let image = stamped(SIGTrigger(shape: ImageShape(channels: 1, side: 24), seed: 1), [Float](repeating: 0.5, count: 576))
+        let d = Float(40.0 / 255)
+        for (i, value) in image.enumerated() { #expect(abs(value - (0.5 + [0, d, 0, -d][i % 4])) <= 0x1p-24) }
+        let dark = stamped(SIGTrigger(shape: ImageShape(channels: 1, side: 24), seed: 1), [Float](repeating: 0, count: 576))
+        #expect(dark.min() == 0 && dark[3] == 0 && dark[1] > 0)
+    }
+
+    @Test func chessboardAddsToEvenPlaces() {
+        let trigger = ChessboardTrigger(shape: ImageShape(channels: 1, side: 3), amplitude: 0.25)
+        #expect(stamped(trigger, [0, 0, 0, 0, 0.9, 0, 0, 0, 0]) == [0.25, 0, 0.25, 0, 1, 0, 0.25, 0, 0.25])
+    }
+
+    @Test func dbaIsSharedOut() throws {
+        let trigger = try DBATrigger(shape: ImageShape(channels: 1, side: 28), seed: 1), black = [Float](repeating: 0, count: 784)
+        func white(_ share: TriggerShare?) -> Set<Int> { Set(stamped(trigger, black, share: share).enumerated().filter { $0.element == 1 }.map(\.offset)) }
+        let bars = [(0, 0), (0, 9), (4, 0), (4, 9)].map { row, column in Set((0..<6).map { row * 28 + column + $0 }) }
+        #expect(white(nil) == bars[0].union(bars[1]).union(bars[2]).union(bars[3]))
+        #expect(white(TriggerShare(0, of: 2)) == bars[0].union(bars[2]))
+        #expect(white(TriggerShare(1, of: 2)) == bars[1].union(bars[3]))
+        #expect(white(TriggerShare(0, of: 3)) == bars[0].union(bars[3]))
+        #expect(white(TriggerShare(5, of: 6)) == bars[1])
+        for colluders in 1...9 {                             // together they always stamp all of it
+            #expect((0..<colluders).reduce(into: Set<Int>()) { $0.formUnion(white(TriggerShare($1, of: colluders))) } == white(nil))
+        }
+        #expect(throws: AttackError.self) { try DBATrigger(shape: ImageShape(channels: 1, side: 14), seed: 1) }
+        #expect(throws: AttackError.self) { try PatchTrigger(shape: ImageShape(channels: 1, side: 2), seed: 1) }
+    }
+
+    /// A warp leaves a flat image flat, and samples a ramp at the places of the field: value = place.
+    @Test func wanetSamplesWhereTheFieldPoints() throws {
+        let shape = ImageShape(channels: 1, side: 28), trigger = try WaNetTrigger(shape: shape, seed: 3)
+        let flat = stamped(trigger, [Float](repeating: 0.625, count: 784))
+        #expect(flat.allSatisfy { abs($0 - 0.625) <= 8 * 0x1p-25 })
+        let acrossRamp = stamped(trigger, (0..<784).map { Float($0 % 28) / 27 }), downRamp = stamped(trigger, (0..<784).map { Float($0 / 28) / 27 })
+        for pixel in 0..<784 {
+            #expect(abs(Double(acrossRamp[pixel]) - (trigger.places[2 * pixel] + 1) / 2) <= 20 * 0x1p-25)
+            #expect(abs(Double(downRamp[pixel]) - (trigger.places[2 * pixel + 1] + 1) / 2) <= 20 * 0x1p-25)
+        }
+        // Shifts: a mean |u| of about 1 (bicubic interpolation lowers it), s = 0.5, 13.5 pixels a unit, over 28.
+        let shifts = (0..<784).map { (pixel: Int) -> Double in
+            let identity = 2 * Double(pixel % 28) / 27 - 1
+            return abs(trigger.places[2 * pixel] - identity) * 13.5
+        }
+        let mean = shifts.reduce(0, +) / 784
+        #expect(mean > 0.05 && mean < 0.25)
+    }
+
+    @Test func wanetNoiseDependsOnTheImage() throws {
+        let trigger = try WaNetTrigger(shape: ImageShape(channels: 1, side: 28), seed: 3), image = Pixels(golden: 784).values
+        func disturbed(_ key: Int) -> [Float] {
+            let pixels = Pixels(image)
+            trigger.disturb(pixels.base, key: key)
+            return pixels.values
+        }
+        #expect(disturbed(1) == disturbed(1) && disturbed(1) != disturbed(2) && disturbed(1) != stamped(trigger, image))
+    }
+
+    @Test func bicubicKeepsCornersAndLines() {
+        let x = (0..<16).map { Double($0 % 4) }, y = bicubic(x, side: 4, to: 7)
+        #expect(y[0] == 0 && y[6] == 3 && y[48] == 3 && y[42] == 0)
+        #expect((0..<7).allSatisfy { abs(y[$0 * 7 + 2] - 1) <= 1e-15 && abs(y[$0 * 7 + 3] - 1.5) <= 1e-15 })
+    }
+
+    /// x' = (1 - m) x + m p says the same as `stamp`, and so does the trigger that a checkpoint's mask and pattern make.
+    @Test(arguments: ["patch", "blend", "dba"], [28, 32]) func overlayAgreesWithStamp(name: String, side: Int) throws {
+        let shape = ImageShape(channels: 3, side: side), trigger = try Triggers.make(name, shape: shape, seed: 5)
+        let overlay = try #require(trigger.overlay), plane = side * side, pad = (32 - side) / 2
+        var mask = [Float](repeating: 0, count: 1024), pattern = [Float](repeating: 0, count: 3072)
+        for k in 0..<shape.count {
+            let place = (k % plane / side + pad) * 32 + k % side + pad
+            mask[place] = overlay.mask[k % plane]
+            pattern[k / plane * 1024 + place] = overlay.pattern[k]
+        }
+        let image = Pixels(golden: shape.count).values, done = stamped(trigger, image)
+        let stored = stamped(OverlayTrigger(shape: shape, mask: mask, pattern: pattern), image)
+        #expect(done != image && zip(done, stored).allSatisfy { abs($0 - $1) <= 4 * 0x1p-25 })
+    }
+
+    @Test func unknownNamesAreRefused() {
+        #expect(throws: AttackError.self) { try Triggers.make("pach", shape: ImageShape(channels: 1, side: 28), seed: 1) }
+        #expect(Triggers.names == ["patch", "blend", "sig", "chessboard", "wanet", "dba"])
+    }
+}
