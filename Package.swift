@@ -25,7 +25,7 @@ func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 }
 
 func tests(_ room: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .testTarget(name: room + "Tests", dependencies: [.target(name: room)] + dependencies)
+    .testTarget(name: room + "Tests", dependencies: [.target(name: room), "Scratch"] + dependencies)
 }
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -53,10 +53,11 @@ let package = Package(
                           dependencies: ["CStart", "Experiments", "Federation", "Defenses", "Attacks", "Datasets",
                                          "Network", "Tensor", "HDF5", argumentParser],
                           linkerSettings: [.unsafeFlags(staticLink)]),
+        .target(name: "Scratch", path: "Tests/Scratch"),     // temporary folders for tests
         tests("HDF5", ["CHDF5"]),
         tests("Datasets", ["HDF5", "Tensor", "CZlib"]),
         .testTarget(name: "AttacksTests", dependencies: ["Attacks", "Datasets", "HDF5"], exclude: ["Golden"]),
-            .testTarget(name: "NetworkTests", dependencies: ["Network", "HDF5", "Tensor"], exclude: ["Golden"]),
+        .testTarget(name: "NetworkTests", dependencies: ["Network", "HDF5", "Tensor"], exclude: ["Golden"]),
     ] + variants,
     swiftLanguageModes: [.v5]
 )

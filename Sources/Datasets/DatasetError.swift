@@ -14,7 +14,9 @@ public enum DatasetError: Error, Equatable, Sendable, CustomStringConvertible {
     /// An argument, or a combination of them, cannot be met.
     case argument(what: String, expected: String, got: String, hint: String = "")
 
-    public var description: String {
+    public var description: String { HDF5Error.oneLine(rendered) }
+
+    private var rendered: String {
         switch self {
         case .file(let error): return error.description
         case .missing(let folder, let files, let hint):

@@ -39,9 +39,7 @@ private func readIDX(_ path: String, rank: Int) throws(DatasetError) -> (shape: 
                          got: header.prefix(4).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: " "))
     }
     let shape = (1...rank).map { axis in header[4 * axis ..< 4 * axis + 4].reduce(0) { $0 << 8 | Int($1) } }
-    let size = shape.reduce(headerSize) { total, extent in
-        total == headerSize ? headerSize + extent : min(headerSize + (total - headerSize) * extent, InputFile.limit + 1)
-    }
+    let size = headerSize + shape.reduce(1) { min($0 * $1, InputFile.limit) }      // below 2^31 times below 2^32: no overflow
     guard size <= InputFile.limit else {
         throw .malformed(path: path, what: "header", expected: "at most \(InputFile.limit) bytes", got: "extents \(shape)")
     }

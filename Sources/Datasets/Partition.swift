@@ -42,14 +42,14 @@ public enum Partition: Hashable, Sendable, CustomStringConvertible {
     /// - Throws: `argument` when there are too few images, or no draw gave every client one.
     public func split(labels: [UInt16], among indices: [Int], clients: Int, imagesPerClient: Int? = nil,
                       seed: UInt64) throws(DatasetError) -> [[Int]] {
-        let pieces: Int
-        if case .shards(let k) = self { pieces = clients * k } else { pieces = clients }
         guard clients >= 1, imagesPerClient ?? 1 >= 1 else {
             throw .argument(what: "clients and images per client", expected: "at least 1 of each",
                             got: "\(clients) and \(imagesPerClient ?? 1)")
         }
-        guard indices.count >= pieces else {
-            throw .argument(what: "partition \(self) over \(clients) clients", expected: "at least \(pieces) images", got: "\(indices.count)")
+        let perClient = if case .shards(let k) = self { k } else { 1 }
+        guard indices.count / perClient >= clients else {
+            throw .argument(what: "partition \(self) over \(clients) clients", expected: "at least \(perClient) images for each",
+                            got: "\(indices.count) in all")
         }
         var stream = RandomStream(seed: seed, purpose: "partition")
         var shares: [[Int]]

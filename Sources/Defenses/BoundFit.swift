@@ -62,8 +62,8 @@ public struct BoundFit: ModelDefense {
         if let screen {
             found.append(Finding("class that looks attacked", screen.flagged.isEmpty ? "none" : screen.flagged.map(String.init).joined(separator: " ")))
             found.append(Finding("FM images set aside", "\(screen.suspects.count) of \(samples.count)"))
-            let shares = screen.shares.map { $0.map { "\(Int(($0 * 100).rounded()))" } ?? "-" }
-            if shares.count <= 20 { found.append(Finding("variance split per class, %", shares.joined(separator: " "))) }
+            let scores = screen.scores.map { $0.map { fixed($0, 2) } ?? "-" }
+            if scores.count <= 20 { found.append(Finding("score per class (from \(fixed(Screen.threshold, 2)): attacked)", scores.joined(separator: " "))) }
         }
         found.append(Finding("agreement on FM images kept", fixed(agreement, 3)))
         for layer in Layer.allCases {

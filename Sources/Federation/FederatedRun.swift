@@ -194,8 +194,8 @@ public final class FederatedRun {
     /// Passes over images (a forward counts a third) that the whole run takes, defences included.
     public var plannedPasses: Double {
         let synthetic = Double(data.synthetic.count), evaluation = Double(data.evaluation.count) * 2 / 3
-        let images = Double(data.clients.indices.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1) })
-        let perRound = images * Double(configuration.participants) / Double(configuration.clients)
+        let images = Double(data.clients.reduce(0) { $0 + $1.count }) * Double(configuration.participants) / Double(configuration.clients)
+        let perRound = images * Double(configuration.localEpochs)
             + synthetic * (Double(configuration.fusionEpochs) + Double(configuration.participants) / 3) + evaluation
         return synthetic * Double(configuration.initialEpochs) + evaluation + Double(configuration.rounds) * perRound
             + Double(modelDefenses.count) * synthetic * 4

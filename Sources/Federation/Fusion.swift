@@ -26,7 +26,7 @@ public final class Server: @unchecked Sendable {
         start.initialize(normal: { (s: inout RandomStream) in s.normal() }, using: &stream)
         trainer.reset(start)
         var order = RandomStream(seed: configuration.seed, purpose: "initialisation order")
-        let sgd = SGD(rate: Float(configuration.initialRate), momentum: Float(configuration.momentum), decay: Float(configuration.weightDecay))
+        let sgd = configuration.sgd(configuration.initialRate)
         for _ in 0..<configuration.initialEpochs {
             _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, configuration.batch, sgd) { label, _, batch, logits, gradient in
                 Loss.crossEntropy(logits, classes: synthetic.set.classes, label: label, batch: batch, gradient: gradient)
@@ -43,7 +43,7 @@ public final class Server: @unchecked Sendable {
         let teacher = teacherLogits(aggregate.teachers, bounds ?? Bounds(), synthetic)
         trainer.reset(aggregate.model, bounds: bounds)
         var order = RandomStream(seed: configuration.seed, purpose: "fusion order", round: round)
-        let sgd = SGD(rate: Float(configuration.fusionRate), momentum: Float(configuration.momentum), decay: Float(configuration.weightDecay))
+        let sgd = configuration.sgd(configuration.fusionRate)
         teacher.withUnsafeBufferPointer { teacher in
             guard let targets = teacher.baseAddress else { return }
             for _ in 0..<configuration.fusionEpochs {

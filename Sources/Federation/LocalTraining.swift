@@ -19,7 +19,7 @@ public func localTraining(_ configuration: RunConfiguration, _ samples: Samples,
     trainer.reset(global, bounds: behaviors.reduce(bounds) { $1.trainingBounds($0, samples) })
     var order = RandomStream(seed: configuration.seed, purpose: "local order", round: round, client: client)
     var flips = RandomStream(seed: configuration.seed, purpose: "flips", round: round, client: client)
-    let sgd = SGD(rate: Float(configuration.rate(of: client)), momentum: Float(configuration.momentum), decay: Float(configuration.weightDecay))
+    let sgd = configuration.sgd(configuration.rate(of: client))
     var sum = 0.0, steps = 0
     for _ in 0..<configuration.epochs(of: client) {
         let positions = order.permutation(samples.count)

@@ -24,6 +24,9 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     public var localEpochs = 1
     public var batch = 64
     public var rate = 0.02, momentum = 0.9, weightDecay = 5e-4
+    /// Norm that a batch's gradient is clipped to, everywhere; 0 does not clip. Without it the first steps from
+    /// He-normal weights at 0.02 now and then end in a dead network.
+    public var clipNorm = 5.0
     public var partition = Partition.iid
     public var imagesPerClient: Int?
     public var syntheticLimit: Int?
@@ -92,6 +95,7 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
         try positive(initialRate, "--initial-lr")
         try require(momentum >= 0 && momentum < 1, "--momentum", "\(momentum)", "a fraction from 0, below 1")
         try require(weightDecay >= 0 && weightDecay.isFinite, "--weight-decay", "\(weightDecay)", "a number from 0")
+        try require(clipNorm >= 0, "--clip-norm", "\(clipNorm)", "a norm from 0 (0: no clipping)")
         try count(initialEpochs, "--initial-epochs", from: 0)
         try count(fusionEpochs, "--fusion-epochs", from: 0)
         try count(boundEvery, "--bound-every", from: 0)
@@ -99,6 +103,11 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
         if let syntheticLimit { try count(syntheticLimit, "--synthetic-limit") }
         if let evaluationLimit { try count(evaluationLimit, "--evaluation-limit") }
         try require(target >= 0, "--target", "\(target)", "a class from 0")
+    }
+
+    /// SGD at `rate` with this run's momentum, weight decay and clipping.
+    public func sgd(_ rate: Double) -> SGD {
+        SGD(rate: Float(rate), momentum: Float(momentum), decay: Float(weightDecay), clip: clipNorm > 0 ? clipNorm : .infinity)
     }
 
     public var instructionSet: InstructionSet { InstructionSet(rawValue: isa) ?? .baseline }

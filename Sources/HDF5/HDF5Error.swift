@@ -22,7 +22,9 @@ public enum HDF5Error: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    public var description: String {
+    public var description: String { Self.oneLine(rendered) }
+
+    private var rendered: String {
         switch self {
         case .missing(let path, let object):
             return "\(path): \(object) is not in this file (\"h5dump -n \(path)\" lists what is)"
@@ -37,9 +39,23 @@ public enum HDF5Error: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// `text` as one line of at most 1000 characters without control characters: names and texts of hostile files get into
+    /// errors and must neither break the line nor steer a terminal. Errors of other rooms that quote a file use it too.
+    public static func oneLine(_ text: String) -> String {
+        var line = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars.prefix(1000) {
+            let control = scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value) || (0x2028...0x202e).contains(scalar.value)
+            line.append(control ? " " : scalar)
+        }
+        return String(line)
+    }
+
     private static func hint(_ operation: String, _ library: String) -> String {
         if library.contains("file signature not found") { return " (this is not an HDF5 file)" }
         if library.contains("truncated file") { return " (the file was cut short: copy or make it again)" }
-        return operation.hasPrefix("write") ? " (is the disk full?)" : ""
+        if library.contains("bad version number") || library.contains("superblock version") {
+            return " (written by a newer HDF5 in its latest format: write it with h5py's libver=\"v110\", or use h5repack)"
+        }
+        return ""
     }
 }

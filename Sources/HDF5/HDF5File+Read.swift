@@ -76,7 +76,7 @@ extension HDF5File {
         guard count > 0 else { return [] }
         let file = Handle(try check(H5Dget_space(dataset.id.id), "read", name))
         if let rows { try select(rows, of: shape, in: file.id, name) }
-        let memory = Handle(H5Screate_simple(1, [hsize_t(count)], nil))
+        let memory = try dataspace(shape, name)     // of the file's rank: HDF5 copies chunks slowly where ranks differ
         guard let type = T.kind.numberTypes?.memory else { throw mismatch(name, "numbers", "\(T.kind)") }
         var status: herr_t = 0
         let values = [T](unsafeUninitializedCapacity: count) { buffer, initialized in

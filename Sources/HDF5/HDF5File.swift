@@ -23,7 +23,7 @@ public final class HDF5File: @unchecked Sendable {
     public static func open(_ path: String) throws(HDF5Error) -> HDF5File {
         let size = try regularFileSize(path)
         return try Library.locked { () throws(HDF5Error) in
-            let access = try accessProperties(path)
+            let access = try accessProperties(path)     // no bounds on the format: h5py writes newer ones with libver="latest"
             let id = H5Fopen(path, chdf5_H5F_ACC_RDONLY(), access.id)
             try check(id, "open", path)
             return HDF5File(path: path, fileSize: size, id: id)
@@ -54,6 +54,7 @@ public final class HDF5File: @unchecked Sendable {
     private static func create(_ temporary: String, for path: String) throws(HDF5Error) -> HDF5File {
         try Library.locked { () throws(HDF5Error) in
             let access = try accessProperties(path)
+            try check(H5Pset_libver_bounds(access.id, H5F_LIBVER_V18, H5F_LIBVER_V18), "prepare", path)
             let creation = Handle(H5Pcreate(chdf5_H5P_FILE_CREATE()))
             try check(H5Pset_obj_track_times(creation.id, false), "prepare", path)
             let id = H5Fcreate(temporary, chdf5_H5F_ACC_EXCL(), creation.id, access.id)
@@ -62,11 +63,10 @@ public final class HDF5File: @unchecked Sendable {
         }
     }
 
-    /// Fixed format; everything closes with the file; no lock files, which fail on network file systems and are not needed
+    /// Everything closes with the file; no lock files, which fail on network file systems and are not needed
     /// where files are only ever renamed into place.
     private static func accessProperties(_ path: String) throws(HDF5Error) -> Handle {
         let access = Handle(H5Pcreate(chdf5_H5P_FILE_ACCESS()))
-        try check(H5Pset_libver_bounds(access.id, H5F_LIBVER_V18, H5F_LIBVER_V18), "prepare", path)
         try check(H5Pset_fclose_degree(access.id, H5F_CLOSE_STRONG), "prepare", path)
         try check(H5Pset_file_locking(access.id, false, true), "prepare", path)
         return access

@@ -12,6 +12,7 @@ enum Library {
         pthread_mutexattr_settype(&attributes, Int32(PTHREAD_MUTEX_RECURSIVE))
         pthread_mutex_init(mutex, &attributes)
         H5open()
+        HDF5File.registerReferences()
         H5PLset_loading_state(0)                        // a file may name a filter; it must not make us load code
         return mutex
     }()
@@ -34,7 +35,14 @@ enum Library {
             Unmanaged<Messages>.fromOpaque(context).takeUnretainedValue().texts.append(String(cString: text))
             return 0
         }, Unmanaged.passUnretained(messages).toOpaque())
-        return messages.texts.isEmpty ? "(no message)" : messages.texts.prefix(3).joined(separator: "; ")
+        return messages.texts.isEmpty ? "(no message)" : messages.texts.prefix(3).map(shortened).joined(separator: "; ")
+    }
+
+    /// Messages about system calls go on with the time, a buffer's address, ...: what failed and errno's text are kept.
+    private static func shortened(_ text: String) -> String {
+        let quote = "error message = '"
+        guard let colon = text.firstIndex(of: ":"), let start = text.indices.first(where: { text[$0...].hasPrefix(quote) }) else { return text }
+        return text[..<colon] + ": " + text[start...].dropFirst(quote.count).prefix { $0 != "'" }
     }
 }
 

@@ -95,11 +95,14 @@ extension HDF5File {
         for index in 0..<max(0, H5Pget_nfilters(properties)) { try checkFilter(properties, UInt32(index), name) }
     }
 
+    /// HDF5 takes a whole chunk's memory even for one element of it: 512 MiB.
+    static let largestChunk = 512 << 20
+
     private func checkChunks(_ properties: hid_t, _ elementBytes: Int, _ name: String) throws(HDF5Error) {
         var chunk = [hsize_t](repeating: 0, count: 33)      // HDF5's largest rank is 32
         let rank = Int(try check(H5Pget_chunk(properties, 32, &chunk), "read", name))
         let bytes = try product(chunk.prefix(rank).map { Int(clamping: $0) }, elementBytes, name)
-        guard bytes <= Self.defaultLimit else { throw refused(name, "chunks of \(bytes) bytes") }
+        guard bytes <= Self.largestChunk else { throw refused(name, "chunks of \(bytes) bytes, at most \(Self.largestChunk) are read") }
     }
 
     private func checkFilter(_ properties: hid_t, _ index: UInt32, _ name: String) throws(HDF5Error) {

@@ -1,14 +1,18 @@
 import KernelTable
 import Tensor
 
-/// SGD with momentum and weight decay, as PyTorch's `torch.optim.SGD`.
+/// SGD with momentum and weight decay, as PyTorch's `torch.optim.SGD`, after clipping the gradient's norm as
+/// `torch.nn.utils.clip_grad_norm_` does.
 public struct SGD: Sendable {
     public var rate: Float, momentum: Float, decay: Float
+    /// Largest norm of a batch's gradient over all parameters; +inf does not clip.
+    public var clip: Double
 
-    public init(rate: Float, momentum: Float = 0.9, decay: Float = 5e-4) {
+    public init(rate: Float, momentum: Float = 0.9, decay: Float = 5e-4, clip: Double = .infinity) {
         self.rate = rate
         self.momentum = momentum
         self.decay = decay
+        self.clip = clip
     }
 }
 
@@ -54,6 +58,7 @@ public final class Trainer: @unchecked Sendable {
     public func step(_ count: Int, _ optimizer: SGD, load: (Int, UnsafeMutablePointer<Float>) -> Void,
                      loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double) -> Double {
         let mean = gradient(count, load: load, loss: loss)
+        clip(to: optimizer.clip)
         kernels.sgd(parameters.base, velocity.base, gradients[0].parameters.base, parameters.count,
                     optimizer.rate, optimizer.momentum, optimizer.decay)
         gradients[0].bounds.zero()
@@ -102,6 +107,21 @@ public final class Trainer: @unchecked Sendable {
     }
 
     public var sum: Gradient { gradients[0] }
+
+    /// Scales the gradient down to a norm of at most `limit`; the norm is summed in double, in a fixed order.
+    private func clip(to limit: Double) {
+        guard limit < .infinity else { return }
+        let g = gradients[0].parameters.base
+        var sums = SIMD8<Double>.zero
+        for i in stride(from: 0, to: parameters.count, by: 8) {
+            let x = SIMD8<Double>(UnsafeRawPointer(g + i).assumingMemoryBound(to: SIMD8<Float>.self).pointee)
+            sums += x * x
+        }
+        let norm = sums.sum().squareRoot()
+        guard norm > limit else { return }
+        let factor = Float(limit / norm)
+        for i in 0..<parameters.count { g[i] *= factor }
+    }
 
     private func pass(_ workspace: Workspace, _ start: Int, _ n: Int, _ load: (Int, UnsafeMutablePointer<Float>) -> Void,
                       _ loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double) -> Double {
