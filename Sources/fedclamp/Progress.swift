@@ -16,12 +16,13 @@ final class Progress: @unchecked Sendable {
 
     let isTerminal: Bool
     private let state = Mutex(State())
-    private let clock: any DispatchSourceTimer
+    /// Only on a terminal: a source that was never resumed must not be released.
+    private let clock: (any DispatchSourceTimer)?
 
     init() {
         isTerminal = isatty(2) == 1
-        clock = DispatchSource.makeTimerSource(queue: DispatchQueue(label: "progress"))
-        guard isTerminal else { return }
+        clock = isTerminal ? DispatchSource.makeTimerSource(queue: DispatchQueue(label: "progress")) : nil
+        guard let clock else { return }
         clock.schedule(deadline: .now() + 1, repeating: 1)
         clock.setEventHandler { [weak self] in self?.draw() }
         clock.resume()
@@ -58,7 +59,7 @@ final class Progress: @unchecked Sendable {
     }
 
     func finish() {
-        if isTerminal { clock.cancel() }
+        clock?.cancel()
         erase()
     }
 

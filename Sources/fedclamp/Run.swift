@@ -78,12 +78,15 @@ struct Run: Configurable {
 
     private func train(_ run: FederatedRun) throws {
         let progress = Progress(), path = out
-        var shown = run.history.last?.round
+        var shown = run.history.last?.round, phase = ""
         run.stopSignal = { Signals.stop }
         run.onCheckpoint = { try RunFile.write($0, to: path) }
         run.onProgress = { now in
             progress.update(now)
-            guard !progress.isTerminal, let row = now.latest, row.round != shown else { return }
+            guard !progress.isTerminal else { return }
+            if now.phase.hasPrefix("defence"), now.phase != phase { note(now.phase) }
+            phase = now.phase
+            guard let row = now.latest, row.round != shown else { return }
             shown = row.round
             let name = row.round == 0 ? "initialisation" : "round \(row.round)/\(run.configuration.rounds)"
             let loss = row.loss.isNaN ? "" : "loss \(Numbers.fixed(row.loss, 4))"
