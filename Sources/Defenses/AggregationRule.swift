@@ -1,3 +1,4 @@
+import Datasets
 import Network
 import Tensor
 
@@ -29,15 +30,43 @@ public struct Teacher: Sendable {
 /// What a rule makes of a round's updates.
 public struct Aggregate: Sendable {
     public var model: Parameters
-    /// What the rule lets through (product: fusion's teachers).
+    /// What the rule lets through (product: fusion's teachers); never empty.
     public var teachers: [Teacher]
-    /// Client numbers that the rule turned away; nil when it rejects nobody by design.
+    /// Client numbers that the rule turned away, ascending; nil when it rejects nobody by design.
     public var rejected: [Int]?
+    /// What a reader of the results must know: a condition that did not hold and how the rule went on.
+    public var notes: [String]
 
-    public init(model: Parameters, teachers: [Teacher], rejected: [Int]? = nil) {
+    public init(model: Parameters, teachers: [Teacher], rejected: [Int]? = nil, notes: [String] = []) {
         self.model = model
         self.teachers = teachers
         self.rejected = rejected
+        self.notes = notes
+    }
+
+    /// Of a rule that lets nobody through: the global model stays, and is its own teacher.
+    static func noStep(_ global: Parameters, rejecting updates: [ClientUpdate]) -> Aggregate {
+        Aggregate(model: Parameters(copying: global), teachers: [Teacher(global)], rejected: updates.map(\.client))
+    }
+}
+
+/// What the server can do for a rule besides arithmetic, with its FM data and its machine.
+public struct ServerTools {
+    /// The global model after local training as a client does it, on the server's root set of FM images.
+    public var train: () -> Parameters
+    /// Logits (count, classes) of a model on `count` network inputs that `load(i, x)` writes.
+    public var logits: (_ model: Parameters, _ count: Int, _ load: (Int, UnsafeMutablePointer<Float>) -> Void) -> [Float]
+    /// Turns pixels in [0, 1] into network inputs.
+    public var normalization: Normalization
+    /// Height and width of the data's own images, 28 or 32.
+    public var side: Int
+
+    public init(normalization: Normalization, side: Int, train: @escaping () -> Parameters,
+                logits: @escaping (Parameters, Int, (Int, UnsafeMutablePointer<Float>) -> Void) -> [Float]) {
+        self.normalization = normalization
+        self.side = side
+        self.train = train
+        self.logits = logits
     }
 }
 
@@ -50,14 +79,27 @@ public struct RuleContext {
     public var threads: Int
     /// Memory from round to round, by name (FoolsGold's history by client); saved with the run.
     public var memory: [String: [Float]]
+    /// Nil where there is no FM data at hand: rules that need it then refuse.
+    public var server: ServerTools?
 
-    public init(assumedMalicious: Int, seed: UInt64, round: Int, threads: Int, memory: [String: [Float]] = [:]) {
+    public init(assumedMalicious: Int, seed: UInt64, round: Int, threads: Int, memory: [String: [Float]] = [:], server: ServerTools? = nil) {
         self.assumedMalicious = assumedMalicious
         self.seed = seed
         self.round = round
         self.threads = threads
         self.memory = memory
+        self.server = server
     }
+}
+
+/// Settings of rules that experiments vary.
+public struct RuleOptions: Equatable, Sendable {
+    /// Norm clipping's M and its noise's standard deviation s.
+    public var normClipLimit = 3.0, normClipNoise = 0.0
+    /// DeepSight's random images in each of its three draws.
+    public var deepsightImages = 500
+
+    public init() {}
 }
 
 /// A defence before aggregation. Distances, norms and cosines run over the whole flattened vector of parameters in
@@ -65,22 +107,64 @@ public struct RuleContext {
 public protocol AggregationRule: Sendable {
     /// The name on the command line.
     static var name: String { get }
-    init()
-    /// Throws `DefenseError` when the rule's conditions do not hold.
-    func aggregate(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate
+    init(_ options: RuleOptions)
+    /// The rule itself. `aggregate` has seen to it that updates are ascending by client, at least one, and finite.
+    func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate
+    /// Passes over images that the server makes for the rule in a round of n clients, a forward counting a third;
+    /// `rootPasses` is what `ServerTools.train` takes.
+    func serverPasses(clients n: Int, rootPasses: Double) -> Double
 }
 
-/// All rules. Adding one: a file with its type, and its line here.
+extension AggregationRule {
+    public func serverPasses(clients n: Int, rootPasses: Double) -> Double { 0 }
+
+    /// Combines a round's updates, in whatever order they came.
+    ///
+    /// Throws `DefenseError` when the updates are not those of a round or the rule's conditions do not hold.
+    public func aggregate(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
+        let updates = updates.sorted { $0.client < $1.client }
+        for update in updates where !update.parameters.allFinite {
+            throw DefenseError.update("the update of client \(update.client) holds NaN or infinite parameters")
+        }
+        for (a, b) in zip(updates, updates.dropFirst()) where a.client == b.client {
+            throw DefenseError.update("client \(a.client) sent two updates in round \(context.round)")
+        }
+        guard updates.allSatisfy({ $0.images >= 0 }), updates.contains(where: { $0.images > 0 }) else {
+            throw DefenseError.update("expected updates of clients with images to train on, got \(updates.map { "client \($0.client): \($0.images)" })")
+        }
+        return try combine(global, updates, &context)
+    }
+}
+
+/// All rules, in the order of the tables. Adding one: a file with its type, and its line here.
 public enum AggregationRules {
-    public static let all: [any AggregationRule.Type] = [FedAvg.self, NormClip.self, MultiKrum.self]
+    public static let all: [any AggregationRule.Type] = [
+        FedAvg.self,
+        NormClip.self,
+        Krum.self,
+        MultiKrum.self,
+        CoordinateMedian.self,
+        TrimmedMean.self,
+        Bulyan.self,
+        GeometricMedian.self,
+        RobustLearningRate.self,
+        FoolsGold.self,
+        FLAME.self,
+        DeepSight.self,
+        FLTrust.self,
+    ]
 
     public static var names: [String] { all.map { $0.name } }
 
-    public static func make(_ name: String) -> (any AggregationRule)? { all.first { $0.name == name }?.init() }
+    public static func make(_ name: String, _ options: RuleOptions = RuleOptions()) -> (any AggregationRule)? {
+        all.first { $0.name == name }?.init(options)
+    }
 }
 
 public enum DefenseError: Error, CustomStringConvertible {
     case tooFewClients(rule: String, needs: String, clients: Int, malicious: Int)
+    case update(String)
+    case needsServer(rule: String)
     case syntheticData(String)
     case model(String)
 
@@ -88,7 +172,8 @@ public enum DefenseError: Error, CustomStringConvertible {
         switch self {
         case let .tooFewClients(rule, needs, clients, malicious):
             "\(rule) needs \(needs): got n = \(clients) clients this round with f = \(malicious) assumed malicious"
-        case let .syntheticData(text), let .model(text): text
+        case let .needsServer(rule): "\(rule) needs the server's FM data, and there are none here"
+        case let .update(text), let .syntheticData(text), let .model(text): text
         }
     }
 }

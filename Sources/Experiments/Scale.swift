@@ -37,6 +37,10 @@ public struct Scale: Sendable {
     }()
 
     /// The product's defaults on all of the data: for a cluster.
-    public static let paper = Scale(name: "paper", summary: "10 clients with all images, 20 rounds, all FM and test images, 3 seeds",
-                                    base: RunConfiguration(), seeds: 3, holdout: 10_000, defenses: nil, attacks: Attack.allCases)
+    public static let paper: Scale = {
+        var base = RunConfiguration()
+        base.deepsightImages = 20_000
+        return Scale(name: "paper", summary: "10 clients with all images, 20 rounds, all FM and test images, 3 seeds", base: base,
+                     seeds: 3, holdout: 10_000, defenses: nil, attacks: Attack.allCases)
+    }()
 }

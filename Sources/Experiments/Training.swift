@@ -28,6 +28,7 @@ public struct Training: Sendable {
         var c = configuration
         let defaults = RunConfiguration()
         c.defenses = c.defenses.filter { AggregationRules.names.contains($0) && $0 != FedAvg.name }
+        if !c.defenses.contains(NormClip.name) { (c.normClipLimit, c.normClipNoise) = (defaults.normClipLimit, defaults.normClipNoise) }
         if !c.attack.poisonsClients { c.poisonFraction = defaults.poisonFraction }
         if !c.attack.poisonsSynthetic { c.fmPoisonFraction = defaults.fmPoisonFraction }
         if c.attack == .none { (c.trigger, c.target, c.allToAll) = (defaults.trigger, defaults.target, defaults.allToAll) }
@@ -48,7 +49,10 @@ public struct Training: Sendable {
     public func passes(_ sizes: DataSizes) -> Double {
         let c = configuration, evaluation = Double(sizes.evaluation(c)) * 2 / 3, synthetic = Double(sizes.synthetic(c))
         let local = Double(sizes.images(c) * c.participants * c.localEpochs)
+        let rule = c.defenses.compactMap { AggregationRules.make($0, c.ruleOptions) }.first
+        let root = Double(min(sizes.images(c), sizes.synthetic(c)) * c.localEpochs)
         let round = local + synthetic * (Double(c.fusionEpochs) + Double(c.participants) / 3) + evaluation
+            + (rule?.serverPasses(clients: c.participants, rootPasses: root) ?? 0)
         let models = defenses.compactMap { ModelDefenses.make($0)?.plannedPasses(Int(synthetic)) }.map { $0 + evaluation }
         return synthetic * Double(c.initialEpochs) + evaluation + Double(c.rounds) * round + models.reduce(0, +)
             + Double(probes.count) * evaluation / 2

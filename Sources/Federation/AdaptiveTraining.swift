@@ -2,13 +2,15 @@ import Attacks
 import Network
 import Tensor
 
-/// The attacker who knows that activations will be bounded: it trains its network bounded. Every channel and unit is
-/// limited to `share` of the largest activation that the received G has on the client's own clean images, in forward and
-/// backward, so that the backdoor cannot be carried by activations that clean images do not reach: it has to work inside
-/// the bounds that a defence could set without harm. 1 is the clean range itself, less prepares for tighter bounds.
+/// The attacker who knows that activations will be bounded: every second step it trains its network bounded. Channels and
+/// units are then limited to `share` of the largest activation that the received G has on the client's own clean images,
+/// in forward and backward, so that the backdoor cannot rest on activations that clean images do not reach: it has to
+/// work inside any bounds that a defence could set without harm, too. 1 is the clean range itself, less prepares for
+/// tighter bounds. The other steps run as everybody's do; without them the model, which is sent without bounds, would
+/// work bounded only, and its activations would run away.
 ///
-/// This is the penalty on activations above the clean maxima in its limit of infinite weight, at the price of one
-/// forward pass over the clean images a round. The model that is sent has no bounds.
+/// The cheap form of a penalty on activations above the clean maxima: it costs one forward pass over the clean images a
+/// round, and needs no weight to be tuned.
 struct AdaptiveTraining: MaliciousBehavior {
     let share: Double
     private let context: AttackContext

@@ -15,6 +15,8 @@ public final class FederatedRun {
     public internal(set) var global: Parameters
     public internal(set) var bounds: Bounds?
     public internal(set) var memory: [String: [Float]] = [:]
+    /// What the rule had to do differently than asked, each once: for reports.
+    public internal(set) var notes: [String] = []
     /// The global model of the round before, where attackers remember it.
     public internal(set) var previousGlobal: Parameters?
     public internal(set) var history: [HistoryRow] = []
@@ -41,7 +43,7 @@ public final class FederatedRun {
         self.configuration = configuration
         self.data = data
         self.threads = threads
-        (rule, modelDefenses) = try Self.defenses(configuration.defenses)
+        (rule, modelDefenses) = try Self.defenses(configuration.defenses, configuration.ruleOptions)
         let kernels = configuration.instructionSet.kernels
         global = Parameters(data.network)
         server = Server(data.network, kernels: kernels, threads: threads)
@@ -49,10 +51,10 @@ public final class FederatedRun {
     }
 
     /// Splits the names into at most one aggregation rule and any number of defences on the model.
-    public static func defenses(_ names: [String]) throws -> (any AggregationRule, [any ModelDefense]) {
+    public static func defenses(_ names: [String], _ options: RuleOptions = RuleOptions()) throws -> (any AggregationRule, [any ModelDefense]) {
         var rules: [any AggregationRule] = [], models: [any ModelDefense] = []
         for name in names {
-            if let rule = AggregationRules.make(name) {
+            if let rule = AggregationRules.make(name, options) {
                 if name != FedAvg.name { rules.append(rule) }
             } else if let defense = ModelDefenses.make(name) {
                 models.append(defense)
@@ -91,9 +93,10 @@ public final class FederatedRun {
         let malicious = configuration.attack.poisonsClients ? configuration.malicious : 0
         if configuration.neurotoxin != nil, malicious > 0 { previousGlobal = global }
         var context = RuleContext(assumedMalicious: assumedMalicious(clients.count), seed: configuration.seed, round: round,
-                                  threads: threads, memory: memory)
+                                  threads: threads, memory: memory, server: serverTools(round))
         let aggregate = try rule.aggregate(global, updates, &context)
         memory = context.memory
+        notes += aggregate.notes.filter { !notes.contains($0) }
         if let rejected = aggregate.rejected { row.rate(rejected, of: clients, malicious: malicious) }
         global = server.fuse(configuration, aggregate, bounds: bounds, data.synthetic, round: round)
         guard global.allFinite else { throw RunError.diverged(round: round, where: "fusion") }
@@ -102,7 +105,8 @@ public final class FederatedRun {
         }
         let synthetic = Double(data.synthetic.count)
         let local = clients.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1) }
-        try finish(row, passes: Double(local) + synthetic * (Double(configuration.fusionEpochs) + Double(aggregate.teachers.count) / 3))
+        try finish(row, passes: Double(local) + synthetic * (Double(configuration.fusionEpochs) + Double(aggregate.teachers.count) / 3)
+            + serverPasses(clients.count))
     }
 
     /// The share of malicious clients that rules assume, whatever the attack is: they cannot know it.
@@ -206,6 +210,11 @@ public final class FederatedRun {
         let work = data.clients.indices.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1) }
         return Double(work) * Double(configuration.participants) / Double(configuration.clients) + Double(data.evaluation.count) * 2 / 3
             + Double(data.synthetic.count) * (Double(configuration.fusionEpochs) + Double(configuration.participants) / 3)
+            + serverPasses(configuration.participants)
+    }
+
+    private func serverPasses(_ clients: Int) -> Double {
+        rule.serverPasses(clients: clients, rootPasses: Double(rootSet.count * configuration.localEpochs))
     }
 }
 

@@ -16,7 +16,8 @@ public struct LocalResult: Sendable {
 /// Malicious clients train with epochs and rate of their own if they have any, and as `behaviors` say.
 public func localTraining(_ configuration: RunConfiguration, _ samples: Samples, from global: Parameters, bounds: Bounds?,
                           round: Int, client: Int, trainer: Trainer, behaviors: [any MaliciousBehavior] = []) -> LocalResult {
-    trainer.reset(global, bounds: behaviors.reduce(bounds) { $1.trainingBounds($0, samples) })
+    let present = bounds ?? Bounds(), special = behaviors.compactMap { $0.trainingBounds(bounds, samples) }.first
+    trainer.reset(global, bounds: special ?? present)
     var order = RandomStream(seed: configuration.seed, purpose: "local order", round: round, client: client)
     var flips = RandomStream(seed: configuration.seed, purpose: "flips", round: round, client: client)
     let sgd = configuration.sgd(configuration.rate(of: client))
@@ -26,8 +27,11 @@ public func localTraining(_ configuration: RunConfiguration, _ samples: Samples,
         let flipped = positions.map { _ in samples.set.channels == 3 && flips.uniform() < 0.5 }
         sum += epoch(trainer, samples, positions, flipped, configuration.batch, sgd, loss: { label, _, batch, logits, gradient in
             Loss.crossEntropy(logits, classes: samples.set.classes, label: label, batch: batch, gradient: gradient)
-        }, afterStep: { for behavior in behaviors { behavior.afterStep($0) } })
-        steps += (positions.count + configuration.batch - 1) / configuration.batch
+        }, afterStep: { model in
+            for behavior in behaviors { behavior.afterStep(model) }
+            steps += 1
+            if let special { trainer.bounds.buffer.copy(from: steps % 2 == 0 ? special.buffer : present.buffer) }
+        })
     }
     let update = Parameters(copying: trainer.parameters)
     for behavior in behaviors { behavior.beforeUpload(update) }

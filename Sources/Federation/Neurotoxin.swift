@@ -6,7 +6,8 @@ import Network
 /// every client can see, fusion included. The first round has no change yet and trains without a mask.
 ///
 /// Frozen coordinates are put back to G after every step; as momentum starts at zero each round, that is the same as
-/// leaving them out of the gradient and of weight decay.
+/// leaving them out of the gradient and of weight decay, but that they still count in the norm that the gradient is
+/// clipped to.
 struct Neurotoxin: MaliciousBehavior {
     /// Places in the flat vector of parameters, ascending.
     let frozen: [Int]

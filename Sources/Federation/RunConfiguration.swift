@@ -45,6 +45,10 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     public var initialEpochs = 5, initialRate = 0.02
     public var fusionEpochs = 1, fusionRate = 0.01
     public var temperature = 1.0, labelWeight = 0.5
+    /// Of norm clipping: the largest norm of an update, and the noise's standard deviation.
+    public var normClipLimit = 3.0, normClipNoise = 0.0
+    /// Random images in each of DeepSight's three draws.
+    public var deepsightImages = 500
     public var boundEvery = 0
     public var evaluateOn = EvaluationSplit.test
     /// Images of the evaluation split that are measured; nil for all.
@@ -99,6 +103,9 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
         try count(initialEpochs, "--initial-epochs", from: 0)
         try count(fusionEpochs, "--fusion-epochs", from: 0)
         try count(boundEvery, "--bound-every", from: 0)
+        try positive(normClipLimit, "--norm-clip-limit")
+        try require(normClipNoise >= 0 && normClipNoise.isFinite, "--norm-clip-noise", "\(normClipNoise)", "a number from 0")
+        try count(deepsightImages, "--deepsight-images")
         if let imagesPerClient { try count(imagesPerClient, "--images-per-client") }
         if let syntheticLimit { try count(syntheticLimit, "--synthetic-limit") }
         if let evaluationLimit { try count(evaluationLimit, "--evaluation-limit") }

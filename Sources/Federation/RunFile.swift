@@ -26,6 +26,7 @@ public enum RunFile {
             for (name, values) in run.memory.sorted(by: { $0.key < $1.key }) {
                 try file.write("/state/memory/\(name)", values, shape: [values.count])
             }
+            if !run.notes.isEmpty { try file.writeStrings("/state/notes", run.notes) }
             try writeConfiguration(run, file)
         }
     }
@@ -50,6 +51,7 @@ public enum RunFile {
         if try file.exists("/state/memory") {
             for name in try file.children(of: "/state/memory") { run.memory[name] = try file.read("/state/memory/\(name)", as: Float.self).values }
         }
+        run.notes = try file.exists("/state/notes") ? try file.readStrings("/state/notes") : []
         run.defended = try readDefended(file, run)
     }
 

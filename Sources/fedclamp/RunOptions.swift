@@ -87,6 +87,15 @@ struct RunOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Weight of the labels in fusion; the rest is distillation.", valueName: "fraction"))
     var labelWeight = defaults.labelWeight
 
+    @Option(help: ArgumentHelp("Of norm-clip: largest norm of an update.", valueName: "norm"))
+    var normClipLimit = defaults.normClipLimit
+
+    @Option(help: ArgumentHelp("Of norm-clip: standard deviation of the noise on the mean update.", valueName: "deviation"))
+    var normClipNoise = defaults.normClipNoise
+
+    @Option(help: ArgumentHelp("Of deepsight: random images in each of its three draws; 20000 as published.", valueName: "n"))
+    var deepsightImages = defaults.deepsightImages
+
     @Option(help: ArgumentHelp("Fit the bounds after every Nth fusion and train with them; 0 for never.", valueName: "n"))
     var boundEvery = defaults.boundEvery
 
@@ -110,6 +119,7 @@ struct RunOptions: ParsableArguments {
         (c.poisonFraction, c.fmPoisonFraction) = (poisonFraction, fmPoisonFraction)
         (c.initialEpochs, c.initialRate, c.fusionEpochs, c.fusionRate) = (initialEpochs, initialLr, fusionEpochs, fusionLr)
         (c.temperature, c.labelWeight, c.boundEvery) = (temperature, labelWeight, boundEvery)
+        (c.normClipLimit, c.normClipNoise, c.deepsightImages) = (normClipLimit, normClipNoise, deepsightImages)
         (c.evaluateOn, c.evaluationLimit, c.seed) = (evaluateOn, evaluationLimit, seed)
         return c
     }

@@ -1,0 +1,118 @@
+import Attacks
+import Datasets
+import HDF5
+import Network
+import Scratch
+import Testing
+@testable import Federation
+
+/// The attack's part of the configuration, of evaluation and of run files.
+@Suite struct AttackConfigurationTests {
+    static let everything: RunConfiguration = {
+        var c = RunConfiguration()
+        (c.attack, c.coverFraction, c.attackBoost, c.pgdRadius, c.neurotoxin) = (.both, 0.1, .factor(2.5), 1.5, 0.05)
+        (c.maliciousEpochs, c.maliciousRate, c.adaptive) = (3, 0.05, 0.8)
+        return c
+    }()
+
+    @Test func travelsThroughJSON() throws {
+        let c = Self.everything
+        try c.validate()
+        #expect(try RunConfiguration.from(json: c.json(), path: "x") == c)
+        var other = c
+        other.attackBoost = .replacement
+        #expect(try RunConfiguration.from(json: other.json(), path: "x") == other)
+        #expect(other.difference(from: c) == "attackBoost was 2.5, is auto")
+        #expect(try !RunConfiguration().json().contains("pgdRadius"))        // what is not used leaves no trace in the hash
+    }
+
+    @Test func unknownKeysAreRefused() throws {
+        let json = try RunConfiguration().json().replacing("\"rounds\"", with: "\"turns\"")
+        let text = message { _ = try RunConfiguration.from(json: json, path: "x.h5") }
+        #expect(text?.contains("x.h5") == true && text?.contains("turns") == true)
+    }
+
+    @Test func badValuesAreRefused() {
+        let bad: [(String, (inout RunConfiguration) -> Void)] = [
+            ("--cover-fraction", { $0.coverFraction = 0.6 }), ("--cover-fraction", { $0.coverFraction = -0.1 }),
+            ("--cover-fraction", { $0.coverFraction = .nan }),
+            ("--model-replacement", { $0.attackBoost = .factor(0) }), ("--model-replacement", { $0.attackBoost = .factor(.infinity) }),
+            ("--pgd-radius", { $0.pgdRadius = 0 }), ("--pgd-radius", { $0.pgdRadius = .nan }),
+            ("--neurotoxin", { $0.neurotoxin = 1 }), ("--neurotoxin", { $0.neurotoxin = 0 }),
+            ("--malicious-epochs", { $0.maliciousEpochs = 0 }), ("--malicious-lr", { $0.maliciousRate = -1 }),
+            ("--adaptive", { $0.adaptive = 0 }),
+        ]
+        for (option, change) in bad {
+            var c = RunConfiguration()
+            c.attack = .both
+            change(&c)
+            #expect(message { try c.validate() }?.hasPrefix(option + " ") == true, "\(option)")
+        }
+        for text in ["", "0", "-1", "inf", "nan", "much"] {
+            #expect(message { _ = try AttackBoost(parsing: text) }?.hasPrefix("--model-replacement") == true)
+        }
+    }
+
+    /// A network that says 2 whatever it sees: the rates can be counted.
+    @Test func evaluationCounts() throws {
+        let constant = Parameters(Toy.network)
+        constant.setCanonical(Toy.network.tensors[15], [0, 0, 1, 0, 0])
+        let set = Toy.set(50).subset(0..<38), clean = Samples(set, normalization: Toy.normalization), counts = set.classCounts     // 8 8 8 7 7
+        let trigger = try Triggers.make("patch", shape: clean.shape, seed: 1), server = Server(Toy.network, kernels: Toy.kernels, threads: 1)
+        func evaluate(_ relabeling: Relabeling) -> Evaluation {
+            server.evaluate(constant, Bounds(), clean, Backdoor(trigger: trigger, relabeling: relabeling))
+        }
+        #expect(counts == [8, 8, 8, 7, 7])
+        #expect(evaluate(.target(2)) == Evaluation(accuracy: 8.0 / 38, attackSuccess: 1, robustAccuracy: 0, images: 38, triggeredImages: 30))
+        #expect(evaluate(.target(3)) == Evaluation(accuracy: 8.0 / 38, attackSuccess: 0, robustAccuracy: 8.0 / 31, images: 38, triggeredImages: 31))
+        #expect(evaluate(.next) == Evaluation(accuracy: 8.0 / 38, attackSuccess: 8.0 / 38, robustAccuracy: 8.0 / 38, images: 38, triggeredImages: 38))
+    }
+
+    /// A run that is interrupted and resumed ends where an uninterrupted one does, attackers' memory included.
+    @Test func resumesExactly() throws {
+        var c = Self.everything
+        (c.trigger, c.synthetic, c.clients, c.rounds, c.batch, c.initialEpochs) = ("wanet", "holdout:40", 4, 3, 16, 1)
+        (c.maliciousEpochs, c.attackBoost) = (1, .replacement)
+        c.seed = 3
+        let data = try RunData(c, Toy.dataset(120), nil, syntheticName: c.synthetic), scratch = Scratch(), path = scratch.file("run.h5")
+        let straight = try FederatedRun(c, data, threads: 2)
+        try straight.run()
+        let first = try FederatedRun(c, data, threads: 1)
+        first.onCheckpoint = { try RunFile.write($0, to: path) }
+        first.stopSignal = { first.finishedRounds == 2 ? 2 : nil }
+        #expect(throws: RunError.self) { try first.run() }
+        let second = try FederatedRun(c, data, threads: 2)
+        try RunFile.restore(second, from: path)
+        #expect(second.finishedRounds == 2 && second.previousGlobal?.values == first.previousGlobal?.values)
+        try second.run()
+        #expect(second.global.values == straight.global.values && second.previousGlobal?.values == straight.previousGlobal?.values)
+        var forgetful = c
+        forgetful.neurotoxin = nil
+        let other = try FederatedRun(forgetful, data, threads: 2)
+        try other.run()
+        #expect(other.global.values != straight.global.values && other.previousGlobal == nil)
+    }
+
+    /// The files say which images carry what.
+    @Test func rolesAreRecorded() throws {
+        var c = Self.everything
+        (c.trigger, c.synthetic, c.clients, c.rounds, c.batch, c.initialEpochs) = ("wanet", "holdout:40", 4, 1, 16, 0)
+        let data = try RunData(c, Toy.dataset(200), nil, syntheticName: c.synthetic)
+        #expect(data.synthetic.positions(.poisoned).count == 8 && data.synthetic.positions(.cover).count == 4 && data.synthetic.positions(.noise).count == 14)
+        #expect(data.clients[1].positions(.poisoned).count == 20 && data.clients[1].share == TriggerShare(1, of: 2))
+        #expect(data.clients[2].positions(.clean).count == 40)
+        let scratch = Scratch(), path = scratch.file("run.h5")
+        try RunFile.write(try FederatedRun(c, data, threads: 1), to: path)
+        let file = try HDF5File.open(path)
+        for (role, name) in [(Role.poisoned, "poisoned"), (.noise, "noise"), (.cover, "cover")] {
+            let stored = try file.read("/attack/\(name)_synthetic", as: Int64.self).values
+            #expect(stored == data.synthetic.positions(role).map { Int64(data.synthetic.indices[$0]) } && !stored.isEmpty)
+        }
+        #expect(try file.read("/attack/noise_client_0", as: Int64.self).values.count == data.clients[0].positions(.noise).count)
+    }
+}
+
+/// The error that `body` throws, as text; nil when it throws none.
+func message(_ body: () throws -> Void) -> String? {
+    do { try body(); return nil } catch { return "\(error)" }
+}
