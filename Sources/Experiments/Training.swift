@@ -29,9 +29,12 @@ public struct Training: Sendable {
         let defaults = RunConfiguration()
         c.defenses = c.defenses.filter { AggregationRules.names.contains($0) && $0 != FedAvg.name }
         if !c.defenses.contains(NormClip.name) { (c.normClipLimit, c.normClipNoise) = (defaults.normClipLimit, defaults.normClipNoise) }
-        if !c.attack.poisonsClients { c.poisonFraction = defaults.poisonFraction }
+        if !c.attack.poisonsClients {
+            c.poisonFraction = defaults.poisonFraction
+            (c.attackBoost, c.pgdRadius, c.neurotoxin, c.maliciousEpochs, c.maliciousRate, c.adaptive) = (nil, nil, nil, nil, nil, nil)
+        }
         if !c.attack.poisonsSynthetic { c.fmPoisonFraction = defaults.fmPoisonFraction }
-        if c.attack == .none { (c.trigger, c.target, c.allToAll) = (defaults.trigger, defaults.target, defaults.allToAll) }
+        if c.attack == .none { (c.trigger, c.target, c.allToAll, c.coverFraction) = (defaults.trigger, defaults.target, defaults.allToAll, nil) }
         return c
     }
 

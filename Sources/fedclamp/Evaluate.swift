@@ -24,7 +24,7 @@ struct Evaluate: ParsableCommand {
     var data: String
 
     @Option(help: ArgumentHelp("Trigger: \(Triggers.names.joined(separator: ", ")). (default: the file's own)", valueName: "name"),
-            transform: { try RunOptions.trigger($0) })
+            transform: { try AttackOptions.trigger($0) })
     var trigger: String?
 
     @Option(help: ArgumentHelp("Class that the backdoor leads to. (default: the file's own, else 0)", valueName: "class"))

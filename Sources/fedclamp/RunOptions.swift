@@ -1,29 +1,17 @@
 import ArgumentParser
-import Attacks
 import Datasets
 import Defenses
 import Federation
 
-/// The options of a training: one for each field of `RunConfiguration`, with its defaults.
+/// The options of a training: with `AttackOptions`, one for each field of `RunConfiguration`, with its defaults.
 struct RunOptions: ParsableArguments {
     private static let defaults = RunConfiguration()
 
-    @Option(help: ArgumentHelp("Who attacks: none, classic (clients), fm (the FM data) or both.", valueName: "name"),
-            transform: { try choose($0, "attack", from: Attack.allCases.map { ($0.rawValue, $0) }) })
-    var attack = defaults.attack
-
-    @Option(help: ArgumentHelp("Trigger: \(Triggers.names.joined(separator: ", ")).", valueName: "name"), transform: { try RunOptions.trigger($0) })
-    var trigger = defaults.trigger
-
-    @Option(help: ArgumentHelp("Class that the backdoor leads to.", valueName: "class"))
-    var target = defaults.target
-
-    @Flag(help: "Poisoned images get the class after their own instead of the target.")
-    var allToAll = false
+    @OptionGroup var attack: AttackOptions
 
     @Option(name: .customLong("defense"), parsing: .singleValue,
             help: ArgumentHelp("Defence; may be repeated. One of the rules before aggregation (\(AggregationRules.names.joined(separator: ", "))) and any on the model (\(ModelDefenses.names.joined(separator: ", "))).", valueName: "name"),
-            transform: { try RunOptions.defense($0) })
+            transform: { try Self.defense($0) })
     var defenses: [String] = []
 
     @Option(help: ArgumentHelp("Clients in all.", valueName: "n"))
@@ -50,8 +38,11 @@ struct RunOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Weight decay of all trainings.", valueName: "decay"))
     var weightDecay = defaults.weightDecay
 
+    @Option(help: ArgumentHelp("Norm that a batch's gradient is clipped to; 0 for no clipping.", valueName: "norm"))
+    var clipNorm = defaults.clipNorm
+
     @Option(help: ArgumentHelp("How clients share the images: iid, dirichlet:A or shards:K.", valueName: "kind"),
-            transform: { try RunOptions.partition($0) })
+            transform: { try Self.partition($0) })
     var partition = defaults.partition
 
     @Option(help: ArgumentHelp("Most images a client keeps. (default: all it is dealt)", valueName: "n"))
@@ -59,15 +50,6 @@ struct RunOptions: ParsableArguments {
 
     @Option(help: ArgumentHelp("Most FM images the server keeps. (default: all)", valueName: "n"))
     var syntheticLimit: Int?
-
-    @Option(help: ArgumentHelp("Malicious clients, the first ones; also the number that rules assume.", valueName: "n"))
-    var malicious = defaults.malicious
-
-    @Option(help: ArgumentHelp("Poisoned fraction of a malicious client's images.", valueName: "fraction"))
-    var poisonFraction = defaults.poisonFraction
-
-    @Option(help: ArgumentHelp("Poisoned fraction of the FM data.", valueName: "fraction"))
-    var fmPoisonFraction = defaults.fmPoisonFraction
 
     @Option(help: ArgumentHelp("Epochs on the FM data before the first round.", valueName: "n"))
     var initialEpochs = defaults.initialEpochs
@@ -112,19 +94,16 @@ struct RunOptions: ParsableArguments {
     /// The configuration; the data are named by the caller.
     var configuration: RunConfiguration {
         var c = RunConfiguration()
-        (c.attack, c.trigger, c.target, c.allToAll, c.defenses) = (attack, trigger, target, allToAll, defenses)
+        attack.apply(to: &c)
+        (c.defenses, c.normClipLimit, c.normClipNoise, c.deepsightImages) = (defenses, normClipLimit, normClipNoise, deepsightImages)
         (c.clients, c.participation, c.rounds, c.localEpochs, c.batch) = (clients, participation, rounds, localEpochs, batch)
-        (c.rate, c.momentum, c.weightDecay, c.partition) = (lr, momentum, weightDecay, partition)
-        (c.imagesPerClient, c.syntheticLimit, c.malicious) = (imagesPerClient, syntheticLimit, malicious)
-        (c.poisonFraction, c.fmPoisonFraction) = (poisonFraction, fmPoisonFraction)
+        (c.rate, c.momentum, c.weightDecay, c.clipNorm, c.partition) = (lr, momentum, weightDecay, clipNorm, partition)
+        (c.imagesPerClient, c.syntheticLimit) = (imagesPerClient, syntheticLimit)
         (c.initialEpochs, c.initialRate, c.fusionEpochs, c.fusionRate) = (initialEpochs, initialLr, fusionEpochs, fusionLr)
         (c.temperature, c.labelWeight, c.boundEvery) = (temperature, labelWeight, boundEvery)
-        (c.normClipLimit, c.normClipNoise, c.deepsightImages) = (normClipLimit, normClipNoise, deepsightImages)
         (c.evaluateOn, c.evaluationLimit, c.seed) = (evaluateOn, evaluationLimit, seed)
         return c
     }
-
-    static func trigger(_ name: String) throws -> String { try choose(name, "trigger", from: Triggers.names.map { ($0, $0) }) }
 
     static func defense(_ name: String) throws -> String {
         try choose(name, "defence", from: (AggregationRules.names + ModelDefenses.names).map { ($0, $0) })
