@@ -109,21 +109,31 @@ enum HistoryColumns {
         ("precision", \.precision), ("recall", \.recall), ("false_positive_rate", \.falsePositiveRate),
     ]
 
+    /// One row a round under /history; the same numbers after the initialisation, before any round, under /initial.
     /// Wall times go to /timing, outside every comparison.
     static func write(_ history: [HistoryRow], _ file: HDF5File) throws {
-        try file.createGroup("/history")
-        try file.createGroup("/timing")
-        try file.write("/history/round", history.map { Int64($0.round) }, shape: [history.count])
-        for (name, path) in columns { try file.write("/history/\(name)", history.map { $0[keyPath: path] }, shape: [history.count]) }
+        for group in ["/history", "/initial", "/timing"] { try file.createGroup(group) }
+        let rounds = history.filter { $0.round > 0 }
+        try file.write("/history/round", rounds.map { Int64($0.round) }, shape: [rounds.count])
+        for (name, path) in columns { try file.write("/history/\(name)", rounds.map { $0[keyPath: path] }, shape: [rounds.count]) }
+        if let start = history.first(where: { $0.round == 0 }) {
+            for (name, path) in columns { try file.write("/initial/\(name)", scalar: start[keyPath: path]) }
+        }
         try file.write("/timing/seconds", history.map(\.seconds), shape: [history.count])
     }
 
+    /// The row of the initialisation first, if there is one.
     static func read(_ file: HDF5File) throws -> [HistoryRow] {
         guard try file.exists("/history/round") else { return [] }
         var rows = try file.read("/history/round", as: Int64.self, shape: [-1]).values.map { HistoryRow(round: Int($0)) }
         for (name, path) in columns {
             let values = try file.read("/history/\(name)", as: Double.self, shape: [rows.count]).values
             for i in rows.indices { rows[i][keyPath: path] = values[i] }
+        }
+        if try file.exists("/initial/acc") {
+            var start = HistoryRow(round: 0)
+            for (name, path) in columns { start[keyPath: path] = try file.read("/initial/\(name)", as: Double.self, shape: []).values[0] }
+            rows.insert(start, at: 0)
         }
         let seconds = try file.read("/timing/seconds", as: Double.self, shape: [rows.count]).values
         for i in rows.indices { rows[i].seconds = seconds[i] }

@@ -11,6 +11,7 @@ enum Library {
         pthread_mutexattr_init(&attributes)
         pthread_mutexattr_settype(&attributes, Int32(PTHREAD_MUTEX_RECURSIVE))
         pthread_mutex_init(mutex, &attributes)
+        H5dont_atexit()                                 // after a failed write HDF5 1.10 crashes in its exit handler; we close ourselves
         H5open()
         HDF5File.registerReferences()
         H5PLset_loading_state(0)                        // a file may name a filter; it must not make us load code

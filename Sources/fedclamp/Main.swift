@@ -54,13 +54,20 @@ struct FedClamp: ParsableCommand {
         return [first] + (try ConfigFile.expand(Array(arguments.dropFirst()), configurable, required: configurable.required))
     }
 
+    /// The parser suggests declared options only, which --help and --version are not.
+    private static func withSuggestion(_ message: String) -> String {
+        let parts = message.split(separator: "'")
+        guard message.hasPrefix("Unknown option"), !message.contains("Did you mean"), parts.count > 1 else { return message }
+        return message + suggestion(String(parts[1]), ["--help", "--version"])
+    }
+
     private static func end(_ error: any Error, command: String) -> Never {
         if exitCode(for: error) == .success {           // help and version come as errors too
             output(fullMessage(for: error))
             Glibc.exit(0)
         }
         let isParser = !(error is Failure) && exitCode(for: error) == .validationFailure
-        let text = isParser ? message(for: error) : "\(error)"
+        let text = isParser ? withSuggestion(message(for: error)) : "\(error)"
         let hint = Failure.code(error) == 64 || isParser ? " (see: \(command) --help)" : ""
         note("\(command): \(text.split(whereSeparator: \.isNewline).joined(separator: " "))\(hint)")
         Glibc.exit(isParser ? 64 : Failure.code(error))

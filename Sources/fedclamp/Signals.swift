@@ -11,10 +11,12 @@ enum Signals {
         return signal == 0 ? nil : signal
     }
 
-    /// To be called once, first of all. A closed pipe is an error of `write` then, not the end of the process.
+    /// To be called once, first of all. A closed pipe, or a file size limit, is an error of `write` then, not the end of
+    /// the process.
     static func install() {
         _ = stop                                        // the global is made here, not in a handler
         Glibc.signal(SIGPIPE, SIG_IGN)
+        Glibc.signal(SIGXFSZ, SIG_IGN)
         for number in [SIGINT, SIGTERM] {
             Glibc.signal(number) { number in
                 if Signals.received.exchange(number, ordering: .relaxed) != 0 { _exit(128 + number) }
