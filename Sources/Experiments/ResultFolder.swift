@@ -7,7 +7,7 @@ import HDF5
 ///     setting.txt          what the results belong to
 ///     cells/KEY.h5         the run file of a training, resumable
 ///     cells/KEY.floors     floors measured on a clean training's models
-///     results.h5 and one .md, .csv and .tex for each table
+///     results.h5 and one .md, .csv, .tex and .svg for each table
 public struct ResultFolder: Sendable {
     public let path: String
 

@@ -1,7 +1,7 @@
 import HDF5
 
 extension Results {
-    /// Writes results.h5 and each table's .md, .csv and .tex into the folder. Returns the names of the files.
+    /// Writes results.h5 and each table's .md, .csv, .tex and .svg into the folder. Returns the names of the files.
     public func write(to folder: ResultFolder) throws -> [String] {
         try HDF5File.write("\(folder.path)/results.h5") { file in
             try provenance(file)
@@ -9,7 +9,7 @@ extension Results {
         }
         var names = ["results.h5"]
         for table in tables {
-            for (suffix, text) in [("md", table.markdown(self)), ("csv", table.csv()), ("tex", table.latex(self))] {
+            for (suffix, text) in [("md", table.markdown(self)), ("csv", table.csv()), ("tex", table.latex(self)), ("svg", BarFigure(table: table).svg)] {
                 try TextFile.write(text, to: "\(folder.path)/\(table.name).\(suffix)")
                 names.append("\(table.name).\(suffix)")
             }
