@@ -99,7 +99,7 @@ final class BoundOptimizer {
 }
 
 /// Flags set by any thread, each index by one.
-private final class Flags: @unchecked Sendable {
+final class Flags: @unchecked Sendable {
     private let flags: UnsafeMutablePointer<Bool>
     private let size: Int
 

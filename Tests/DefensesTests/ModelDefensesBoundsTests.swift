@@ -1,0 +1,37 @@
+import Network
+import XCTest
+@testable import Defenses
+
+/// MM-BM: bounds that keep the logits and are small.
+final class ModelDefensesBoundsTests: XCTestCase {
+    func testScheduleIsPublishedFromTenThousandImages() {
+        let method = MaximumMarginBounds()
+        XCTAssertEqual(method.schedule(10_000), .init(epochs: 50, batch: 200, steps: 2500))
+        XCTAssertEqual(method.schedule(1_000), .init(epochs: 7, batch: 28, steps: 250))
+        XCTAssertEqual(method.plannedPasses(1_000), 1000 / 3 + 7000 * 2 / 3, accuracy: 0.5)
+    }
+
+    /// A channel that never fires has no say in the logits: only the penalty moves its bound, by about 0.1 a step, to 0.
+    func testDeadChannelShrinksToZeroAndLiveOnesKeepThePredictions() throws {
+        let model = Parameters(copying: ModelToy.trained)
+        ModelToy.edit(model, "conv3/weight") { values in for i in 5 * 288..<6 * 288 { values[i] = 0 } }
+        ModelToy.edit(model, "conv3/bias") { $0[5] = -1 }
+        let outcome = try MaximumMarginBounds().apply(model, ModelToy.context(600))
+        let z = Array(outcome.bounds.buffer.values)
+        XCTAssertTrue(z.allSatisfy { $0 >= 0 && $0.isFinite })
+        XCTAssertLessThan(outcome.bounds[.conv3][5], 0.01)
+        XCTAssertTrue(z.contains { $0 > 0.1 })
+        XCTAssertGreaterThan(ModelToy.accuracy(model, outcome.bounds), 0.7)
+        XCTAssertEqual(Array(outcome.parameters.buffer.values), Array(model.buffer.values))
+    }
+
+    /// Where nothing is cut the gradient is the penalty's, nearly constant: Adam moves every bound by the rate in a step.
+    func testPenaltyAloneMovesByTheRate() throws {
+        var method = MaximumMarginBounds()
+        method.rate = 0.01 / 3
+        method.start = 1000
+        let outcome = try method.apply(ModelToy.trained, ModelToy.context(50))
+        let steps = Double(method.schedule(50).steps)
+        for z in outcome.bounds.buffer.values { XCTAssertEqual(Double(z), 1000 - steps * method.rate, accuracy: 0.05 * steps * method.rate) }
+    }
+}

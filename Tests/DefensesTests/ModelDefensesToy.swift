@@ -1,0 +1,66 @@
+import Attacks
+import Datasets
+import Network
+@testable import Defenses
+
+/// A model that knows its data: class k is a bright stripe in the rows 2k + 4 to 2k + 7, on noise.
+enum ModelToy {
+    static let classes = 5
+    static let network = ClampNet(channels: 1, classes: classes)
+    static let kernels = InstructionSet.best.kernels
+
+    static func samples(_ count: Int, classes: Int = classes) -> Samples {
+        var stream = RandomStream(seed: 3, purpose: "model toy images")
+        let labels = (0..<count).map { UInt16($0 % 5) }
+        let images = labels.flatMap { label in
+            (0..<784).map { pixel -> UInt8 in
+                let row = pixel / 28 - 2 * Int(label)
+                return UInt8(stream.index(below: 60)) + ((4..<8).contains(row) ? 140 : 0)
+            }
+        }
+        let set = ImageSet(channels: 1, height: 28, width: 28, classes: classes, images: images, labels: labels)
+        return Samples(set, normalization: Normalization(mean: [0], std: [1]))
+    }
+
+    static func context(_ count: Int, threads: Int = 2, seed: UInt64 = 1) -> DefenseContext {
+        DefenseContext(synthetic: samples(count), kernels: kernels, threads: threads, seed: seed)
+    }
+
+    static func random() -> Parameters {
+        let parameters = Parameters(network)
+        var stream = RandomStream(seed: 1, purpose: "model toy weights")
+        parameters.initialize(normal: { (s: inout RandomStream) in s.normal() }, using: &stream)
+        return parameters
+    }
+
+    /// Trained once for all tests.
+    static let trained: Parameters = {
+        var training = FineTuning()
+        training.epochs = 8
+        training.batch = 16
+        training.sgd.rate = 0.02
+        return (try? training.train(random(), context(200)).model) ?? random()
+    }()
+
+    static func accuracy(_ model: Parameters, _ bounds: Bounds = Bounds(), _ count: Int = 200) -> Double {
+        Defenses.accuracy(model, bounds, samples(count), Predictor(network, kernels: kernels, threads: 2))
+    }
+
+    static func logits(_ model: Parameters, _ bounds: Bounds = Bounds(), _ count: Int = 50) -> [Float] {
+        let samples = samples(count)
+        return Predictor(network, kernels: kernels, threads: 2).logits(count, model, bounds) { samples.load($0, into: $1) }
+    }
+
+    /// Changes the canonical values of a tensor, by name.
+    static func edit(_ model: Parameters, _ name: String, _ body: (inout [Float]) -> Void) {
+        for tensor in network.tensors where tensor.name == name {
+            var values = model.canonical(tensor)
+            body(&values)
+            model.setCanonical(tensor, values)
+        }
+    }
+
+    static func values(_ model: Parameters, _ name: String) -> [Float] {
+        network.tensors.filter { $0.name == name }.flatMap { model.canonical($0) }
+    }
+}
