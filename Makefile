@@ -22,6 +22,7 @@ build: deps          ## the static, stripped executable build/fedclamp
 	strip -o build/fedclamp .build/release/fedclamp
 
 data: build          ## Fashion-MNIST as data/fashion-mnist.h5
+	@mkdir -p data
 	test -f data/fashion-mnist.h5 || \
 	    build/fedclamp import fashion-mnist --from $(FASHION_MNIST) --out data/fashion-mnist.h5
 

@@ -58,6 +58,7 @@ let package = Package(
         tests("Datasets", ["HDF5", "Tensor", "CZlib"]),
         .testTarget(name: "AttacksTests", dependencies: ["Attacks", "Datasets", "HDF5"], exclude: ["Golden"]),
         tests("Defenses", ["Attacks", "Datasets", "Network", "Tensor"]),
+        tests("Experiments", ["Federation", "Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5"]),
         tests("Federation", ["Attacks", "Datasets", "Defenses", "Network", "Tensor", "HDF5"]),
         .testTarget(name: "NetworkTests", dependencies: ["Network", "HDF5", "Tensor"], exclude: ["Golden"]),
     ] + variants,

@@ -56,10 +56,13 @@ public struct Plan: Sendable {
         return at
     }
 
+    /// The cell at a place; nil where the table has none, or asks for more FM images than there are.
     func cell(_ table: any Table, _ row: String, _ column: String, _ seed: UInt64) -> Cell? {
         var seeded = base
         seeded.seed = seed
-        return table.cell(row, column, seeded)
+        guard let cell = table.cell(row, column, seeded) else { return nil }
+        let limit = cell.configuration.syntheticLimit
+        return limit == base.syntheticLimit || limit ?? 0 <= setting.syntheticImages ? cell : nil
     }
 
     /// The training that a cell belongs to.

@@ -12,6 +12,11 @@ public struct Results: Sendable {
     /// Wall time of all trainings.
     public var seconds: Double
 
+    init(setting: Setting, tables: [TableResult]) {
+        (self.setting, self.tables, missing, instructionSets, programVersions, seconds) = (setting, tables, [], [], [], 0)
+        scaleSummary = ""
+    }
+
     /// Reads every cell; needs no data.
     public init(_ plan: Plan, _ folder: ResultFolder, _ setting: Setting) throws {
         self.setting = setting

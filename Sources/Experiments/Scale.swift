@@ -14,6 +14,8 @@ public struct Scale: Sendable {
     public var defenses: [String]?
     /// Attacks of the table `main`.
     public var attacks: [Attack]
+    /// Rules that the other tables compare with: the two best of `main`.
+    public let baselines = ["multi-krum", "flame"]
 
     public static let all = [smoke, quick, paper]
 
@@ -30,9 +32,9 @@ public struct Scale: Sendable {
     /// Under an hour on two cores for the table `main`.
     public static let quick: Scale = {
         var base = RunConfiguration()
-        (base.imagesPerClient, base.rounds, base.batch) = (500, 5, 32)
-        (base.syntheticLimit, base.evaluationLimit) = (2_000, 4_000)
-        return Scale(name: "quick", summary: "10 clients x 500 images, 5 rounds, 2,000 FM and 4,000 test images, 1 seed", base: base,
+        (base.imagesPerClient, base.rounds, base.batch, base.rate) = (400, 5, 32, 0.05)
+        (base.syntheticLimit, base.evaluationLimit) = (2_000, 3_000)
+        return Scale(name: "quick", summary: "10 clients x 400 images, 5 rounds, 2,000 FM and 3,000 test images, 1 seed", base: base,
                      seeds: 1, holdout: 2_000, defenses: nil, attacks: Attack.allCases)
     }()
 

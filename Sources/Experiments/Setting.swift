@@ -7,14 +7,16 @@ public struct Setting: Equatable, Sendable {
     public var dataset: String, datasetDigest: String
     /// Name of the FM data: a file's, or holdout:N.
     public var synthetic: String, syntheticDigest: String
+    public var syntheticImages: Int
     public var evaluateOn: EvaluationSplit
     public var tables: [String]
     public var seeds: [UInt64]
 
     public init(scale: String, dataset: String, datasetDigest: String, synthetic: String, syntheticDigest: String,
-                evaluateOn: EvaluationSplit, tables: [String], seeds: [UInt64]) {
+                syntheticImages: Int, evaluateOn: EvaluationSplit, tables: [String], seeds: [UInt64]) {
         (self.scale, self.dataset, self.datasetDigest) = (scale, dataset, datasetDigest)
-        (self.synthetic, self.syntheticDigest, self.evaluateOn) = (synthetic, syntheticDigest, evaluateOn)
+        (self.synthetic, self.syntheticDigest, self.syntheticImages) = (synthetic, syntheticDigest, syntheticImages)
+        self.evaluateOn = evaluateOn
         (self.tables, self.seeds) = (tables, seeds)
     }
 
@@ -28,7 +30,7 @@ public struct Setting: Equatable, Sendable {
     /// The fields that a folder is bound to.
     private var fixed: [(String, String)] {
         [("scale", scale), ("dataset", dataset), ("dataset_digest", datasetDigest), ("synthetic", synthetic),
-         ("synthetic_digest", syntheticDigest), ("evaluate_on", evaluateOn.rawValue)]
+         ("synthetic_digest", syntheticDigest), ("synthetic_images", "\(syntheticImages)"), ("evaluate_on", evaluateOn.rawValue)]
     }
 
     /// Throws `RunError.incompatible` when a field is missing or no value of its kind.
@@ -45,10 +47,13 @@ public struct Setting: Equatable, Sendable {
         guard let split = EvaluationSplit(rawValue: try value("evaluate_on")) else {
             throw RunError.incompatible("\(path): evaluate_on: expected test or dev, got \(try value("evaluate_on"))")
         }
+        guard let images = Int(try value("synthetic_images")) else {
+            throw RunError.incompatible("\(path): synthetic_images: expected a whole number, got \(try value("synthetic_images"))")
+        }
         let seeds = try value("seeds").split(separator: " ").map { UInt64($0) }
         guard seeds.allSatisfy({ $0 != nil }) else { throw RunError.incompatible("\(path): seeds: expected whole numbers, got \(try value("seeds"))") }
         self.init(scale: try value("scale"), dataset: try value("dataset"), datasetDigest: try value("dataset_digest"),
-                  synthetic: try value("synthetic"), syntheticDigest: try value("synthetic_digest"), evaluateOn: split,
+                  synthetic: try value("synthetic"), syntheticDigest: try value("synthetic_digest"), syntheticImages: images, evaluateOn: split,
                   tables: try value("tables").split(separator: " ").map(String.init), seeds: seeds.compactMap { $0 })
     }
 

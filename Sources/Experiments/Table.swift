@@ -1,3 +1,4 @@
+import Defenses
 import Federation
 
 /// A table of results: rows x columns, each place a cell for every seed. Adding one: a file with its type, and its line
@@ -18,7 +19,38 @@ public protocol Table: Sendable {
     func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell?
 }
 
+/// A named change of the base configuration: what a row of some tables varies.
+struct Variant: Sendable {
+    var name: String
+    var change: @Sendable (inout RunConfiguration) -> Void
+
+    init(_ name: String, _ change: @escaping @Sendable (inout RunConfiguration) -> Void) { (self.name, self.change) = (name, change) }
+}
+
+/// Rows made of a variant and a defence, "dirichlet:0.5, bounds".
+struct CrossedRows: Sendable {
+    private let pairs: [(name: String, variant: Variant, defense: String)]
+
+    init(_ variants: [Variant], _ defenses: [String]) {
+        pairs = variants.flatMap { variant in defenses.map { ("\(variant.name), \($0)", variant, $0) } }
+    }
+
+    var names: [String] { pairs.map(\.name) }
+
+    func cell(_ row: String, _ attack: Attack?, _ base: RunConfiguration) -> Cell? {
+        guard let pair = pairs.first(where: { $0.name == row }), let attack else { return nil }
+        var changed = base
+        pair.variant.change(&changed)
+        return Cell(changed, attack: attack, defense: pair.defense)
+    }
+}
+
 extension Table {
+    /// Of `names`, those that this version has.
+    static func existing(_ names: [String]) -> [String] {
+        names.filter { AggregationRules.names.contains($0) || ModelDefenses.names.contains($0) }
+    }
+
     public var name: String { Self.name }
     public var rowTitle: String { "defence" }
 }

@@ -4,14 +4,11 @@ import Glibc
 /// `--config FILE`: lines "name = value" with the names of the options, "#" starts a comment. The lines become options
 /// that stand before those of the command line, so that the latter win.
 enum ConfigFile {
-    /// An option as the help lists it.
-    private struct Known { var name: String, takesValue: Bool }
-
     /// `arguments` with the options of a `--config FILE` among them. Throws `Failure.input` naming file and line.
     static func expand(_ arguments: [String], _ command: any ParsableCommand.Type, required: [String]) throws -> [String] {
         guard let path = try path(arguments) else { return arguments }
         let given = Set(arguments.filter { $0.hasPrefix("--") }.map { String($0.dropFirst(2).prefix { $0 != "=" }) })
-        let known = options(command)
+        let known = OptionNames.of(command).filter { !["config", "help", "version"].contains($0.name) }
         var added: [String] = []
         for (number, line) in try lines(path).enumerated() {
             let text = trimmed(line.prefix { $0 != "#" })[...]
@@ -36,7 +33,7 @@ enum ConfigFile {
         return arguments[at + 1]
     }
 
-    private static func argument(_ option: Known, _ value: String, _ place: String) throws -> [String] {
+    private static func argument(_ option: OptionNames.Option, _ value: String, _ place: String) throws -> [String] {
         guard !option.takesValue else { return ["--\(option.name)=\(value)"] }
         guard value == "true" || value == "false" else {
             throw Failure.input("\(place): \(option.name): expected true or false, got \"\(value)\"")
@@ -48,17 +45,6 @@ enum ConfigFile {
     private static func check(_ argument: [String], _ command: any ParsableCommand.Type, _ required: [String], _ place: String, _ text: String) throws {
         do { _ = try command.parse(required + argument) } catch {
             throw Failure.input("\(place): \(text): \(command.message(for: error))")
-        }
-    }
-
-    /// The long options that the command's help lists, but for those that make no sense in a file.
-    private static func options(_ command: any ParsableCommand.Type) -> [Known] {
-        let help = command.helpMessage(columns: 400).split(separator: "\n").drop { !$0.hasPrefix("OPTIONS:") }
-        return help.compactMap { line in
-            guard line.hasPrefix("  -"), let start = line.firstRange(of: "--") else { return nil }
-            let name = line[start.upperBound...].prefix { $0 != " " && $0 != "/" }
-            guard !["config", "help", "version"].contains(name) else { return nil }
-            return Known(name: String(name), takesValue: line[start.upperBound...].dropFirst(name.count).hasPrefix(" <"))
         }
     }
 
@@ -76,5 +62,19 @@ enum ConfigFile {
         guard ferror(file) == 0 else { throw Failure.input("--config \(path): cannot read: \(String(cString: strerror(errno)))") }
         guard count < bytes.count else { throw Failure.input("--config \(path): expected a configuration of lines \"name = value\", got 1 MiB or more") }
         return String(decoding: bytes.prefix(count), as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
+    }
+}
+
+/// The long options of a command, as its help lists them.
+enum OptionNames {
+    struct Option { var name: String, takesValue: Bool }
+
+    static func of(_ command: any ParsableCommand.Type) -> [Option] {
+        let help = command.helpMessage(columns: 400).split(separator: "\n").drop { !$0.hasPrefix("OPTIONS:") }
+        return help.compactMap { line in
+            guard line.hasPrefix("  -"), let start = line.firstRange(of: "--") else { return nil }
+            let name = line[start.upperBound...].prefix { $0 != " " }
+            return Option(name: String(name), takesValue: line[start.upperBound...].dropFirst(name.count).hasPrefix(" <"))
+        }
     }
 }

@@ -54,23 +54,25 @@ struct FedClamp: ParsableCommand {
         return [first] + (try ConfigFile.expand(Array(arguments.dropFirst()), configurable, required: configurable.required))
     }
 
-    /// The parser suggests declared options only, which --help and --version are not.
-    private static func withSuggestion(_ message: String) -> String {
-        let parts = message.split(separator: "'")
-        guard message.hasPrefix("Unknown option"), !message.contains("Did you mean"), parts.count > 1 else { return message }
-        return message + suggestion(String(parts[1]), ["--help", "--version"])
-    }
-
     private static func end(_ error: any Error, command: String) -> Never {
         if exitCode(for: error) == .success {           // help and version come as errors too
             output(fullMessage(for: error))
             Glibc.exit(0)
         }
         let isParser = !(error is Failure) && exitCode(for: error) == .validationFailure
-        let text = isParser ? withSuggestion(message(for: error)) : "\(error)"
+        let text = isParser ? withSuggestion(message(for: error), command) : "\(error)"
         let hint = Failure.code(error) == 64 || isParser ? " (see: \(command) --help)" : ""
         note("\(command): \(text.split(whereSeparator: \.isNewline).joined(separator: " "))\(hint)")
-        Glibc.exit(isParser ? 64 : Failure.code(error))
+        // Not exit: HDF5's clean-up would write once more to a file that could not be written, and die of it.
+        _exit(isParser ? 64 : Failure.code(error))
+    }
+
+    /// The parser suggests an option only where it is very near.
+    private static func withSuggestion(_ message: String, _ command: String) -> String {
+        let parts = message.split(separator: "'")
+        guard message.hasPrefix("Unknown option '--"), parts.count == 2 else { return message }
+        let type = configuration.subcommands.first { command == "fedclamp \($0.configuration.commandName ?? "")" } ?? FedClamp.self
+        return message + suggestion(String(parts[1]), OptionNames.of(type).map { "--\($0.name)" })
     }
 }
 

@@ -43,7 +43,7 @@ func requireWritable(_ path: String, replace: Bool, inputs: [String] = [], resum
             }
         }
         guard there.st_mode & S_IFMT == S_IFREG else {
-            throw Failure.input("\(path): expected the name of a file to write, got \(there.st_mode & S_IFMT == S_IFDIR ? "a folder" : "a device or pipe")")
+            throw Failure.input("\(path): expected the name of a file to write, such as run.h5, got \(there.st_mode & S_IFMT == S_IFDIR ? "a folder" : "a device or pipe")")
         }
         guard replace else { throw resumable ? RunError.outputExists(path) : Failure.input("\(path) exists already; use --overwrite to replace it") }
     }

@@ -85,7 +85,8 @@ struct Reproduce: Configurable {
         let loaded = try source.load(holdout: scale.holdout)
         let wanted = Set(chosen.isEmpty ? [MainTable.name] : chosen.flatMap { $0 })
         let setting = Setting(scale: scale.name, dataset: loaded.dataset.name, datasetDigest: loaded.dataset.digest, synthetic: loaded.syntheticName,
-                              syntheticDigest: loaded.generated?.digest ?? loaded.syntheticName, evaluateOn: evaluateOn,
+                              syntheticDigest: loaded.generated?.digest ?? loaded.syntheticName,
+                              syntheticImages: loaded.generated?.set.count ?? RunData.holdout(ifAny: loaded.syntheticName) ?? 0, evaluateOn: evaluateOn,
                               tables: Tables.names.filter(wanted.contains), seeds: (0..<UInt64(count)).map { firstSeed &+ $0 })
         let plan = try Plan(setting), sizes = DataSizes(train: loaded.dataset.train.count, test: loaded.dataset.test.count, generated: loaded.generated?.set.count)
         let trainings = shard.map { plan.shard($0.index, of: $0.count, sizes) } ?? plan.trainings

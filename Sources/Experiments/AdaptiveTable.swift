@@ -1,0 +1,35 @@
+import Federation
+
+/// Attackers who know the defence, or hide from others.
+public struct AdaptiveTable: Table {
+    public static let name = "adaptive"
+    public let columns: [String]
+    private let cases: [(attack: Attack, variant: Variant)]
+
+    public init(_ scale: Scale) {
+        columns = Self.existing(["none", "bounds"] + scale.baselines)
+        cases = [
+            (.classic, Variant("classic, as in main") { _ in }),
+            (.classic, Variant("classic, trains inside the clean maxima") { $0.adaptive = 1 }),
+            (.classic, Variant("classic, trains inside half of the clean maxima") { $0.adaptive = 0.5 }),
+            (.classic, Variant("classic, inside the clean maxima, model replacement") { ($0.adaptive, $0.attackBoost) = (1, .replacement) }),
+            (.classic, Variant("classic, Neurotoxin 0.05") { $0.neurotoxin = 0.05 }),
+            (.classic, Variant("classic, PGD radius 1") { $0.pgdRadius = 1 }),
+            (.fm, Variant("fm, as in main") { _ in }),
+            (.fm, Variant("fm, cover of 20 %") { $0.coverFraction = 0.2 }),
+            (.fm, Variant("fm, 5 % poisoned with a cover of 5 %") { ($0.fmPoisonFraction, $0.coverFraction) = (0.05, 0.05) }),
+        ]
+    }
+
+    public var caption: String { "attackers who know the bounds, or hide from other defences" }
+    public var claim: String { "" }
+    public var rowTitle: String { "attacker" }
+    public var rows: [String] { cases.map(\.variant.name) }
+
+    public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? {
+        guard let found = cases.first(where: { $0.variant.name == row }) else { return nil }
+        var changed = base
+        found.variant.change(&changed)
+        return Cell(changed, attack: found.attack, defense: column)
+    }
+}

@@ -1,0 +1,36 @@
+import Federation
+
+/// How strong the attackers are, and how many FM images the server has.
+public struct StrengthTable: Table {
+    public static let name = "strength"
+    public let columns: [String]
+    private let cases: [(attack: Attack, variant: Variant)]
+
+    public init(_ scale: Scale) {
+        columns = Self.existing(["none", "bounds"] + scale.baselines)
+        let n = scale.base.clients
+        let fractions = [0.05, 0.1, 0.2, 0.3, 0.5].map { fraction in
+            (Attack.fm, Variant("fm, \(Int(fraction * 100 + 0.5)) % of the FM data poisoned") { $0.fmPoisonFraction = fraction })
+        }
+        let malicious = (1...4).filter { 2 * $0 < n }.map { count in
+            (Attack.classic, Variant("classic, \(count) of \(n) clients malicious") { $0.malicious = count })
+        }
+        let replacement = [(Attack.classic, Variant("classic, model replacement") { $0.attackBoost = .replacement })]
+        let sizes = [500, 1_000, 2_000, 5_000, 10_000].filter { $0 <= scale.holdout }.map { size in
+            (Attack.fm, Variant("fm, \(Numbers.grouped(size)) FM images") { $0.syntheticLimit = size })
+        }
+        cases = fractions + malicious + replacement + sizes
+    }
+
+    public var caption: String { "stronger and weaker attackers, more and fewer FM images" }
+    public var claim: String { "" }
+    public var rowTitle: String { "attack" }
+    public var rows: [String] { cases.map(\.variant.name) }
+
+    public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? {
+        guard let found = cases.first(where: { $0.variant.name == row }) else { return nil }
+        var changed = base
+        found.variant.change(&changed)
+        return Cell(changed, attack: found.attack, defense: column)
+    }
+}

@@ -1,0 +1,23 @@
+import Attacks
+import Federation
+
+/// Every trigger against the defences on the model.
+public struct TriggersTable: Table {
+    public static let name = "triggers"
+    private let crossed: CrossedRows
+    public let columns = [Attack.classic, .fm].map(\.column)
+
+    public init(_ scale: Scale) {
+        crossed = CrossedRows(Triggers.names.map { trigger in Variant(trigger) { $0.trigger = trigger } },
+                              Self.existing(["none", "bounds", "bounds-plain", "mm-bm", "fine-tuning", "clp"]))
+    }
+
+    public var caption: String { "every trigger against the defences on the model" }
+    public var claim: String { "" }
+    public var rowTitle: String { "trigger, defence" }
+    public var rows: [String] { crossed.names }
+
+    public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? {
+        crossed.cell(row, Attack(column: column), base)
+    }
+}
