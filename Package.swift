@@ -57,6 +57,7 @@ let package = Package(
         tests("HDF5", ["CHDF5"]),
         tests("Datasets", ["HDF5", "Tensor", "CZlib"]),
         .testTarget(name: "AttacksTests", dependencies: ["Attacks", "Datasets", "HDF5"], exclude: ["Golden"]),
+        .testTarget(name: "DefensesTests", dependencies: ["Defenses", "Network", "Datasets", "HDF5"], exclude: ["Golden"]),
         .testTarget(name: "NetworkTests", dependencies: ["Network", "HDF5", "Tensor"], exclude: ["Golden"]),
     ] + variants,
     swiftLanguageModes: [.v5]
