@@ -57,7 +57,7 @@ let package = Package(
         tests("HDF5", ["CHDF5"]),
         tests("Datasets", ["HDF5", "Tensor", "CZlib"]),
         .testTarget(name: "AttacksTests", dependencies: ["Attacks", "Datasets", "HDF5"], exclude: ["Golden"]),
-        tests("Defenses", ["Attacks", "Datasets", "Network", "Tensor"]),
+        .testTarget(name: "DefensesTests", dependencies: ["Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5", "Scratch"], exclude: ["Golden"]),
         tests("Experiments", ["Federation", "Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5"]),
         tests("Federation", ["Attacks", "Datasets", "Defenses", "Network", "Tensor", "HDF5"]),
         .testTarget(name: "NetworkTests", dependencies: ["Network", "HDF5", "Tensor"], exclude: ["Golden"]),

@@ -33,12 +33,7 @@ public struct DeepSight: AggregationRule {
             divisionDifferences(models, global, server, RandomImages(side: server.side, draw: draw, count: images, context))
         }
         let accepted = Self.accepted(clusters(layers, ddif), suspicious)
-        guard !accepted.isEmpty else { return .noStep(global, rejecting: updates) }
-        let scale = median(updateNorms(models, global, threads: context.threads))
-        let clipped = accepted.map { clip(models[$0], to: scale, around: global) }
-        return Aggregate(model: weightedSum(global, clipped, clipped.map { _ in 1 / Double(clipped.count) }, threads: context.threads),
-                         teachers: clipped.map { Teacher($0) },
-                         rejected: updates.indices.filter { !accepted.contains($0) }.map { updates[$0].client })
+        return clippedMean(global, updates, admitted: accepted, threads: context.threads).aggregate
     }
 
     /// TE <= median / 2.

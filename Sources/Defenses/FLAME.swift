@@ -22,14 +22,10 @@ public struct FLAME: AggregationRule {
         let distances = cosineDistances(cosines(pairwise(models, threads: context.threads, blockProduct)))
         let labels = HDBSCAN(minClusterSize: n / 2 + 1, minSamples: 1, allowSingleCluster: true).labels(distances)
         let admitted = updates.indices.filter { labels[$0] == 0 }        // more than half are needed for a cluster: there is one at most
-        guard !admitted.isEmpty else { return .noStep(global, rejecting: updates) }
-        let scale = median(updateNorms(models, global, threads: context.threads))
-        let clipped = admitted.map { clip(models[$0], to: scale, around: global) }
-        let model = weightedSum(global, clipped, clipped.map { _ in 1 / Double(clipped.count) }, threads: context.threads)
+        let (aggregate, scale) = clippedMean(global, updates, admitted: admitted, threads: context.threads)
         var stream = RandomStream(seed: context.seed, purpose: "flame noise", round: context.round)
-        addNoise(model, deviation: noise * scale, &stream)
-        return Aggregate(model: model, teachers: clipped.map { Teacher($0) },
-                         rejected: updates.indices.filter { labels[$0] != 0 }.map { updates[$0].client })
+        addNoise(aggregate.model, deviation: noise * scale, &stream)
+        return aggregate
     }
 }
 

@@ -25,11 +25,10 @@ public struct FLTrust: AggregationRule {
         let total = trust.reduce(0, +)
         guard total > 0 else { return .noStep(global, rejecting: updates) }
         let trusted = updates.indices.filter { trust[$0] > 0 }
-        let rescaled = trusted.map { weightedSum(global, [models[$0]], [referenceNorm / norms[$0]]) }
-        let weights = trusted.map { trust[$0] / total }
-        let factors = trusted.map { trust[$0] / total * (referenceNorm / norms[$0]) }
-        return Aggregate(model: weightedSum(global, trusted.map { models[$0] }, factors, threads: context.threads),
-                         teachers: zip(rescaled, weights).map { Teacher($0, weight: $1) },
+        let chosen = trusted.map { models[$0] }, weights = trusted.map { trust[$0] / total }
+        let factors = trusted.map { referenceNorm / norms[$0] }
+        return Aggregate(model: weightedSum(global, chosen, zip(weights, factors).map { $0 * $1 }, threads: context.threads),
+                         teachers: zip(rescaled(chosen, factors, around: global), weights).map { Teacher($0, weight: $1) },
                          rejected: updates.indices.filter { trust[$0] == 0 }.map { updates[$0].client })
     }
 }

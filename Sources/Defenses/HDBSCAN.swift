@@ -1,6 +1,7 @@
 /// HDBSCAN (Campello, Moulavi, Sander 2013; McInnes, Healy, Astels 2017) on a matrix of distances, decision for decision as
 /// the Python package `hdbscan` (0.8.44, metric "precomputed", selection by excess of mass), so that its labels can be
-/// compared. O(n^2) time and memory.
+/// compared. O(n^2) time and memory. Equal edges, common since core distances repeat, are joined in the order in which the
+/// spanning tree grew; the package's order of them is that of an unstable sort and differs between CPUs.
 ///
 /// 1. core distance: to the k-th neighbour, k = min samples, the point itself NOT counted (scikit-learn counts it);
 /// 2. mutual reachability: max(core_a, core_b, d_ab), and its minimum spanning tree;

@@ -21,10 +21,11 @@ public struct NormClip: AggregationRule {
     }
 
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
-        let clipped = updates.map { clip($0.parameters, to: limit, around: global) }
-        let model = weightedSum(global, clipped, imageWeights(updates), threads: context.threads)
+        let models = updates.map(\.parameters)
+        let factors = clipFactors(updateNorms(models, global, threads: context.threads), limit)
+        let model = weightedSum(global, models, zip(imageWeights(updates), factors).map { $0 * $1 }, threads: context.threads)
         var stream = RandomStream(seed: context.seed, purpose: "norm-clip noise", round: context.round)
         addNoise(model, deviation: noise, &stream)
-        return Aggregate(model: model, teachers: clipped.map { Teacher($0) })
+        return Aggregate(model: model, teachers: rescaled(models, factors, around: global).map { Teacher($0) })
     }
 }

@@ -149,10 +149,12 @@ func weightedSum(_ global: Parameters, _ models: [Parameters], _ weights: [Doubl
     return result
 }
 
-/// G + D / max(1, ||D|| / limit) with D = W - G.
-func clip(_ model: Parameters, to limit: Double, around global: Parameters) -> Parameters {
-    let norm = squaredDistance(model, global).squareRoot()
-    return norm > limit ? weightedSum(global, [model], [limit / norm]) : model
+/// 1 / max(1, ||D|| / limit) for every norm.
+func clipFactors(_ norms: [Double], _ limit: Double) -> [Double] { norms.map { $0 > limit ? limit / $0 : 1 } }
+
+/// G + s_i (W_i - G) for every model; itself where s_i is 1.
+func rescaled(_ models: [Parameters], _ factors: [Double], around global: Parameters) -> [Parameters] {
+    zip(models, factors).map { $1 == 1 ? $0 : weightedSum(global, [$0], [$1]) }
 }
 
 /// ||W_i - G|| of every model.

@@ -1,0 +1,101 @@
+import Network
+import Testing
+@testable import Defenses
+
+/// What holds of every rule.
+@Suite struct InvarianceTests {
+    static let names = AggregationRules.names
+
+    @Test func listedInTheOrderOfTheTables() {
+        #expect(Self.names == ["none", "norm-clip", "krum", "multi-krum", "median", "trimmed-mean", "bulyan", "rfa", "rlr", "foolsgold",
+                               "flame", "deepsight", "fltrust"])
+        #expect(AggregationRules.make("nobody") == nil)
+    }
+
+    private func options() -> RuleOptions {
+        var options = RuleOptions()
+        options.deepsightImages = 3
+        return options
+    }
+
+    private func round() -> (global: Parameters, updates: [ClientUpdate], server: ServerTools) {
+        let global = Toy.random(1)
+        let models = (0..<9).map { Toy.random(UInt64(2 + $0), around: global, deviation: 0.01 * Float(1 + $0 % 3)) }
+        return (global, Toy.updates(models, images: (0..<9).map { 100 + 37 * $0 }), Toy.server(trained: models[4]))
+    }
+
+    /// To the bit: whatever order updates come in, and on any number of threads.
+    @Test(arguments: names) func orderAndThreadsDoNotShow(name: String) throws {
+        let rule = try #require(AggregationRules.make(name, options())), round = round()
+        var context = Toy.context(f: 2, threads: 1, server: round.server)
+        let first = try rule.aggregate(round.global, round.updates, &context)
+        for (threads, shift) in [(1, 4), (3, 0), (2, 7)] {
+            var other = Toy.context(f: 2, threads: threads, server: round.server)
+            let updates = round.updates.indices.map { round.updates[($0 * 2 + shift) % 9] }
+            let aggregate = try rule.aggregate(round.global, updates, &other)
+            #expect(Toy.equal(aggregate.model, first.model) && aggregate.rejected == first.rejected)
+            #expect(aggregate.teachers.map(\.weight) == first.teachers.map(\.weight))
+            #expect(zip(aggregate.teachers, first.teachers).allSatisfy { Toy.equal($0.parameters, $1.parameters) })
+            #expect(other.memory == context.memory)
+        }
+        #expect(round.updates.indices.allSatisfy { Toy.equal(round.updates[$0].parameters, self.round().updates[$0].parameters) }, "an update was written to")
+    }
+
+    /// When all clients send the same model, that is the result. (For FoolsGold they are one sybil: no step. FLAME's noise
+    /// and norm clipping's limit are out of the way.)
+    @Test(arguments: names) func equalUpdatesGiveThatUpdate(name: String) throws {
+        let global = Toy.random(1), same = Toy.random(2, around: global, deviation: 0.001)
+        var context = Toy.context(f: 1, server: Toy.server(trained: same))
+        var quiet = FLAME()
+        quiet.noise = 0
+        let rule = try #require(name == FLAME.name ? quiet : AggregationRules.make(name, options()))
+        let updates = Toy.updates((0..<7).map { _ in Parameters(copying: same) }, images: [1, 20, 300, 4, 50, 60, 7])
+        let aggregate = try rule.aggregate(global, updates, &context)
+        #expect(Toy.equal(aggregate.model, name == FoolsGold.name ? global : same))
+    }
+
+    @Test(arguments: names) func refusesWhatIsNoRound(name: String) throws {
+        let rule = try #require(AggregationRules.make(name, options())), good = Toy.model([1])
+        func text(_ updates: [ClientUpdate]) -> String? {
+            var context = Toy.context(server: Toy.server(trained: good))
+            return refusal { _ = try rule.aggregate(Toy.model([0]), updates, &context) }
+        }
+        let five = Toy.updates((0..<5).map { Toy.model([Float($0)]) })
+        #expect(text(five) == nil)
+        #expect(text(five + [ClientUpdate(client: 7, images: 1, parameters: Toy.model([.nan]))])?.contains("client 7") == true)
+        #expect(text(five + [ClientUpdate(client: 7, images: 1, parameters: Toy.model([.infinity]))])?.contains("client 7") == true)
+        #expect(text(five + [ClientUpdate(client: 3, images: 1, parameters: good)])?.contains("client 3 sent two") == true)
+        #expect(text([])?.contains("images") == true)
+        #expect(text([ClientUpdate(client: 0, images: 0, parameters: good)])?.contains("client 0: 0") == true)
+    }
+
+    /// Sums over vectors against plain loops, at every length around a whole number of lanes.
+    @Test func blockSums() {
+        for count in 0...33 {
+            let a = (0..<count).map { Float(sinLike($0)) }, b = (0..<count).map { Float(sinLike($0 + 50)) }
+            a.withUnsafeBufferPointer { x in
+                b.withUnsafeBufferPointer { y in
+                    guard let x = x.baseAddress, let y = y.baseAddress else { return }
+                    let distance = zip(a, b).reduce(0) { $0 + (Double($1.0) - Double($1.1)) * (Double($1.0) - Double($1.1)) }
+                    let product = zip(a, b).reduce(0) { $0 + Double($1.0) * Double($1.1) }
+                    #expect(abs(blockDistance(x, y, count) - distance) <= Double(count) * 0x1p-50)
+                    #expect(abs(blockProduct(x, y, count) - product) <= Double(count) * 0x1p-50)
+                }
+            }
+        }
+        let a = Toy.random(1), b = Toy.random(2), g = Toy.random(3)
+        let matrix = pairwise([a, b, g], threads: 2, blockDistance)
+        #expect(matrix[0][1] == squaredDistance(a, b) && matrix[1][0] == matrix[0][1] && matrix[2][2] == 0)
+        var direct = 0.0
+        for k in 0..<a.count { direct += (Double(a.base[k]) - Double(g.base[k])) * (Double(b.base[k]) - Double(g.base[k])) }
+        #expect(abs(updateProduct(a, b, around: g) - direct) <= 1e-9 * abs(direct))
+    }
+
+    private func sinLike(_ i: Int) -> Double { Double((i * 37 + 11) % 29) / 14.5 - 1 }
+
+    @Test func canonicalOrderThereAndBack() {
+        let model = Toy.random(5)
+        #expect(Parameters(Toy.network, flattened: model.flattened).map { Toy.equal($0, model) } == true)
+        #expect(Parameters(Toy.network, flattened: [1, 2]) == nil)
+    }
+}
