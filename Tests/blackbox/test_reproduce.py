@@ -60,13 +60,14 @@ def test_list(tmp_path, data, fm):
     for word in ("main", "norm-clip", "classic"):
         assert word in shown
     assert not (tmp_path / "x").exists()
-    assert "main" in fedclamp("reproduce", "--help").stdout
+    shown = fedclamp("reproduce", "--help").stdout
+    for table in ("main", "distribution", "settings", "triggers", "strength", "ablation", "adaptive"):
+        assert table in shown
 
 
 @pytest.mark.xfail(strict=True, reason="not built yet")
-@pytest.mark.parametrize("table", ["cost"])
-def test_other_tables(table):
-    assert f"  {table}" in fedclamp("reproduce", "--help").stdout
+def test_table_cost():
+    assert "cost" in fedclamp("reproduce", "--help").stdout
 
 
 def test_refusals(tmp_path, data, fm):
