@@ -113,10 +113,15 @@ public protocol AggregationRule: Sendable {
     /// Passes over images that the server makes for the rule in a round of n clients, a forward counting a third;
     /// `rootPasses` is what `ServerTools.train` takes.
     func serverPasses(clients n: Int, rootPasses: Double) -> Double
+    /// Bytes that a round takes besides the data: the updates that are held at once, and memory from round to round.
+    func memoryNeeded(_ size: RoundSize) -> Int
 }
 
 extension AggregationRule {
     public func serverPasses(clients n: Int, rootPasses: Double) -> Double { 0 }
+
+    /// All updates, and as many models again that are made of them.
+    public func memoryNeeded(_ size: RoundSize) -> Int { 2 * size.participants * size.modelBytes }
 
     /// Combines a round's updates, in whatever order they came.
     ///

@@ -21,6 +21,11 @@ public struct FoolsGold: AggregationRule {
 
     public init(_ options: RuleOptions = RuleOptions()) {}
 
+    /// The updates, their histories, and the histories of all clients that ever took part.
+    public func memoryNeeded(_ size: RoundSize) -> Int {
+        (2 * size.participants + min(size.clients, size.participants * size.rounds)) * size.modelBytes
+    }
+
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
         let histories = try updates.map { try history($0, global, context) }
         for (update, history) in zip(updates, histories) { context.memory[Self.memoryName(update.client)] = history.flattened }

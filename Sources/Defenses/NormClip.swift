@@ -8,7 +8,7 @@ import Tensor
 ///
 /// Defaults: M = 3, s = 0 (the paper's 0.025 has norm 18 on 550 k parameters). The noise belongs to the mean update: it is
 /// drawn once and never multiplied by a rate.
-public struct NormClip: AggregationRule {
+public struct NormClip: StreamingRule {
     public static let name = "norm-clip"
     /// M.
     public var limit: Double
@@ -20,12 +20,30 @@ public struct NormClip: AggregationRule {
         noise = options.normClipNoise
     }
 
-    public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
-        let models = updates.map(\.parameters)
-        let factors = clipFactors(updateNorms(models, global, threads: context.threads), limit)
-        let model = weightedSum(global, models, zip(imageWeights(updates), factors).map { $0 * $1 }, threads: context.threads)
-        var stream = RandomStream(seed: context.seed, purpose: "norm-clip noise", round: context.round)
-        addNoise(model, deviation: noise, &stream)
-        return Aggregate(model: model, teachers: rescaled(models, factors, around: global).map { Teacher($0) })
+    public func stream(_ global: Parameters, images: [Int], _ context: RuleContext) -> any UpdateStream {
+        Stream(self, global, imageWeights(images), context)
+    }
+
+    private final class Stream: UpdateStream {
+        private let rule: NormClip, global: Parameters, context: RuleContext, sum: RunningSum
+        private var weights: ArraySlice<Double>
+
+        init(_ rule: NormClip, _ global: Parameters, _ weights: [Double], _ context: RuleContext) {
+            (self.rule, self.global, self.context, self.weights) = (rule, global, context, weights[...])
+            sum = RunningSum(global, threads: context.threads)
+        }
+
+        func add(_ model: Parameters) -> Parameters {
+            let factors = clipFactors([squaredDistance(model, global).squareRoot()], rule.limit)
+            sum.add(model, weight: weights.removeFirst() * factors[0])
+            return rescaled([model], factors, around: global)[0]
+        }
+
+        func finish() -> Parameters {
+            let model = sum.model
+            var stream = RandomStream(seed: context.seed, purpose: "norm-clip noise", round: context.round)
+            addNoise(model, deviation: rule.noise, &stream)
+            return model
+        }
     }
 }

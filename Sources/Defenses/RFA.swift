@@ -16,7 +16,7 @@ public struct GeometricMedian: AggregationRule {
     public init(_ options: RuleOptions = RuleOptions()) {}
 
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
-        let models = updates.map(\.parameters), shares = imageWeights(updates), count = global.count, threads = context.threads
+        let models = updates.map(\.parameters), shares = imageWeights(updates.map(\.images)), count = global.count, threads = context.threads
         var weights = shares
         var v = [Double](repeating: 0, count: count), distances = [Double](repeating: 0, count: models.count)
         v.withUnsafeMutableBufferPointer { buffer in

@@ -6,7 +6,7 @@ import Network
 ///     +eta where |sum_i sign(D_ij)| >= theta, else -eta,    eta = 1
 ///
 /// The paper takes theta = 4 of 10 clients and 8 of 40, which is 4 sqrt(n / 10); other n follow that curve, rounded up.
-public struct RobustLearningRate: AggregationRule {
+public struct RobustLearningRate: StreamingRule {
     public static let name = "rlr"
     /// eta.
     public var rate = 1.0
@@ -17,27 +17,45 @@ public struct RobustLearningRate: AggregationRule {
 
     public init(_ options: RuleOptions = RuleOptions()) {}
 
-    public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
-        let bases = updates.map { $0.parameters.base }, weights = imageWeights(updates), g = global.base
-        let theta = Double(threshold(updates.count)), rate = rate
-        let result = Parameters(global.network)
-        forEachBlock(global.count, threads: context.threads) { first, width, _ in
-            withUnsafeTemporaryAllocation(of: Double.self, capacity: 2 * width) { buffer in
+    public func stream(_ global: Parameters, images: [Int], _ context: RuleContext) -> any UpdateStream {
+        Stream(global, imageWeights(images), threshold: Double(threshold(images.count)), rate: rate, threads: context.threads)
+    }
+
+    private final class Stream: UpdateStream {
+        private let global: Parameters, threshold: Double, rate: Double, threads: Int
+        private var weights: ArraySlice<Double>
+        /// Weighted sum of the updates, then sums of their signs.
+        private var sums: [Double]
+
+        init(_ global: Parameters, _ weights: [Double], threshold: Double, rate: Double, threads: Int) {
+            (self.global, self.threshold, self.rate, self.threads) = (global, threshold, rate, threads)
+            self.weights = weights[...]
+            sums = [Double](repeating: 0, count: 2 * global.count)
+        }
+
+        func add(_ model: Parameters) -> Parameters {
+            let weight = weights.removeFirst(), w = model.base, g = global.base, count = global.count
+            sums.withUnsafeMutableBufferPointer { buffer in
                 guard let sum = buffer.baseAddress else { return }
-                let votes = sum + width
-                buffer.initialize(repeating: 0)
-                for (base, weight) in zip(bases, weights) {
-                    for k in 0..<width {
-                        let d = Double(base[first + k]) - Double(g[first + k])
+                let votes = sum + count
+                forEachBlock(count, threads: threads) { first, width, _ in
+                    for k in first..<first + width {
+                        let d = Double(w[k]) - Double(g[k])
                         sum[k] += weight * d
                         votes[k] += d > 0 ? 1 : d < 0 ? -1 : 0
                     }
                 }
-                for k in 0..<width {
-                    result.base[first + k] = Float(Double(g[first + k]) + (abs(votes[k]) >= theta ? rate : -rate) * sum[k])
-                }
             }
+            return model
         }
-        return Aggregate(model: result, teachers: updates.map { Teacher($0.parameters) })
+
+        func finish() -> Parameters {
+            let result = Parameters(global.network), count = global.count
+            for k in 0..<count {
+                let rate = abs(sums[count + k]) >= threshold ? rate : -rate
+                result.base[k] = Float(Double(global.base[k]) + rate * sums[k])
+            }
+            return result
+        }
     }
 }

@@ -128,9 +128,9 @@ func cosine(_ product: Double, _ squaredA: Double, _ squaredB: Double) -> Double
 }
 
 /// Weights by number of images, summing to 1.
-func imageWeights(_ updates: [ClientUpdate]) -> [Double] {
-    let total = Double(updates.reduce(0) { $0 + $1.images })
-    return updates.map { Double($0.images) / total }
+func imageWeights(_ images: [Int]) -> [Double] {
+    let total = Double(images.reduce(0, +))
+    return images.map { Double($0) / total }
 }
 
 /// G + sum w_i (W_i - G), summed in double in the order given.

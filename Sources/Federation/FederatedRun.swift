@@ -5,24 +5,21 @@ import Glibc
 import Network
 import Tensor
 
-/// A federated training from initialisation to the defended models. Its state is the global model, the bounds if they
-/// are refitted on the way, the history and the rule's memory: random streams are named by round and client, and
-/// momentum starts at zero every round, so nothing else is needed to go on exactly.
+/// A federated training from initialisation to the defended models, in one process, on data that are all here. The
+/// pieces of a round are those of `FederationState` and `Aggregation`, which `step` takes one by one.
 public final class FederatedRun {
-    public let configuration: RunConfiguration
     public let data: RunData
     public let threads: Int
-    public internal(set) var global: Parameters
-    public internal(set) var bounds: Bounds?
-    public internal(set) var memory: [String: [Float]] = [:]
-    /// What the rule had to do differently than asked, each once: for reports.
-    public internal(set) var notes: [String] = []
-    /// The global model of the round before, where attackers remember it.
-    public internal(set) var previousGlobal: Parameters?
-    public internal(set) var history: [HistoryRow] = []
+    public internal(set) var state: FederationState
     public internal(set) var defended: [DefendedModel] = []
-    /// Finished rounds; nil before the initialisation.
-    public internal(set) var finishedRounds: Int?
+
+    public var configuration: RunConfiguration { state.configuration }
+    public var global: Parameters { state.global }
+    public var bounds: Bounds? { state.bounds }
+    public var history: [HistoryRow] { state.history }
+    public var notes: [String] { state.notes }
+    public var finishedRounds: Int? { state.finishedRounds }
+    public var previousGlobal: Parameters? { state.previousGlobal }
 
     let server: Server
     let trainers: [Trainer]
@@ -40,12 +37,13 @@ public final class FederatedRun {
 
     public init(_ configuration: RunConfiguration, _ data: RunData, threads: Int) throws {
         try configuration.validate()
-        self.configuration = configuration
         self.data = data
         self.threads = threads
         (rule, modelDefenses) = try Self.defenses(configuration.defenses, configuration.ruleOptions)
+        try Memory.require(rule, configuration, data.network)
         let kernels = configuration.instructionSet.kernels
-        global = Parameters(data.network)
+        state = FederationState(configuration, data.network, data.clientsNormalization, data.provenance)
+        state.meanImages = data.meanImages
         server = Server(data.network, kernels: kernels, threads: threads)
         trainers = (0..<max(1, min(threads, configuration.participants))).map { _ in Trainer(data.network, kernels: kernels) }
     }
@@ -74,7 +72,7 @@ public final class FederatedRun {
         passesDone = finishedRounds.map { passesToStart + Double($0) * passesPerRound } ?? 0
         if finishedRounds == nil {
             report("initialisation")
-            global = server.initialize(configuration, data.synthetic, network: data.network)
+            state.global = server.initialize(configuration, data.synthetic, network: data.network)
             try finish(HistoryRow(round: 0), passes: Double(configuration.initialEpochs * data.synthetic.count))
         }
         while let done = finishedRounds, done < configuration.rounds { try round(done + 1) }
@@ -84,60 +82,43 @@ public final class FederatedRun {
     private func round(_ round: Int) throws {
         try stopIfAsked()
         report("round \(round)/\(configuration.rounds)")
-        let clients = participants(round)
-        let results = trainClients(clients, round)
+        let clients = state.nextClients, results = try trainAndAggregate(clients)
         var row = HistoryRow(round: round)
-        row.loss = benignLoss(clients, results)
-        let updates = zip(clients, results).map { ClientUpdate(client: $0, images: data.clients[$0].count, parameters: $1.update) }
-        guard updates.allSatisfy({ $0.parameters.allFinite }) else { throw RunError.diverged(round: round, where: "local training") }
-        let malicious = configuration.attack.poisonsClients ? configuration.malicious : 0
-        if configuration.neurotoxin != nil, malicious > 0 { previousGlobal = global }
-        var context = RuleContext(assumedMalicious: assumedMalicious(clients.count), seed: configuration.seed, round: round,
-                                  threads: threads, memory: memory, server: serverTools(round))
-        let aggregate = try rule.aggregate(global, updates, &context)
-        memory = context.memory
-        notes += aggregate.notes.filter { !notes.contains($0) }
-        if let rejected = aggregate.rejected { row.rate(rejected, of: clients, malicious: malicious) }
-        global = server.fuse(configuration, aggregate, bounds: bounds, data.synthetic, round: round)
-        guard global.allFinite else { throw RunError.diverged(round: round, where: "fusion") }
-        if configuration.boundEvery > 0, round % configuration.boundEvery == 0 {
-            bounds = try BoundFit().apply(global, defenseContext(round)).bounds
-        }
+        row.loss = configuration.benignLoss(results.losses)
+        if let rejected = results.aggregated.rejected { row.rate(rejected, of: clients, malicious: state.malicious) }
+        state.adopt(results.aggregated)
+        try state.fuse(results.aggregated.teacherLogits, server, data.synthetic)
+        if state.boundsAreDue { _ = try state.fitBounds(server, data.synthetic, round: round) }
         let synthetic = Double(data.synthetic.count)
         let local = clients.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1) }
-        try finish(row, passes: Double(local) + synthetic * (Double(configuration.fusionEpochs) + Double(aggregate.teachers.count) / 3)
+        try finish(row, passes: Double(local) + synthetic * (Double(configuration.fusionEpochs) + Double(results.aggregated.teachers) / 3)
             + serverPasses(clients.count))
     }
 
-    /// The share of malicious clients that rules assume, whatever the attack is: they cannot know it.
-    private func assumedMalicious(_ participants: Int) -> Int {
-        min(configuration.malicious, Int((Double(configuration.malicious * participants) / Double(configuration.clients)).rounded(.up)))
+    /// Clients whose updates are in memory at once; more than a machine has threads, so that these seldom wait.
+    private static let clientsAtOnce = 32
+
+    private func trainAndAggregate(_ clients: [Int]) throws -> (aggregated: Aggregated, losses: [(client: Int, loss: Double)]) {
+        let aggregation = try Aggregation(state, clients.map { Sender(client: $0, images: data.clients[$0].count) }, rule, server, data.synthetic)
+        let behaviors = state.behaviors(server)
+        var losses: [(client: Int, loss: Double)] = []
+        for first in stride(from: 0, to: clients.count, by: Self.clientsAtOnce) {
+            let some = clients[first..<min(first + Self.clientsAtOnce, clients.count)]
+            for (client, result) in zip(some, train(Array(some), behaviors)) {
+                guard result.update.allFinite else { throw RunError.diverged(round: state.nextRound, where: "local training") }
+                aggregation.add(result.update)
+                losses.append((client, result.loss))
+            }
+        }
+        return (try aggregation.finish(), losses)
     }
 
-    /// This round's clients, ascending: a random subset of the given share.
-    public func participants(_ round: Int) -> [Int] {
-        guard configuration.participants < configuration.clients else { return Array(0..<configuration.clients) }
-        var stream = RandomStream(seed: configuration.seed, purpose: "participants", round: round)
-        return stream.permutation(configuration.clients).prefix(configuration.participants).sorted()
-    }
-
-    private func trainClients(_ clients: [Int], _ round: Int) -> [LocalResult] {
-        let behaviors = MaliciousBehaviors.make(configuration, AttackContext(
-            global: global, previous: previousGlobal, participants: clients.count,
-            colluders: clients.filter(configuration.isMalicious).count, kernels: server.kernels))
+    private func train(_ clients: [Int], _ behaviors: [any MaliciousBehavior]) -> [LocalResult] {
         let slots = Slots<LocalResult>(clients.count)
         parallel(clients.count, threads: threads) { index, worker in
-            let client = clients[index]
-            slots[index] = localTraining(configuration, data.clients[client], from: global, bounds: bounds,
-                                         round: round, client: client, trainer: trainers[worker],
-                                         behaviors: configuration.isMalicious(client) ? behaviors : [])
+            slots[index] = state.train(clients[index], data.clients[clients[index]], trainers[worker], behaviors)
         }
         return slots.values
-    }
-
-    private func benignLoss(_ clients: [Int], _ results: [LocalResult]) -> Double {
-        let benign = zip(clients, results).filter { !configuration.isMalicious($0.0) }
-        return benign.isEmpty ? .nan : benign.reduce(0) { $0 + $1.1.loss } / Double(benign.count)
     }
 
     private func finish(_ row: HistoryRow, passes: Double) throws {
@@ -150,8 +131,8 @@ public final class FederatedRun {
         }
         row.seconds = monotonicSeconds() - started
         passesDone += passes + Double(plain.images + plain.triggeredImages) / 3
-        history.append(row)
-        finishedRounds = row.round
+        state.history.append(row)
+        state.finishedRounds = row.round
         try onCheckpoint(self)
         report(row.round == 0 ? "initialisation" : "round \(row.round)/\(configuration.rounds)")
     }
@@ -167,10 +148,10 @@ public final class FederatedRun {
         defended.append(DefendedModel(name: name, parameters: outcome.parameters, bounds: outcome.bounds, evaluation: evaluation,
                                       seconds: seconds, passes: outcome.passes, audit: outcome.audit + judge(outcome.suspects)))
         if name == BoundFit.name, let last = history.indices.last {
-            bounds = outcome.bounds
-            history[last].accuracyBounded = evaluation.accuracy
-            history[last].attackSuccessBounded = evaluation.attackSuccess
-            history[last].robustAccuracyBounded = evaluation.robustAccuracy
+            state.bounds = outcome.bounds
+            state.history[last].accuracyBounded = evaluation.accuracy
+            state.history[last].attackSuccessBounded = evaluation.attackSuccess
+            state.history[last].robustAccuracyBounded = evaluation.robustAccuracy
         }
         passesDone += outcome.passes
         try onCheckpoint(self)
@@ -214,7 +195,7 @@ public final class FederatedRun {
     }
 
     private func serverPasses(_ clients: Int) -> Double {
-        rule.serverPasses(clients: clients, rootPasses: Double(rootSet.count * configuration.localEpochs))
+        rule.serverPasses(clients: clients, rootPasses: Double(min(data.meanImages, data.synthetic.count) * configuration.localEpochs))
     }
 }
 

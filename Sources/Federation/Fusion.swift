@@ -37,14 +37,14 @@ public final class Server: @unchecked Sendable {
 
     /// Fusion: trains `aggregate` on the FM data by ensemble distillation (FedDF), the teacher being the weighted mean
     /// of the logits of the models that the rule let through, plus `labelWeight` of cross-entropy with the labels.
-    public func fuse(_ configuration: RunConfiguration, _ aggregate: Aggregate, bounds: Bounds?, _ synthetic: Samples, round: Int) -> Parameters {
-        guard configuration.fusionEpochs > 0 else { return aggregate.model }
+    public func fuse(_ configuration: RunConfiguration, _ aggregate: Parameters, _ teacherLogits: [Float], bounds: Bounds?, _ synthetic: Samples,
+                     round: Int) -> Parameters {
+        guard configuration.fusionEpochs > 0 else { return aggregate }
         let classes = synthetic.set.classes
-        let teacher = teacherLogits(aggregate.teachers, bounds ?? Bounds(), synthetic)
-        trainer.reset(aggregate.model, bounds: bounds)
+        trainer.reset(aggregate, bounds: bounds)
         var order = RandomStream(seed: configuration.seed, purpose: "fusion order", round: round)
         let sgd = configuration.sgd(configuration.fusionRate)
-        teacher.withUnsafeBufferPointer { teacher in
+        teacherLogits.withUnsafeBufferPointer { teacher in
             guard let targets = teacher.baseAddress else { return }
             for _ in 0..<configuration.fusionEpochs {
                 _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, configuration.batch, sgd) { label, position, batch, logits, gradient in
@@ -55,17 +55,6 @@ public final class Server: @unchecked Sendable {
             }
         }
         return Parameters(copying: trainer.parameters)
-    }
-
-    /// Weighted mean of the teachers' logits on all FM data (count, classes), summed in double in teacher order.
-    func teacherLogits(_ teachers: [Teacher], _ bounds: Bounds, _ synthetic: Samples) -> [Float] {
-        let total = teachers.reduce(0) { $0 + $1.weight }
-        var sum = [Double](repeating: 0, count: synthetic.count * synthetic.set.classes)
-        for teacher in teachers where teacher.weight > 0 {
-            let logits = predictor.logits(synthetic.count, teacher.parameters, bounds) { synthetic.load($0, into: $1) }
-            for k in sum.indices { sum[k] += teacher.weight / total * Double(logits[k]) }
-        }
-        return sum.map(Float.init)
     }
 
     /// Accuracy on `clean`, attack success and robust accuracy under `backdoor`; NaN for the latter two without one.

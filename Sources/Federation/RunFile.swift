@@ -13,21 +13,10 @@ public enum RunFile {
     /// Replaces `path` by the run's present state, in one step: a temporary file, synced, then renamed.
     public static func write(_ run: FederatedRun, to path: String) throws {
         try HDF5File.write(path) { file in
-            try header(file)
-            try writeModel(run.global, "/model", run.data.clientsNormalization, file)
-            if let bounds = run.bounds { try writeBounds(bounds, "/bounds", file) }
+            try writeState(run.state, file)
             for model in run.defended { try writeDefended(model, run, file) }
-            try HistoryColumns.write(run.history, file)
-            try writeAttack(run, file)
-            try file.createGroup("/state")
-            try file.write("/state/finished_rounds", scalar: Int64(run.finishedRounds ?? -1))
-            if let previous = run.previousGlobal { try writeModel(previous, "/state/previous_model", nil, file) }
-            if !run.memory.isEmpty { try file.createGroup("/state/memory") }
-            for (name, values) in run.memory.sorted(by: { $0.key < $1.key }) {
-                try file.write("/state/memory/\(name)", values, shape: [values.count])
-            }
-            if !run.notes.isEmpty { try file.writeStrings("/state/notes", run.notes) }
-            try writeConfiguration(run, file)
+            try writeAttack(run.configuration, run.data.backdoor, run.data.synthetic, file)
+            for (client, samples) in run.data.clients.enumerated() where samples.backdoor != nil { try writePositions(samples, "client_\(client)", file) }
         }
     }
 
@@ -37,21 +26,15 @@ public enum RunFile {
     public static func restore(_ run: FederatedRun, from path: String) throws {
         let file = try HDF5File.open(path)
         try requireFormat(file)
-        try requireSame(run, file)
-        run.global = try readModel(file, "/model", run.data.network)
-        run.bounds = try file.exists("/bounds") ? try readBounds(file, "/bounds") : nil
-        run.history = try HistoryColumns.read(file)
-        let finished = Int(try file.read("/state/finished_rounds", as: Int64.self, shape: []).values[0])
-        run.finishedRounds = finished < 0 ? nil : finished
-        guard run.history.count == finished + 1, finished <= run.configuration.rounds else {
-            throw RunError.incompatible("\(path): the history has \(run.history.count) rows, finished_rounds is \(finished)")
+        let configuration = try readConfiguration(file)
+        try requireSame(run, configuration, file)
+        var state = FederationState(run.configuration, run.data.network, run.state.normalization, run.state.provenance)
+        state.meanImages = run.state.meanImages
+        try readState(&state, file)
+        guard !state.boundsAreDue, try !file.exists("/aggregate") else {
+            throw RunError.incompatible("\(path): was left within a round; \(state.boundsAreDue ? "step bound" : "step fuse") comes next")
         }
-        run.previousGlobal = try file.exists("/state/previous_model") ? try readModel(file, "/state/previous_model", run.data.network) : nil
-        run.memory = [:]
-        if try file.exists("/state/memory") {
-            for name in try file.children(of: "/state/memory") { run.memory[name] = try file.read("/state/memory/\(name)", as: Float.self).values }
-        }
-        run.notes = try file.exists("/state/notes") ? try file.readStrings("/state/notes") : []
+        run.state = state
         run.defended = try readDefended(file, run)
     }
 
@@ -70,20 +53,18 @@ public enum RunFile {
         guard number == version else { throw RunError.incompatible("\(file.path): checkpoint version \(number), this program reads version \(version)") }
     }
 
-    private static func writeAttack(_ run: FederatedRun, _ file: HDF5File) throws {
-        let configuration = run.configuration, data = run.data
+    static func writeAttack(_ configuration: RunConfiguration, _ backdoor: Backdoor, _ synthetic: Samples, _ file: HDF5File) throws {
         try file.createGroup("/attack")
         try file.setAttribute("attack", of: "/attack", configuration.attack.rawValue)
         try file.setAttribute("trigger", of: "/attack", configuration.trigger)
         try file.setAttribute("all_to_all", of: "/attack", configuration.allToAll ? 1 : 0)
         try file.write("/attack/target", scalar: Int64(configuration.target))
-        if let overlay = data.backdoor.trigger.overlay {
-            let side = data.synthetic.shape.side, channels = data.network.channels
+        if let overlay = backdoor.trigger.overlay {
+            let side = synthetic.shape.side, channels = synthetic.shape.channels
             try file.write("/attack/mask", padded(overlay.mask, 1, side), shape: [1, 32, 32])
             try file.write("/attack/pattern", padded(overlay.pattern, channels, side), shape: [channels, 32, 32])
         }
-        try writePositions(data.synthetic, "synthetic", file)
-        for (client, samples) in data.clients.enumerated() where samples.backdoor != nil { try writePositions(samples, "client_\(client)", file) }
+        try writePositions(synthetic, "synthetic", file)
     }
 
     /// Indices of the poisoned images in their data set; of noise and cover images where there are any.
@@ -105,23 +86,7 @@ public enum RunFile {
         return y
     }
 
-    private static func writeConfiguration(_ run: FederatedRun, _ file: HDF5File) throws {
-        try file.createGroup("/config")
-        let json = try run.configuration.json()
-        try file.writeString("/config/json", json)
-        try file.setAttribute("hash", of: "/config", SHA256.hexadecimal(of: Array(json.utf8)))
-        for (name, value) in run.configuration.readable { try file.setAttribute(name, of: "/config", value) }
-        try file.createGroup("/provenance")
-        try file.setAttribute("instruction_set", of: "/provenance", run.configuration.isa)
-        try file.setAttribute("dataset", of: "/provenance", run.data.datasetName)
-        try file.setAttribute("dataset_digest", of: "/provenance", run.data.datasetDigest)
-        try file.setAttribute("synthetic", of: "/provenance", run.data.syntheticName)
-        try file.setAttribute("synthetic_digest", of: "/provenance", run.data.syntheticDigest)
-        try file.setAttribute("seed", of: "/provenance", "\(run.configuration.seed)")
-    }
-
-    private static func requireSame(_ run: FederatedRun, _ file: HDF5File) throws {
-        let stored = try RunConfiguration.from(json: try file.readString("/config/json"), path: file.path)
+    private static func requireSame(_ run: FederatedRun, _ stored: RunConfiguration, _ file: HDF5File) throws {
         if let difference = run.configuration.difference(from: stored) {
             throw RunError.incompatible("\(file.path) was written with another configuration: \(difference); use the same options, or --overwrite")
         }

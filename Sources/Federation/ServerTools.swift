@@ -3,24 +3,26 @@ import Datasets
 import Defenses
 import Network
 
-/// What aggregation rules may ask of the server: FLTrust its own update, DeepSight predictions on random images.
-extension FederatedRun {
-    func serverTools(_ round: Int) -> ServerTools {
-        let configuration = configuration, global = global, bounds = bounds, server = server, root = rootSet
-        return ServerTools(normalization: data.synthetic.normalization, side: data.synthetic.shape.side, train: {
-            localTraining(configuration, root, from: global, bounds: bounds, round: round, client: configuration.clients, trainer: server.trainer).update
+extension ServerTools {
+    /// What aggregation rules may ask of the server in the next round: FLTrust its own update, trained on a root set as
+    /// large as a client's share, DeepSight predictions on random images.
+    init(_ state: FederationState, _ server: Server, _ synthetic: Samples, rootImages: Int) {
+        let configuration = state.configuration
+        self.init(normalization: synthetic.normalization, side: synthetic.shape.side, train: {
+            localTraining(configuration, rootSet(configuration, synthetic, rootImages), from: state.global, bounds: state.bounds,
+                          round: state.nextRound, client: configuration.clients, trainer: server.trainer).update
         }, logits: { model, count, load in
-            server.predictor.logits(count, model, bounds ?? Bounds(), load: load)
+            server.predictor.logits(count, model, state.bounds ?? Bounds(), load: load)
         })
     }
+}
 
-    /// FLTrust's root set, the same in every round: as many FM images as a client has on average, as the server holds them.
-    var rootSet: Samples {
-        let mean = data.clients.reduce(0) { $0 + $1.count } / max(1, data.clients.count)
-        guard data.synthetic.count > max(1, mean) else { return data.synthetic }
-        var stream = RandomStream(seed: configuration.seed, purpose: "root set")
-        return data.synthetic.subset(stream.permutation(data.synthetic.count).prefix(max(1, mean)).sorted())
-    }
+/// FLTrust's root set, the same in every round: `images` FM images as the server holds them, or all where there are fewer.
+func rootSet(_ configuration: RunConfiguration, _ synthetic: Samples, _ images: Int) -> Samples {
+    let wanted = max(1, images)
+    guard synthetic.count > wanted else { return synthetic }
+    var stream = RandomStream(seed: configuration.seed, purpose: "root set")
+    return synthetic.subset(stream.permutation(synthetic.count).prefix(wanted).sorted())
 }
 
 extension RunConfiguration {

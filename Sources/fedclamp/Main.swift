@@ -21,7 +21,7 @@ struct FedClamp: ParsableCommand {
             Exit codes: 0 done, 1 a check did not hold, 2 bad input or I/O, 64 usage, 130 and 143 on signals.
             """,
         version: version,
-        subcommands: [Import.self, Run.self, Reproduce.self, Merge.self, Bound.self, Evaluate.self, Inspect.self, SelfTest.self, Bench.self])
+        subcommands: [Import.self, Run.self, Reproduce.self, Merge.self, Bound.self, Evaluate.self, Inspect.self, SelfTest.self, Bench.self, Step.self])
 
     /// Parses, runs, and ends the process with the exit code of what happened.
     static func main() {
@@ -36,22 +36,35 @@ struct FedClamp: ParsableCommand {
         }
     }
 
-    /// The subcommand's name as typed, after the program's.
-    private static func name(of arguments: [String]) -> String {
-        let names = configuration.subcommands.compactMap { $0.configuration.commandName }
-        return arguments.first.flatMap { names.contains($0) ? "fedclamp \($0)" : nil } ?? "fedclamp"
+    /// The command that arguments name, with those that lead to it; this one for none.
+    private static func path(of arguments: [String]) -> [any ParsableCommand.Type] {
+        var path: [any ParsableCommand.Type] = [FedClamp.self]
+        for argument in arguments {
+            let next = path[path.count - 1].configuration.subcommands.first { $0.configuration.commandName == argument }
+            guard let next else { break }
+            path.append(next)
+        }
+        return path
     }
 
+    /// The command's name as typed, after the program's.
+    private static func name(of arguments: [String]) -> String {
+        path(of: arguments).map { $0.configuration.commandName ?? "" }.joined(separator: " ")
+    }
+
+    /// Throws `Failure.usage` for a word where a command is expected.
     private static func requireCommand(_ arguments: [String]) throws {
-        guard let first = arguments.first, !first.hasPrefix("-") else { return }
-        let names = configuration.subcommands.compactMap { $0.configuration.commandName } + ["help"]
-        _ = try choose(first, "command", from: names.map { ($0, ()) })
+        let path = path(of: arguments), names = path[path.count - 1].configuration.subcommands.compactMap { $0.configuration.commandName }
+        guard path.count <= arguments.count, !names.isEmpty else { return }
+        let word = arguments[path.count - 1]
+        guard !word.hasPrefix("-") else { return }
+        _ = try choose(word, "command", from: (names + ["help"]).map { ($0, ()) })
     }
 
     private static func withConfigFile(_ arguments: [String]) throws -> [String] {
-        guard let first = arguments.first, let command = configuration.subcommands.first(where: { $0.configuration.commandName == first }),
-              let configurable = command as? any Configurable.Type else { return arguments }
-        return [first] + (try ConfigFile.expand(Array(arguments.dropFirst()), configurable, required: configurable.required))
+        let path = path(of: arguments), depth = path.count - 1
+        guard let configurable = path[depth] as? any Configurable.Type else { return arguments }
+        return arguments.prefix(depth) + (try ConfigFile.expand(Array(arguments.dropFirst(depth)), configurable, required: configurable.required))
     }
 
     private static func end(_ error: any Error, command: String) -> Never {
@@ -71,7 +84,7 @@ struct FedClamp: ParsableCommand {
     private static func withSuggestion(_ message: String, _ command: String) -> String {
         let parts = message.split(separator: "'")
         guard message.hasPrefix("Unknown option '--"), parts.count == 2 else { return message }
-        let type = configuration.subcommands.first { command == "fedclamp \($0.configuration.commandName ?? "")" } ?? FedClamp.self
+        let type = path(of: command.split(separator: " ").dropFirst().map(String.init)).last ?? FedClamp.self
         return message + suggestion(String(parts[1]), OptionNames.of(type).map { "--\($0.name)" })
     }
 }

@@ -1,0 +1,113 @@
+import Attacks
+import Datasets
+import Defenses
+import Network
+
+/// Where a run's data came from. Names and digests as in `RunData`; "none" for a data set that only the clients have.
+public struct Provenance: Equatable, Sendable {
+    public var dataset: String, datasetDigest: String, synthetic: String, syntheticDigest: String
+
+    public init(dataset: String, datasetDigest: String, synthetic: String, syntheticDigest: String) {
+        (self.dataset, self.datasetDigest, self.synthetic, self.syntheticDigest) = (dataset, datasetDigest, synthetic, syntheticDigest)
+    }
+
+    /// For clients with data of their own.
+    public static let unknown = "none"
+}
+
+/// What a run carries from round to round: all of it is in the run file, and all that a piece of a round needs besides
+/// data. Random streams are named by round and client, and momentum starts at zero every round.
+public struct FederationState: Sendable {
+    public let configuration: RunConfiguration
+    public let normalization: Normalization
+    public let provenance: Provenance
+    public internal(set) var global: Parameters
+    /// Finished rounds; nil before the initialisation.
+    public internal(set) var finishedRounds: Int?
+    public internal(set) var bounds: Bounds?
+    /// The bounds are to be fitted before the next round. `run` fits them within the round; between steps it shows.
+    public internal(set) var boundsAreDue = false
+    /// A client's images, on average; nil where only the clients know.
+    public internal(set) var meanImages: Int?
+    /// The rule's, by name.
+    public internal(set) var memory: [String: [Float]] = [:]
+    /// What the rule had to do differently than asked, each once: for reports.
+    public internal(set) var notes: [String] = []
+    /// The global model of the round before, where attackers remember it.
+    public internal(set) var previousGlobal: Parameters?
+    public internal(set) var history: [HistoryRow] = []
+
+    init(_ configuration: RunConfiguration, _ network: ClampNet, _ normalization: Normalization, _ provenance: Provenance) {
+        (self.configuration, self.normalization, self.provenance) = (configuration, normalization, provenance)
+        global = Parameters(network)
+    }
+
+    public var network: ClampNet { global.network }
+    /// The round that comes next, from 1.
+    public var nextRound: Int { (finishedRounds ?? 0) + 1 }
+    public var isFinished: Bool { finishedRounds ?? 0 >= configuration.rounds }
+    /// The clients of the next round.
+    public var nextClients: [Int] { configuration.clients(inRound: nextRound) }
+
+    /// The number of malicious clients that are at work, not only assumed.
+    var malicious: Int { configuration.attack.poisonsClients ? configuration.malicious : 0 }
+
+    /// What the malicious clients of the next round do besides training on poisoned images.
+    func behaviors(_ server: Server) -> [any MaliciousBehavior] {
+        let clients = nextClients
+        return MaliciousBehaviors.make(configuration, AttackContext(
+            global: global, previous: previousGlobal, participants: clients.count,
+            colluders: clients.filter(configuration.isMalicious).count, kernels: server.kernels))
+    }
+
+    /// One client's part in the next round.
+    public func train(_ client: Int, _ samples: Samples, _ trainer: Trainer, _ behaviors: [any MaliciousBehavior]) -> LocalResult {
+        localTraining(configuration, samples, from: global, bounds: bounds, round: nextRound, client: client, trainer: trainer,
+                      behaviors: configuration.isMalicious(client) ? behaviors : [])
+    }
+
+    /// Takes up what aggregation made of the round's updates; the round is not finished before fusion.
+    mutating func adopt(_ aggregated: Aggregated) {
+        if configuration.neurotoxin != nil, malicious > 0 { previousGlobal = global }
+        global = aggregated.model
+        memory = aggregated.memory
+        notes += aggregated.notes.filter { !notes.contains($0) }
+    }
+
+    /// Fusion: trains the aggregate on the FM data. Throws `RunError.diverged`.
+    mutating func fuse(_ teacherLogits: [Float], _ server: Server, _ synthetic: Samples) throws {
+        let fused = server.fuse(configuration, global, teacherLogits, bounds: bounds, synthetic, round: nextRound)
+        guard fused.allFinite else { throw RunError.diverged(round: nextRound, where: "fusion") }
+        global = fused
+        boundsAreDue = configuration.boundEvery > 0 && nextRound % configuration.boundEvery == 0
+    }
+
+    /// Fits the bounds of the global model after `round`.
+    mutating func fitBounds(_ server: Server, _ synthetic: Samples, round: Int) throws -> DefenseOutcome {
+        let outcome = try BoundFit().apply(global, DefenseContext(synthetic: synthetic, kernels: server.kernels, threads: server.threads,
+                                                                  seed: configuration.seed, round: round))
+        bounds = outcome.bounds
+        boundsAreDue = false
+        return outcome
+    }
+}
+
+extension RunConfiguration {
+    /// A round's clients, ascending: all, or a random subset of the given share.
+    public func clients(inRound round: Int) -> [Int] {
+        guard participants < clients else { return Array(0..<clients) }
+        var stream = RandomStream(seed: seed, purpose: "participants", round: round)
+        return stream.permutation(clients).prefix(participants).sorted()
+    }
+
+    /// The share of malicious clients that rules assume, whatever the attack is: they cannot know it.
+    func assumedMalicious(_ participants: Int) -> Int {
+        min(malicious, Int((Double(malicious * participants) / Double(clients)).rounded(.up)))
+    }
+
+    /// Mean loss of the benign clients' training; NaN without any.
+    func benignLoss(_ losses: [(client: Int, loss: Double)]) -> Double {
+        let benign = losses.filter { !isMalicious($0.client) }
+        return benign.isEmpty ? .nan : benign.reduce(0) { $0 + $1.loss } / Double(benign.count)
+    }
+}

@@ -1,0 +1,74 @@
+import Datasets
+import Defenses
+import HDF5
+import Network
+
+/// What a run carries from round to round, in a checkpoint: the part that run files and the files of `step` share.
+extension RunFile {
+    static func writeState(_ state: FederationState, _ file: HDF5File) throws {
+        try header(file)
+        try writeModel(state.global, "/model", state.normalization, file)
+        if let bounds = state.bounds { try writeBounds(bounds, "/bounds", file) }
+        try HistoryColumns.write(state.history, file)
+        try file.createGroup("/state")
+        try file.write("/state/finished_rounds", scalar: Int64(state.finishedRounds ?? -1))
+        if let images = state.meanImages { try file.write("/state/mean_client_images", scalar: Int64(images)) }
+        if state.boundsAreDue { try file.write("/state/bounds_are_due", scalar: Int64(1)) }
+        if let previous = state.previousGlobal { try writeModel(previous, "/state/previous_model", nil, file) }
+        if !state.memory.isEmpty { try file.createGroup("/state/memory") }
+        for (name, values) in state.memory.sorted(by: { $0.key < $1.key }) {
+            try file.write("/state/memory/\(name)", values, shape: [values.count])
+        }
+        if !state.notes.isEmpty { try file.writeStrings("/state/notes", state.notes) }
+        try writeConfiguration(state.configuration, state.provenance, file)
+    }
+
+    /// Fills a state that has its configuration, data and network. Throws for what is not whole or not finite.
+    static func readState(_ state: inout FederationState, _ file: HDF5File) throws {
+        state.global = try readModel(file, "/model", state.network)
+        state.bounds = try file.exists("/bounds") ? try readBounds(file, "/bounds") : nil
+        state.history = try HistoryColumns.read(file)
+        let finished = Int(try file.read("/state/finished_rounds", as: Int64.self, shape: []).values[0])
+        state.finishedRounds = finished < 0 ? nil : finished
+        guard state.history.count == finished + 1, finished <= state.configuration.rounds else {
+            throw RunError.incompatible("\(file.path): the history has \(state.history.count) rows, finished_rounds is \(finished)")
+        }
+        if try file.exists("/state/mean_client_images") {
+            state.meanImages = Int(try file.read("/state/mean_client_images", as: Int64.self, shape: []).values[0])
+        }
+        state.boundsAreDue = try file.exists("/state/bounds_are_due")
+        state.previousGlobal = try file.exists("/state/previous_model") ? try readModel(file, "/state/previous_model", state.network) : nil
+        state.memory = [:]
+        if try file.exists("/state/memory") {
+            for name in try file.children(of: "/state/memory") { state.memory[name] = try file.read("/state/memory/\(name)", as: Float.self).values }
+        }
+        state.notes = try file.exists("/state/notes") ? try file.readStrings("/state/notes") : []
+    }
+
+    static func writeConfiguration(_ configuration: RunConfiguration, _ provenance: Provenance, _ file: HDF5File) throws {
+        try file.createGroup("/config")
+        let json = try configuration.json()
+        try file.writeString("/config/json", json)
+        try file.setAttribute("hash", of: "/config", hash(json))
+        for (name, value) in configuration.readable { try file.setAttribute(name, of: "/config", value) }
+        try file.createGroup("/provenance")
+        try file.setAttribute("instruction_set", of: "/provenance", configuration.isa)
+        try file.setAttribute("dataset", of: "/provenance", provenance.dataset)
+        try file.setAttribute("dataset_digest", of: "/provenance", provenance.datasetDigest)
+        try file.setAttribute("synthetic", of: "/provenance", provenance.synthetic)
+        try file.setAttribute("synthetic_digest", of: "/provenance", provenance.syntheticDigest)
+        try file.setAttribute("seed", of: "/provenance", "\(configuration.seed)")
+    }
+
+    static func readConfiguration(_ file: HDF5File) throws -> RunConfiguration {
+        try RunConfiguration.from(json: try file.readString("/config/json"), path: file.path)
+    }
+
+    static func readProvenance(_ file: HDF5File) throws -> Provenance {
+        func text(_ name: String) throws -> String { try file.stringAttribute(name, of: "/provenance") ?? Provenance.unknown }
+        return Provenance(dataset: try text("dataset"), datasetDigest: try text("dataset_digest"), synthetic: try text("synthetic"),
+                          syntheticDigest: try text("synthetic_digest"))
+    }
+
+    static func hash(_ json: String) -> String { SHA256.hexadecimal(of: Array(json.utf8)) }
+}

@@ -1,0 +1,81 @@
+import Attacks
+import Datasets
+import Network
+
+/// What the server has: the FM data as it holds them, limited, poisoned if attacked, and measured for normalisation.
+public struct ServerData: Sendable {
+    public let synthetic: Samples
+    /// The trigger that is planted or, without attack, the one that the floor is measured with.
+    public let backdoor: Backdoor
+
+    /// - Parameter held: of `set`, the images that stand in for FM data; nil for all.
+    /// - Throws: `AttackError` for a trigger or target that the images do not allow.
+    public init(_ configuration: RunConfiguration, _ network: ClampNet, _ set: ImageSet, _ held: [Int]? = nil) throws {
+        backdoor = try Self.backdoor(configuration, network, ImageShape(channels: set.channels, side: set.height))
+        let none = Normalization(mean: [Float](repeating: 0, count: set.channels), std: [Float](repeating: 1, count: set.channels))
+        var indices = held ?? Array(0..<set.count)
+        if let limit = configuration.syntheticLimit, limit < indices.count {
+            var stream = RandomStream(seed: configuration.seed, purpose: "synthetic limit")
+            stream.shuffle(&indices)
+            indices = indices.prefix(limit).sorted()
+        }
+        var samples = Samples(set, indices: indices, normalization: none)
+        if configuration.attack.poisonsSynthetic {
+            var stream = RandomStream(seed: configuration.seed, purpose: "poisoned FM images")
+            samples = samples.poisoned(Poisoning(backdoor, fraction: configuration.fmPoisonFraction, cover: configuration.coverFraction ?? 0),
+                                       using: &stream)
+        }
+        synthetic = samples.with(samples.measuredNormalization())
+    }
+
+    /// The attack of a configuration on images of `shape`.
+    static func backdoor(_ configuration: RunConfiguration, _ network: ClampNet, _ shape: ImageShape) throws -> Backdoor {
+        guard configuration.target < network.classes else { throw AttackError.target(configuration.target, classes: network.classes) }
+        return Backdoor(trigger: try Triggers.make(configuration.trigger, shape: shape, seed: configuration.seed),
+                        relabeling: configuration.allToAll ? .next : .target(configuration.target))
+    }
+}
+
+/// Training images that no client gets, and what is left for them.
+public struct Withheld: Sendable {
+    /// Ascending, all of them.
+    public let dev: [Int], held: [Int], free: [Int]
+
+    /// - Parameter holdsOut: the FM data are `holdout:N`.
+    /// - Throws: `RunError` when too few would be left, or `holdout:N` is none.
+    public init(_ configuration: RunConfiguration, _ train: ImageSet, holdsOut: Bool) throws {
+        var stream = RandomStream(seed: configuration.seed, purpose: "withheld")
+        var free = stream.permutation(train.count)
+        func take(_ n: Int, _ what: String) throws -> [Int] {
+            guard n > 0, free.count - n >= configuration.clients else {
+                throw RunError.incompatible("\(what): cannot withhold \(n) of \(free.count) training images and leave one for each of \(configuration.clients) clients")
+            }
+            defer { free.removeLast(n) }
+            return free.suffix(n).sorted()
+        }
+        dev = configuration.evaluateOn == .dev ? try take(RunData.devImages, "--evaluate-on dev") : []
+        held = holdsOut ? try take(Self.holdout(configuration.synthetic), "--synthetic \(configuration.synthetic)") : []
+        self.free = free.sorted()
+    }
+
+    private static func holdout(_ synthetic: String) throws -> Int {
+        guard let n = RunData.holdout(ifAny: synthetic), n > 0 else {
+            throw RunError.invalid(option: "--synthetic", given: synthetic, expected: "a file, or holdout:N with N images")
+        }
+        return n
+    }
+
+    /// The clients' shares of what is free, as indices.
+    public func shares(_ configuration: RunConfiguration, _ train: ImageSet) throws -> [[Int]] {
+        try configuration.partition.split(labels: train.labels, among: free, clients: configuration.clients,
+                                          imagesPerClient: configuration.imagesPerClient, seed: configuration.seed)
+    }
+}
+
+/// A client's images as it trains on them: a malicious one poisons a part, drawn once.
+func clientSamples(_ configuration: RunConfiguration, _ client: Int, _ samples: Samples, _ backdoor: Backdoor) -> Samples {
+    guard configuration.isMalicious(client) else { return samples }
+    var stream = RandomStream(seed: configuration.seed, purpose: "poisoned images", client: client)
+    return samples.poisoned(Poisoning(backdoor, fraction: configuration.poisonFraction, cover: configuration.coverFraction ?? 0,
+                                      share: TriggerShare(client, of: configuration.malicious)), using: &stream)
+}
