@@ -8,35 +8,14 @@ beside what was added (grey is nothing, contrast times 4). With --saved, also th
 the file of `fedclamp run --save-synthetic`: what the program itself stamped. Needs h5py, numpy and torch.
 """
 import argparse
-import struct
-import zlib
 
 import h5py
 import numpy as np
 
 import reference_triggers
+from pictures import row, write_png
 
-GAP, ZOOM, CONTRAST = 2, 3, 4
-
-
-def write_png(path, pixels):
-    """(H, W, 3) uint8 as a PNG."""
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
-    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 2, 0, 0, 0)
-    with open(path, "wb") as file:
-        file.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b""))
-
-
-def row(images):
-    """Images (C, H, W) from 0 to 1 side by side, enlarged, as (H', W', 3) uint8."""
-    tiles = []
-    for image in images:
-        colour = np.repeat(image, 3 // len(image), axis=0).transpose(1, 2, 0)
-        tile = np.kron(np.clip(colour * 255 + 0.5, 0, 255).astype(np.uint8), np.ones((ZOOM, ZOOM, 1), np.uint8))
-        tiles.append(np.pad(tile, ((GAP, GAP), (GAP, GAP), (0, 0)), constant_values=90))
-    return np.concatenate(tiles, axis=1)
+CONTRAST = 4
 
 
 def pair(before, after):

@@ -11,6 +11,7 @@ struct CellRecord: Sendable {
     var instructionSet: String, programVersion: String
     /// Wall time of the training.
     var seconds: Double
+    var curve: Curve, cost: CostRecord
 
     /// Throws `HDF5Error` for a file that is no run file.
     init(_ path: String) throws {
@@ -19,6 +20,16 @@ struct CellRecord: Sendable {
         func last(_ name: String) throws -> Double { try file.read(name, as: Double.self, shape: [-1]).values.last ?? .nan }
         final = Rates(accuracy: try last("/history/acc"), attackSuccess: try last("/history/asr"), robustAccuracy: try last("/history/robust_accuracy"))
         seconds = try last("/timing/seconds")
+        func over(_ name: String) throws -> [Double] {
+            let start = try file.exists("/initial/\(name)") ? try file.read("/initial/\(name)", as: Double.self, shape: []).values[0] : .nan
+            return [start] + (try file.read("/history/\(name)", as: Double.self, shape: [-1]).values)
+        }
+        let accuracy = try over("acc"), attackSuccess = try over("asr")
+        guard accuracy.count == attackSuccess.count else {
+            throw RunError.incompatible("\(path): /history/acc has \(accuracy.count - 1) rows, /history/asr \(attackSuccess.count - 1)")
+        }
+        curve = Curve(rounds: Array(accuracy.indices), accuracy: accuracy, attackSuccess: attackSuccess)
+        cost = try CostRecord(file)
         instructionSet = try file.stringAttribute("instruction_set", of: "/provenance") ?? "unknown"
         programVersion = try file.stringAttribute("program_version") ?? "unknown"
         guard try file.exists("/defended") else { return }

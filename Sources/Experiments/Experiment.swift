@@ -73,11 +73,13 @@ public final class Experiment {
         if let recorded = record?.instructionSet, recorded != isa.rawValue { configuration.isa = try resumable(recorded, path) }
         let run = try FederatedRun(configuration, data(configuration), threads: threads)
         if record != nil { try RunFile.restore(run, from: path) }
+        run.measuresMemory = true
         run.stopSignal = stopSignal
         run.onProgress = report
         run.onCheckpoint = { try RunFile.write($0, to: path) }
         try run.run()
         try measureFloors(training, run)
+        try illustrate(training, run)
         return run.history.last
     }
 
@@ -91,6 +93,14 @@ public final class Experiment {
             throw RunError.incompatible("\(path) was begun with \(recorded), which this CPU cannot run; finish it elsewhere or remove it")
         }
         return recorded
+    }
+
+    private func illustrate(_ training: Training, _ run: FederatedRun) throws {
+        guard training.isIllustrated, try folder.illustration(of: training) == nil,
+              let model = run.defended.first(where: { $0.name == BoundFit.name }) else { return }
+        let server = Server(run.data.network, kernels: run.configuration.instructionSet.kernels, threads: threads)
+        try Illustrator(run.data, classNames: dataset.classNames, server).illustration(model.parameters, model.bounds)
+            .write(to: folder.illustration(training.key))
     }
 
     private func measureFloors(_ training: Training, _ run: FederatedRun) throws {

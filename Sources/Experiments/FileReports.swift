@@ -8,23 +8,23 @@ extension TableResult {
             let cells = columns.indices.flatMap { column in measures(column).map { summary(row, column, $0, plusMinus: " ± ") } }
             lines.append("| \(rows[row]) | \(cells.joined(separator: " | ")) |")
         }
-        lines += ["", Self.legend]
+        lines += ["", legend]
         if !claim.isEmpty { lines += ["", "Claimed: \(claim)"] }
         return lines.joined(separator: "\n") + "\n"
     }
 
     /// One line for each place and seed, then its mean and standard deviation. Empty where nothing was measured.
     func csv() -> String {
-        var lines = [(["table", "row", "column", "seed"] + Measure.all.map(\.key)).joined(separator: ",")]
+        var lines = [(["table", "row", "column", "seed"] + measures.map(\.key)).joined(separator: ",")]
         for row in rows.indices {
             for column in columns.indices {
                 let name = [self.name, rows[row], columns[column]].map(Self.quoted)
                 func add(_ label: String, _ values: [Double]) {
                     lines.append((name + [label] + values.map { $0.isNaN ? "" : "\($0)" }).joined(separator: ","))
                 }
-                for (at, seed) in seeds.enumerated() { add("\(seed)", Measure.all.map { $0.value(places[row][column][at]) }) }
-                add("mean", Measure.all.map { Statistics.mean(values(row, column, $0)) })
-                add("std", Measure.all.map { Statistics.deviation(values(row, column, $0)) })
+                for (at, seed) in seeds.enumerated() { add("\(seed)", measures.map { $0.value(places[row][column][at]) }) }
+                add("mean", measures.map { Statistics.mean(values(row, column, $0)) })
+                add("std", measures.map { Statistics.deviation(values(row, column, $0)) })
             }
         }
         return lines.joined(separator: "\n") + "\n"

@@ -28,6 +28,9 @@ extension ResultFolder {
             let better = mine.map { (theirs.finishedRounds, theirs.defended.count) > ($0.finishedRounds, $0.defended.count) } ?? true
             if better { try Self.copy(part.cell(training.key), to: cell(training.key)) }
         }
+        if try illustration(of: training) == nil, try part.illustration(of: training) != nil {
+            try Self.copy(part.illustration(training.key), to: illustration(training.key))
+        }
         let floors = try part.floors(of: training)
         guard !floors.isEmpty else { return }
         try write(floors: try self.floors(of: training).merging(floors) { mine, _ in mine }, of: training)

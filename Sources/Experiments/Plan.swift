@@ -1,3 +1,4 @@
+import Defenses
 import Federation
 
 /// Every training that some tables need, each once.
@@ -32,6 +33,13 @@ public struct Plan: Sendable {
                 }
             }
         }
+        for at in trainings.indices { trainings[at].isIllustrated = isIllustrated(trainings[at]) }
+    }
+
+    /// Of the tables in which triggers and attacks vary, attacked trainings of the first seed whose bounds are fitted.
+    private func isIllustrated(_ training: Training) -> Bool {
+        training.configuration.attack != .none && training.configuration.seed == seeds.first && training.defenses.contains(BoundFit.name)
+            && training.tables.contains { [MainTable.name, TriggersTable.name].contains($0) }
     }
 
     private mutating func add(_ table: any Table, _ row: String, _ column: String, _ seed: UInt64) throws {

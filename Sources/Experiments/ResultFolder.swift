@@ -7,7 +7,8 @@ import HDF5
 ///     setting.txt          what the results belong to
 ///     cells/KEY.h5         the run file of a training, resumable
 ///     cells/KEY.floors     floors measured on a clean training's models
-///     results.h5 and one .md, .csv, .tex and .svg for each table
+///     cells/KEY.pictures.h5  images and activations of some attacked trainings
+///     results.h5, report.html, and for each table .md, .csv, .tex and figures
 public struct ResultFolder: Sendable {
     public let path: String
 
@@ -15,6 +16,7 @@ public struct ResultFolder: Sendable {
 
     func cell(_ key: String) -> String { "\(path)/cells/\(key).h5" }
     func floors(_ key: String) -> String { "\(path)/cells/\(key).floors" }
+    func illustration(_ key: String) -> String { "\(path)/cells/\(key).pictures.h5" }
     private var settingPath: String { "\(path)/setting.txt" }
 
     /// The setting that the folder has; nil when there is none yet. Throws for a folder of something else.
@@ -59,7 +61,14 @@ public struct ResultFolder: Sendable {
     public func isFinished(_ training: Training) throws -> Bool {
         guard let record = try record(training), record.finishedRounds == training.configuration.rounds else { return false }
         let floors = try self.floors(of: training)
+        if training.isIllustrated, access(illustration(training.key), F_OK) != 0 { return false }
         return training.defenses.allSatisfy { record.defended[$0] != nil } && training.probes.allSatisfy { floors[$0.name] != nil }
+    }
+
+    /// What a report shows of a training; nil where it was not made.
+    func illustration(of training: Training) throws -> Illustration? {
+        let path = illustration(training.key)
+        return access(path, F_OK) == 0 ? try Illustration(path) : nil
     }
 
     /// Floors by the name of their probe.

@@ -1,20 +1,23 @@
 import HDF5
 
 extension Results {
-    /// Writes results.h5 and each table's .md, .csv, .tex and .svg into the folder. Returns the names of the files.
+    /// Writes results.h5, report.html, each table's .md, .csv and .tex, and the figures. Returns the names of the files.
     public func write(to folder: ResultFolder) throws -> [String] {
         try HDF5File.write("\(folder.path)/results.h5") { file in
             try provenance(file)
             for table in tables { try write(table, file) }
         }
-        var names = ["results.h5"]
+        var texts = [("report.html", Report(results: self).html)]
         for table in tables {
-            for (suffix, text) in [("md", table.markdown(self)), ("csv", table.csv()), ("tex", table.latex(self)), ("svg", BarFigure(table: table).svg)] {
-                try TextFile.write(text, to: "\(folder.path)/\(table.name).\(suffix)")
-                names.append("\(table.name).\(suffix)")
-            }
+            texts += [("\(table.name).md", table.markdown(self)), ("\(table.name).csv", table.csv()), ("\(table.name).tex", table.latex(self))]
+            if table.hasBars { texts.append(("\(table.name).svg", BarFigure(table: table).svg)) }
+            if let curves = CurveFigure(table: table).svg { texts.append(("\(table.name)-curves.svg", curves)) }
         }
-        return names
+        for shown in illustrations {
+            texts.append(("activations-\(shown.name).svg", HistogramFigure(title: shown.title, histograms: shown.illustration.histograms).svg))
+        }
+        for (name, text) in texts { try TextFile.write(text, to: "\(folder.path)/\(name)") }
+        return ["results.h5"] + texts.map(\.0)
     }
 
     private func provenance(_ file: HDF5File) throws {
@@ -37,7 +40,7 @@ extension Results {
         try file.writeStrings("\(group)/rows", table.rows)
         try file.writeStrings("\(group)/columns", table.columns)
         try file.write("\(group)/seeds", table.seeds, shape: [table.seeds.count])
-        for measure in Measure.all {
+        for measure in table.measures {
             try file.write("\(group)/\(measure.key)", table.places.flatMap { $0.flatMap { $0.map(measure.value) } }, shape: shape)
         }
     }

@@ -7,6 +7,8 @@ public struct Results: Sendable {
     public var tables: [TableResult]
     /// Trainings without whose run file some place is empty.
     public var missing: [String]
+    /// Pictures and activations of some trainings, in the plan's order.
+    var illustrations: [(title: String, name: String, illustration: Illustration)] = []
     /// Instruction sets and program versions that the cells were computed with.
     public var instructionSets: [String], programVersions: [String]
     /// Wall time of all trainings.
@@ -32,19 +34,36 @@ public struct Results: Sendable {
             }
             records[training.key] = record
         }
-        tables = try plan.tables.map { table in
-            TableResult(name: table.name, caption: table.caption, claim: table.claim, rowTitle: table.rowTitle, rows: table.rows,
-                        columns: table.columns, seeds: plan.seeds, places: try table.rows.map { row in
-                try table.columns.map { column in
-                    try plan.seeds.map { try Self.measurement(plan.cell(table, row, column, $0), plan, records, floors) }
-                }
-            }, cleanColumns: Set(table.columns.filter { column in
-                table.rows.allSatisfy { plan.cell(table, $0, column, 0).map { $0.configuration.attack == .none } ?? true }
-            }))
+        tables = try plan.tables.map { try Self.filled($0, plan, records, floors) }
+        for training in plan.trainings where training.isIllustrated {
+            guard let illustration = try folder.illustration(of: training) else { continue }
+            let c = training.configuration
+            illustrations.append((training.title(beside: plan.base), "\(c.attack.rawValue)-\(c.trigger)", illustration))
         }
         instructionSets = Set(records.values.map(\.instructionSet)).sorted()
         programVersions = Set(records.values.map(\.programVersion)).sorted()
         seconds = records.values.reduce(0) { $0 + $1.seconds }
+    }
+
+    private static func filled(_ table: any Table, _ plan: Plan, _ records: [String: CellRecord], _ floors: [String: [String: Double]]) throws -> TableResult {
+        func everywhere<T>(_ body: (_ row: String, _ column: String) throws -> T) rethrows -> [[T]] {
+            try table.rows.map { row in try table.columns.map { try body(row, $0) } }
+        }
+        let places = try everywhere { row, column in
+            try plan.seeds.map { try measurement(plan.cell(table, row, column, $0), plan, records, floors) }
+        }
+        let clean = table.columns.filter { column in
+            table.rows.allSatisfy { plan.cell(table, $0, column, 0).map { $0.configuration.attack == .none } ?? true }
+        }
+        let curves = try everywhere { row, column in
+            try plan.seeds.compactMap { seed -> Curve? in
+                guard !(table is CostTable), let cell = plan.cell(table, row, column, seed), cell.defense == nil else { return nil }
+                return records[try plan.training(cell).key]?.curve
+            }
+        }
+        return TableResult(name: table.name, caption: table.caption, claim: table.claim, rowTitle: table.rowTitle, legend: table.legend,
+                           measures: table.measures, rows: table.rows, columns: table.columns, seeds: plan.seeds, places: places,
+                           cleanColumns: Set(clean), curves: curves)
     }
 
     private static func measurement(_ cell: Cell?, _ plan: Plan, _ records: [String: CellRecord], _ floors: [String: [String: Double]]) throws -> Measurement {
@@ -54,7 +73,16 @@ public struct Results: Sendable {
         result.floor = floors[clean.key]?[cell.probe.name]
             ?? (clean.probes.contains(cell.probe) ? nil : Self.rates(cell, records[clean.key])?.attackSuccess) ?? .nan
         if cell.configuration.attack == .none { result.attackSuccess = .nan }
+        result.cost = try cost(cell, plan, records)
         return result
+    }
+
+    /// What the cell's defence took, beside a round without any.
+    private static func cost(_ cell: Cell, _ plan: Plan, _ records: [String: CellRecord]) throws -> Cost {
+        var plain = cell
+        (plain.configuration.defenses, plain.defense) = ([], nil)
+        guard let mine = records[try plan.training(cell).key]?.cost, let round = records[try plan.training(plain).key]?.cost.round else { return Cost() }
+        return (cell.defense.map { mine.defended[$0] ?? Cost() } ?? mine.round).shares(of: round)
     }
 
     private static func rates(_ cell: Cell, _ record: CellRecord?) -> CellRecord.Rates? {

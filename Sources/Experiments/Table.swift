@@ -15,6 +15,9 @@ public protocol Table: Sendable {
     var rowTitle: String { get }
     var rows: [String] { get }
     var columns: [String] { get }
+    /// What stands in every place, and what it means.
+    var measures: [Measure] { get }
+    var legend: String { get }
     /// The cell at a place with `base`, which carries the seed and names the data; nil where there is none.
     func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell?
 }
@@ -53,4 +56,10 @@ extension Table {
 
     public var name: String { Self.name }
     public var rowTitle: String { "defence" }
+    public var measures: [Measure] { Measure.outcomes }
+
+    public var legend: String {
+        "ACC: clean images right. ASR: triggered images of other classes that go to the target. floor: that rate for the "
+            + "same-seed run without attack."
+    }
 }

@@ -5,6 +5,8 @@ public struct Measurement: Equatable, Sendable {
     public var accuracy = Double.nan, attackSuccess = Double.nan, robustAccuracy = Double.nan
     /// Rate at which the same-seed clean run, with the same defence, puts the same triggered images into the target class.
     public var floor = Double.nan
+    /// Filled in for the table `cost` only.
+    public var cost = Cost()
 
     public static let none = Measurement()
 }
@@ -14,33 +16,40 @@ public struct Measure: Sendable {
     /// In files, and for people.
     public var key: String, title: String
     public var decimals: Int
+    /// Whether tables show it, or only files have it.
+    public var isShown = true
     public var value: @Sendable (Measurement) -> Double
 
-    public static let all = [
-        Measure(key: "acc", title: "ACC", decimals: 3) { $0.accuracy },
-        Measure(key: "asr", title: "ASR", decimals: 3) { $0.attackSuccess },
-        Measure(key: "floor", title: "floor", decimals: 3) { $0.floor },
-        Measure(key: "robust_accuracy", title: "robust", decimals: 3) { $0.robustAccuracy },
-    ]
-    /// Those that tables show.
-    public static let shown = Array(all.prefix(3))
+    public static let accuracy = Measure(key: "acc", title: "ACC", decimals: 3) { $0.accuracy }
+    public static let attackSuccess = Measure(key: "asr", title: "ASR", decimals: 3) { $0.attackSuccess }
+    public static let floor = Measure(key: "floor", title: "floor", decimals: 3) { $0.floor }
+    public static let robustAccuracy = Measure(key: "robust_accuracy", title: "robust", decimals: 3, isShown: false) { $0.robustAccuracy }
+
+    /// Those of every table but `cost`.
+    public static let outcomes = [accuracy, attackSuccess, floor, robustAccuracy]
 }
 
 /// A table filled in.
 public struct TableResult: Sendable {
     public var name: String, caption: String, claim: String, rowTitle: String
+    public var legend: String, measures: [Measure]
     public var rows: [String], columns: [String]
     public var seeds: [UInt64]
     /// [row][column][seed]
     public var places: [[[Measurement]]]
     /// Columns without attack, which have a floor but no attack success.
     public var cleanColumns: Set<String>
+    /// [row][column]: a curve for each seed; none where the place is a defence on the model, which comes after the rounds.
+    var curves: [[[Curve]]]
 
     public func values(_ row: Int, _ column: Int, _ measure: Measure) -> [Double] { places[row][column].map(measure.value) }
 
+    /// Whether accuracy and attack success can be drawn as bars.
+    var hasBars: Bool { measures.contains { $0.key == Measure.accuracy.key } }
+
     /// The measures that make sense in a column.
     public func measures(_ column: Int) -> [Measure] {
-        Measure.shown.filter { $0.key != "asr" || !cleanColumns.contains(columns[column]) }
+        measures.filter { $0.isShown && ($0.key != "asr" || !cleanColumns.contains(columns[column])) }
     }
 
     /// "0.812", or "0.812 ± 0.010" over several seeds; "-" where nothing was measured.

@@ -1,7 +1,7 @@
 /// All tables, in the order of `reproduce all`.
 public enum Tables {
     public static let all: [any Table.Type] = [
-        MainTable.self, DistributionTable.self, SettingsTable.self, TriggersTable.self, StrengthTable.self, AblationTable.self, AdaptiveTable.self,
+        MainTable.self, DistributionTable.self, SettingsTable.self, TriggersTable.self, StrengthTable.self, AblationTable.self, AdaptiveTable.self, CostTable.self,
     ]
 
     public static var names: [String] { all.map { $0.name } }

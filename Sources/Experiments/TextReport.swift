@@ -22,11 +22,8 @@ extension TableResult {
             for row in rows.indices { lines[row] += "    " + join(cells[row][column]) }
         }
         let heading = "\(name): \(caption)"
-        return ([heading, results.provenance(seeds), "", Self.trimmed(top), titles, rule] + lines + ["", Self.legend] + claimLines).joined(separator: "\n")
+        return ([heading, results.provenance(seeds), "", Self.trimmed(top), titles, rule] + lines + ["", legend] + claimLines).joined(separator: "\n")
     }
-
-    static let legend = "ACC: clean images right. ASR: triggered images of other classes that go to the target. floor: that rate for the "
-        + "same-seed run without attack."
 
     private var claimLines: [String] { claim.isEmpty ? [] : ["Claimed: \(claim)"] }
 

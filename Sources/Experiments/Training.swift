@@ -13,6 +13,8 @@ public struct Training: Sendable {
     public internal(set) var probes: [Probe] = []
     /// Tables that want it.
     public internal(set) var tables: [String] = []
+    /// Whether reports show its pictures and activations.
+    public internal(set) var isIllustrated = false
 
     public init(_ configuration: RunConfiguration, datasetDigest: String, syntheticDigest: String) throws {
         self.configuration = Self.normalized(configuration)

@@ -21,6 +21,8 @@ public struct Aggregated: Sendable {
     public var rejected: [Int]?
     public var notes: [String]
     public var memory: [String: [Float]]
+    /// Wall time of the rule alone.
+    public var ruleSeconds = Double.nan
 }
 
 /// A round's updates on their way into the aggregate, in the order of their clients. Under a rule that permits it each
@@ -33,6 +35,7 @@ public final class Aggregation {
     private let stream: (any UpdateStream)?
     private var kept: [ClientUpdate] = []
     private var arrived = 0
+    private var ruleSeconds = 0.0
     private var logits: TeacherLogits
 
     /// - Parameter senders: all whose updates will be added, ascending by client.
@@ -55,7 +58,7 @@ public final class Aggregation {
         let sender = senders[arrived]
         arrived += 1
         if let stream {
-            logits.add(stream.add(update), share: 1 / Double(senders.count))
+            logits.add(timed { stream.add(update) }, share: 1 / Double(senders.count))
         } else {
             kept.append(ClientUpdate(client: sender.client, images: sender.images, parameters: update))
         }
@@ -65,12 +68,19 @@ public final class Aggregation {
     public func finish() throws -> Aggregated {
         precondition(arrived == senders.count)
         if let stream {
-            return Aggregated(model: stream.finish(), teacherLogits: logits.mean, teachers: senders.count, notes: [], memory: context.memory)
+            return Aggregated(model: timed { stream.finish() }, teacherLogits: logits.mean, teachers: senders.count, notes: [], memory: context.memory,
+                              ruleSeconds: ruleSeconds)
         }
-        let aggregate = try rule.aggregate(state.global, kept, &context), total = aggregate.teachers.reduce(0) { $0 + $1.weight }
+        let aggregate = try timed { try rule.aggregate(state.global, kept, &context) }, total = aggregate.teachers.reduce(0) { $0 + $1.weight }
         for teacher in aggregate.teachers where teacher.weight > 0 { logits.add(teacher.parameters, share: teacher.weight / total) }
         return Aggregated(model: aggregate.model, teacherLogits: logits.mean, teachers: aggregate.teachers.count, rejected: aggregate.rejected,
-                          notes: aggregate.notes, memory: context.memory)
+                          notes: aggregate.notes, memory: context.memory, ruleSeconds: ruleSeconds)
+    }
+
+    private func timed<T>(_ work: () throws -> T) rethrows -> T {
+        let begin = monotonicSeconds()
+        defer { ruleSeconds += monotonicSeconds() - begin }
+        return try work()
     }
 }
 

@@ -26,6 +26,8 @@ public final class FederatedRun {
     private let rule: any AggregationRule
     private let modelDefenses: [any ModelDefense]
     private let started = monotonicSeconds()
+    /// Whether the largest resident memory is measured, round by round; it resets the count of the whole process.
+    public var measuresMemory = false
     private var passesDone = 0.0
 
     /// Called as the work advances.
@@ -82,8 +84,10 @@ public final class FederatedRun {
     private func round(_ round: Int) throws {
         try stopIfAsked()
         report("round \(round)/\(configuration.rounds)")
+        if measuresMemory { ResidentMemory.resetPeak() }
         let clients = state.nextClients, results = try trainAndAggregate(clients)
         var row = HistoryRow(round: round)
+        row.ruleSeconds = results.aggregated.ruleSeconds
         row.loss = configuration.benignLoss(results.losses)
         if let rejected = results.aggregated.rejected { row.rate(rejected, of: clients, malicious: state.malicious) }
         state.adopt(results.aggregated)
@@ -130,6 +134,7 @@ public final class FederatedRun {
             (row.accuracyBounded, row.attackSuccessBounded, row.robustAccuracyBounded) = (bounded.accuracy, bounded.attackSuccess, bounded.robustAccuracy)
         }
         row.seconds = monotonicSeconds() - started
+        if measuresMemory { row.peakBytes = ResidentMemory.peakBytes }
         passesDone += passes + Double(plain.images + plain.triggeredImages) / 3
         state.history.append(row)
         state.finishedRounds = row.round
@@ -141,12 +146,13 @@ public final class FederatedRun {
         try stopIfAsked()
         let name = type(of: defense).name
         report("defence \(name)")
+        if measuresMemory { ResidentMemory.resetPeak() }
         let begin = monotonicSeconds()
         let outcome = try defense.apply(global, defenseContext(configuration.rounds))
-        let seconds = monotonicSeconds() - begin
+        let seconds = monotonicSeconds() - begin, peak = measuresMemory ? ResidentMemory.peakBytes : .nan
         let evaluation = server.evaluate(outcome.parameters, outcome.bounds, data.evaluation, data.backdoor)
         defended.append(DefendedModel(name: name, parameters: outcome.parameters, bounds: outcome.bounds, evaluation: evaluation,
-                                      seconds: seconds, passes: outcome.passes, audit: outcome.audit + judge(outcome.suspects)))
+                                      seconds: seconds, passes: outcome.passes, peakBytes: peak, audit: outcome.audit + judge(outcome.suspects)))
         if name == BoundFit.name, let last = history.indices.last {
             state.bounds = outcome.bounds
             state.history[last].accuracyBounded = evaluation.accuracy

@@ -74,6 +74,7 @@ extension RunFile {
         try file.write("\(group)/images", [Int64(e.images), Int64(e.triggeredImages)], shape: [2])
         try file.createGroup("/timing")
         try file.write("/timing/defended_\(model.name)", scalar: model.seconds)
+        try file.write("/timing/peak_bytes_\(model.name)", scalar: model.peakBytes)
         guard !model.audit.isEmpty else { return }
         try file.writeStrings("\(group)/audit_names", model.audit.map(\.name))
         try file.writeStrings("\(group)/audit_values", model.audit.map(\.value))
@@ -93,9 +94,10 @@ extension RunFile {
             let names = try file.exists("\(group)/audit_names") ? try file.readStrings("\(group)/audit_names") : []
             let values = names.isEmpty ? [] : try file.readStrings("\(group)/audit_values")
             let seconds = try file.read("/timing/defended_\(name)", as: Double.self, shape: []).values[0]
+            let peakName = "/timing/peak_bytes_\(name)", peak = try file.exists(peakName) ? try file.read(peakName, as: Double.self, shape: []).values[0] : .nan
             found.append((try file.intAttribute("order", of: group) ?? 0,
                           DefendedModel(name: name, parameters: parameters, bounds: bounds, evaluation: evaluation, seconds: seconds,
-                                        passes: try number("passes"), audit: zip(names, values).map { Finding($0, $1) })))
+                                        passes: try number("passes"), peakBytes: peak, audit: zip(names, values).map { Finding($0, $1) })))
         }
         return found.sorted { $0.order < $1.order }.map(\.model)
     }
@@ -109,6 +111,10 @@ enum HistoryColumns {
         ("precision", \.precision), ("recall", \.recall), ("false_positive_rate", \.falsePositiveRate),
     ]
 
+    nonisolated(unsafe) private static let timings: [(String, WritableKeyPath<HistoryRow, Double>)] = [
+        ("seconds", \.seconds), ("rule_seconds", \.ruleSeconds), ("peak_bytes", \.peakBytes),
+    ]
+
     /// One row a round under /history; the same numbers after the initialisation, before any round, under /initial.
     /// Wall times go to /timing, outside every comparison.
     static func write(_ history: [HistoryRow], _ file: HDF5File) throws {
@@ -119,7 +125,7 @@ enum HistoryColumns {
         if let start = history.first(where: { $0.round == 0 }) {
             for (name, path) in columns { try file.write("/initial/\(name)", scalar: start[keyPath: path]) }
         }
-        try file.write("/timing/seconds", history.map(\.seconds), shape: [history.count])
+        for (name, path) in timings { try file.write("/timing/\(name)", history.map { $0[keyPath: path] }, shape: [history.count]) }
     }
 
     /// The row of the initialisation first, if there is one.
@@ -135,8 +141,10 @@ enum HistoryColumns {
             for (name, path) in columns { start[keyPath: path] = try file.read("/initial/\(name)", as: Double.self, shape: []).values[0] }
             rows.insert(start, at: 0)
         }
-        let seconds = try file.read("/timing/seconds", as: Double.self, shape: [rows.count]).values
-        for i in rows.indices { rows[i].seconds = seconds[i] }
+        for (name, path) in timings where try file.exists("/timing/\(name)") {
+            let values = try file.read("/timing/\(name)", as: Double.self, shape: [rows.count]).values
+            for i in rows.indices { rows[i][keyPath: path] = values[i] }
+        }
         return rows
     }
 }

@@ -9,7 +9,10 @@ public struct HistoryRow: Equatable, Sendable {
     public var accuracyBounded = Double.nan, attackSuccessBounded = Double.nan, robustAccuracyBounded = Double.nan
     /// Of the rule's rejections, this round: malicious among rejected, rejected among malicious, rejected among benign.
     public var precision = Double.nan, recall = Double.nan, falsePositiveRate = Double.nan
-    public var seconds = 0.0
+    /// Wall times: since the start of the run, and of the rule alone.
+    public var seconds = 0.0, ruleSeconds = Double.nan
+    /// Largest resident memory of the process in the round, where it is measured.
+    public var peakBytes = Double.nan
     public init(round: Int) { self.round = round }
 
     /// How right a rule's rejections were; clients below `malicious` are the malicious ones.
@@ -35,6 +38,8 @@ public struct DefendedModel: Sendable {
     public var evaluation: Evaluation
     /// Seconds, and passes over images (forward and backward = 1), that the defence took.
     public var seconds: Double, passes: Double
+    /// Largest resident memory of the process meanwhile, where it is measured.
+    public var peakBytes = Double.nan
     /// What the defence found out, for people and reports: name and value.
     public var audit: [Finding]
 }

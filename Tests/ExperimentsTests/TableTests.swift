@@ -8,8 +8,9 @@ import Testing
                 Measurement(accuracy: acc + 0.01 * Double(at), attackSuccess: asr, robustAccuracy: .nan, floor: 0.02)
             }
         }
-        return TableResult(name: "toy", caption: "a_b", claim: "low", rowTitle: "defence", rows: ["none", "bounds, ours"], columns: ["clean", "fm"], seeds: seeds,
-                           places: [[place(0.9, .nan), place(0.8, 1)], [place(0.85, .nan), seeds.map { _ in Measurement.none }]], cleanColumns: ["clean"])
+        return TableResult(name: "toy", caption: "a_b", claim: "low", rowTitle: "defence", legend: "ACC: right.", measures: Measure.outcomes, rows: ["none", "bounds, ours"], columns: ["clean", "fm"], seeds: seeds,
+                           places: [[place(0.9, .nan), place(0.8, 1)], [place(0.85, .nan), seeds.map { _ in Measurement.none }]], cleanColumns: ["clean"],
+                           curves: [[[], []], [[], []]])
     }
 
     private func results(_ table: TableResult) -> Results {
@@ -45,8 +46,8 @@ import Testing
         #expect(lines[4] == "defence           ACC  floor      ACC    ASR  floor")
         #expect(lines[6] == "none            0.900  0.020    0.800  1.000  0.020")
         #expect(lines[7] == "bounds, ours    0.850  0.020        -      -      -", "an empty place")
-        #expect(table.summary(0, 0, Measure.all[0]) == "0.900")
-        #expect(result(seeds: [1, 2]).summary(0, 0, Measure.all[0]) == "0.905±0.007")
+        #expect(table.summary(0, 0, Measure.accuracy) == "0.900")
+        #expect(result(seeds: [1, 2]).summary(0, 0, Measure.accuracy) == "0.905±0.007")
     }
 
     @Test func markdown() {

@@ -5,3 +5,6 @@ int cpu_level(void);
 
 /* Cores that this process may run on, at least 1. */
 int usable_cores(void);
+
+/* Gives freed memory back to the system, so that a peak of memory can be measured; Swift's Glibc has no malloc_trim. */
+void trim_heap(void);

@@ -1,0 +1,4 @@
+#include "CStart.h"
+#include <malloc.h>
+
+void trim_heap(void) { malloc_trim(0); }
