@@ -121,7 +121,7 @@ def pipeline(tmp_path_factory):
                                           cross_attention_dim=32, attention_head_dim=4, norm_num_groups=8)
     vae = diffusers.AutoencoderKL(block_out_channels=(16, 32), down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
                                   latent_channels=4, norm_num_groups=8, sample_size=32)
-    diffusers.StableDiffusionPipeline(vae=vae, text_encoder=text, tokenizer=tokenizer, unet=unet, scheduler=diffusers.DDIMScheduler(),
+    diffusers.StableDiffusionPipeline(vae=vae, text_encoder=text, tokenizer=tokenizer, unet=unet, scheduler=diffusers.DDIMScheduler(steps_offset=1, clip_sample=False),
                                       safety_checker=None, feature_extractor=None, requires_safety_checker=False).save_pretrained(folder / "tiny")
     return folder / "tiny"
 
