@@ -7,11 +7,11 @@ SCALE ?= smoke
 TORCH_PYTHON ?= python3
 FASHION_MNIST := /usr/share/datasets/fashion-mnist
 
-.PHONY: help deps build test bench reproduce data golden lint clean
+.PHONY: help deps build test test-cluster bench reproduce data golden lint clean
 .DEFAULT_GOAL := help
 
 help:                ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 deps:                ## check for Swift and the Debian packages; install what is missing where rights allow
 	@tools/deps.sh
@@ -33,6 +33,10 @@ test: build .venv/ready ## unit tests (optimised), then black-box tests of build
 	swift test -c release -Xswiftc -enable-testing
 	.venv/bin/pytest -q Tests/blackbox
 
+test-cluster: build .venv-cluster/ready ## Flower and Slurm on the loopback interface; installs both, needs root for Slurm
+	@tools/slurm/install.sh
+	.venv-cluster/bin/pytest -q Tests/cluster
+
 bench: build         ## verify, then measure this machine
 	build/fedclamp bench
 
@@ -44,9 +48,14 @@ lint: build          ## order of imports, file lengths, forbidden calls, stray v
 	tools/check-isa.sh
 
 clean:               ## remove everything that was built; data/ and results/ stay
-	rm -rf .build build .venv
+	rm -rf .build build .venv .venv-cluster
 
 .venv/ready: Tests/requirements.txt
 	python3 -m venv .venv || { echo "make: the tests need Python 3 with venv (Debian: python3-venv)" >&2; exit 2; }
 	.venv/bin/pip install --quiet --disable-pip-version-check -r Tests/requirements.txt
+	@touch $@
+
+.venv-cluster/ready: Tests/cluster/requirements.txt
+	python3 -m venv .venv-cluster || { echo "make: the tests need Python 3.11 or newer with venv (Debian: python3-venv)" >&2; exit 2; }
+	.venv-cluster/bin/pip install --quiet --disable-pip-version-check -r Tests/cluster/requirements.txt
 	@touch $@

@@ -1,0 +1,112 @@
+"""Flower on the loopback interface: SuperLink, SuperNodes and runs as processes that end with the test."""
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+from support import BINARY, ROOT
+
+PROGRAMS = pathlib.Path(sys.executable).parent
+APP = ROOT / "tools/flower"
+QUIET = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1", "RAY_USAGE_STATS_ENABLED": "0",
+         "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1", "RAY_worker_niceness": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(what, condition, seconds=90):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, f"{what}: not within {seconds} s"
+        time.sleep(0.3)
+    return found
+
+
+class Processes:
+    """Children in process groups of their own, ended in the opposite order."""
+
+    def __init__(self, folder):
+        self.folder, self.started = folder, []
+
+    def __enter__(self):
+        return self
+
+    def start(self, name, program, *arguments, **environment):
+        home = self.folder / name
+        home.mkdir(parents=True, exist_ok=True)
+        log = open(self.folder / f"{name}.log", "wb")
+        process = subprocess.Popen([PROGRAMS / program, *map(str, arguments)], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                   env=self.environment(name, environment), cwd=home, start_new_session=True)
+        self.started.append(process)
+        return process
+
+    def environment(self, name, more):
+        return os.environ | QUIET | {"FLWR_HOME": str(self.folder / name), "PATH": f"{PROGRAMS}:{os.environ['PATH']}"} | {k: str(v) for k, v in more.items()}
+
+    def __exit__(self, *_):
+        for process in reversed(self.started):
+            for number, patience in ((signal.SIGTERM, 15), (signal.SIGKILL, 5)):
+                try:
+                    os.killpg(process.pid, number)
+                    process.wait(patience)
+                except (ProcessLookupError, subprocess.TimeoutExpired):
+                    continue
+
+
+class Deployment(Processes):
+    """A SuperLink whose ServerApp goes on from federation.first, and SuperNodes. `keys`: a folder of certificates.sh."""
+
+    def __init__(self, folder, federation, keys=None):
+        super().__init__(folder)
+        self.federation, self.keys, self.port = federation, keys, free_port()
+        self.work = folder / "work"
+
+    def __enter__(self):
+        secure = ["--insecure"] if not self.keys else [
+            "--ssl-ca-certfile", self.keys / "ca.crt", "--ssl-certfile", self.keys / "server.pem", "--ssl-keyfile", self.keys / "server.key",
+            "--enable-supernode-auth", "--database", self.folder / "state.db"]
+        self.start("link", "flower-superlink", *secure, "--host", "127.0.0.1", "--port", self.port, "--isolation", "subprocess",
+                   "--disable-runtime-dependency-installation", FEDCLAMP=BINARY, FEDCLAMP_GLOBAL=self.federation.first,
+                   FEDCLAMP_SYNTHETIC=self.federation.fm, FEDCLAMP_WORK=self.work)
+        client = self.folder / "cli"
+        client.mkdir(parents=True)
+        trust = f'root-certificates = "{self.keys / "ca.crt"}"' if self.keys else "insecure = true"
+        (client / "config.toml").write_text(f'[superlink]\ndefault = "loop"\n\n[superlink.loop]\naddress = "127.0.0.1:{self.port}"\n{trust}\n')
+        wait_for("SuperLink", lambda: self.cli("supernode", "list", "loop", "--format", "json").returncode == 0)
+        return self
+
+    def cli(self, *arguments, timeout=600):
+        return subprocess.run([PROGRAMS / "flwr", *map(str, arguments)], env=self.environment("cli", {}), cwd=self.folder, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=timeout)
+
+    def node(self, client, name=None, executable=BINARY, data=None, key=None):
+        secure = ["--insecure"] if not self.keys else ["--root-certificates", self.keys / "ca.crt", "--auth-supernode-private-key", key]
+        settings = f'client={client} fedclamp="{executable}" data="{data or self.federation.node(client)}"'
+        return self.start(name or f"node{client}", "flower-supernode", *secure, "--superlink", f"127.0.0.1:{self.port}", "--host", "127.0.0.1",
+                          "--port", free_port(), "--isolation", "subprocess", "--max-retries", 3, "--node-config", settings)
+
+    def online(self, count):
+        def look():
+            shown = self.cli("supernode", "list", "loop", "--format", "json").stdout
+            return shown.count('"online"') == count
+        wait_for(f"{count} SuperNodes online", look)
+
+    def run(self, *options, seconds=500):
+        """Submits, waits, returns (succeeded, everything the ServerApp logged)."""
+        shown = self.cli("run", APP, "loop", "--format", "json", *options)
+        assert shown.returncode == 0, shown.stdout + shown.stderr
+        number = json.loads(shown.stdout)["run-id"]
+
+        def status():
+            runs = json.loads(self.cli("list", "loop", "--run-id", number, "--format", "json").stdout)["runs"]
+            return runs[0]["status"] if runs[0]["status"].startswith("finished") else None
+        ended = wait_for("end of the run", status, seconds)
+        return ended.startswith("finished:completed"), self.cli("log", number, "loop", "--show").stdout
