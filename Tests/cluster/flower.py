@@ -62,20 +62,23 @@ class Processes:
 
 
 class Deployment(Processes):
-    """A SuperLink whose ServerApp goes on from federation.first, and SuperNodes. `keys`: a folder of certificates.sh."""
+    """A SuperLink whose ServerApp goes on from federation.first, and SuperNodes or their simulation. `keys`: a folder of
+    certificates.sh."""
 
-    def __init__(self, folder, federation, keys=None):
+    def __init__(self, folder, federation, keys=None, simulation=False):
         super().__init__(folder)
-        self.federation, self.keys, self.port = federation, keys, free_port()
+        self.federation, self.keys, self.simulation, self.port = federation, keys, simulation, free_port()
         self.work = folder / "work"
 
     def __enter__(self):
         secure = ["--insecure"] if not self.keys else [
             "--ssl-ca-certfile", self.keys / "ca.crt", "--ssl-certfile", self.keys / "server.pem", "--ssl-keyfile", self.keys / "server.key",
             "--enable-supernode-auth", "--database", self.folder / "state.db"]
-        self.start("link", "flower-superlink", *secure, "--host", "127.0.0.1", "--port", self.port, "--isolation", "subprocess",
+        kind = ["--simulation"] if self.simulation else []
+        self.start("link", "flower-superlink", *secure, *kind, "--host", "127.0.0.1", "--port", self.port, "--isolation", "subprocess",
                    "--disable-runtime-dependency-installation", FEDCLAMP=BINARY, FEDCLAMP_GLOBAL=self.federation.first,
-                   FEDCLAMP_SYNTHETIC=self.federation.fm, FEDCLAMP_WORK=self.work)
+                   FEDCLAMP_SYNTHETIC=self.federation.fm, FEDCLAMP_WORK=self.work,
+                   FEDCLAMP_DATA=self.federation.folder / "node-{client}.h5")
         client = self.folder / "cli"
         client.mkdir(parents=True)
         trust = f'root-certificates = "{self.keys / "ca.crt"}"' if self.keys else "insecure = true"

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("flwr", reason="make test-cluster installs it")
 
-from flower import APP, BINARY, PROGRAMS, QUIET, Deployment, Processes, free_port, wait_for  # noqa: E402
+from flower import APP, BINARY, Deployment, wait_for  # noqa: E402
 from support import contents, differing, fedclamp  # noqa: E402
 
 SAME = ["model", "bounds", "state"]
@@ -115,20 +115,6 @@ exec {BINARY} step local "$3" --client 0 --data {federation.node(0)} --out "$9"
 
 def test_simulation(tmp_path, federation):
     """Flower's simulation on this machine, with the same app."""
-    with Processes(tmp_path) as p:
-        work, port = tmp_path / "work", free_port()
-        environment = p.environment("cli", QUIET | {
-            "FEDCLAMP": BINARY, "FEDCLAMP_GLOBAL": federation.first, "FEDCLAMP_SYNTHETIC": federation.fm, "FEDCLAMP_WORK": work,
-            "FEDCLAMP_DATA": federation.folder / "node-{client}.h5", "FLWR_LOCAL_SUPERLINK_HTTP_API_PORT": port})
-        done = subprocess.run([PROGRAMS / "flwr", "run", APP, "local", "--stream", "--federation-config", "num-supernodes=2 client-resources-num-cpus=1"],
-                              env=environment, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
-        for pid in local_superlinks(tmp_path / "cli"):
-            subprocess.run(["kill", str(pid)], check=False)
-    assert "FINISHED" in done.stdout, done.stdout[-3000:] + done.stderr[-1000:]
-    assert same_as_run(federation, work / "bounded-3.h5")
-
-
-def local_superlinks(home):
-    """Pids of the SuperLink that `flwr run ... local` left behind: those with this home in their command line."""
-    shown = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
-    return [int(line.split()[0]) for line in shown.splitlines() if "flower-superlink" in line and str(home) in line]
+    with Deployment(tmp_path / "d", federation, simulation=True) as d:
+        succeeded, log = d.run("--federation-config", "num-supernodes=2 client-resources-num-cpus=1")
+    assert succeeded and same_as_run(federation, last(d)), log
