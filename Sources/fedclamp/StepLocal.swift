@@ -74,7 +74,8 @@ struct StepShare: ParsableCommand {
         commandName: "share",
         abstract: "Write one client's share of the run's data set, for a node that has no other data.",
         discussion: """
-            Images and labels as they are; a malicious client poisons its own when it trains.
+            Images and labels as they are; a malicious client poisons its own when it trains. The bits of run, but for \
+            WaNet's noise images, which are drawn by an image's place in the file.
 
               fedclamp step share g0.h5 --client 1 --data data/fashion-mnist.h5 --out node-1.h5
             """)

@@ -112,4 +112,6 @@ class Deployment(Processes):
             runs = json.loads(self.cli("list", "loop", "--run-id", number, "--format", "json").stdout)["runs"]
             return runs[0]["status"] if runs[0]["status"].startswith("finished") else None
         ended = wait_for("end of the run", status, seconds)
-        return ended.startswith("finished:completed"), self.cli("log", number, "loop", "--show").stdout
+        log = self.cli("log", number, "loop", "--show").stdout
+        (self.folder / "run.log").write_text(log)
+        return ended.startswith("finished:completed"), log
