@@ -12,7 +12,7 @@ struct BarFigure {
     }
 
     var svg: String {
-        let width = max(label + Double(table.columns.count) * (panel + gap), label + 600)
+        let width = max(label + Double(table.columns.count) * (panel + gap), label + 630)
         var drawing = Drawing(width: width, height: top + Double(table.rows.count) * row + 46)
         for (r, name) in table.rows.enumerated() { drawing.text(label - 8, middle(r) + 4, name, anchor: .end) }
         for c in table.columns.indices { column(c, &drawing) }
@@ -52,10 +52,10 @@ struct BarFigure {
         let y = drawing.height - 22
         drawing.rectangle(label, y, 24, bar, fill: Drawing.Ink.accuracyFill, stroke: Drawing.Ink.accuracy)
         drawing.text(label + 30, y + bar, "ACC, accuracy on clean images")
-        drawing.rectangle(label + 220, y, 24, bar, fill: Drawing.Ink.attack)
-        drawing.text(label + 250, y + bar, "ASR, attack success rate")
-        drawing.line(label + 412, y - 2, label + 412, y + bar + 2, width: 1.5)
-        drawing.text(label + 420, y + bar, "floor: that rate without attack")
+        drawing.rectangle(label + 235, y, 24, bar, fill: Drawing.Ink.attack)
+        drawing.text(label + 265, y + bar, "ASR, attack success rate")
+        drawing.line(label + 440, y - 2, label + 440, y + bar + 2, width: 1.5)
+        drawing.text(label + 448, y + bar, "floor: that rate without attack")
     }
 
     private func middle(_ r: Int) -> Double { top + Double(r) * row + row / 2 }

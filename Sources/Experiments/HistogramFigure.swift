@@ -22,11 +22,11 @@ struct HistogramPanel {
         drawing.polyline(outline + [(Self.width - right, base)], stroke: Drawing.Ink.attack, width: 1.6, dashes: "4 2")
         drawing.line(left, base, Self.width - right, base)
         drawing.text(left, Self.height - 5, "0", size: 10)
-        drawing.text(Self.width - right, Self.height - 5, Numbers.fixed(histogram.high, 1), anchor: .end, size: 10)
+        let x = left + histogram.bound / histogram.high * (Self.width - left - right)
+        if !histogram.bound.isFinite || x < Self.width - 70 { drawing.text(Self.width - right, Self.height - 5, Numbers.fixed(histogram.high, 1), anchor: .end, size: 10) }
         if histogram.bound.isFinite {
-            let x = left + histogram.bound / histogram.high * (Self.width - left - right)
             drawing.line(x, top - 2, x, base, width: 2.2)
-            drawing.text(min(max(x, left + 20), Self.width - 40), Self.height - 5, "z = \(Numbers.fixed(histogram.bound, 2))", anchor: .middle, size: 10, bold: true)
+            drawing.text(min(max(x, left + 40), Self.width - right - 22), Self.height - 5, "z = \(Numbers.fixed(histogram.bound, 2))", anchor: .middle, size: 10, bold: true)
         }
         return drawing
     }

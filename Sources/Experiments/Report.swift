@@ -34,7 +34,8 @@ struct Report {
         triggered images of other classes that go to the target (lower is better). The <b>floor</b> is that share for the same-seed run without
         attack: less cannot be asked for.</p>
         <p>The method is that of Bi and Li, <a href="https://arxiv.org/abs/2410.17573">arXiv 2410.17573</a>. The paper's own figures are not part of
-        this program; its claims stand beside the tables in words.</p>
+        this program; its claims stand beside the tables in words. Figures in the file \(PaperFigures.file) of this folder
+        (\(PaperFigures.header.joined(separator: ","))) appear in the tables in brackets.</p>
         </section>
         </main>
         </body>
@@ -73,10 +74,16 @@ struct Report {
         lines.append("</tr></thead><tbody>")
         for row in table.rows.indices {
             lines.append("<tr><th>\(escaped(table.rows[row]))</th>")
-            lines += table.columns.indices.flatMap { column in cells(table.measures(column).map { table.summary(row, column, $0, plusMinus: " ± ") }, tag: "td") }
+            lines += table.columns.indices.flatMap { column in cells(table.measures(column).map { number(table, row, column, $0) }, tag: "td") }
             lines.append("</tr>")
         }
         return (lines + ["</tbody></table></div>"]).joined()
+    }
+
+    /// The mean, and the paper's figure in brackets where the user gave one.
+    private func number(_ table: TableResult, _ row: Int, _ column: Int, _ measure: Measure) -> String {
+        let paper = results.paper.value(table.name, table.rows[row], table.columns[column], measure)
+        return table.summary(row, column, measure, plusMinus: " ± ") + (paper.map { " [\(Numbers.fixed($0, measure.decimals))]" } ?? "")
     }
 
     /// A group's cells, the first with a line at its left.
@@ -88,7 +95,7 @@ struct Report {
         guard !results.illustrations.isEmpty else { return "" }
         let parts = results.illustrations.map { shown in
             "<h3>\(escaped(shown.title))</h3>\n" + shown.illustration.strips.map(figure).joined(separator: "\n")
-                + "\n<div class=\"panels\">" + shown.illustration.histograms.map {
+                + "\n<div class=\"panels large\">" + shown.illustration.histograms.map {
                     HistogramPanel(histogram: $0).drawing.svg(title: "\($0.layer): clean and triggered activations, and the bound")
                 }.joined() + "</div>"
         }
@@ -105,7 +112,8 @@ struct Report {
 
     private func figure(_ strip: Illustration.Strip) -> String {
         let png = Data(PNG.strip(strip.pixels, channels: strip.channels, side: strip.side)).base64EncodedString()
-        let labels = escaped(strip.labels.joined(separator: ", ")), name = escaped(strip.name)
+        let alike = strip.labels.count > 1 && Set(strip.labels).count == 1
+        let labels = escaped(alike ? "all \(strip.labels[0])" : strip.labels.joined(separator: ", ")), name = escaped(strip.name)
         return "<figure><img alt=\"\(name): \(labels)\" width=\"\(strip.labels.count * (strip.side + 2) * 2)\" src=\"data:image/png;base64,\(png)\">"
             + "<figcaption><b>\(name)</b>: \(labels)</figcaption></figure>"
     }
@@ -125,7 +133,8 @@ struct Report {
         th, td { padding: .25rem .5rem; text-align: right; } th { font-weight: 600; } tbody th, thead tr:first-child th:first-child { text-align: left; }
         tbody th { position: sticky; left: 0; background: inherit; } tbody tr { background: #fff; } tbody tr:nth-child(odd) { background: #f2f2f2; }
         thead { border-bottom: 1px solid #111; } th.group { text-align: right; } thead tr:first-child th.group { text-align: center; } .group { border-left: 1px solid #999; }
-        .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(11.5rem, 1fr)); gap: .6rem; } .panels svg { width: 100%; height: auto; max-width: 16rem; }
+        .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr)); gap: .6rem; } .panels svg { width: 100%; height: auto; max-width: 20rem; }
+        .panels.large { grid-template-columns: repeat(auto-fill, minmax(13.5rem, 1fr)); }
         figure { margin: .6rem 0; } figure img { max-width: 100%; height: auto; image-rendering: pixelated; border: 1px solid #999; }
         @media (max-width: 30rem) { body { padding: 0 .6rem 2rem; font-size: 15px; } th, td { padding: .25rem .35rem; font-size: .85rem; } }
         @media print { .wide { overflow: visible; } section { break-inside: avoid; } }

@@ -8,6 +8,7 @@ import HDF5
 ///     cells/KEY.h5         the run file of a training, resumable
 ///     cells/KEY.floors     floors measured on a clean training's models
 ///     cells/KEY.pictures.h5  images and activations of some attacked trainings
+///     paper.csv            a paper's own figures, if a user puts them there
 ///     results.h5, report.html, and for each table .md, .csv, .tex and figures
 public struct ResultFolder: Sendable {
     public let path: String
@@ -17,6 +18,7 @@ public struct ResultFolder: Sendable {
     func cell(_ key: String) -> String { "\(path)/cells/\(key).h5" }
     func floors(_ key: String) -> String { "\(path)/cells/\(key).floors" }
     func illustration(_ key: String) -> String { "\(path)/cells/\(key).pictures.h5" }
+    var paper: String { "\(path)/\(PaperFigures.file)" }
     private var settingPath: String { "\(path)/setting.txt" }
 
     /// The setting that the folder has; nil when there is none yet. Throws for a folder of something else.

@@ -7,6 +7,8 @@ public struct Results: Sendable {
     public var tables: [TableResult]
     /// Trainings without whose run file some place is empty.
     public var missing: [String]
+    /// From the user's paper.csv in the folder.
+    var paper = PaperFigures()
     /// Pictures and activations of some trainings, in the plan's order.
     var illustrations: [(title: String, name: String, illustration: Illustration)] = []
     /// Instruction sets and program versions that the cells were computed with.
@@ -35,6 +37,7 @@ public struct Results: Sendable {
             records[training.key] = record
         }
         tables = try plan.tables.map { try Self.filled($0, plan, records, floors) }
+        if let text = try TextFile.read(folder.paper) { paper = try PaperFigures(parsing: text, path: folder.paper, tables) }
         for training in plan.trainings where training.isIllustrated {
             guard let illustration = try folder.illustration(of: training) else { continue }
             let c = training.configuration

@@ -84,4 +84,19 @@ import Testing
         #expect(shares.secondsShare == 1.5 && shares.memoryShare == 1.5 && shares.bytesShare == 1)
         #expect(mine.shares(of: Cost()).secondsShare.isNaN)
     }
+
+    @Test func aPapersFiguresAreReadFromTheUsersFile() throws {
+        #expect(PaperFigures.fields("a,\"b, \"\"c\"\"\",,0.5") == ["a", "b, \"c\"", "", "0.5"])
+        let table = TableResult(name: "toy", caption: "", claim: "", rowTitle: "", legend: "", measures: Measure.outcomes, rows: ["none", "x, bounds"],
+                                columns: ["fm"], seeds: [1], places: [], cleanColumns: [], curves: [])
+        let header = "table,row,column,acc,asr\n"
+        let figures = try PaperFigures(parsing: header + "toy,\"x, bounds\",fm,0.9,\r\n\nother,any,any,1,1\n", path: "paper.csv", [table])
+        #expect(figures.value("toy", "x, bounds", "fm", .accuracy) == 0.9)
+        #expect(figures.value("toy", "x, bounds", "fm", .attackSuccess) == nil && figures.value("toy", "none", "fm", .accuracy) == nil)
+        for (line, word) in [("toy,nobody,fm,1,1", "x, bounds"), ("toy,none,gm,1,1", "fm"), ("toy,none,fm,90,1", "0 to 1"), ("toy,none,fm", "5 fields"), ("toy,none,fm,?,", "acc")] {
+            let text = message { _ = try PaperFigures(parsing: header + line, path: "paper.csv", [table]) }
+            #expect(text?.contains(word) == true && text?.contains("line 2") == true, "\(line): \(text ?? "accepted")")
+        }
+        #expect(message { _ = try PaperFigures(parsing: "a,b\n", path: "paper.csv", [table]) }?.contains("table,row,column") == true)
+    }
 }

@@ -116,6 +116,18 @@ def test_table_cost(results, data, fm):
     assert float(rows["bounds"]["sent_mb"]) == pytest.approx(7 * 576 * 4 / 1e6), "the bounds alone"
 
 
+def test_papers_figures(results, data, fm):
+    """What a user puts into paper.csv stands beside the results; a mistake in it is named."""
+    call = ["reproduce", "main", "--scale", "smoke", "--data", data, "--synthetic", fm, "--out", results]
+    (results / "paper.csv").write_text("table,row,column,acc,asr\nmain,bounds,fm,0.777,0.022\n")
+    fedclamp(*call)
+    html = (results / "report.html").read_text()
+    assert "[0.777]" in html and "[0.022]" in html
+    (results / "paper.csv").write_text("table,row,column,acc,asr\nmain,bounds,fm,0.777,2\n")
+    assert "paper.csv, line 2" in fedclamp(*call, code=2).stderr
+    (results / "paper.csv").unlink()
+
+
 def test_refusals(tmp_path, data, fm):
     files = ["--data", data, "--synthetic", fm]
     refused("reproduce", "mian", *files, "--out", tmp_path / "out", code=64, says="main", folder=tmp_path)
