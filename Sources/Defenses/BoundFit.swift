@@ -5,29 +5,36 @@ import Tensor
 
 /// The defence: bounds z on the hidden activations, a <- min(a, z), fitted on FM data that may be poisoned.
 ///
-/// 1. `Screen` sets images aside that look poisoned.
-/// 2. z starts at the 0.99 quantile of each channel's maxima over the images kept.
+/// 1. `TriggerSearch` looks for perturbations that turn any image into one class; a class that gives way far more easily
+///    than the others looks attacked. `Screen` looks for a class whose FM images are of two kinds.
+/// 2. Where the screen finds two kinds, the suspect half is set aside (and half-way let go what lost its class since). z starts at the 0.99 quantile of each channel's
+///    maxima over the images kept.
 /// 3. Adam on the relative bounds r = z / z0 in [0, 1], its rate falling to 0, minimises over batches
 ///       KL(softmax f(x) || softmax f_z(x))             on kept images: fidelity to the unbounded model
-///     + w relu(margin of the suspected class + 0.5)    on suspects: evidence against the backdoor
-///     + c mean(r)                                      pressure, only where there is no evidence
+///     + w relu(margin of the suspected class + 0.5)    on suspects, or where there are none on kept images under the
+///                                                      perturbations of the classes that look attacked, which go on
+///                                                      ascending: evidence against the backdoor
+///     + c mean(r)                                      pressure, only where there are no suspects
 ///    where c is multiplied or divided by 1.3 every ten steps to hold the agreement of predictions on kept images at a
-///    target. With evidence no pressure is needed, and none is applied: Adam would push every channel down that the
+///    target. With suspects no pressure is needed, and none is applied: Adam would push every channel down that the
 ///    fidelity does not hold.
 ///
 /// Source: Bi and Li, arXiv 2410.17573 (bounds fitted on FM data); MM-BM (Wang et al.) for the penalty's control.
 public struct BoundFit: ModelDefense {
     public static let name = "bounds"
     public var startQuantile = 0.99
-    /// Images in a batch, and how many of them are suspects when there are any.
-    public var batch = 96, suspectsInBatch = 32
-    /// Times that the fit goes through as many images as there are FM images.
+    /// Kept images in a batch; beside them suspects when there are any, else perturbed images when a class looks attacked.
+    public var keptInBatch = 64, suspectsInBatch = 32, perturbedInBatch = 32
+    /// Steps times 96 images: times that the fit goes through as many images as there are FM images.
     public var epochs = 7.0
     public var rate = 0.03
     public var evidenceWeight = 0.5
     /// Agreement with the unbounded predictions, on kept images, that the pressure is steered to.
-    public var agreement = 0.95
+    public var agreement = 0.97
+    /// Whether FM images are screened and triggers searched for.
     public var screens = true
+    /// A class is taken for poisoned from this score of the screen on, or from the lower one if the search flags it too.
+    public var poisonedFrom = 1.4, poisonedIfAttackedFrom = 1.2
 
     public init() {}
 
@@ -36,23 +43,57 @@ public struct BoundFit: ModelDefense {
         try check(model, samples)
         let predictor = Predictor(model.network, kernels: context.kernels, threads: context.threads)
         let activations = Activations(model, samples, predictor)
-        let screen = screens ? Screen(activations, seed: context.seed) : nil
-        let suspects = screen?.suspects ?? []
+        let optimizer = BoundOptimizer(model, samples, activations, predictor, context)
+        let suspicion = screens ? suspicion(activations, optimizer, context) : nil
+        let suspects = suspicion?.suspects ?? []
         let suspected = Set(suspects.map(\.image))
         let kept = (0..<samples.count).filter { !suspected.contains($0) }
 
         let start = activations.quantiles(startQuantile, of: kept)
-        let steps = steps(samples.count)
-        let optimizer = BoundOptimizer(model, samples, activations, start: start, context)
-        let reached = optimizer.run(self, kept: kept, suspects: suspects, steps: steps)
-        return DefenseOutcome(parameters: model, bounds: optimizer.bounds, passes: plannedPasses(samples.count),
-                              audit: findings(screen, samples, reached, optimizer.bounds, start),
-                              suspects: screen.map { _ in suspects.map(\.image) })
+        let reached = optimizer.run(self, start: start, kept: kept, suspects: suspects, candidates: suspicion?.candidates ?? [],
+                                    steps: steps(samples.count))
+        return DefenseOutcome(parameters: model, bounds: optimizer.bounds, passes: optimizer.passes + Double(samples.count) / 3,
+                              audit: findings(suspicion, samples, reached, optimizer.bounds, start),
+                              suspects: suspicion.map { _ in suspects.map(\.image) })
     }
 
-    private func steps(_ images: Int) -> Int { max(20, Int(epochs * Double(images) / Double(batch))) }
+    /// What screen and search hold against the FM data.
+    struct Suspicion {
+        var screen: [Double?], search: [Double]
+        var attacked: [Int], poisoned: [Int]
+        var suspects: [(image: Int, target: Int)]
+        /// Of the search, those whose class looks attacked.
+        var candidates: [Int]
+    }
 
-    public func plannedPasses(_ images: Int) -> Double { Double(images) / 3 + Double(steps(images) * batch) * 2 / 3 }
+    private func suspicion(_ activations: Activations, _ optimizer: BoundOptimizer, _ context: DefenseContext) -> Suspicion {
+        let screen = Screen(activations, seed: context.seed), classes = activations.classes
+        optimizer.search(updates: updates(activations.count, classes))
+        let scores = optimizer.triggers.scores, candidates = optimizer.triggers.candidates
+        let search = (0..<classes).map { target in
+            zip(candidates, scores).filter { $0.0.target == target }.map(\.1).max() ?? 0
+        }
+        func standsOut(_ target: Int) -> Bool { search[target] >= TriggerSearch.deviations && search[target] > (search.max() ?? 0) / 2 }
+        let poisoned = (0..<classes).filter { target in
+            guard let score = screen.scores[target], !screen.halves[target].isEmpty else { return false }
+            return score >= poisonedFrom || (score >= poisonedIfAttackedFrom && standsOut(target))
+        }
+        let attacked = (0..<classes).filter { standsOut($0) || poisoned.contains($0) }
+        let suspects = poisoned.flatMap { target in screen.halves[target].map { (image: $0, target: target) } }.sorted { $0.image < $1.image }
+        return Suspicion(screen: screen.scores, search: search, attacked: attacked, poisoned: poisoned, suspects: suspects,
+                         candidates: suspects.isEmpty ? candidates.indices.filter { attacked.contains(candidates[$0].target) } : [])
+    }
+
+    private func steps(_ images: Int) -> Int { max(20, Int(epochs * Double(images) / 96)) }
+
+    /// Steps of each perturbation in the search, 8 images each: 72 where the FM data are many enough (three passes over
+    /// them for 10 classes), down to 36 for few data or many classes.
+    private func updates(_ images: Int, _ classes: Int) -> Int { min(72, max(36, 3 * images / (16 * classes))) }
+
+    public func plannedPasses(_ images: Int) -> Double {
+        let perStep = Double(keptInBatch + max(suspectsInBatch, perturbedInBatch)), search = screens ? Double(updates(images, 10) * 10 * 16) : 0
+        return Double(images) / 3 + (Double(steps(images)) * perStep + search) * 2 / 3
+    }
 
     private func check(_ model: Parameters, _ samples: Samples) throws {
         guard model.allFinite else { throw DefenseError.model("the model holds NaN or infinite parameters; bounds cannot be fitted to it") }
@@ -64,15 +105,21 @@ public struct BoundFit: ModelDefense {
         }
     }
 
-    private func findings(_ screen: Screen?, _ samples: Samples, _ agreement: Double, _ bounds: Bounds, _ start: [Float]) -> [Finding] {
+    private func findings(_ suspicion: Suspicion?, _ samples: Samples, _ reached: (agreement: Double, letGo: Int), _ bounds: Bounds, _ start: [Float]) -> [Finding] {
         var found: [Finding] = []
-        if let screen {
-            found.append(Finding("class that looks attacked", screen.flagged.isEmpty ? "none" : screen.flagged.map(String.init).joined(separator: " ")))
-            found.append(Finding("FM images set aside", "\(screen.suspects.count) of \(samples.count)"))
-            let scores = screen.scores.map { $0.map { fixed($0, 2) } ?? "-" }
-            if scores.count <= 20 { found.append(Finding("score per class (from \(fixed(Screen.threshold, 2)): attacked)", scores.joined(separator: " "))) }
+        func list(_ classes: [Int]) -> String { classes.isEmpty ? "none" : classes.map(String.init).joined(separator: " ") }
+        if let suspicion {
+            found.append(Finding("class that looks attacked", list(suspicion.attacked)))
+            found.append(Finding("class whose FM images look poisoned", list(suspicion.poisoned)))
+            found.append(Finding("FM images set aside", "\(suspicion.suspects.count) of \(samples.count), \(reached.letGo) more let go half-way"))
+            if suspicion.search.count <= 20 {
+                found.append(Finding("trigger search per class (from \(fixed(TriggerSearch.deviations, 1)): attacked)",
+                                     suspicion.search.map { fixed($0, 1) }.joined(separator: " ")))
+                found.append(Finding("screen per class (from \(fixed(poisonedFrom, 2)), or \(fixed(poisonedIfAttackedFrom, 2)) if attacked: poisoned)",
+                                     suspicion.screen.map { $0.map { fixed($0, 2) } ?? "-" }.joined(separator: " ")))
+            }
         }
-        found.append(Finding("agreement on FM images kept", fixed(agreement, 3)))
+        found.append(Finding("agreement on FM images kept", fixed(reached.agreement, 3)))
         for layer in Layer.allCases {
             let ratios = layer.bounds.map { start[$0] > 0 ? bounds.buffer.base[$0] / start[$0] : 1 }
             let tight = ratios.filter { $0 < 0.5 }.count

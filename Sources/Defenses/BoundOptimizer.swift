@@ -3,83 +3,192 @@ import Datasets
 import Network
 import Tensor
 
-/// Adam on the relative bounds r = z / z0 in [0, 1]. Both fits of bounds use it.
+/// Adam on the relative bounds r = z / z0 in [0, 1], and the search for triggers, which share their passes. Both fits of
+/// bounds use it.
 final class BoundOptimizer {
+    let triggers: TriggerSearch
+    /// Passes over images so far; one without gradients of the weights counts two thirds.
+    private(set) var passes = 0.0
     private let samples: Samples
     private let activations: Activations
-    private let start: [Float]
     private let trainer: Trainer
+    private let predictor: Predictor
     private var relative = [Double](repeating: 1, count: Layer.totalBounds)
     private var first = [Double](repeating: 0, count: Layer.totalBounds), second = [Double](repeating: 0, count: Layer.totalBounds)
     private var stepsDone = 0
     private var stream: RandomStream
+    private let seed: UInt64, round: Int
 
     var bounds: Bounds { Bounds(copying: trainer.bounds) }
 
-    init(_ model: Parameters, _ samples: Samples, _ activations: Activations, start: [Float], _ context: DefenseContext) {
+    /// Starts without bounds.
+    init(_ model: Parameters, _ samples: Samples, _ activations: Activations, _ predictor: Predictor, _ context: DefenseContext) {
+        self.predictor = predictor
         self.samples = samples
         self.activations = activations
-        self.start = start
+        (seed, round) = (context.seed, context.round)
+        triggers = TriggerSearch(samples, classes: activations.classes)
         trainer = Trainer(model.network, kernels: context.kernels, lanes: Trainer.serverLanes, threads: context.threads)
         stream = RandomStream(seed: context.seed, purpose: "bound fit", round: context.round)
         trainer.reset(model)
         trainer.prepareForBounds()
-        writeBounds()
     }
 
-    /// Returns the agreement on kept images over the last ten steps.
-    func run(_ fit: BoundFit, kept: [Int], suspects: [(image: Int, target: Int)], steps: Int) -> Double {
-        let fromSuspects = suspects.isEmpty ? 0 : fit.suspectsInBatch
+    /// Images that a candidate sees in one step of its own.
+    private static let imagesPerCandidate = 8
+
+    /// `updates` steps of every candidate on the unbounded model, twelve candidates in a batch.
+    func search(updates: Int) {
+        var stream = RandomStream(seed: seed, purpose: "trigger search", round: round)
+        let candidates = triggers.candidates.indices, images = Array(0..<samples.count)
+        for _ in 0..<updates {
+            for group in candidates.split(into: 12) {
+                let perturbed = perturbed(group, images: group.count * Self.imagesPerCandidate, from: images, &stream)
+                _ = gradient(Batch(perturbed: perturbed), limited: false, 1)
+                climb(perturbed)
+            }
+        }
+    }
+
+    /// Fits the bounds from `start` on. Half-way, kept images of a suspect class that lost it under the bounds are
+    /// let go: among them are the poisoned images that the screen missed, which would keep the backdoor alive. Returns
+    /// the agreement on kept images over the last ten steps, and how many were let go.
+    func run(_ fit: BoundFit, start: [Float], kept: [Int], suspects: [(image: Int, target: Int)], candidates: [Int],
+             steps: Int) -> (agreement: Double, letGo: Int) {
+        writeBounds(start)
+        let before = kept.count, targets = Set(suspects.map(\.target))
+        var kept = kept
+        let fromSuspects = suspects.isEmpty ? 0 : fit.suspectsInBatch, fromSearch = candidates.isEmpty ? 0 : fit.perturbedInBatch
         var pressure = suspects.isEmpty ? 0.1 : 0, agreed = 0, seen = 0, lastAgreement = 1.0
         for step in 1...steps {
-            let plain = (0..<fit.batch - fromSuspects).map { _ in kept[stream.index(below: kept.count)] }
+            if step == steps / 2 + 1, !suspects.isEmpty { kept = withoutLost(kept, targets) }
+            let plain = (0..<(suspects.isEmpty && candidates.isEmpty ? 96 : fit.keptInBatch)).map { _ in kept[stream.index(below: kept.count)] }
             let evidence = (0..<fromSuspects).map { _ in suspects[stream.index(below: suspects.count)] }
-            agreed += gradient(plain, evidence, fit.evidenceWeight)
+            let batch = Batch(plain: plain, suspects: evidence, perturbed: perturbed(candidates, images: fromSearch, from: kept, &stream))
+            agreed += gradient(batch, limited: true, fit.evidenceWeight)
+            climb(batch.perturbed)
             seen += plain.count
-            adam(fit.rate * (1 - Double(step - 1) / Double(steps)), pressure)
+            adam(fit.rate * (1 - Double(step - 1) / Double(steps)), pressure, start)
             if step % 10 == 0 {
                 lastAgreement = Double(agreed) / Double(seen)
                 pressure *= lastAgreement >= fit.agreement ? 1.3 : 1 / 1.3
                 (agreed, seen) = (0, 0)
             }
         }
-        return lastAgreement
+        return (lastAgreement, before - kept.count)
     }
 
-    /// Leaves the gradient of one batch in the trainer; returns on how many plain images the predictions agree.
-    private func gradient(_ plain: [Int], _ evidence: [(image: Int, target: Int)], _ evidenceWeight: Double) -> Int {
-        let classes = activations.classes, agreements = Flags(plain.count)
+    /// `kept` without the images of these classes that the bounds take out of them.
+    private func withoutLost(_ kept: [Int], _ targets: Set<Int>) -> [Int] {
+        let images = kept.filter { targets.contains(activations.predictions[$0]) }, classes = activations.classes
+        let logits = predictor.logits(images.count, trainer.parameters, trainer.bounds) { samples.load(images[$0], into: $1) }
+        passes += Double(images.count) / 3
+        let lost = logits.withUnsafeBufferPointer { buffer in
+            Set(images.indices.filter { i in
+                buffer.baseAddress.map { Loss.prediction($0 + i * classes, classes: classes) } != activations.predictions[images[i]]
+            }.map { images[$0] })
+        }
+        return lost.count < kept.count ? kept.filter { !lost.contains($0) } : kept
+    }
+
+    private struct Perturbed {
+        var image: Int, candidate: Int, margin: Float = 0
+        /// Gradient of the loss on the network's input.
+        var gradient: [Float] = []
+    }
+
+    private struct Batch {
+        var plain: [Int] = []
+        var suspects: [(image: Int, target: Int)] = []
+        var perturbed: Slots<Perturbed> = Slots([])
+        var count: Int { plain.count + suspects.count + perturbed.count }
+    }
+
+    /// Images for the candidates, runs of equal length, none of the candidate's own class.
+    private func perturbed(_ candidates: [Int], images: Int, from pool: [Int], _ stream: inout RandomStream) -> Slots<Perturbed> {
+        guard !candidates.isEmpty, images > 0 else { return Slots([]) }
+        let run = max(1, min(Self.imagesPerCandidate, images / candidates.count))
+        let first = images / run < candidates.count ? stream.index(below: candidates.count) : 0
+        return Slots((0..<images).map { k in
+            let candidate = candidates[(first + k / run) % candidates.count], target = triggers.candidates[candidate].target
+            var image = pool[stream.index(below: pool.count)]
+            for _ in 0..<20 where activations.predictions[image] == target { image = pool[stream.index(below: pool.count)] }
+            return Perturbed(image: image, candidate: candidate)
+        })
+    }
+
+    /// Leaves the gradient of one batch in the trainer; returns on how many plain images the predictions agree. Margins
+    /// count up to -0.5 if `limited`, else always.
+    private func gradient(_ batch: Batch, limited: Bool, _ weight: Double) -> Int {
+        let classes = activations.classes, agreements = Flags(batch.plain.count), floats = trainer.network.inputFloats
+        let suspectsEnd = batch.plain.count + batch.suspects.count
+        passes += Double(batch.count) * 2 / 3
         trainer.sum.bounds.zero()
         activations.logits.withUnsafeBufferPointer { buffer in
             guard let logits = buffer.baseAddress else { return }
-            _ = trainer.boundGradient(plain.count + evidence.count, load: { i, x in
-                samples.load(i < plain.count ? plain[i] : evidence[i - plain.count].image, into: x)
-            }, loss: { i, y, dy in
-                guard i < plain.count else {
-                    return margin(y, evidence[i - plain.count].target, classes, evidenceWeight / Double(evidence.count), dy)
+            _ = trainer.boundGradient(batch.count, load: { i, x in
+                if i < batch.plain.count {
+                    samples.load(batch.plain[i], into: x)
+                } else if i < suspectsEnd {
+                    samples.load(batch.suspects[i - batch.plain.count].image, into: x)
+                } else {
+                    let perturbed = batch.perturbed[i - suspectsEnd]
+                    samples.load(perturbed.image, into: x)
+                    triggers.perturb(perturbed.candidate, x)
                 }
-                agreements[i] = Loss.prediction(y, classes: classes) == activations.predictions[plain[i]]
-                return Loss.distillation(y, teacher: logits + plain[i] * classes, classes: classes, label: 0, temperature: 1,
-                                         labelWeight: 0, batch: plain.count, gradient: dy)
+            }, loss: { i, y, dy in
+                if i < batch.plain.count {
+                    agreements[i] = Loss.prediction(y, classes: classes) == activations.predictions[batch.plain[i]]
+                    return Loss.distillation(y, teacher: logits + batch.plain[i] * classes, classes: classes, label: 0, temperature: 1,
+                                             labelWeight: 0, batch: batch.plain.count, gradient: dy)
+                }
+                if i < suspectsEnd {
+                    let target = batch.suspects[i - batch.plain.count].target
+                    _ = margin(y, target, classes, limited, weight / Double(batch.suspects.count), dy)
+                } else {
+                    let target = triggers.candidates[batch.perturbed[i - suspectsEnd].candidate].target
+                    batch.perturbed[i - suspectsEnd].margin = margin(y, target, classes, limited, weight / Double(batch.perturbed.count), dy)
+                }
+                return 0
+            }, image: batch.perturbed.isEmpty ? nil : { i, g in
+                guard i >= suspectsEnd else { return }
+                batch.perturbed[i - suspectsEnd].gradient = Array(UnsafeBufferPointer(start: g, count: floats))
             })
         }
         return agreements.count
     }
 
-    /// `weight` times relu(margin of `target` + 0.5), the margin being the logit minus the largest other one.
-    private func margin(_ y: UnsafePointer<Float>, _ target: Int, _ classes: Int, _ weight: Double, _ dy: UnsafeMutablePointer<Float>) -> Double {
+    /// Every candidate in the batch takes a step up its mean margin.
+    private func climb(_ batch: Slots<Perturbed>) {
+        for candidate in Set((0..<batch.count).map { batch[$0].candidate }).sorted() {
+            let members = (0..<batch.count).filter { batch[$0].candidate == candidate }
+            var sum = [Float](repeating: 0, count: trainer.network.inputFloats)
+            for member in members {
+                let gradient = batch[member].gradient
+                for k in sum.indices { sum[k] += gradient[k] }
+            }
+            triggers.record(candidate, margin: members.reduce(0) { $0 + Double(batch[$1].margin) } / Double(members.count))
+            triggers.ascend(candidate, sum)
+        }
+    }
+
+    /// Returns the margin of `target`, its logit minus the largest other one. The loss is `weight` times relu(margin +
+    /// 0.5) if `limited`, else times the margin.
+    private func margin(_ y: UnsafePointer<Float>, _ target: Int, _ classes: Int, _ limited: Bool, _ weight: Double,
+                        _ dy: UnsafeMutablePointer<Float>) -> Float {
         var rival = target == 0 ? 1 : 0
         for k in 0..<classes where k != target && y[k] > y[rival] { rival = k }
         for k in 0..<classes { dy[k] = 0 }
-        let value = Double(y[target]) - Double(y[rival]) + 0.5
-        guard value > 0 else { return 0 }
-        dy[target] = Float(weight)
-        dy[rival] = -Float(weight)
-        return value * weight
+        let value = y[target] - y[rival]
+        if !limited || value > -0.5 {
+            dy[target] = Float(weight)
+            dy[rival] = -Float(weight)
+        }
+        return value
     }
 
     /// One step on r: gradient dL/dz * z0 + c / 576; beta 0.9 and 0.999.
-    private func adam(_ rate: Double, _ pressure: Double) {
+    private func adam(_ rate: Double, _ pressure: Double, _ start: [Float]) {
         stepsDone += 1
         var power1 = 1.0, power2 = 1.0
         for _ in 0..<stepsDone { power1 *= 0.9; power2 *= 0.999 }
@@ -90,11 +199,41 @@ final class BoundOptimizer {
             let move = rate * (first[i] / (1 - power1)) / ((second[i] / (1 - power2)).squareRoot() + 1e-8)
             relative[i] = min(1, max(0, relative[i] - move))
         }
-        writeBounds()
+        writeBounds(start)
     }
 
-    private func writeBounds() {
+    private func writeBounds(_ start: [Float]) {
         for i in relative.indices { trainer.bounds.buffer.base[i] = Float(relative[i]) * start[i] }
+    }
+}
+
+extension Range where Bound == Int {
+    /// Runs of at most `size`.
+    func split(into size: Int) -> [[Int]] {
+        stride(from: lowerBound, to: upperBound, by: size).map { Array($0..<Swift.min($0 + size, upperBound)) }
+    }
+}
+
+/// Values that several threads read and write, each index by one.
+private final class Slots<T>: @unchecked Sendable {
+    private let base: UnsafeMutableBufferPointer<T>
+
+    init(_ values: [T]) {
+        base = .allocate(capacity: values.count)
+        _ = base.initialize(from: values)
+    }
+
+    deinit {
+        base.deinitialize()
+        base.deallocate()
+    }
+
+    var count: Int { base.count }
+    var isEmpty: Bool { base.isEmpty }
+
+    subscript(_ i: Int) -> T {
+        get { base[i] }
+        set { base[i] = newValue }
     }
 }
 

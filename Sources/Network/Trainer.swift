@@ -75,14 +75,17 @@ public final class Trainer: @unchecked Sendable {
     /// Makes ready for `boundGradient`, once for parameters that stay.
     public func prepareForBounds() { prepared.prepare(parameters, kernels, backward: true) }
 
-    /// Gradients of the bounds only, of losses of `count` images, in `sum.bounds`, which the caller clears.
+    /// Gradients of the bounds only, of losses of `count` images, in `sum.bounds`, which the caller clears. `image(i, g)`
+    /// sees the gradient of image i's input, (34, 34, channels), border included, on any thread.
     public func boundGradient(_ count: Int, load: (Int, UnsafeMutablePointer<Float>) -> Void,
-                              loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double) -> Double {
-        passes(count, weights: false, load, loss)
+                              loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double,
+                              image: ((Int, UnsafePointer<Float>) -> Void)? = nil) -> Double {
+        passes(count, weights: false, load, loss, image)
     }
 
     private func passes(_ count: Int, weights: Bool, _ load: (Int, UnsafeMutablePointer<Float>) -> Void,
-                        _ loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double) -> Double {
+                        _ loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double,
+                        _ image: ((Int, UnsafePointer<Float>) -> Void)? = nil) -> Double {
         let lanes = gradients.count
         parallel(lanes, threads: workspaces.count) { lane, worker in
             let workspace = workspaces[worker], gradient = gradients[lane]
@@ -90,7 +93,8 @@ public final class Trainer: @unchecked Sendable {
             while start < count {
                 let n = min(Workspace.capacity, count - start)
                 sum += pass(workspace, start, n, load, loss)
-                workspace.backward(n, prepared, bounds, gradient, weights: weights)
+                workspace.backward(n, prepared, bounds, gradient, weights: weights, inputOf: image == nil ? nil : parameters)
+                if let image { for i in 0..<n { image(start + i, workspace.inputGradient + i * network.inputFloats) } }
                 start += lanes * Workspace.capacity
             }
             if weights { gradient.finish(kernels) }

@@ -27,6 +27,8 @@ public final class Workspace: @unchecked Sendable {
     /// (n, logitStride); columns beyond the classes are zero.
     public let logits: UnsafeMutablePointer<Float>
     public let logitGradient: UnsafeMutablePointer<Float>
+    /// Gradient of `input`, (n, 34, 34, channels); written when `backward` is asked for it, border included.
+    public let inputGradient: UnsafeMutablePointer<Float>
 
     // Gradients of the same tensors.
     private let da: [Maps]
@@ -35,6 +37,8 @@ public final class Workspace: @unchecked Sendable {
     private let dhidden: UnsafeMutablePointer<Float>
     private let noBound: UnsafeMutablePointer<Float>              // 128 times +inf
     private let tilesIn: UnsafeMutablePointer<Float>, tilesOut: UnsafeMutablePointer<Float>
+    private let taps: UnsafeMutablePointer<Float>                 // conv1 transposed: (32 outputs, 9 taps * channels, padded to 32)
+    private let tapGradients: UnsafeMutablePointer<Float>         // (32 pixels of a row, 32)
 
     public init(_ network: ClampNet, _ kernels: KernelTable, backward: Bool = true) {
         self.network = network
@@ -55,6 +59,8 @@ public final class Workspace: @unchecked Sendable {
         let dpooled = backward ? [maps(16, 32), maps(8, 64)] : []
         let dflat = plan.reserve(backward ? n * ClampNet.flattened : 0), dhidden = plan.reserve(n * ClampNet.hidden)
         let noBound = plan.reserve(128)
+        let inputGradient = plan.reserve(backward ? n * network.inputFloats : 0)
+        let taps = plan.reserve(1024), tapGradients = plan.reserve(1024)
         let tileFloats = Tiles.floats(count: Workspace.tileGroup, blocks: 4)
         let tilesIn = plan.reserve(tileFloats), tilesOut = plan.reserve(tileFloats)
 
@@ -74,6 +80,9 @@ public final class Workspace: @unchecked Sendable {
         self.dflat = base + dflat
         self.dhidden = base + dhidden
         self.noBound = base + noBound
+        self.inputGradient = base + inputGradient
+        self.taps = base + taps
+        self.tapGradients = base + tapGradients
         self.tilesIn = base + tilesIn
         self.tilesOut = base + tilesOut
         for i in 0..<128 { self.noBound[i] = .infinity }
@@ -98,8 +107,10 @@ public final class Workspace: @unchecked Sendable {
     }
 
     /// Adds to `gradient` what `logitGradient` implies, in the order opposite to `forward`. Without `weights` only the
-    /// gradients of the bounds are complete: two thirds of the work.
-    public func backward(_ n: Int, _ prepared: PreparedWeights, _ bounds: Bounds, _ gradient: Gradient, weights: Bool = true) {
+    /// gradients of the bounds are complete: two thirds of the work. With `conv1`, the parameters of the pass, the
+    /// gradient of the input is written too.
+    public func backward(_ n: Int, _ prepared: PreparedWeights, _ bounds: Bounds, _ gradient: Gradient, weights: Bool = true,
+                         inputOf parameters: Parameters? = nil) {
         let g = gradient.parameters.base
         func db(_ layer: Int) -> UnsafeMutablePointer<Float> { g + network.bias(layer).offset }
         func dz(_ layer: Layer) -> UnsafeMutablePointer<Float> { gradient.bounds.base + layer.boundOffset }
@@ -124,6 +135,7 @@ public final class Workspace: @unchecked Sendable {
         convolveBackward(n, a[0], bounds.pointer(.conv1), 1, prepared, gradient, da[0], weights)
         kernels.boundBackward(a[0], bounds.pointer(.conv1), n, da[0], db(0), dz(.conv1))
         if weights { firstConvolutionGradient(n, g) }
+        if let parameters { firstConvolutionInput(n, parameters) }
     }
 
     /// Largest bounded activation of every channel or unit of image i, in the order of the bounds (576).
@@ -159,6 +171,28 @@ public final class Workspace: @unchecked Sendable {
             for ky in 0..<3 {
                 let x = Operand(input + image * network.inputFloats + ky * 34 * c, rowStride: 1, outerStride: 34 * c, innerStride: c)
                 kernels.gemm(3 * c, 32, 32, x, dy, dw + ky * 3 * c * 32, 32, true)
+            }
+        }
+    }
+
+    /// Gradient of the images: every pixel of da[0] times the transposed taps, added where the taps had read.
+    private func firstConvolutionInput(_ n: Int, _ parameters: Parameters) {
+        let c = network.channels, w = parameters.base + network.weight(0).offset
+        for tap in 0..<9 * c {
+            for output in 0..<32 { taps[output * 32 + tap] = w[tap * 32 + output] }
+        }
+        for i in 0..<n * network.inputFloats { inputGradient[i] = 0 }
+        let panel = Operand(taps, rowStride: 0, innerStride: 32)
+        for image in 0..<n {
+            for y in 0..<32 {
+                let row = Operand(da[0].interior(image: image, block: 0) + y * da[0].rowFloats, rowStride: 32, innerStride: 1)
+                kernels.gemm(32, 1, 32, row, panel, tapGradients, 32, false)
+                for ky in 0..<3 {
+                    let target = inputGradient + image * network.inputFloats + (y + ky) * 34 * c
+                    for x in 0..<32 {
+                        for k in 0..<3 * c { target[x * c + k] += tapGradients[x * 32 + ky * 3 * c + k] }
+                    }
+                }
             }
         }
     }

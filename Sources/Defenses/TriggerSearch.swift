@@ -1,0 +1,117 @@
+import Attacks
+import Datasets
+import Network
+import Tensor
+
+/// Looks for what turns images of any class into one class: for each class two universal perturbations of the image, one
+/// spread over all pixels (L2 norm at most 1.5, pixels being 0 to 1) and one on few pixels (the norms over channels sum
+/// to at most 8). They ascend the class's margin over many images. A backdoor gives way far below the strength that a
+/// natural class needs, so the margins reached tell which class is attacked, and the perturbation stands in for the
+/// trigger in the fit.
+///
+/// Sources: Wang et al., Neural Cleanse, S&P 2019 (reverse engineering, outlier test); Zeng et al., I-BAU,
+/// arXiv 2110.03735 (universal perturbations within the defence's own loop).
+final class TriggerSearch {
+    enum Kind: Int, CaseIterable { case spread, sparse }
+
+    struct Candidate: Hashable {
+        var target: Int, kind: Kind
+    }
+
+    static let spreadNorm = 1.5, sparseNorm = 8.0
+    /// Length of a step: of the spread kind 0.45, of the sparse kind 1.8, in pixel units.
+    static let spreadStep = 0.45, sparseStep = 1.8
+    /// Robust deviations of the margin from which a class looks attacked; the least deviation is 0.5 logits.
+    static let deviations = 3.0, leastDeviation = 0.5
+
+    let candidates: [Candidate]
+    /// Running mean of the margin that a candidate reaches on images of other classes.
+    private(set) var margins: [Double]
+
+    private let channels: Int, floats: Int
+    /// In normalised units, (34, 34, channels) as the network's input.
+    private var perturbations: [[Float]]
+    private let std: [Float], low: [Float], high: [Float], inside: [Bool]
+
+    init(_ samples: Samples, classes: Int) {
+        candidates = (0..<classes).flatMap { target in Kind.allCases.map { Candidate(target: target, kind: $0) } }
+        let channels = samples.set.channels, floats = 34 * 34 * channels, side = samples.set.height, border = (34 - side) / 2
+        let normalization = samples.normalization
+        self.channels = channels
+        self.floats = floats
+        margins = [Double](repeating: 0, count: candidates.count)
+        perturbations = [[Float]](repeating: [Float](repeating: 0, count: floats), count: candidates.count)
+        std = (0..<floats).map { normalization.std[$0 % channels] }
+        low = (0..<floats).map { -normalization.mean[$0 % channels] / normalization.std[$0 % channels] }
+        high = (0..<floats).map { (1 - normalization.mean[$0 % channels]) / normalization.std[$0 % channels] }
+        let reach = border..<border + side
+        inside = (0..<floats).map { k in reach.contains(k / channels / 34) && reach.contains(k / channels % 34) }
+    }
+
+    /// Adds the candidate's perturbation to a network input, within the range of pixels.
+    func perturb(_ candidate: Int, _ x: UnsafeMutablePointer<Float>) {
+        let delta = perturbations[candidate]
+        for k in 0..<floats where inside[k] { x[k] = min(max(x[k] + delta[k], low[k]), high[k]) }
+    }
+
+    /// One step of a candidate up the gradient of its margin, summed over images, which it takes in normalised units.
+    func ascend(_ candidate: Int, _ gradient: [Float]) {
+        let kind = candidates[candidate].kind
+        var squares = 0.0
+        for k in 0..<floats where inside[k] {
+            let g = Double(gradient[k] / std[k])
+            squares += g * g
+        }
+        guard squares > 1e-40 else { return }
+        let step = Float((kind == .spread ? Self.spreadStep : Self.sparseStep) / squares.squareRoot())
+        for k in 0..<floats where inside[k] { perturbations[candidate][k] += step * gradient[k] / (std[k] * std[k]) }
+        kind == .spread ? projectSpread(candidate) : projectSparse(candidate)
+    }
+
+    func record(_ candidate: Int, margin: Double) { margins[candidate] = 0.7 * margins[candidate] + 0.3 * margin }
+
+    /// For each candidate how far its margin lies above the median of its kind, in robust deviations.
+    var scores: [Double] {
+        var result = [Double](repeating: 0, count: candidates.count)
+        for kind in Kind.allCases {
+            let members = candidates.indices.filter { candidates[$0].kind == kind }
+            let values = members.map { Float(margins[$0]) }, median = quantile(0.5, values)
+            let deviation = max(1.4826 * Double(quantile(0.5, values.map { abs($0 - median) })), Self.leastDeviation)
+            for member in members { result[member] = (margins[member] - Double(median)) / deviation }
+        }
+        return result
+    }
+
+    private func projectSpread(_ candidate: Int) {
+        let norm = (0..<floats).reduce(0) { sum, k in
+            let pixel = Double(perturbations[candidate][k] * std[k])
+            return sum + pixel * pixel
+        }.squareRoot()
+        guard norm > Self.spreadNorm else { return }
+        let factor = Float(Self.spreadNorm / norm)
+        for k in 0..<floats { perturbations[candidate][k] *= factor }
+    }
+
+    /// Projection on the ball of the sum over pixels of the norms over channels (Duchi et al. 2008).
+    private func projectSparse(_ candidate: Int) {
+        for k in 0..<floats { perturbations[candidate][k] = min(max(perturbations[candidate][k], -1 / std[k]), 1 / std[k]) }
+        let norms = (0..<floats / channels).map { pixel in
+            (pixel * channels..<(pixel + 1) * channels).reduce(0.0) { sum, k in
+                let value = Double(perturbations[candidate][k] * std[k])
+                return sum + value * value
+            }.squareRoot()
+        }
+        guard norms.reduce(0, +) > Self.sparseNorm else { return }
+        var sum = 0.0, cut = 0.0
+        for (rank, norm) in norms.sorted(by: >).enumerated() {
+            sum += norm
+            let threshold = (sum - Self.sparseNorm) / Double(rank + 1)
+            guard norm > threshold else { break }
+            cut = threshold
+        }
+        for (pixel, norm) in norms.enumerated() {
+            let factor = norm > cut ? Float((norm - cut) / norm) : 0
+            for k in pixel * channels..<(pixel + 1) * channels { perturbations[candidate][k] *= factor }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+/// `x` in coordinates in which the spread within groups is 1 in every direction: columns are scaled to deviation 1, S is
+/// the mean of the groups' covariances (each group weighing the same) plus `ridge` times its mean diagonal, S = L L^T,
+/// and every row becomes L^-1 x. Distances between the new rows are Mahalanobis distances.
+func whitened(_ x: [[Double]], groups: [[Int]], ridge: Double = 0.05) -> [[Double]] {
+    let d = x.first?.count ?? 0
+    guard d > 0 else { return x }
+    let scaled = unitColumns(x)
+    var s = pooledCovariance(scaled, groups)
+    let diagonal = (0..<d).reduce(0) { $0 + s[$1 * d + $1] } / Double(d)
+    guard diagonal > 0 else { return scaled }
+    for k in 0..<d { s[k * d + k] += ridge * diagonal }
+    choleskyFactor(&s, d)
+    return scaled.map { solveLower(s, d, $0) }
+}
+
+/// Columns divided by their standard deviation; those that never vary become 0.
+private func unitColumns(_ x: [[Double]]) -> [[Double]] {
+    let d = x[0].count, n = Double(x.count)
+    var mean = [Double](repeating: 0, count: d), squares = mean
+    for row in x { for k in 0..<d { mean[k] += row[k] / n } }
+    for row in x { for k in 0..<d { squares[k] += (row[k] - mean[k]) * (row[k] - mean[k]) / n } }
+    let factor = squares.map { $0 > 1e-18 ? 1 / $0.squareRoot() : 0 }
+    return x.map { row in (0..<d).map { (row[$0] - mean[$0]) * factor[$0] } }
+}
+
+/// Mean over the groups of their covariances (d, d), lower triangle; groups of fewer than 8 rows do not count.
+private func pooledCovariance(_ x: [[Double]], _ groups: [[Int]]) -> [Double] {
+    let d = x[0].count, counted = groups.filter { $0.count >= 8 }
+    var s = [Double](repeating: 0, count: d * d), centred = [Double](repeating: 0, count: d)
+    for group in counted {
+        var mean = [Double](repeating: 0, count: d)
+        for i in group { for k in 0..<d { mean[k] += x[i][k] / Double(group.count) } }
+        let weight = 1 / Double(group.count * counted.count)
+        for i in group {
+            for k in 0..<d { centred[k] = x[i][k] - mean[k] }
+            s.withUnsafeMutableBufferPointer { s in
+                centred.withUnsafeBufferPointer { c in
+                    for k in 0..<d {
+                        let f = c[k] * weight
+                        for j in 0...k { s[k * d + j] += f * c[j] }
+                    }
+                }
+            }
+        }
+    }
+    return s
+}
+
+/// Replaces the lower triangle of a positive definite (d, d) matrix by its Cholesky factor.
+private func choleskyFactor(_ s: inout [Double], _ d: Int) {
+    s.withUnsafeMutableBufferPointer { s in
+        for i in 0..<d {
+            for j in 0...i {
+                var sum = s[i * d + j]
+                for k in 0..<j { sum -= s[i * d + k] * s[j * d + k] }
+                s[i * d + j] = i == j ? max(sum, 1e-12).squareRoot() : sum / s[j * d + j]
+            }
+        }
+    }
+}
+
+/// The solution y of L y = x.
+private func solveLower(_ l: [Double], _ d: Int, _ x: [Double]) -> [Double] {
+    var y = x
+    l.withUnsafeBufferPointer { l in
+        y.withUnsafeMutableBufferPointer { y in
+            for i in 0..<d {
+                var sum = y[i]
+                for k in 0..<i { sum -= l[i * d + k] * y[k] }
+                y[i] = sum / l[i * d + i]
+            }
+        }
+    }
+    return y
+}
