@@ -12,8 +12,8 @@ final class InputGradientTests: XCTestCase {
                 let network = ClampNet(channels: channels, classes: 7), floats = network.inputFloats, n = 3
                 var stream = Lcg(state: 11)
                 let parameters = Parameters(network)
-                parameters.initialize(normal: { (s: inout Lcg) in Double(s.next()) * 1.7 }, using: &stream)
-                let images = (0..<n * floats).map { _ in stream.next() }, weights = (0..<n * 7).map { _ in stream.next() }
+                parameters.initialize(normal: { (s: inout Lcg) in Double(s.uniform()) * 1.7 }, using: &stream)
+                let images = (0..<n * floats).map { _ in stream.uniform() }, weights = (0..<n * 7).map { _ in stream.uniform() }
                 let trainer = Trainer(network, kernels: set.kernels, lanes: 1)
                 trainer.reset(parameters)
                 trainer.prepareForBounds()
@@ -37,11 +37,14 @@ final class InputGradientTests: XCTestCase {
     }
 }
 
-/// Uniform numbers in -1 ... 1.
-private struct Lcg {
+/// A linear congruential generator.
+private struct Lcg: RandomNumberGenerator {
     var state: UInt64
-    mutating func next() -> Float {
+    mutating func next() -> UInt64 {
         state = state &* 6364136223846793005 &+ 1442695040888963407
-        return Float(state >> 40) / Float(1 << 23) - 1
+        return state ^ state >> 32
     }
+
+    /// Uniform in -1 ... 1.
+    mutating func uniform() -> Float { Float(next() >> 40 & 0xffffff) / Float(1 << 23) - 1 }
 }
