@@ -33,7 +33,8 @@ public struct BoundFit: ModelDefense {
     public var agreement = 0.97
     /// Whether FM images are screened and triggers searched for.
     public var screens = true
-    /// A class is taken for poisoned from this score of the screen on, or from the lower one if the search flags it too.
+    /// A class is taken for poisoned from this score of the screen on, or from the lower one if it stands out in the
+    /// search too.
     public var poisonedFrom = 1.4, poisonedIfAttackedFrom = 1.2
 
     public init() {}
@@ -68,17 +69,17 @@ public struct BoundFit: ModelDefense {
 
     private func suspicion(_ activations: Activations, _ optimizer: BoundOptimizer, _ context: DefenseContext) -> Suspicion {
         let screen = Screen(activations, seed: context.seed), classes = activations.classes
-        optimizer.search(updates: updates(activations.count, classes))
+        optimizer.search(updates: updates(classes))
         let scores = optimizer.triggers.scores, candidates = optimizer.triggers.candidates
         let search = (0..<classes).map { target in
             zip(candidates, scores).filter { $0.0.target == target }.map(\.1).max() ?? 0
         }
-        func standsOut(_ target: Int) -> Bool { search[target] >= TriggerSearch.deviations && search[target] > (search.max() ?? 0) / 2 }
+        func standsOut(_ target: Int, _ deviations: Double) -> Bool { search[target] >= deviations && search[target] > (search.max() ?? 0) / 2 }
         let poisoned = (0..<classes).filter { target in
             guard let score = screen.scores[target], !screen.halves[target].isEmpty else { return false }
-            return score >= poisonedFrom || (score >= poisonedIfAttackedFrom && standsOut(target))
+            return score >= poisonedFrom || (score >= poisonedIfAttackedFrom && standsOut(target, TriggerSearch.deviationsWithScreen))
         }
-        let attacked = (0..<classes).filter { standsOut($0) || poisoned.contains($0) }
+        let attacked = (0..<classes).filter { standsOut($0, TriggerSearch.deviations) || poisoned.contains($0) }
         let suspects = poisoned.flatMap { target in screen.halves[target].map { (image: $0, target: target) } }.sorted { $0.image < $1.image }
         return Suspicion(screen: screen.scores, search: search, attacked: attacked, poisoned: poisoned, suspects: suspects,
                          candidates: suspects.isEmpty ? candidates.indices.filter { attacked.contains(candidates[$0].target) } : [])
@@ -86,12 +87,11 @@ public struct BoundFit: ModelDefense {
 
     private func steps(_ images: Int) -> Int { max(20, Int(epochs * Double(images) / 96)) }
 
-    /// Steps of each perturbation in the search, 8 images each: 72 where the FM data are many enough (three passes over
-    /// them for 10 classes), down to 36 for few data or many classes.
-    private func updates(_ images: Int, _ classes: Int) -> Int { min(72, max(36, 3 * images / (16 * classes))) }
+    /// Steps of each perturbation in the search, 8 images each: 72 for up to 10 classes, fewer for more, at least 12.
+    private func updates(_ classes: Int) -> Int { min(72, max(12, 720 / classes)) }
 
     public func plannedPasses(_ images: Int) -> Double {
-        let perStep = Double(keptInBatch + max(suspectsInBatch, perturbedInBatch)), search = screens ? Double(updates(images, 10) * 10 * 16) : 0
+        let perStep = Double(keptInBatch + max(suspectsInBatch, perturbedInBatch)), search = screens ? Double(updates(10) * 10 * 16) : 0
         return Double(images) / 3 + (Double(steps(images)) * perStep + search) * 2 / 3
     }
 

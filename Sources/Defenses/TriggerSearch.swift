@@ -21,8 +21,9 @@ final class TriggerSearch {
     static let spreadNorm = 1.5, sparseNorm = 8.0
     /// Length of a step: of the spread kind 0.45, of the sparse kind 1.8, in pixel units.
     static let spreadStep = 0.45, sparseStep = 1.8
-    /// Robust deviations of the margin from which a class looks attacked; the least deviation is 0.5 logits.
-    static let deviations = 3.0, leastDeviation = 0.5
+    /// Robust deviations of the margin from which a class looks attacked, by itself and where the screen speaks against
+    /// it too; the least deviation is 0.5 logits.
+    static let deviations = 4.0, deviationsWithScreen = 3.0, leastDeviation = 0.5
 
     let candidates: [Candidate]
     /// Running mean of the margin that a candidate reaches on images of other classes.
