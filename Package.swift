@@ -39,7 +39,7 @@ let package = Package(
         .systemLibrary(name: "CHDF5"),
         .systemLibrary(name: "CZlib"),
         .target(name: "CStart"),
-        room("HDF5", ["CHDF5"]),
+        room("HDF5", ["CHDF5", "CStart"]),
         room("Tensor", ["CStart"]),
         .target(name: "KernelTable"),
         kernels("KernelsBaseline", path: "Sources/Kernels", x86 ? [] : ["FMA"]),

@@ -3,8 +3,8 @@ import Glibc
 
 /// Original files of data sets: plain or gzip, read whole, never larger than a bound known before memory is taken.
 enum InputFile {
-    /// Bytes of one original file on disk: 1 GiB.
-    static let limit = 1 << 30
+    /// Bytes of one original file, packed or not: 256 MiB. The largest published one has 154 million.
+    static let limit = 256 << 20
 
     /// The first of `folders`/`names` that is a regular file.
     static func find(_ names: [String], in folders: [String]) -> String? {

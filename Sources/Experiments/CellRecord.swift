@@ -3,7 +3,17 @@ import HDF5
 
 /// The results in a training's run file, without its models.
 struct CellRecord: Sendable {
-    struct Rates: Sendable { var accuracy: Double, attackSuccess: Double, robustAccuracy: Double }
+    struct Rates: Sendable {
+        var accuracy: Double, attackSuccess: Double, robustAccuracy: Double
+
+        /// Throws `RunError.incompatible` for what is no share; NaN stands for what was not measured.
+        func checked(_ path: String) throws -> Rates {
+            for rate in [accuracy, attackSuccess, robustAccuracy] where !rate.isNaN && !(0...1).contains(rate) {
+                throw RunError.incompatible("\(path): expected rates from 0 to 1, got \(rate)")
+            }
+            return self
+        }
+    }
 
     var finishedRounds: Int
     var final: Rates
@@ -18,7 +28,7 @@ struct CellRecord: Sendable {
         let file = try HDF5File.open(path)
         finishedRounds = Int(try file.read("/state/finished_rounds", as: Int64.self, shape: []).values[0])
         func last(_ name: String) throws -> Double { try file.read(name, as: Double.self, shape: [-1]).values.last ?? .nan }
-        final = Rates(accuracy: try last("/history/acc"), attackSuccess: try last("/history/asr"), robustAccuracy: try last("/history/robust_accuracy"))
+        final = try Rates(accuracy: try last("/history/acc"), attackSuccess: try last("/history/asr"), robustAccuracy: try last("/history/robust_accuracy")).checked(path)
         seconds = try last("/timing/seconds")
         func over(_ name: String) throws -> [Double] {
             let start = try file.exists("/initial/\(name)") ? try file.read("/initial/\(name)", as: Double.self, shape: []).values[0] : .nan
@@ -33,9 +43,9 @@ struct CellRecord: Sendable {
         instructionSet = try file.stringAttribute("instruction_set", of: "/provenance") ?? "unknown"
         programVersion = try file.stringAttribute("program_version") ?? "unknown"
         guard try file.exists("/defended") else { return }
-        for name in try file.children(of: "/defended") {
+        for name in try RunFile.defendedNames(file) {
             func rate(_ key: String) throws -> Double { try file.read("/defended/\(name)/\(key)", as: Double.self, shape: []).values[0] }
-            defended[name] = Rates(accuracy: try rate("acc"), attackSuccess: try rate("asr"), robustAccuracy: try rate("robust_accuracy"))
+            defended[name] = try Rates(accuracy: try rate("acc"), attackSuccess: try rate("asr"), robustAccuracy: try rate("robust_accuracy")).checked(path)
         }
     }
 }

@@ -1,5 +1,6 @@
 import Federation
 import Glibc
+import HDF5
 
 extension ResultFolder {
     /// Copies what the folders `parts` hold, which must be of one setting, into this one. A training that several have
@@ -36,25 +37,17 @@ extension ResultFolder {
         try write(floors: try self.floors(of: training).merging(floors) { mine, _ in mine }, of: training)
     }
 
-    /// Copies a file as one step.
+    /// Copies a run file as one step. Its size is checked by `record`, which has read it.
     private static func copy(_ source: String, to path: String) throws {
-        let temporary = "\(path).partial-\(getpid())"
         guard let from = fopen(source, "re") else { throw FileError(path: source, operation: "open", code: errno) }
         defer { fclose(from) }
-        guard let to = fopen(temporary, "we") else { throw FileError(path: path, operation: "write", code: errno) }
-        var buffer = [UInt8](repeating: 0, count: 1 << 20), whole = true, code = Int32(0)
-        while whole {
-            let n = fread(&buffer, 1, buffer.count, from)
-            if n == 0 { break }
-            whole = fwrite(buffer, 1, n, to) == n
-            code = errno
+        var bytes: [UInt8] = [], buffer = [UInt8](repeating: 0, count: 1 << 20)
+        while true {
+            let count = fread(&buffer, 1, buffer.count, from)
+            if count == 0 { break }
+            bytes += buffer[..<count]
         }
-        if whole, ferror(from) != 0 || fflush(to) != 0 || fsync(fileno(to)) != 0 && errno != EINVAL { (whole, code) = (false, errno) }
-        fclose(to)
-        guard whole, rename(temporary, path) == 0 else {
-            code = whole ? errno : code
-            unlink(temporary)
-            throw FileError(path: path, operation: "write", code: code)
-        }
+        guard ferror(from) == 0 else { throw FileError(path: source, operation: "read", code: errno) }
+        try Replacement.write(bytes, to: path)
     }
 }

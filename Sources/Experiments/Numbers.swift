@@ -3,7 +3,7 @@ public enum Numbers {
     /// With `digits` decimals; "-" for NaN, which stands for "does not apply".
     public static func fixed(_ value: Double, _ digits: Int) -> String {
         guard !value.isNaN else { return "-" }
-        guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
+        guard value.isFinite, abs(value) < 1e12 else { return "\(value)" }
         let scale = (0..<digits).reduce(1) { product, _ in product * 10 }
         let units = Int((abs(value) * Double(scale)).rounded())
         let sign = value < 0 && units > 0 ? "-" : ""
@@ -14,7 +14,7 @@ public enum Numbers {
 
     /// 60000 as "60,000".
     public static func grouped(_ value: Int) -> String {
-        var digits = "\(abs(value))", groups: [String] = []
+        var digits = "\(value.magnitude)", groups: [String] = []
         while digits.count > 3 {
             groups.insert(String(digits.suffix(3)), at: 0)
             digits.removeLast(3)
@@ -24,12 +24,12 @@ public enum Numbers {
 
     /// Image passes: "950", "15,500", "0.23 M".
     public static func passes(_ value: Double) -> String {
-        value < 100_000 ? grouped(Int(value.rounded())) : fixed(value / 1e6, 2) + " M"
+        (0..<100_000).contains(value) ? grouped(Int(value.rounded())) : fixed(value / 1e6, 2) + " M"
     }
 
     /// Seconds as "4 s", "3 min 20 s", "2 h 5 min".
     public static func duration(_ seconds: Double) -> String {
-        guard seconds.isFinite, seconds < 1e9 else { return "-" }
+        guard (0..<1e9).contains(seconds) else { return "-" }
         let whole = Int(seconds.rounded(.up))
         if whole < 60 { return "\(whole) s" }
         if whole < 600 { return "\(whole / 60) min \(whole % 60) s" }

@@ -36,17 +36,22 @@ public struct ResultFolder: Sendable {
     /// Throws `RunError.incompatible` naming what differs, and leaves the folder as it was.
     public func adopt(_ setting: Setting) throws -> Setting {
         let joined = try self.setting().map { try setting.joined(with: $0, at: path) } ?? setting
-        try makeFolder("\(path)/cells")
+        try make()
         try TextFile.write(joined.text, to: settingPath)
         return joined
     }
 
-    /// Makes a folder and those above it. Throws `FileError`.
+    /// Makes the folder, those above it, and that of the cells, where they do not exist. Throws `FileError`, `HDF5Error`.
+    public func make() throws { try makeFolder("\(path)/cells") }
+
     private func makeFolder(_ folder: String) throws {
         var made = folder.hasPrefix("/") ? "" : "."
         for part in folder.split(separator: "/") {
+            let above = made.isEmpty ? "/" : made
             made += "/\(part)"
-            guard mkdir(made, 0o777) == 0 || errno == EEXIST else { throw FileError(path: path, operation: "make the folder", code: errno) }
+            if mkdir(made, 0o777) == 0 { try Replacement.syncFolder(above) } else if errno != EEXIST {
+                throw FileError(path: path, operation: "make the folder", code: errno)
+            }
         }
         var status = stat()
         guard stat(folder, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
@@ -79,8 +84,8 @@ public struct ResultFolder: Sendable {
         guard let text = try TextFile.read(path) else { return [:] }
         var floors: [String: Double] = [:]
         for line in text.split(separator: "\n") {
-            guard let at = line.firstRange(of: " = "), let value = Double(line[at.upperBound...]) else {
-                throw RunError.incompatible("\(path): expected lines \"name = number\", got \"\(line)\"")
+            guard let at = line.firstRange(of: " = "), let value = Double(line[at.upperBound...]), value.isNaN || (0...1).contains(value) else {
+                throw RunError.incompatible("\(path): expected lines \"name = rate\" with rates from 0 to 1, got \"\(line.prefix(100))\"")
             }
             floors[String(line[..<at.lowerBound])] = value
         }

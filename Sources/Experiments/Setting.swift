@@ -37,7 +37,7 @@ public struct Setting: Equatable, Sendable {
     init(parsing text: String, path: String) throws {
         var values: [String: String] = [:]
         for line in text.split(separator: "\n") where !line.hasPrefix("#") {
-            guard let at = line.firstRange(of: " = ") else { throw RunError.incompatible("\(path): expected lines \"name = value\", got \"\(line)\"") }
+            guard let at = line.firstRange(of: " = ") else { throw RunError.incompatible("\(path): expected lines \"name = value\", got \"\(line.prefix(100))\"") }
             values[String(line[..<at.lowerBound])] = String(line[at.upperBound...])
         }
         func value(_ name: String) throws -> String {
@@ -51,11 +51,20 @@ public struct Setting: Equatable, Sendable {
             throw RunError.incompatible("\(path): synthetic_images: expected a whole number, got \(try value("synthetic_images"))")
         }
         let seeds = try value("seeds").split(separator: " ").map { UInt64($0) }
-        guard seeds.allSatisfy({ $0 != nil }) else { throw RunError.incompatible("\(path): seeds: expected whole numbers, got \(try value("seeds"))") }
+        guard seeds.allSatisfy({ $0 != nil }), Self.seedLimits.contains(seeds.count), Set(seeds).count == seeds.count else {
+            throw RunError.incompatible("\(path): seeds: expected 1 to 1000 different whole numbers, got \(try value("seeds").prefix(100))")
+        }
+        let tables = try value("tables").split(separator: " ").map(String.init)
+        guard !tables.isEmpty, Set(tables).count == tables.count else {
+            throw RunError.incompatible("\(path): tables: expected names, each once, got \"\(try value("tables").prefix(100))\"")
+        }
         self.init(scale: try value("scale"), dataset: try value("dataset"), datasetDigest: try value("dataset_digest"),
                   synthetic: try value("synthetic"), syntheticDigest: try value("synthetic_digest"), syntheticImages: images, evaluateOn: split,
-                  tables: try value("tables").split(separator: " ").map(String.init), seeds: seeds.compactMap { $0 })
+                  tables: tables, seeds: seeds.compactMap { $0 })
     }
+
+    /// Seeds of one folder.
+    static let seedLimits = 1...1000
 
     /// This setting with the tables and seeds of `other` too, in their natural order. Throws `RunError.incompatible`
     /// naming the first field that differs; file names of FM data may.
@@ -67,6 +76,9 @@ public struct Setting: Equatable, Sendable {
         var all = self
         all.tables = Tables.names.filter { tables.contains($0) || other.tables.contains($0) }
         all.seeds = Set(seeds + other.seeds).sorted()
+        guard Self.seedLimits.contains(all.seeds.count) else {
+            throw RunError.incompatible("\(path): \(all.seeds.count) seeds in all, at most \(Self.seedLimits.upperBound) go into one folder; use another --out")
+        }
         return all
     }
 }

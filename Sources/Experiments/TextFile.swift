@@ -1,37 +1,31 @@
 import Federation
 import Glibc
+import HDF5
 
 /// Small text files, replaced as one step.
 enum TextFile {
-    /// A temporary file in the same folder, synced, then renamed. Throws `FileError`.
-    static func write(_ text: String, to path: String) throws {
-        let temporary = "\(path).partial-\(getpid())"
-        guard let file = fopen(temporary, "we") else { throw FileError(path: path, operation: "write", code: errno) }
-        let written = text.utf8.count == fwrite(Array(text.utf8), 1, text.utf8.count, file)
-        let synced = fflush(file) == 0 && (fsync(fileno(file)) == 0 || errno == EINVAL)
-        let code = errno
-        guard fclose(file) == 0, written, synced, rename(temporary, path) == 0 else {
-            let code = written && synced ? errno : code
-            unlink(temporary)
-            throw FileError(path: path, operation: "write", code: code)
-        }
-    }
+    /// A temporary file in the same folder, synced, then renamed. Throws `HDF5Error.system`.
+    static func write(_ text: String, to path: String) throws { try Replacement.write(Array(text.utf8), to: path) }
 
-    /// The whole file, at most 16 MiB; nil where there is none.
+    /// Bytes that a text file may have: 1 MiB.
+    private static let limit = 1 << 20
+
+    /// The whole file; nil where there is none. Throws for what is no regular file or too long.
     static func read(_ path: String) throws -> String? {
-        guard let file = fopen(path, "re") else {
+        var status = stat()
+        guard stat(path, &status) == 0 else {
             if errno == ENOENT { return nil }
             throw FileError(path: path, operation: "open", code: errno)
         }
-        defer { fclose(file) }
-        var bytes: [UInt8] = [], buffer = [UInt8](repeating: 0, count: 1 << 16)
-        while bytes.count < 16 << 20 {
-            let n = fread(&buffer, 1, buffer.count, file)
-            if n == 0 { break }
-            bytes += buffer[..<n]
+        guard status.st_mode & S_IFMT == S_IFREG, status.st_size <= limit else {
+            throw RunError.incompatible("\(path): expected a text file of at most \(limit) bytes")
         }
+        guard let file = fopen(path, "re") else { throw FileError(path: path, operation: "open", code: errno) }
+        defer { fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: limit)
+        let count = fread(&bytes, 1, bytes.count, file)
         guard ferror(file) == 0 else { throw FileError(path: path, operation: "read", code: errno) }
-        return String(decoding: bytes, as: UTF8.self)
+        return String(decoding: bytes.prefix(count), as: UTF8.self)
     }
 }
 

@@ -42,7 +42,7 @@ public struct Checkpoint: Sendable {
         attack = try Self.readAttack(file)
         defended = []
         if try file.exists("/defended") {
-            for name in try file.children(of: "/defended") {
+            for name in try RunFile.defendedNames(file) {
                 defended.append((name, try file.read("/defended/\(name)/acc", as: Double.self, shape: []).values[0],
                                  try file.read("/defended/\(name)/asr", as: Double.self, shape: []).values[0]))
             }
@@ -68,6 +68,9 @@ public struct Checkpoint: Sendable {
         guard (0..<network.classes).contains(attack.target) else { throw AttackError.target(attack.target, classes: network.classes) }
         let relabeling = attack.allToAll ? Relabeling.next : .target(attack.target)
         if let name = attack.trigger {
+            guard Triggers.names.contains(name) else {
+                throw RunError.incompatible("\(path), attribute trigger of /attack: expected one of \(Triggers.names.joined(separator: ", ")), got \"\(name)\"")
+            }
             return Backdoor(trigger: try Triggers.make(name, shape: shape, seed: seed), relabeling: relabeling)
         }
         guard let mask = attack.mask, let pattern = attack.pattern, pattern.count == shape.channels * 1024 else { return nil }

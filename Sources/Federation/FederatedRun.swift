@@ -28,6 +28,7 @@ public final class FederatedRun {
     private let started = monotonicSeconds()
     /// Whether the largest resident memory is measured, round by round; it resets the count of the whole process.
     public var measuresMemory = false
+    private var secondsBefore = 0.0                // that an interrupted run had taken
     private var passesDone = 0.0
 
     /// Called as the work advances.
@@ -43,6 +44,7 @@ public final class FederatedRun {
         self.threads = threads
         (rule, modelDefenses) = try Self.defenses(configuration.defenses, configuration.ruleOptions)
         try Memory.require(rule, configuration, data.network)
+        try MemoryPlan(rule, configuration, data, threads: threads).check()
         let kernels = configuration.instructionSet.kernels
         state = FederationState(configuration, data.network, data.clientsNormalization, data.provenance)
         state.meanImages = data.meanImages
@@ -71,6 +73,7 @@ public final class FederatedRun {
 
     /// Runs what is left: initialisation, rounds, defences on the final model.
     public func run() throws {
+        secondsBefore = history.last.map(\.seconds) ?? 0
         passesDone = finishedRounds.map { passesToStart + Double($0) * passesPerRound } ?? 0
         if finishedRounds == nil {
             report("initialisation")
@@ -133,7 +136,7 @@ public final class FederatedRun {
             let bounded = server.evaluate(global, bounds, data.evaluation, data.backdoor)
             (row.accuracyBounded, row.attackSuccessBounded, row.robustAccuracyBounded) = (bounded.accuracy, bounded.attackSuccess, bounded.robustAccuracy)
         }
-        row.seconds = monotonicSeconds() - started
+        row.seconds = secondsBefore + monotonicSeconds() - started
         if measuresMemory { row.peakBytes = ResidentMemory.peakBytes }
         passesDone += passes + Double(plain.images + plain.triggeredImages) / 3
         state.history.append(row)

@@ -130,6 +130,7 @@ public enum RunError: Error, CustomStringConvertible {
     case invalid(option: String, given: String, expected: String)
     case incompatible(String)                            // a file that does not fit the run
     case outputExists(String)
+    case memory(needed: String, free: String)
     case diverged(round: Int, where: String)
     case interrupted(signal: Int32)
 
@@ -138,6 +139,7 @@ public enum RunError: Error, CustomStringConvertible {
         case let .invalid(option, given, expected): "\(option) \(given): expected \(expected)"
         case let .incompatible(text): text
         case let .outputExists(path): "\(path) exists already; use --resume to go on with it or --overwrite to start afresh"
+        case let .memory(needed, free): "not enough memory: \(needed), \(free); use fewer --threads, fewer participants a round, or a larger machine"
         case let .diverged(round, place): "the model is not finite any more after \(place) in round \(round); a smaller --lr may help"
         case let .interrupted(signal): "interrupted by signal \(signal); --resume goes on after the last finished round"
         }

@@ -80,10 +80,19 @@ extension RunFile {
         try file.writeStrings("\(group)/audit_values", model.audit.map(\.value))
     }
 
+    /// Names in /defended. A file of strangers may hold any number of links to one large model.
+    public static func defendedNames(_ file: HDF5File) throws -> [String] {
+        let names = try file.children(of: "/defended")
+        if let stranger = names.first(where: { !ModelDefenses.names.contains($0) }) {
+            throw RunError.incompatible("\(file.path), /defended: there is no defence on the model named \"\(stranger)\" in this version")
+        }
+        return names
+    }
+
     static func readDefended(_ file: HDF5File, _ run: FederatedRun) throws -> [DefendedModel] {
         guard try file.exists("/defended") else { return [] }
         var found: [(order: Int, model: DefendedModel)] = []
-        for name in try file.children(of: "/defended") {
+        for name in try defendedNames(file) {
             let group = "/defended/\(name)"
             let parameters = try file.exists("\(group)/conv1") ? try readModel(file, group, run.data.network) : run.global
             let bounds = try file.exists("\(group)/bounds") ? try readBounds(file, "\(group)/bounds") : Bounds()

@@ -29,20 +29,34 @@ extension RunFile {
         state.bounds = try file.exists("/bounds") ? try readBounds(file, "/bounds") : nil
         state.history = try HistoryColumns.read(file)
         let finished = Int(try file.read("/state/finished_rounds", as: Int64.self, shape: []).values[0])
-        state.finishedRounds = finished < 0 ? nil : finished
-        guard state.history.count == finished + 1, finished <= state.configuration.rounds else {
-            throw RunError.incompatible("\(file.path): the history has \(state.history.count) rows, finished_rounds is \(finished)")
+        guard (-1...state.configuration.rounds).contains(finished), state.history.count == finished + 1,
+              state.history.enumerated().allSatisfy({ $0 == $1.round }) else {
+            throw RunError.incompatible("\(file.path): the history has \(state.history.count) rows, the initialisation and rounds 1 to \(state.history.last?.round ?? 0), "
+                + "finished_rounds is \(finished) of \(state.configuration.rounds)")
         }
+        state.finishedRounds = finished < 0 ? nil : finished
         if try file.exists("/state/mean_client_images") {
             state.meanImages = Int(try file.read("/state/mean_client_images", as: Int64.self, shape: []).values[0])
         }
         state.boundsAreDue = try file.exists("/state/bounds_are_due")
         state.previousGlobal = try file.exists("/state/previous_model") ? try readModel(file, "/state/previous_model", state.network) : nil
-        state.memory = [:]
-        if try file.exists("/state/memory") {
-            for name in try file.children(of: "/state/memory") { state.memory[name] = try file.read("/state/memory/\(name)", as: Float.self).values }
-        }
+        state.memory = try file.exists("/state/memory") ? try readMemory(file, state) : [:]
         state.notes = try file.exists("/state/notes") ? try file.readStrings("/state/notes") : []
+    }
+
+    /// What the rule remembers: at most one vector of the model's size for each client, finite.
+    private static func readMemory(_ file: HDF5File, _ state: FederationState) throws -> [String: [Float]] {
+        let names = try file.children(of: "/state/memory"), most = state.network.parameterCount
+        guard names.count <= state.configuration.clients else {
+            throw RunError.incompatible("\(file.path), /state/memory: expected at most one entry for each of \(state.configuration.clients) clients, got \(names.count)")
+        }
+        var memory: [String: [Float]] = [:]
+        for name in names {
+            let values = try file.read("/state/memory/\(name)", as: Float.self, shape: [-1], limit: most * 4).values
+            guard values.allSatisfy(\.isFinite) else { throw RunError.incompatible("\(file.path), /state/memory/\(name): expected finite numbers, got NaN or infinity") }
+            memory[name] = values
+        }
+        return memory
     }
 
     static func writeConfiguration(_ configuration: RunConfiguration, _ provenance: Provenance, _ file: HDF5File) throws {

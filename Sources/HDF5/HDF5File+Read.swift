@@ -72,7 +72,7 @@ extension HDF5File {
         var shape = dataset.info.shape
         if let rows { shape[0] = rows.count }
         let count = try product(shape, 1, name), bytes = try product([count], MemoryLayout<T>.stride, name)
-        guard bytes <= limit else { throw refused(name, "needs \(bytes) bytes of memory, at most \(limit) are allowed here") }
+        try checkMemory(bytes, dataset, limit, name)
         guard count > 0 else { return [] }
         let file = Handle(try check(H5Dget_space(dataset.id.id), "read", name))
         if let rows { try select(rows, of: shape, in: file.id, name) }

@@ -7,16 +7,23 @@ enum Library {
     /// Recursive, because public functions of the room use each other. Made once, with the library's settings.
     private nonisolated(unsafe) static let mutex: UnsafeMutablePointer<pthread_mutex_t> = {
         let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-        var attributes = pthread_mutexattr_t()
-        pthread_mutexattr_init(&attributes)
-        pthread_mutexattr_settype(&attributes, Int32(PTHREAD_MUTEX_RECURSIVE))
-        pthread_mutex_init(mutex, &attributes)
+        makeFree(mutex)
         H5dont_atexit()                                 // after a failed write HDF5 1.10 crashes in its exit handler; we close ourselves
         H5open()
         HDF5File.registerReferences()
         H5PLset_loading_state(0)                        // a file may name a filter; it must not make us load code
         return mutex
     }()
+
+    private static func makeFree(_ mutex: UnsafeMutablePointer<pthread_mutex_t>) {
+        var attributes = pthread_mutexattr_t()
+        pthread_mutexattr_init(&attributes)
+        pthread_mutexattr_settype(&attributes, Int32(PTHREAD_MUTEX_RECURSIVE))
+        pthread_mutex_init(mutex, &attributes)
+    }
+
+    /// In a copy of the process, made by the thread that is inside `locked`: the lock belonged to the original.
+    static func isNowAlone() { makeFree(mutex) }
 
     static func locked<R>(_ body: () throws(HDF5Error) -> R) throws(HDF5Error) -> R {
         pthread_mutex_lock(mutex)

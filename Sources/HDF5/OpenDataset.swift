@@ -1,4 +1,5 @@
 import CHDF5
+import CStart
 
 /// What a dataset is, as its header says.
 public struct HDF5Info: Hashable, Sendable {
@@ -16,6 +17,8 @@ struct OpenDataset: ~Copyable {
     let id: Handle
     let type: Handle
     let info: HDF5Info
+    /// How many bytes of elements can come of one stored byte: 1 without filters.
+    let expansion: Int
 }
 
 extension HDF5File {
@@ -51,9 +54,10 @@ extension HDF5File {
         let count = try product(shape, 1, name)
         let bytes = try product([count, elementBytes], 1, name)
         try checkStorage(properties.id, bytes, elementBytes, name)
+        let isFiltered = H5Pget_nfilters(properties.id) > 0
         let info = HDF5Info(shape: shape, kind: HDF5Kind(type: type.id),
                             storedBytes: Int(clamping: H5Dget_storage_size(dataset.id)), count: count)
-        return OpenDataset(id: dataset, type: type, info: info)
+        return OpenDataset(id: dataset, type: type, info: info, expansion: isFiltered ? Self.largestExpansion : 1)
     }
 
     /// Extents of a dataspace; throws for a null one and for extents beyond Int.
@@ -93,6 +97,27 @@ extension HDF5File {
         default: throw refused(name, "virtual storage (elements of other datasets); copy them in")
         }
         for index in 0..<max(0, H5Pget_nfilters(properties)) { try checkFilter(properties, UInt32(index), name) }
+    }
+
+    /// Deflate makes at most 1032 bytes of one.
+    private static let largestExpansion = 1100
+    /// What is small enough to be taken without asking: 16 MiB.
+    private static let small = 16 << 20
+
+    /// Throws when `bytes` of memory for elements of `dataset` are more than `limit`, than its stored bytes can hold (chunks
+    /// that were never written are filled in: a small file may declare any number of them), or than there is.
+    func checkMemory(_ bytes: Int, _ dataset: borrowing OpenDataset, _ limit: Int, _ name: String) throws(HDF5Error) {
+        guard bytes <= limit else { throw refused(name, "needs \(bytes) bytes of memory, at most \(limit) are allowed here") }
+        guard bytes > Self.small else { return }
+        let (possible, overflow) = dataset.info.storedBytes.multipliedReportingOverflow(by: dataset.expansion * 8)
+        guard overflow || bytes <= possible else {
+            throw refused(name, "declares \(bytes) bytes, of which the file stores \(dataset.info.storedBytes)")
+        }
+        var words: UnsafePointer<CChar>?
+        let free = Int(free_memory(&words))
+        guard free < 0 || bytes <= free else {
+            throw refused(name, "needs \(bytes) bytes of memory, \(free) are left (\(words.map { String(cString: $0) } ?? ""))")
+        }
     }
 
     /// HDF5 takes a whole chunk's memory even for one element of it: 512 MiB.

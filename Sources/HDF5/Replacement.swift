@@ -1,35 +1,67 @@
 import Glibc
 
 /// A file about to be replaced as one step: a temporary name in the same folder, then fsync, rename, fsync of the folder.
-struct Replacement {
+public struct Replacement {
     /// The name that errors carry.
     private let path: String
     /// Where the file goes: `path` with symbolic links followed, so that a link stays a link.
     private let target: String
-    let temporary: String
+    /// Ends in ".partial-" and numbers of this process; what a killed one leaves is removed by whoever writes `path` next.
+    public let temporary: String
+
+    /// Where a file written at `path` goes: symbolic links are followed, so that a link stays a link.
+    public static func target(of path: String) -> String {
+        guard let resolved = realpath(path, nil) else { return path }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
 
     /// Throws when `path` exists and is no regular file (renaming over /dev/null would replace the device).
-    init(_ path: String) throws(HDF5Error) {
+    public init(_ path: String) throws(HDF5Error) {
         self.path = path
-        if let resolved = realpath(path, nil) {
-            target = String(cString: resolved)
-            free(resolved)
-            _ = try regularFileSize(path)
-        } else {
-            target = path
-        }
-        temporary = "\(target).partial-\(getpid())"
-        unlink(temporary)       // left by a killed process that had our number; in containers that is always the same
+        target = Self.target(of: path)
+        if access(path, F_OK) == 0 { _ = try regularFileSize(path) }
+        // In containers process numbers are always the same, and folders are shared by machines: a random part too.
+        temporary = "\(target).partial-\(getpid())-\(String(UInt32.random(in: 0...UInt32.max), radix: 16))"
     }
 
     /// Syncs the finished temporary file and gives it its name.
-    func commit() throws(HDF5Error) {
+    public func commit() throws(HDF5Error) {
         try sync(temporary)
         guard rename(temporary, target) == 0 else { throw .system(path: path, operation: "rename into place", code: errno) }
         try sync(folder)
     }
 
-    func discard() { unlink(temporary) }
+    /// Replaces the file at `path` by `bytes` as one step.
+    public static func write(_ bytes: [UInt8], to path: String) throws(HDF5Error) {
+        let replacement = try Replacement(path)
+        do {
+            try replacement.fill(bytes)
+            try replacement.commit()
+        } catch {
+            replacement.discard()
+            throw error
+        }
+    }
+
+    private func fill(_ bytes: [UInt8]) throws(HDF5Error) {
+        let descriptor = Glibc.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+        guard descriptor >= 0 else { throw .system(path: path, operation: "write", code: errno) }
+        defer { Glibc.close(descriptor) }
+        var done = 0
+        while done < bytes.count {
+            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress.map { $0 + done }, bytes.count - done) }
+            guard count >= 0 || errno == EINTR else { throw .system(path: path, operation: "write", code: errno) }
+            done += max(0, count)
+        }
+    }
+
+    public func discard() { unlink(temporary) }
+
+    /// Syncs the folder `path`, so that names made in it outlive a power failure.
+    public static func syncFolder(_ path: String) throws(HDF5Error) { try Replacement(syncing: path).sync(path) }
+
+    private init(syncing path: String) { (self.path, target, temporary) = (path, path, path) }
 
     private var folder: String {
         guard let slash = target.lastIndex(of: "/") else { return "." }

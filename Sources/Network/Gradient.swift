@@ -20,6 +20,11 @@ public final class Gradient: @unchecked Sendable {
         tiles = FloatBuffer(plan.floats)
     }
 
+    /// Bytes of one.
+    static func bytes(_ network: ClampNet) -> Int {
+        4 * (network.parameterFloats + Layer.totalBounds + 36 * (1..<6).reduce(0) { $0 + PreparedWeights.positionStride(network, $1) })
+    }
+
     func tiles(_ conv: Int) -> UnsafeMutablePointer<Float> { tiles.base + offsets[conv] }
 
     public func zero() {

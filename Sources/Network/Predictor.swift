@@ -15,6 +15,11 @@ public final class Predictor: @unchecked Sendable {
         workspaces = (0..<max(1, threads)).map { _ in Workspace(network, kernels, backward: false) }
     }
 
+    /// Bytes that one takes.
+    public static func bytes(_ network: ClampNet, threads: Int) -> Int {
+        PreparedWeights.bytes(network) + max(1, threads) * Workspace.bytes(network, backward: false)
+    }
+
     /// Takes `count` images through the network in chunks; `visit(first, n, workspace)` sees each chunk's results, on
     /// any thread and in any order.
     public func forEachChunk(_ count: Int, _ parameters: Parameters, _ bounds: Bounds,

@@ -20,6 +20,12 @@ public final class PreparedWeights: @unchecked Sendable {
         scratch = FloatBuffer(9 * 128 * 128)
     }
 
+    /// Bytes of one.
+    static func bytes(_ network: ClampNet) -> Int {
+        let tiles = 72 * (1..<6).reduce(0) { $0 + positionStride(network, $1) }
+        return 4 * (tiles + ClampNet.flattened * ClampNet.hidden + ClampNet.hidden * network.logitStride + 9 * 128 * 128)
+    }
+
     /// Floats between two of the 36 positions: the (inputs x outputs) matrix and 32 more, against cache-set conflicts.
     static func positionStride(_ network: ClampNet, _ conv: Int) -> Int {
         network.weight(conv).count / 9 + channelBlock

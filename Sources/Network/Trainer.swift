@@ -44,6 +44,12 @@ public final class Trainer: @unchecked Sendable {
         losses = FloatBuffer64(lanes)
     }
 
+    /// Bytes that one takes.
+    public static func bytes(_ network: ClampNet, lanes: Int = 1, threads: Int = 1) -> Int {
+        8 * network.parameterFloats + PreparedWeights.bytes(network) + lanes * Gradient.bytes(network)
+            + max(1, min(threads, lanes)) * Workspace.bytes(network, backward: true)
+    }
+
     /// Starts from other parameters and bounds, with momentum zero.
     public func reset(_ start: Parameters, bounds: Bounds? = nil) {
         parameters.buffer.copy(from: start.buffer)

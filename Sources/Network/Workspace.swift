@@ -40,52 +40,72 @@ public final class Workspace: @unchecked Sendable {
     private let taps: UnsafeMutablePointer<Float>                 // conv1 transposed: (32 outputs, 9 taps * channels, padded to 32)
     private let tapGradients: UnsafeMutablePointer<Float>         // (32 pixels of a row, 32)
 
+    /// Offsets, in floats, of everything in the one allocation.
+    private struct Layout {
+        let input, flat, hidden, hiddenBounded, logits, logitGradient, dflat, dhidden, noBound, tilesIn, tilesOut, floats: Int
+        let inputGradient, taps, tapGradients: Int
+        /// Offset, side, blocks.
+        let a, pooled, da, dpooled: [(Int, Int, Int)]
+
+        init(_ network: ClampNet, backward: Bool) {
+            let n = Workspace.capacity
+            var plan = ArenaPlan()
+            func maps(_ side: Int, _ channels: Int) -> (Int, Int, Int) {
+                (plan.reserve(n * channels * (side + 2) * (side + 2)), side, channels / 32)
+            }
+            input = plan.reserve(n * network.inputFloats)
+            let convs = Layer.allCases.dropLast()
+            a = convs.map { maps($0.side, $0.channels) }
+            pooled = [maps(16, 32), maps(8, 64)]
+            flat = plan.reserve(n * ClampNet.flattened)
+            hidden = plan.reserve(n * ClampNet.hidden)
+            hiddenBounded = plan.reserve(n * ClampNet.hidden)
+            logits = plan.reserve(n * network.logitStride)
+            logitGradient = plan.reserve(n * network.logitStride)
+            da = backward ? convs.map { maps($0.side, $0.channels) } : []
+            dpooled = backward ? [maps(16, 32), maps(8, 64)] : []
+            dflat = plan.reserve(backward ? n * ClampNet.flattened : 0)
+            dhidden = plan.reserve(n * ClampNet.hidden)
+            noBound = plan.reserve(128)
+            inputGradient = plan.reserve(backward ? n * network.inputFloats : 0)
+            taps = plan.reserve(1024)
+            tapGradients = plan.reserve(1024)
+            let tileFloats = Tiles.floats(count: Workspace.tileGroup, blocks: 4)
+            tilesIn = plan.reserve(tileFloats)
+            tilesOut = plan.reserve(tileFloats)
+            floats = plan.floats
+        }
+    }
+
+    /// Bytes that one takes.
+    public static func bytes(_ network: ClampNet, backward: Bool) -> Int { 4 * Layout(network, backward: backward).floats }
+
     public init(_ network: ClampNet, _ kernels: KernelTable, backward: Bool = true) {
         self.network = network
         self.kernels = kernels
-        let n = Workspace.capacity
-        var plan = ArenaPlan()
-        func maps(_ side: Int, _ channels: Int) -> (Int, Int, Int) {
-            (plan.reserve(n * channels * (side + 2) * (side + 2)), side, channels / 32)
-        }
-        let input = plan.reserve(n * network.inputFloats)
-        let convs = Layer.allCases.dropLast()
-        let a = convs.map { maps($0.side, $0.channels) }
-        let pooled = [maps(16, 32), maps(8, 64)]
-        let flat = plan.reserve(n * ClampNet.flattened)
-        let hidden = plan.reserve(n * ClampNet.hidden), hiddenBounded = plan.reserve(n * ClampNet.hidden)
-        let logits = plan.reserve(n * network.logitStride), logitGradient = plan.reserve(n * network.logitStride)
-        let da = backward ? convs.map { maps($0.side, $0.channels) } : []
-        let dpooled = backward ? [maps(16, 32), maps(8, 64)] : []
-        let dflat = plan.reserve(backward ? n * ClampNet.flattened : 0), dhidden = plan.reserve(n * ClampNet.hidden)
-        let noBound = plan.reserve(128)
-        let inputGradient = plan.reserve(backward ? n * network.inputFloats : 0)
-        let taps = plan.reserve(1024), tapGradients = plan.reserve(1024)
-        let tileFloats = Tiles.floats(count: Workspace.tileGroup, blocks: 4)
-        let tilesIn = plan.reserve(tileFloats), tilesOut = plan.reserve(tileFloats)
-
+        let plan = Layout(network, backward: backward)
         memory = FloatBuffer(plan.floats)
         let base = memory.base
         func view(_ m: (Int, Int, Int)) -> Maps { Maps(base + m.0, side: m.1, blocks: m.2) }
-        self.input = base + input
-        self.a = a.map(view)
-        self.pooled = pooled.map(view)
-        self.flat = base + flat
-        self.hidden = base + hidden
-        self.hiddenBounded = base + hiddenBounded
-        self.logits = base + logits
-        self.logitGradient = base + logitGradient
-        self.da = da.map(view)
-        self.dpooled = dpooled.map(view)
-        self.dflat = base + dflat
-        self.dhidden = base + dhidden
-        self.noBound = base + noBound
-        self.inputGradient = base + inputGradient
-        self.taps = base + taps
-        self.tapGradients = base + tapGradients
-        self.tilesIn = base + tilesIn
-        self.tilesOut = base + tilesOut
-        for i in 0..<128 { self.noBound[i] = .infinity }
+        input = base + plan.input
+        a = plan.a.map(view)
+        pooled = plan.pooled.map(view)
+        flat = base + plan.flat
+        hidden = base + plan.hidden
+        hiddenBounded = base + plan.hiddenBounded
+        logits = base + plan.logits
+        logitGradient = base + plan.logitGradient
+        da = plan.da.map(view)
+        dpooled = plan.dpooled.map(view)
+        dflat = base + plan.dflat
+        dhidden = base + plan.dhidden
+        noBound = base + plan.noBound
+        inputGradient = base + plan.inputGradient
+        taps = base + plan.taps
+        tapGradients = base + plan.tapGradients
+        tilesIn = base + plan.tilesIn
+        tilesOut = base + plan.tilesOut
+        for i in 0..<128 { noBound[i] = .infinity }
     }
 
     /// Logits of the first n images of `input`.

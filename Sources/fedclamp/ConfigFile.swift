@@ -9,21 +9,35 @@ enum ConfigFile {
         guard let path = try path(arguments) else { return arguments }
         let given = Set(arguments.filter { $0.hasPrefix("--") }.map { String($0.dropFirst(2).prefix { $0 != "=" }) })
         let known = OptionNames.of(command).filter { !["config", "help", "version"].contains($0.name) }
-        var added: [String] = []
+        var added: [String] = [], count = 0
         for (number, line) in try lines(path).enumerated() {
             let text = trimmed(line.prefix { $0 != "#" })[...]
             guard !text.isEmpty else { continue }
             let place = "\(path):\(number + 1)"
-            guard let equals = text.firstIndex(of: "=") else { throw Failure.input("\(place): expected \"name = value\", got \"\(text)\"") }
+            count += 1
+            guard count <= mostOptions else { throw Failure.input("\(path): expected at most \(mostOptions) options, got more") }
+            guard let equals = text.firstIndex(of: "="), !text.utf8.contains(0) else {
+                throw Failure.input("\(place): expected \"name = value\", got \"\(text.prefix(100))\"")
+            }
             let name = trimmed(text[..<equals]), value = trimmed(text[text.index(after: equals)...])
             guard let option = known.first(where: { $0.name == name }) else {
-                throw Failure.input("\(place): unknown key \"\(name)\"\(suggestion(name, known.map(\.name)))")
+                throw Failure.input("\(place): unknown key \"\(name.prefix(100))\"\(suggestion(String(name.prefix(100)), known.map(\.name)))")
             }
             let argument = try argument(option, value, place)
-            try check(argument, command, required, place, String(text))
+            try check(argument, command, required, place, String(text.prefix(100)))
             if !given.contains(name) { added += argument }
         }
         return added + arguments
+    }
+
+    /// Options in one file, and its bytes: each line is parsed by itself, which takes a while.
+    private static let mostOptions = 500, mostBytes = 64 << 10
+
+    /// The configuration file, where `message` is about an option that stands in it and not in `typed`.
+    static func blamed(for message: String, _ typed: [String]) -> String? {
+        guard let path = (try? path(typed)) ?? nil, !message.hasPrefix("Missing"), let start = message.firstRange(of: "--") else { return nil }
+        let name = "--" + message[start.upperBound...].prefix { $0.isLetter || $0 == "-" }
+        return typed.contains { $0 == name || $0.hasPrefix("\(name)=") } ? nil : path
     }
 
     private static func path(_ arguments: [String]) throws -> String? {
@@ -57,10 +71,10 @@ enum ConfigFile {
     private static func lines(_ path: String) throws -> [Substring] {
         guard let file = fopen(path, "re") else { throw Failure.input("--config \(path): cannot open: \(String(cString: strerror(errno)))") }
         defer { fclose(file) }
-        var bytes = [UInt8](repeating: 0, count: 1 << 20)
+        var bytes = [UInt8](repeating: 0, count: mostBytes)
         let count = fread(&bytes, 1, bytes.count, file)
         guard ferror(file) == 0 else { throw Failure.input("--config \(path): cannot read: \(String(cString: strerror(errno)))") }
-        guard count < bytes.count else { throw Failure.input("--config \(path): expected a configuration of lines \"name = value\", got 1 MiB or more") }
+        guard count < bytes.count else { throw Failure.input("--config \(path): expected a configuration of lines \"name = value\", got 64 KiB or more") }
         return String(decoding: bytes.prefix(count), as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
     }
 }

@@ -24,7 +24,8 @@ struct Inspect: ParsableCommand {
 
     func run() throws {
         let file = try HDF5File.open(path)
-        var report = Inspection(path: path, tree: try Self.tree(file))
+        var visits = Self.mostVisits
+        var report = Inspection(path: path, tree: try Self.tree(file, visits: &visits))
         if try file.exists("/model/conv1/weight") {
             report.kind = "checkpoint of ClampNet"
             report.describe(try Checkpoint(reading: path), try Self.provenance(file))
@@ -38,21 +39,25 @@ struct Inspect: ParsableCommand {
         output(json ? report.json.rendered() : report.text)
     }
 
-    /// Every dataset with its shape and kind, depth first.
-    private static func tree(_ file: HDF5File, _ group: String = "", _ depth: Int = 0) throws -> [Inspection.Node] {
-        guard depth < 16 else { return [] }
+    /// Names that are looked at: groups may contain themselves, many times over.
+    private static let mostVisits = 10_000
+
+    /// Every dataset with its shape and kind, depth first, until `visits` are used up.
+    private static func tree(_ file: HDF5File, _ group: String = "", _ depth: Int = 0, visits: inout Int) throws -> [Inspection.Node] {
+        guard depth < 16, visits > 0 else { return [] }
         var nodes: [Inspection.Node] = []
         for name in try file.children(of: group.isEmpty ? "/" : group) {
+            visits -= 1
+            guard visits > 0 else { break }
             let path = "\(group)/\(name)"
             do {
                 let info = try file.info(of: path)
                 nodes.append(Inspection.Node(path: path, shape: info.shape, kind: "\(info.kind)"))
             } catch HDF5Error.mismatch {                     // a group
-                nodes += try tree(file, path, depth + 1)
+                nodes += try tree(file, path, depth + 1, visits: &visits)
             } catch HDF5Error.refused {
                 nodes.append(Inspection.Node(path: path, shape: [], kind: "a link to another file, not followed"))
             }
-            guard nodes.count < 10_000 else { return nodes }
         }
         return nodes
     }

@@ -23,8 +23,10 @@ struct MachineOptions: ParsableArguments {
     /// Throws `Failure.usage` for an unknown name, `Failure.input` for one this CPU lacks.
     func instructionSet(recorded: String? = nil) throws -> InstructionSet {
         let environment = getenv("FEDCLAMP_ISA").map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
-        let asked = isa.map { ("--isa", $0) } ?? environment.map { ("FEDCLAMP_ISA", $0) } ?? recorded.map { ("the file's instruction set", $0) }
+        let inFile = "the file's instruction set"
+        let asked = isa.map { ("--isa", $0) } ?? environment.map { ("FEDCLAMP_ISA", $0) } ?? recorded.map { (inFile, $0) }
         guard let (from, name) = asked else { return .best }
+        if from == inFile, InstructionSet(rawValue: name) == nil { throw Failure.input("\(inFile) \"\(name)\": expected one of: \(Self.sets)") }
         let set = try choose(name, "instruction set", from: InstructionSet.allCases.map { ($0.rawValue, $0) })
         guard InstructionSet.available.contains(set) else {
             throw Failure.input("\(from) \(name): this CPU cannot run it; it has: \(Self.sets)")

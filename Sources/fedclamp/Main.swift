@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import HDF5
 
 @main
 struct FedClamp: ParsableCommand {
@@ -32,8 +33,9 @@ struct FedClamp: ParsableCommand {
             var command = try parseAsRoot(try withConfigFile(typed))
             try command.run()
         } catch {
-            end(error, command: name(of: typed))
+            end(error, command: name(of: typed), typed)
         }
+        OutputLock.releaseAll()
     }
 
     /// The command that arguments name, with those that lead to it; this one for none.
@@ -67,17 +69,20 @@ struct FedClamp: ParsableCommand {
         return arguments.prefix(depth) + (try ConfigFile.expand(Array(arguments.dropFirst(depth)), configurable, required: configurable.required))
     }
 
-    private static func end(_ error: any Error, command: String) -> Never {
+    private static func end(_ error: any Error, command: String, _ typed: [String]) -> Never {
+        OutputLock.releaseAll()
         if exitCode(for: error) == .success {           // help and version come as errors too
             output(fullMessage(for: error))
             Glibc.exit(0)
         }
         let isParser = !(error is Failure) && exitCode(for: error) == .validationFailure
         let text = isParser ? withSuggestion(message(for: error), command) : "\(error)"
-        let hint = Failure.code(error) == 64 || isParser ? " (see: \(command) --help)" : ""
-        note("\(command): \(text.split(whereSeparator: \.isNewline).joined(separator: " "))\(hint)")
+        let code = isParser ? 64 : Failure.code(error)
+        let config = code == 64 ? ConfigFile.blamed(for: text, typed) : nil
+        let hint = code == 64 && config == nil ? " (see: \(command) --help)" : ""
+        note("\(command): \(config.map { "\($0): " } ?? "")\(HDF5Error.oneLine(text))\(hint)")
         // Not exit: HDF5's clean-up would write once more to a file that could not be written, and die of it.
-        _exit(isParser ? 64 : Failure.code(error))
+        _exit(config == nil ? code : 2)
     }
 
     /// The parser suggests an option only where it is very near.

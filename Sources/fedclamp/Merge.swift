@@ -20,6 +20,8 @@ struct Merge: ParsableCommand {
 
     func run() throws {
         let folder = ResultFolder(out)
+        try folder.make()
+        try OutputLock.take(folder: out)
         let setting = try folder.merge(parts.map { ResultFolder($0) })
         try ResultPrinter(folder, setting).finish(wanted: setting.tables, failures: [], isShard: false)
     }

@@ -7,6 +7,7 @@ func output(_ text: String) {
     guard write(1, text + "\n") else {
         let code = errno
         if code != EPIPE { note("fedclamp: stdout: cannot write: \(String(cString: strerror(code)))") }
+        OutputLock.releaseAll()
         exit(2)
     }
 }
@@ -29,11 +30,19 @@ func write(_ descriptor: Int32, _ text: String) -> Bool {
     }
 }
 
-/// Checks, before hours of work, that a file can be written at `path`. Throws `Failure.input` or `RunError.outputExists`.
+/// Checks, before hours of work, that a file can be written at `path`, and locks it until the process ends.
+/// Throws `Failure.input` or `RunError.outputExists`.
 /// - Parameter replace: an existing regular file may be replaced.
 /// - Parameter inputs: files that are read, which the output must not replace.
 /// - Parameter resumable: the hint names --resume too.
 func requireWritable(_ path: String, replace: Bool, inputs: [String] = [], resumable: Bool = false) throws {
+    try requireFile(path, inputs)
+    try OutputLock.take(file: path)
+    guard replace || !exists(path) else { throw resumable ? RunError.outputExists(path) : Failure.input("\(path) exists already; use --overwrite to replace it") }
+}
+
+/// What stands at `path` must be nothing, or a regular file that is none of `inputs`.
+private func requireFile(_ path: String, _ inputs: [String]) throws {
     var there = stat()
     if stat(path, &there) == 0 {
         for input in inputs {
@@ -45,13 +54,7 @@ func requireWritable(_ path: String, replace: Bool, inputs: [String] = [], resum
         guard there.st_mode & S_IFMT == S_IFREG else {
             throw Failure.input("\(path): expected the name of a file to write, such as run.h5, got \(there.st_mode & S_IFMT == S_IFDIR ? "a folder" : "a device or pipe")")
         }
-        guard replace else { throw resumable ? RunError.outputExists(path) : Failure.input("\(path) exists already; use --overwrite to replace it") }
     }
-    let probe = "\(path).partial-\(getpid())"
-    let descriptor = open(probe, O_WRONLY | O_CREAT | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else { throw Failure.input("\(path): cannot write here: \(String(cString: strerror(errno)))") }
-    close(descriptor)
-    unlink(probe)
 }
 
 func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }

@@ -93,6 +93,8 @@ struct Reproduce: Configurable {
         loaded.remarks.forEach(note)
         if list { return output(try listing(plan, trainings, sizes, begun == nil ? nil : folder, threads, isa)) }
 
+        try folder.make()
+        try OutputLock.take(folder: out)
         let joined = try folder.adopt(setting)
         let experiment = Experiment(plan, folder, loaded.dataset, loaded.generated, threads: threads, isa: isa)
         let open = try trainings.filter { try !folder.isFinished($0) }
@@ -104,6 +106,7 @@ struct Reproduce: Configurable {
 
     private func work(_ experiment: Experiment, _ trainings: [Training]) throws {
         let progress = Progress()
+        Signals.stopAfterStep()
         experiment.stopSignal = { Signals.stop }
         experiment.onProgress = { now in
             let reading = now.latest.map(Progress.reading) ?? ""

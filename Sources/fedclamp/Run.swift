@@ -79,6 +79,7 @@ struct Run: Configurable {
     private func train(_ run: FederatedRun) throws {
         let progress = Progress(), path = out
         var shown = run.history.last?.round, phase = ""
+        Signals.stopAfterStep()
         run.stopSignal = { Signals.stop }
         run.onCheckpoint = { try RunFile.write($0, to: path) }
         run.onProgress = { now in
@@ -109,9 +110,9 @@ struct Run: Configurable {
 
 /// A data set and FM data from a file; nil for `holdout:N`.
 func loadData(_ data: String, _ synthetic: String) throws -> (Dataset, UnnamedSplit?) {
-    let dataset = try DatasetFile.read(data)
+    let dataset = try DatasetFile.read(data, verify: true)
     guard RunData.holdout(ifAny: synthetic) == nil else { return (dataset, nil) }
-    return (dataset, try DatasetFile.readUnnamedSplit(synthetic, matching: dataset))
+    return (dataset, try DatasetFile.readUnnamedSplit(synthetic, matching: dataset, verify: true))
 }
 
 /// Writes FM data as they are held: pixels stamped and rounded to 8 bits, labels as training sees them.

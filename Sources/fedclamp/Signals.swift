@@ -1,9 +1,13 @@
 import Glibc
 import Synchronization
 
-/// SIGINT and SIGTERM ask the work to stop at the next point from which it can go on later; a second one ends it at once.
+/// SIGINT and SIGTERM ask work that can go on later to stop when its step is saved; a second one, or the first to any
+/// other work, ends the process at once.
 enum Signals {
-    private static let received = Atomic<Int32>(0)
+    private static let received = Atomic<Int32>(0), resumable = Atomic<Bool>(false)
+
+    /// To be called by work that asks for `stop`.
+    static func stopAfterStep() { resumable.store(true, ordering: .relaxed) }
 
     /// The signal that asks to stop, if one came.
     static var stop: Int32? {
@@ -14,12 +18,12 @@ enum Signals {
     /// To be called once, first of all. A closed pipe, or a file size limit, is an error of `write` then, not the end of
     /// the process.
     static func install() {
-        _ = stop                                        // the global is made here, not in a handler
+        _ = (stop, resumable.load(ordering: .relaxed))  // the globals are made here, not in a handler
         Glibc.signal(SIGPIPE, SIG_IGN)
         Glibc.signal(SIGXFSZ, SIG_IGN)
         for number in [SIGINT, SIGTERM] {
             Glibc.signal(number) { number in
-                if Signals.received.exchange(number, ordering: .relaxed) != 0 { _exit(128 + number) }
+                if Signals.received.exchange(number, ordering: .relaxed) != 0 || !Signals.resumable.load(ordering: .relaxed) { _exit(128 + number) }
                 let text: StaticString = "\nfedclamp: stopping at the end of this step; once more ends at once\n"
                 _ = Glibc.write(2, text.utf8Start, text.utf8CodeUnitCount)
             }

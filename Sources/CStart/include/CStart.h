@@ -1,4 +1,5 @@
 #pragma once
+#include <stddef.h>
 
 /* 2: AVX-512 (x86-64-v4), 1: AVX2 with FMA (x86-64-v3), 0: the architecture's baseline. */
 int cpu_level(void);
@@ -8,3 +9,13 @@ int usable_cores(void);
 
 /* Gives freed memory back to the system, so that a peak of memory can be measured; Swift's Glibc has no malloc_trim. */
 void trim_heap(void);
+
+/* Bytes of memory that this process may still take: the least of the address space that ulimit -v leaves, of what the
+   control groups (version 1 or 2) leave and of what the machine has available. Unknown ones do not count; -1 when none is
+   known. `limit` is set to words for the one that decides, which live forever. */
+long long free_memory(const char **limit);
+
+/* Runs `body(context)` in a copy of this process, which ends without clean-up, and waits for it. Gives 0 when it came to its
+   end, the signal's number when it died of one, and -1 when no copy could be made or it waited `seconds` without working
+   (a lock that another thread held): then nothing is known. It dies of SIGXCPU after `seconds` of processor time. */
+int survives(void (*body)(void *context), void *context, int seconds);

@@ -1,0 +1,52 @@
+#define _GNU_SOURCE
+#include "CStart.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* C, because Swift does not offer fork: nothing but the calling thread is in the copy. */
+int survives(void (*body)(void *), void *context, int seconds) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return -1;
+    pid_t child = fork();
+    if (child < 0) {
+        close(ends[0]);
+        close(ends[1]);
+        return -1;
+    }
+    if (child == 0) {
+        int deadly[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGXCPU, SIGTRAP};
+        for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) signal(deadly[i], SIG_DFL);
+        signal(SIGINT, SIG_IGN);                /* Ctrl-C is for the original */
+        signal(SIGTERM, SIG_IGN);
+        struct rlimit none = {0, 0}, cpu = {(rlim_t)seconds, (rlim_t)seconds + 1};
+        setrlimit(RLIMIT_CORE, &none);
+        setrlimit(RLIMIT_CPU, &cpu);            /* counts from the copy's start */
+        int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        if (quiet >= 0) dup2(quiet, 2);
+        body(context);
+        _exit(0);
+    }
+    close(ends[1]);                             /* the other end closes with the copy, whatever becomes of it */
+    struct pollfd end = {ends[0], POLLIN, 0};
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    long long deadline = now.tv_sec + 20LL * seconds, idle = 0;
+    for (;;) {
+        int ready = poll(&end, 1, 1000);
+        if (ready > 0) break;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (now.tv_sec >= deadline) { kill(child, SIGKILL); idle = 1; break; }
+    }
+    close(ends[0]);
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0) if (errno != EINTR) return -1;
+    if (idle) return -1;
+    if (!WIFSIGNALED(status)) return 0;
+    return WTERMSIG(status) == SIGKILL ? -1 : WTERMSIG(status);     /* by the kernel for want of memory, or by a person */
+}

@@ -1,0 +1,100 @@
+import CHDF5
+import CStart
+import Glibc
+
+/// HDF5 1.10 frees wild pointers and loops forever on some damaged files. So before this process opens a file, a copy of it
+/// does, and reads all that is in it; a file that the copy dies of is refused.
+enum Trial {
+    /// What was tried and good: a file changes its identity when it is replaced or written to.
+    private struct Identity: Hashable { var device: UInt, inode: UInt, size: Int, seconds: Int, nanoseconds: Int }
+    private nonisolated(unsafe) static var passed: Set<Identity> = []
+
+    private final class Candidate {
+        let path: String
+        init(_ path: String) { self.path = path }
+    }
+
+    /// Throws `refused` when reading the file at `path` kills the copy. To be called inside `Library.locked`.
+    static func pass(_ path: String) throws(HDF5Error) {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return }      // opening says why
+        let identity = Identity(device: UInt(status.st_dev), inode: UInt(status.st_ino), size: Int(status.st_size),
+                                seconds: status.st_mtim.tv_sec, nanoseconds: status.st_mtim.tv_nsec)
+        guard !passed.contains(identity) else { return }
+        let candidate = Candidate(path), seconds = Int32(clamping: 4 + status.st_size / (20 << 20))    // slower than any disk
+        let signal = survives({ context in
+            guard let context else { return }
+            Library.isNowAlone()
+            let candidate = Unmanaged<Candidate>.fromOpaque(context).takeUnretainedValue()
+            if let file = try? HDF5File.openUntried(candidate.path) { file.readEverything() }
+        }, Unmanaged.passUnretained(candidate).toOpaque(), seconds)
+        withExtendedLifetime(candidate) {}
+        guard signal <= 0 else {
+            let what = signal == SIGXCPU ? "does not come to an end" : "crashes the HDF5 library (signal \(signal))"
+            throw .refused(path: path, object: "/", reason: "reading it \(what): the file is damaged")
+        }
+        passed.insert(identity)
+    }
+}
+
+extension HDF5File {
+    /// Names that a trial looks at.
+    private static let mostTried = 10_000
+
+    /// Reads every object and attribute the way the program does; errors are for the one who reads in earnest.
+    fileprivate func readEverything() {
+        var left = Self.mostTried
+        read(group: "/", depth: 0, &left)
+    }
+
+    private func read(group: String, depth: Int, _ left: inout Int) {
+        readAttributes(group)
+        guard depth < 16, let names = try? children(of: group) else { return }
+        for name in names {
+            left -= 1
+            guard left > 0 else { return }
+            let path = group == "/" ? "/\(name)" : "\(group)/\(name)"
+            guard let isDataset = try? isDataset(path) else { continue }
+            guard isDataset else { read(group: path, depth: depth + 1, &left); continue }
+            readAttributes(path)
+            readElements(path)
+        }
+    }
+
+    private func readAttributes(_ object: String) {
+        for name in (try? attributes(of: object)) ?? [] {
+            _ = try? stringsAttribute(name, of: object)
+            _ = try? doubleAttribute(name, of: object)
+        }
+    }
+
+    private func readElements(_ name: String) {
+        guard let info = try? info(of: name) else { return }
+        switch info.kind {
+        case .string: _ = try? readStrings(name)
+        case .integer(false, 1): rows(name, info, UInt8.self)
+        case .integer(false, 2): rows(name, info, UInt16.self)
+        case .integer(false, _): rows(name, info, UInt64.self)
+        case .integer: rows(name, info, Int64.self)
+        case .float(let bytes) where bytes <= 4: rows(name, info, Float.self)
+        case .float: rows(name, info, Double.self)
+        case .other: break
+        }
+    }
+
+    /// All elements, some at a time. Where they lie in one piece nothing can go wrong behind the first.
+    private func rows<T: HDF5Scalar>(_ name: String, _ info: HDF5Info, _ type: T.Type) {
+        guard let count = info.shape.first, count > 0 else { _ = try? read(name, as: type); return }
+        let isContiguous = (try? storesInOnePiece(name)) ?? false
+        let step = max(1, (4 << 20) / max(1, info.count / count * MemoryLayout<T>.stride))
+        for first in stride(from: 0, to: isContiguous ? 1 : count, by: step) {
+            guard (try? readRows(name, as: type, from: first, count: min(step, count - first))) != nil else { return }
+        }
+    }
+
+    private func storesInOnePiece(_ name: String) throws(HDF5Error) -> Bool {
+        let dataset = try openDataset(name)
+        let properties = Handle(try check(H5Dget_create_plist(dataset.id.id), "read", name))
+        return H5Pget_layout(properties.id) != H5D_CHUNKED
+    }
+}
