@@ -7,7 +7,7 @@ SCALE ?= smoke
 TORCH_PYTHON ?= python3
 FASHION_MNIST := /usr/share/datasets/fashion-mnist
 
-.PHONY: help deps build test test-cluster bench reproduce data golden lint clean
+.PHONY: help deps build test test-cluster torture sanitize bench reproduce data golden lint clean
 .DEFAULT_GOAL := help
 
 help:                ## this list
@@ -36,6 +36,16 @@ test: build .venv/ready ## unit tests (optimised), then black-box tests of build
 test-cluster: build .venv-cluster/ready ## Flower and Slurm on the loopback interface; installs both, needs root for Slurm
 	@tools/slurm/install.sh
 	.venv-cluster/bin/pytest -q Tests/cluster
+
+KILLS ?= 200
+CASES ?= 10000
+
+torture: build .venv/ready ## KILLS=200 random kills and CASES=10000 damaged files for every reader
+	.venv/bin/python Tests/torture/kills.py --kills $(KILLS)
+	.venv/bin/python Tests/torture/fuzz.py --cases $(CASES)
+
+sanitize:            ## the rooms at the C border, tested with the address sanitizer
+	swift test --scratch-path .build-sanitize --sanitize=address --filter 'HDF5Tests|DatasetsTests'
 
 bench: build         ## verify, then measure this machine
 	build/fedclamp bench

@@ -4,6 +4,7 @@
 * Rooms: a file in Sources/ROOM imports only rooms that stand before its own in ROOMS.
 * Files of source, tests and tools have at most 400 lines.
 * Sources hold no `try!` and no `fatalError(`: errors are thrown and reported.
+* Only the lock of outputs reads the wall clock, which jumps, and only to show it; durations come from the monotonic one.
 """
 import pathlib
 import re
@@ -13,6 +14,8 @@ ROOMS = ["CStart", "CZlib", "CHDF5", "HDF5", "Tensor", "KernelTable", "Kernels",
          "Defenses", "Federation", "Experiments", "fedclamp"]
 LONGEST = 400
 FORBIDDEN = re.compile(r"\btry!|\bfatalError\(")
+WALL_CLOCK = re.compile(r"\btime\((?:nil|NULL|&)|\bgettimeofday\b|\bCLOCK_REALTIME\b|\bDate\(\)|DispatchWallTime")
+SHOWS_THE_TIME = "OutputLock.swift"
 IMPORT = re.compile(r"^\s*(?:@\w+(?:\(.*?\))?\s+|(?:public|package|internal|fileprivate|private)\s+)*import\s+"
                     r"(?:(?:struct|class|enum|protocol|func|var|let|typealias)\s+)?(\w+)")
 SUFFIXES = {".swift", ".c", ".h", ".py", ".sh"}
@@ -38,6 +41,8 @@ def offences(path, lines):
         code = line.split("//")[0]
         for found in FORBIDDEN.findall(code):
             yield number, f"forbidden in Sources: {found}"
+        if WALL_CLOCK.search(code) and path.name != SHOWS_THE_TIME:
+            yield number, "reads the wall clock, which jumps"
         match = IMPORT.match(code) if path.suffix == ".swift" else None
         there = room_of(match[1]) if match else None
         if there is not None and there >= here:

@@ -40,6 +40,21 @@ static inline unsigned chdf5_H5F_ACC_RDONLY(void) { return H5F_ACC_RDONLY; }
 static inline unsigned chdf5_H5F_ACC_EXCL(void) { return H5F_ACC_EXCL; }
 static inline size_t chdf5_H5T_VARIABLE(void) { return H5T_VARIABLE; }
 
+/* H5Oget_info is a macro over versions of a struct, in which 1.12 replaced the address by an opaque token. Gives what tells
+   an object of a file from the others, 0 on failure. */
+static inline unsigned long long chdf5_identity(hid_t object) {
+#if H5_VERSION_GE(1, 12, 0)
+    H5O_info2_t info;
+    unsigned long long number = 0;
+    if (H5Oget_info3(object, &info, H5O_INFO_BASIC) < 0) return 0;
+    for (int i = 0; i < 8; i++) number = number << 8 | info.token.__data[7 - i];
+    return number;
+#else
+    H5O_info_t info;
+    return H5Oget_info2(object, &info, H5O_INFO_BASIC) < 0 ? 0 : (unsigned long long)info.addr;
+#endif
+}
+
 /* H5Lget_info is a function up to HDF5 1.10 and a macro over two versions of a struct from 1.12 on. Gives the link's
    kind (0 hard, 1 soft, 64 external, more: user-defined), -1 on failure, and the size of a soft link's target. */
 static inline int chdf5_H5Lget_info(hid_t location, const char *name, size_t *target_size) {

@@ -55,8 +55,11 @@ public struct Setting: Equatable, Sendable {
             throw RunError.incompatible("\(path): seeds: expected 1 to 1000 different whole numbers, got \(try value("seeds").prefix(100))")
         }
         let tables = try value("tables").split(separator: " ").map(String.init)
-        guard !tables.isEmpty, Set(tables).count == tables.count else {
-            throw RunError.incompatible("\(path): tables: expected names, each once, got \"\(try value("tables").prefix(100))\"")
+        guard !tables.isEmpty, Set(tables).count == tables.count, tables.allSatisfy(Tables.names.contains) else {
+            throw RunError.incompatible("\(path): tables: expected some of \(Tables.names.joined(separator: " ")), each once, got \"\(try value("tables").prefix(100))\"")
+        }
+        guard Scale.all.contains(where: { $0.name == values["scale"] }) else {
+            throw RunError.incompatible("\(path): there is no scale \"\(try value("scale").prefix(100))\" in this version")
         }
         self.init(scale: try value("scale"), dataset: try value("dataset"), datasetDigest: try value("dataset_digest"),
                   synthetic: try value("synthetic"), syntheticDigest: try value("synthetic_digest"), syntheticImages: images, evaluateOn: split,

@@ -21,6 +21,14 @@ extension HDF5File {
         }
     }
 
+    /// What tells the group or dataset `name` from all others of the file, by whatever links it was reached.
+    public func identity(of name: String) throws(HDF5Error) -> UInt64 {
+        try Library.locked { () throws(HDF5Error) in
+            let object = try openObject(name, nil)
+            return chdf5_identity(object.id)
+        }
+    }
+
     /// Makes the group `name` and the groups above it, where they do not exist.
     public func createGroup(_ name: String) throws(HDF5Error) {
         try Library.locked { () throws(HDF5Error) in

@@ -43,19 +43,20 @@ extension HDF5File {
 
     /// Reads every object and attribute the way the program does; errors are for the one who reads in earnest.
     fileprivate func readEverything() {
-        var left = Self.mostTried
-        read(group: "/", depth: 0, &left)
+        var left = Self.mostTried, seen: Set<UInt64> = []
+        read(group: "/", depth: 0, &left, &seen)
     }
 
-    private func read(group: String, depth: Int, _ left: inout Int) {
+    /// - Parameter seen: objects that were read: groups may contain themselves, and many links lead to one dataset.
+    private func read(group: String, depth: Int, _ left: inout Int, _ seen: inout Set<UInt64>) {
         readAttributes(group)
         guard depth < 16, let names = try? children(of: group) else { return }
         for name in names {
             left -= 1
             guard left > 0 else { return }
             let path = group == "/" ? "/\(name)" : "\(group)/\(name)"
-            guard let isDataset = try? isDataset(path) else { continue }
-            guard isDataset else { read(group: path, depth: depth + 1, &left); continue }
+            guard let object = try? identity(of: path), seen.insert(object).inserted, let isDataset = try? isDataset(path) else { continue }
+            guard isDataset else { read(group: path, depth: depth + 1, &left, &seen); continue }
             readAttributes(path)
             readElements(path)
         }
@@ -85,15 +86,17 @@ extension HDF5File {
     /// All elements, some at a time. Where they lie in one piece nothing can go wrong behind the first.
     private func rows<T: HDF5Scalar>(_ name: String, _ info: HDF5Info, _ type: T.Type) {
         guard let count = info.shape.first, count > 0 else { _ = try? read(name, as: type); return }
-        let isContiguous = (try? storesInOnePiece(name)) ?? false
+        guard let isContiguous = try? storesInOnePiece(name, as: type) else { return }
         let step = max(1, (4 << 20) / max(1, info.count / count * MemoryLayout<T>.stride))
         for first in stride(from: 0, to: isContiguous ? 1 : count, by: step) {
             guard (try? readRows(name, as: type, from: first, count: min(step, count - first))) != nil else { return }
         }
     }
 
-    private func storesInOnePiece(_ name: String) throws(HDF5Error) -> Bool {
+    /// Throws for what would not be read anyway.
+    private func storesInOnePiece<T: HDF5Scalar>(_ name: String, as type: T.Type) throws(HDF5Error) -> Bool {
         let dataset = try openDataset(name)
+        try checkMemory(try product([dataset.info.count], MemoryLayout<T>.stride, name), dataset, .max, name)
         let properties = Handle(try check(H5Dget_create_plist(dataset.id.id), "read", name))
         return H5Pget_layout(properties.id) != H5D_CHUNKED
     }

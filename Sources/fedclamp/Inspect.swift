@@ -24,8 +24,8 @@ struct Inspect: ParsableCommand {
 
     func run() throws {
         let file = try HDF5File.open(path)
-        var visits = Self.mostVisits
-        var report = Inspection(path: path, tree: try Self.tree(file, visits: &visits))
+        var seen: Set<UInt64> = []
+        var report = Inspection(path: path, tree: try Self.tree(file, seen: &seen))
         if try file.exists("/model/conv1/weight") {
             report.kind = "checkpoint of ClampNet"
             report.describe(try Checkpoint(reading: path), try Self.provenance(file))
@@ -39,22 +39,21 @@ struct Inspect: ParsableCommand {
         output(json ? report.json.rendered() : report.text)
     }
 
-    /// Names that are looked at: groups may contain themselves, many times over.
-    private static let mostVisits = 10_000
+    /// Datasets that are listed of one group.
+    private static let most = 10_000
 
-    /// Every dataset with its shape and kind, depth first, until `visits` are used up.
-    private static func tree(_ file: HDF5File, _ group: String = "", _ depth: Int = 0, visits: inout Int) throws -> [Inspection.Node] {
-        guard depth < 16, visits > 0 else { return [] }
+    /// Every dataset with its shape and kind, depth first; groups may contain themselves and are entered once.
+    private static func tree(_ file: HDF5File, _ group: String = "", _ depth: Int = 0, seen: inout Set<UInt64>) throws -> [Inspection.Node] {
+        guard depth < 16, seen.insert(try file.identity(of: group.isEmpty ? "/" : group)).inserted else { return [] }
         var nodes: [Inspection.Node] = []
         for name in try file.children(of: group.isEmpty ? "/" : group) {
-            visits -= 1
-            guard visits > 0 else { break }
+            guard nodes.count < most else { break }
             let path = "\(group)/\(name)"
             do {
                 let info = try file.info(of: path)
                 nodes.append(Inspection.Node(path: path, shape: info.shape, kind: "\(info.kind)"))
             } catch HDF5Error.mismatch {                     // a group
-                nodes += try tree(file, path, depth + 1, visits: &visits)
+                nodes += try tree(file, path, depth + 1, seen: &seen)
             } catch HDF5Error.refused {
                 nodes.append(Inspection.Node(path: path, shape: [], kind: "a link to another file, not followed"))
             }
