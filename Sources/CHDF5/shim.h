@@ -40,6 +40,31 @@ static inline unsigned chdf5_H5F_ACC_RDONLY(void) { return H5F_ACC_RDONLY; }
 static inline unsigned chdf5_H5F_ACC_EXCL(void) { return H5F_ACC_EXCL; }
 static inline size_t chdf5_H5T_VARIABLE(void) { return H5T_VARIABLE; }
 
+/* H5Literate, too, has two versions from 1.12 on. Calls `visit` with every link's name, in the order of their bytes, until it
+   gives something else than 0, and gives that; negative on failure. */
+typedef int (*chdf5_visit)(const char *name, void *context);
+struct chdf5_visitor { chdf5_visit visit; void *context; };
+
+#if H5_VERSION_GE(1, 12, 0)
+static herr_t chdf5_link(hid_t group, const char *name, const H5L_info2_t *info, void *visitor) {
+#else
+static herr_t chdf5_link(hid_t group, const char *name, const H5L_info_t *info, void *visitor) {
+#endif
+    (void)group;
+    (void)info;
+    struct chdf5_visitor *who = (struct chdf5_visitor *)visitor;
+    return who->visit(name, who->context);
+}
+
+static inline int chdf5_H5Literate(hid_t group, chdf5_visit visit, void *context) {
+    struct chdf5_visitor who = {visit, context};
+#if H5_VERSION_GE(1, 12, 0)
+    return H5Literate2(group, H5_INDEX_NAME, H5_ITER_INC, NULL, chdf5_link, &who);
+#else
+    return H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, NULL, chdf5_link, &who);
+#endif
+}
+
 /* H5Oget_info is a macro over versions of a struct, in which 1.12 replaced the address by an opaque token. Gives what tells
    an object of a file from the others, 0 on failure. */
 static inline unsigned long long chdf5_identity(hid_t object) {

@@ -8,7 +8,9 @@ extension HDF5File {
         try Library.locked { () throws(HDF5Error) in
             let owner = try openObject(object, nil)
             var names: [String] = [], buffer = [CChar](repeating: 0, count: 4097)
-            for index in 0..<max(0, H5Aget_num_attrs(owner.id)) {
+            let count = H5Aget_num_attrs(owner.id)
+            guard count <= 1000 else { throw refused(object, "\(count) attributes, at most 1000 are read") }
+            for index in 0..<max(0, count) {
                 let length = H5Aget_name_by_idx(owner.id, ".", H5_INDEX_NAME, H5_ITER_INC, hsize_t(index), &buffer, buffer.count,
                                                 chdf5_H5P_DEFAULT())
                 try check(length, "list the attributes", object)

@@ -1,4 +1,5 @@
 import CHDF5
+import Glibc
 
 /// Names in a file. A name is resolved here, link by link, to a path of hard links only, which is what HDF5 gets to see:
 /// soft links are followed inside the file, external and user-defined links (other files, other code) are refused.
@@ -15,10 +16,25 @@ extension HDF5File {
             var info = H5G_info_t()
             try check(H5Gget_info(handle.id, &info), "list", group)
             guard info.nlinks <= Self.mostChildren else { throw refused(group, "\(info.nlinks) links, at most \(Self.mostChildren) are read") }
-            var names: [String] = []
-            for index in 0..<info.nlinks { names.append(try linkName(handle.id, index, group)) }
-            return names
+            return try linkNames(handle.id, group)
         }
+    }
+
+    /// In one pass: asked for one by one, HDF5 sorts all names for each.
+    private func linkNames(_ group: hid_t, _ object: String) throws(HDF5Error) -> [String] {
+        final class Names { var all: [String] = [], longest = 0 }
+        let names = Names()
+        let status = chdf5_H5Literate(group, { name, context in
+            guard let name, let context else { return 0 }
+            let names = Unmanaged<Names>.fromOpaque(context).takeUnretainedValue(), length = strlen(name)
+            names.longest = max(names.longest, length)
+            if length <= HDF5File.longestName { names.all.append(String(cString: name)) }
+            return names.all.count <= HDF5File.mostChildren ? 0 : 1
+        }, Unmanaged.passUnretained(names).toOpaque())
+        try check(status, "list", object)
+        guard names.longest <= Self.longestName else { throw refused(object, "a name of \(names.longest) bytes in this group") }
+        guard status == 0 else { throw refused(object, "more than \(Self.mostChildren) links") }
+        return names.all
     }
 
     /// What tells the group or dataset `name` from all others of the file, by whatever links it was reached.
@@ -43,15 +59,7 @@ extension HDF5File {
         }
     }
 
-    private static let mostChildren = 100_000, longestName = 4096, mostSoftLinks = 16
-
-    private func linkName(_ group: hid_t, _ index: hsize_t, _ object: String) throws(HDF5Error) -> String {
-        var buffer = [CChar](repeating: 0, count: Self.longestName + 1)
-        let length = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, index, &buffer, buffer.count, chdf5_H5P_DEFAULT())
-        try check(length, "list", object)
-        guard length <= Self.longestName else { throw refused(object, "a name of \(length) bytes in this group") }
-        return String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
+    private static let mostChildren = 10_000, longestName = 4096, mostSoftLinks = 16
 
     /// The path of hard links that `name` stands for; nil when it leads to nothing.
     func resolve(_ name: String) throws(HDF5Error) -> String? {
