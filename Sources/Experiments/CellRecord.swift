@@ -38,6 +38,9 @@ struct CellRecord: Sendable {
         guard accuracy.count == attackSuccess.count else {
             throw RunError.incompatible("\(path): /history/acc has \(accuracy.count - 1) rows, /history/asr \(attackSuccess.count - 1)")
         }
+        for rate in accuracy + attackSuccess where !rate.isNaN && !(0...1).contains(rate) {
+            throw RunError.incompatible("\(path), /history: expected rates from 0 to 1, got \(rate)")
+        }
         curve = Curve(rounds: Array(accuracy.indices), accuracy: accuracy, attackSuccess: attackSuccess)
         cost = try CostRecord(file)
         instructionSet = try file.stringAttribute("instruction_set", of: "/provenance") ?? "unknown"

@@ -51,13 +51,13 @@ struct CostRecord: Sendable {
         }
         let participants = Double(try RunConfiguration.from(json: try file.readString("/config/json"), path: file.path).participants)
         let ends = try timing("seconds")
-        round.seconds = Self.median(zip(ends.dropFirst(), ends).map { $0 - $1 }.filter { $0 > 0 })        // a resumed run counts from 0 again
+        round.seconds = Self.median(zip(ends.dropFirst(), ends).map { $0 - $1 }.filter { $0 > 0 })        // older versions counted from 0 again in a resumed run
         round.ruleSeconds = Self.median(try timing("rule_seconds"))
         round.memory = try timing("peak_bytes").filter { !$0.isNaN }.max() ?? .nan
         let model = try Self.modelBytes(file)
         round.bytes = 2 * participants * model
         guard try file.exists("/defended") else { return }
-        for name in try file.children(of: "/defended") {
+        for name in try RunFile.defendedNames(file) {
             var cost = Cost()
             cost.seconds = try timing("defended_\(name)").first ?? .nan
             cost.memory = try timing("peak_bytes_\(name)").first ?? .nan
@@ -70,11 +70,7 @@ struct CostRecord: Sendable {
 
     /// All parameters as float32.
     private static func modelBytes(_ file: HDF5File) throws -> Double {
-        let first = try file.shape(of: "/model/conv1/weight"), last = try file.shape(of: "/model/fc2/weight")
-        guard first.count == 4, last.count == 2 else {
-            throw RunError.incompatible("\(file.path): expected ClampNet's conv1/weight (O,I,H,W) and fc2/weight (O,I), got \(first) and \(last)")
-        }
-        return Double(4 * ClampNet(channels: first[1], classes: last[0]).tensors.reduce(0) { $0 + $1.canonicalCount })
+        Double(4 * (try RunFile.readNetwork(file)).parameterCount)
     }
 
     private static func median(_ values: [Double]) -> Double {

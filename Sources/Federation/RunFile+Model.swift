@@ -33,7 +33,7 @@ extension RunFile {
     }
 
     /// Channels and classes from the shapes of conv1 and fc2.
-    static func readNetwork(_ file: HDF5File) throws -> ClampNet {
+    public static func readNetwork(_ file: HDF5File) throws -> ClampNet {
         let first = try file.shape(of: "/model/conv1/weight"), last = try file.shape(of: "/model/fc2/weight")
         guard first.count == 4, first[1] == 1 || first[1] == 3, last.count == 2, ImageSet.classLimits.contains(last[0]) else {
             throw RunError.incompatible("\(file.path): expected ClampNet with 1 or 3 input channels and 2 to 1000 classes, got conv1/weight \(first), fc2/weight \(last)")

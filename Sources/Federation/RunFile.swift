@@ -124,9 +124,11 @@ extension RunConfiguration {
             guard unknown.isEmpty else {
                 throw RunError.incompatible("\(path): /config/json has keys that this program does not know: \(unknown.sorted().joined(separator: ", "))")
             }
-            return try JSONDecoder().decode(RunConfiguration.self, from: bytes)
-        } catch let error as RunError {
-            throw error
+            let configuration = try JSONDecoder().decode(RunConfiguration.self, from: bytes)
+            try configuration.validate()
+            return configuration
+        } catch RunError.incompatible(let text) {
+            throw RunError.incompatible(text)
         } catch {
             throw RunError.incompatible("\(path): /config/json is not a configuration of this program (\(error))")
         }

@@ -76,6 +76,20 @@ def test_rounds_that_never_were(run_file, tiny, rounds):
     refused(*resumed(tiny, run_file), says=["run.h5", "finished_rounds"], **HARD)
 
 
+@pytest.mark.parametrize("text", ['"participation":1e300', '"participation":-1', '"clients":0', '"target":-5'])
+def test_configuration_in_a_file(run_file, tiny, text):
+    """JSON of this program's form with numbers that its command line refuses."""
+    key = text.split(":")[0].encode()
+    with h5py.File(run_file, "r+") as file:
+        json = file["config/json"][()]
+        start = json.index(key)
+        end = min(k for k in (json.find(b",", start), json.find(b"}", start)) if k > 0)
+        del file["config/json"]
+        file["config/json"] = json[:start] + text.encode() + json[end:]
+    for command in (resumed(tiny, run_file), ["inspect", run_file], ["evaluate", run_file, "--data", tiny[1]]):
+        refused(*command, says=["run.h5", "config"])
+
+
 def test_history_out_of_order(run_file, tiny):
     with h5py.File(run_file, "r+") as file:
         file["history/round"][:] = 7

@@ -109,8 +109,10 @@ def shards(folder, data, fm):
     for cell in cells.glob("*.h5"):
         with h5py.File(cell) as old, h5py.File(folder / "small.h5", "w") as new:
             new.attrs.update(old.attrs)
-            for group in ("history", "timing", "provenance"):
+            for group in ("history", "initial", "timing", "provenance", "config"):
                 old.copy(group, new)
+            for name in ("model/conv1/weight", "model/fc2/weight"):
+                new[name] = old[name][()]
             new["state/finished_rounds"] = old["state/finished_rounds"][()]
             for name in old.get("defended", ()):
                 for rate in ("acc", "asr", "robust_accuracy"):
