@@ -13,7 +13,7 @@ struct MemoryPlan {
         let size = RoundSize(clients: configuration.clients, participants: participants, rounds: configuration.rounds, modelBytes: model)
         parts = [("\(trainers) clients at a time", trainers * Trainer.bytes(network)),
                  ("the server", Trainer.bytes(network, lanes: Trainer.serverLanes, threads: threads) + Predictor.bytes(network, threads: threads)),
-                 ("\(type(of: rule).name) with \(participants) of \(configuration.clients) clients", max(participants * model, rule.memoryNeeded(size))),
+                 ("\(type(of: rule).name) with \(participants) of \(configuration.clients) clients", rule.memoryNeeded(size)),
                  ("fusion and defences", 8 * model + 8 * Layer.totalBounds * data.synthetic.count)]
     }
 
