@@ -65,7 +65,7 @@ import Testing
         with(images, Array(good.dropLast()), says: "expected 2368 bytes for extents [3, 28, 28], got 2367 bytes")
         with(images, good + [0], says: "size: expected 2368 bytes for extents [3, 28, 28], got")
         with(images, idx([3, 27, 28], pixels(3 * 27 * 28)), says: "expected 28x28, got 27x28")
-        with(images, idx([1 << 31, 1 << 31, 1 << 31], []), says: "expected at most 1073741824 bytes, got extents")
+        with(images, idx([1 << 31, 1 << 31, 1 << 31], []), says: "expected at most 268435456 bytes, got extents")
         with(images, idx([0, 28, 28], []), says: "and not 0")
         with(labels, idx([3], [1, 2, 3]), says: "number of labels: expected 2")
         with(labels, idx([2], [1, 10]), says: "label 1: expected 0 to 9, got 10")
