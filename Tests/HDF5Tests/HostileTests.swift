@@ -57,7 +57,9 @@ import Testing
         }
         let whole = scratch.bytes("whole.h5")
         var refused = 0
-        for index in whole.indices where index < 2600 || index % 16 == 0 {       // behind that: the heap's free space
+        // Behind 2600: the heap's free space. Every opening of a strange file is a trial in a child process, so one byte in
+        // five here; `make torture` damages ten thousand files.
+        for index in whole.indices where index % 5 == 0 && index < 2600 || index % 80 == 0 {
             var bytes = whole
             bytes[index] ^= 0xff
             scratch.put("damaged.h5", bytes)
@@ -67,7 +69,7 @@ import Testing
                 _ = try file.stringsAttribute("names", of: "/g")
             }) != nil { refused += 1 }
         }
-        #expect(refused > 100)      // everything but elements and padding
+        #expect(refused > 20)      // everything but elements and padding
     }
 
     @Test func links() throws {
