@@ -44,7 +44,7 @@ import Testing
         let whole = scratch.bytes("whole.h5")
         for size in stride(from: 0, to: whole.count, by: 97) {
             scratch.put("cut.h5", Array(whole.prefix(size)))
-            #expect(message { _ = try HDF5File.open(scratch.file("cut.h5")).read("/g/x", as: Float.self) } != nil)
+            #expect(message { _ = try HDF5File.openUntried(scratch.file("cut.h5")).read("/g/x", as: Float.self) } != nil)
         }
         scratch.put("cut.h5", Array(whole.prefix(whole.count - 1)))
         #expect(message { _ = try HDF5File.open(scratch.file("cut.h5")) }?.contains("cut short") == true)
@@ -64,7 +64,7 @@ import Testing
             bytes[index] ^= 0xff
             scratch.put("damaged.h5", bytes)
             if message({
-                let file = try HDF5File.open(scratch.file("damaged.h5"))
+                let file = try HDF5File.openUntried(scratch.file("damaged.h5"))      // our own format needs no copy that dies first
                 _ = try file.read("/g/x", as: Float.self)
                 _ = try file.stringsAttribute("names", of: "/g")
             }) != nil { refused += 1 }

@@ -16,6 +16,6 @@ void trim_heap(void);
 long long free_memory(const char **limit);
 
 /* Runs `body(context)` in a copy of this process, which ends without clean-up, and waits for it. Gives 0 when it came to its
-   end, the signal's number when it died of one, and -1 when no copy could be made or it waited `seconds` without working
-   (a lock that another thread held): then nothing is known. It dies of SIGXCPU after `seconds` of processor time. */
+   end, the signal's number when it died of one, and -1 when no copy could be made or it went to sleep for a lock that another
+   thread held: then nothing is known. It dies of SIGXCPU after `seconds` of processor time. */
 int survives(void (*body)(void *context), void *context, int seconds);
