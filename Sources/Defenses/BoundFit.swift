@@ -27,6 +27,9 @@ public struct BoundFit: ModelDefense {
     public var keptInBatch = 64, suspectsInBatch = 32, perturbedInBatch = 32
     /// Steps times 96 images: times that the fit goes through as many images as there are FM images.
     public var epochs = 7.0
+    /// The same where there are few FM images, up to as many steps: with fewer the bounds are still on their way when the
+    /// rate has fallen to 0, and accuracy suffers.
+    public var epochsOfFew = 19.2, stepsOfFew = 300.0
     public var rate = 0.03
     public var evidenceWeight = 0.5
     /// Agreement with the unbounded predictions, on kept images, that the pressure is steered to.
@@ -85,7 +88,10 @@ public struct BoundFit: ModelDefense {
                          candidates: suspects.isEmpty ? candidates.indices.filter { attacked.contains(candidates[$0].target) } : [])
     }
 
-    private func steps(_ images: Int) -> Int { max(20, Int(epochs * Double(images) / 96)) }
+    private func steps(_ images: Int) -> Int {
+        let images = Double(images)
+        return max(20, Int(max(epochs * images / 96, min(stepsOfFew, epochsOfFew * images / 96))))
+    }
 
     /// Steps of each perturbation in the search, 8 images each: 72 for up to 10 classes, fewer for more, at least 12.
     private func updates(_ classes: Int) -> Int { min(72, max(12, 720 / classes)) }

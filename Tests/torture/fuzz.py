@@ -12,7 +12,6 @@ import multiprocessing
 import os
 import pathlib
 import random
-import resource
 import select
 import shutil
 import sys
@@ -57,13 +56,9 @@ def execute(arguments, folder):
     log = os.path.join(folder, "stderr.log")
     actions = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
                (os.POSIX_SPAWN_OPEN, 2, log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)]
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    command = ["/bin/sh", "-c", f'ulimit -v {MEMORY >> 10} && exec "$@"', "sh", str(BINARY), *map(str, arguments)]
     begin = time.monotonic()
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, hard))          # inherited by the program, taken back here
-    try:
-        pid = os.posix_spawn(BINARY, [str(BINARY), *map(str, arguments)], {"PATH": os.environ.get("PATH", "")}, file_actions=actions)
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    pid = os.posix_spawn(command[0], command, {"PATH": os.environ.get("PATH", "")}, file_actions=actions)
     descriptor = os.pidfd_open(pid)
     ready = select.select([descriptor], [], [], 3 * SECONDS)[0]
     os.close(descriptor)
@@ -274,7 +269,7 @@ def fuzz(readers, cases, seed, workers, log=print, only=None):
             size = max(1, min(100, len(numbers) // workers))
             jobs = [(seeds, reader, seed, numbers[k:k + size]) for k in range(0, len(numbers), size)]
             codes, slowest, largest, bad, begin = collections.Counter(), 0, 0, [], time.monotonic()
-            with multiprocessing.get_context("fork").Pool(workers) as pool:
+            with multiprocessing.get_context("fork").Pool(workers, maxtasksperchild=10) as pool:
                 for _, found in pool.imap_unordered(work, jobs):
                     for number, code, seconds, memory, problem, words, arguments, errors in found:
                         codes[code] += 1
