@@ -27,8 +27,8 @@ public struct BoundFit: ModelDefense {
     public var keptInBatch = 64, suspectsInBatch = 32, perturbedInBatch = 32
     /// Steps times 96 images: times that the fit goes through as many images as there are FM images.
     public var epochs = 7.0
-    /// The same where there are few FM images, up to as many steps: with fewer the bounds are still on their way when the
-    /// rate has fallen to 0, and accuracy suffers.
+    /// The same where there are suspects among few FM images, up to as many steps: with fewer the bounds are still on their
+    /// way when the rate has fallen to 0, and accuracy suffers. Without suspects more steps bought nothing.
     public var epochsOfFew = 19.2, stepsOfFew = 300.0
     public var rate = 0.03
     public var evidenceWeight = 0.5
@@ -55,7 +55,7 @@ public struct BoundFit: ModelDefense {
 
         let start = activations.quantiles(startQuantile, of: kept)
         let reached = optimizer.run(self, start: start, kept: kept, suspects: suspects, candidates: suspicion?.candidates ?? [],
-                                    steps: steps(samples.count))
+                                    steps: steps(samples.count, suspects: !suspects.isEmpty))
         return DefenseOutcome(parameters: model, bounds: optimizer.bounds, passes: optimizer.passes + Double(samples.count) / 3,
                               audit: findings(suspicion, samples, reached, optimizer.bounds, start),
                               suspects: suspicion.map { _ in suspects.map(\.image) })
@@ -88,9 +88,9 @@ public struct BoundFit: ModelDefense {
                          candidates: suspects.isEmpty ? candidates.indices.filter { attacked.contains(candidates[$0].target) } : [])
     }
 
-    private func steps(_ images: Int) -> Int {
-        let images = Double(images)
-        return max(20, Int(max(epochs * images / 96, min(stepsOfFew, epochsOfFew * images / 96))))
+    private func steps(_ images: Int, suspects: Bool) -> Int {
+        let images = Double(images), ofFew = suspects ? min(stepsOfFew, epochsOfFew * images / 96) : 0
+        return max(20, Int(max(epochs * images / 96, ofFew)))
     }
 
     /// Steps of each perturbation in the search, 8 images each: 72 for up to 10 classes, fewer for more, at least 12.
@@ -98,7 +98,7 @@ public struct BoundFit: ModelDefense {
 
     public func plannedPasses(_ images: Int) -> Double {
         let perStep = Double(keptInBatch + max(suspectsInBatch, perturbedInBatch)), search = screens ? Double(updates(10) * 10 * 16) : 0
-        return Double(images) / 3 + (Double(steps(images)) * perStep + search) * 2 / 3
+        return Double(images) / 3 + (Double(steps(images, suspects: true)) * perStep + search) * 2 / 3
     }
 
     private func check(_ model: Parameters, _ samples: Samples) throws {
