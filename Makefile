@@ -1,6 +1,7 @@
 # FedClamp. `make` alone prints the targets.
 #   SCALE=smoke|quick|paper           of `make reproduce`
-#   FEDCLAMP_CIFAR=DIR                folder with CIFAR-10's binary files: `make test` then reads them too
+#   FEDCLAMP_CIFAR=DIR                folder with CIFAR-10's binary files: `make test` and `make bench` then read them too
+#   FEDCLAMP_FM=FILE.h5               FM images of their shape, for `make bench`
 #   TORCH_PYTHON=python               an interpreter with torch, for `make golden` (tools/requirements.txt)
 
 SCALE ?= smoke
@@ -29,7 +30,7 @@ data: build          ## Fashion-MNIST as data/fashion-mnist.h5
 reproduce: data      ## the main table at SCALE (default smoke: minutes) into results/SCALE
 	build/fedclamp reproduce main --scale $(SCALE) --out results/$(SCALE)
 
-test: build .venv/ready ## unit tests (optimised), then black-box tests of build/fedclamp
+test: lint .venv/ready ## lint, unit tests (optimised), then black-box tests of build/fedclamp
 	swift test -c release -Xswiftc -enable-testing
 	.venv/bin/pytest -q Tests/blackbox
 
@@ -47,8 +48,11 @@ torture: build .venv/ready ## KILLS=200 random kills and CASES=10000 damaged fil
 sanitize:            ## the rooms at the C border, tested with the address sanitizer
 	SANITIZE=1 ASAN_OPTIONS=detect_leaks=0 swift test --scratch-path .build-sanitize --sanitize=address --filter 'HDF5Tests|DatasetsTests'
 
-bench: build         ## verify, then measure this machine
-	build/fedclamp bench
+BENCH ?=
+TORCH ?= torch==2.13.0+cpu
+
+bench: build .venv-bench/ready ## FedClamp against PyTorch on this CPU, in turns (BENCH=--quick: a tenth of it); installs PyTorch
+	.venv-bench/bin/python tools/bench.py $(BENCH)
 
 golden:              ## write the golden files of the network tests anew (needs PyTorch)
 	$(TORCH_PYTHON) tools/oracle.py Tests/NetworkTests/Golden
@@ -58,11 +62,17 @@ lint: build          ## order of imports, file lengths, forbidden calls, stray v
 	tools/check-isa.sh
 
 clean:               ## remove everything that was built; data/ and results/ stay
-	rm -rf .build build .venv .venv-cluster
+	rm -rf .build build .venv .venv-cluster .venv-bench
 
 .venv/ready: Tests/requirements.txt
 	python3 -m venv .venv || { echo "make: the tests need Python 3 with venv (Debian: python3-venv)" >&2; exit 2; }
 	.venv/bin/pip install --quiet --disable-pip-version-check -r Tests/requirements.txt
+	@touch $@
+
+.venv-bench/ready:
+	python3 -m venv .venv-bench || { echo "make: bench needs Python 3 with venv (Debian: python3-venv)" >&2; exit 2; }
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check "$(TORCH)" h5py numpy || { echo "make: no $(TORCH) here; PyTorch's own index has it:" \
+	    "make bench PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu" >&2; exit 2; }
 	@touch $@
 
 .venv-cluster/ready: Tests/cluster/requirements.txt

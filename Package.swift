@@ -55,12 +55,13 @@ let package = Package(
                                          "Network", "Tensor", "HDF5", argumentParser],
                           linkerSettings: [.unsafeFlags(staticLink)]),
         .target(name: "Scratch", path: "Tests/Scratch"),     // temporary folders for tests
+        .target(name: "Allocations", path: "Tests/Allocations"),     // counts them, in test bundles
         tests("HDF5", ["CHDF5", "CStart"]),
         tests("Datasets", ["HDF5", "Tensor", "CZlib"]),
         .testTarget(name: "AttacksTests", dependencies: ["Attacks", "Datasets", "HDF5"], exclude: ["Golden"]),
         .testTarget(name: "DefensesTests", dependencies: ["Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5", "Scratch"], exclude: ["Golden"]),
         tests("Experiments", ["Federation", "Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5", "CZlib"]),
-        tests("Federation", ["Attacks", "Datasets", "Defenses", "Network", "Tensor", "HDF5"]),
+        tests("Federation", ["Allocations", "Attacks", "Datasets", "Defenses", "Network", "Tensor", "HDF5"]),
         .testTarget(name: "NetworkTests", dependencies: ["Network", "HDF5", "Tensor"], exclude: ["Golden"]),
     ] + variants,
     swiftLanguageModes: [.v5]

@@ -84,8 +84,9 @@ public struct Samples: Sendable {
     /// Image i as (channels, side, side) in [0, 1], stamped or disturbed as its role says.
     public func withPixels(_ i: Int, flip: Bool = false, _ body: (UnsafeMutablePointer<Float>) -> Void) {
         let bytes = set.imageBytes, side = set.width, first = indices[i] * bytes
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: bytes) { pixels in
-            guard let base = pixels.baseAddress else { return }
+        var pixels = InlineArray<3072, Float>(repeating: 0)          // the largest image; on the stack, unlike a temporary allocation
+        withUnsafeMutableBytes(of: &pixels) { memory in
+            guard let base = memory.baseAddress?.assumingMemoryBound(to: Float.self) else { return }
             set.images.withUnsafeBufferPointer { source in
                 for k in 0..<bytes {
                     let at = flip ? k - k % side + side - 1 - k % side : k

@@ -9,6 +9,9 @@ public final class Workspace: @unchecked Sendable {
     public static let capacity = 16
     /// Winograd tiles transformed at a time, so that both sides of a product stay in the second-level cache.
     private static let tileGroup = 32
+    /// Images that go together through the convolutions of 32, 64 and 128 channels: as few as fill a group of tiles, so
+    /// that what a layer writes is still in the second-level cache when the next one reads it.
+    private static let together = [1, 2, 8]
 
     let network: ClampNet
     let kernels: KernelTable
@@ -30,7 +33,7 @@ public final class Workspace: @unchecked Sendable {
     /// Gradient of `input`, (n, 34, 34, channels); written when `backward` is asked for it, border included.
     public let inputGradient: UnsafeMutablePointer<Float>
 
-    // Gradients of the same tensors.
+    // Gradients of the same tensors; da only of the images that go together.
     private let da: [Maps]
     private let dpooled: [Maps]
     private let dflat: UnsafeMutablePointer<Float>
@@ -50,8 +53,8 @@ public final class Workspace: @unchecked Sendable {
         init(_ network: ClampNet, backward: Bool) {
             let n = Workspace.capacity
             var plan = ArenaPlan()
-            func maps(_ side: Int, _ channels: Int) -> (Int, Int, Int) {
-                (plan.reserve(n * channels * (side + 2) * (side + 2)), side, channels / 32)
+            func maps(_ side: Int, _ channels: Int, _ images: Int = Workspace.capacity) -> (Int, Int, Int) {
+                (plan.reserve(images * channels * (side + 2) * (side + 2)), side, channels / 32)
             }
             input = plan.reserve(n * network.inputFloats)
             let convs = Layer.allCases.dropLast()
@@ -62,7 +65,7 @@ public final class Workspace: @unchecked Sendable {
             hiddenBounded = plan.reserve(n * ClampNet.hidden)
             logits = plan.reserve(n * network.logitStride)
             logitGradient = plan.reserve(n * network.logitStride)
-            da = backward ? convs.map { maps($0.side, $0.channels) } : []
+            da = backward ? convs.map { maps($0.side, $0.channels, together[$0.rawValue / 2]) } : []
             dpooled = backward ? [maps(16, 32), maps(8, 64)] : []
             dflat = plan.reserve(backward ? n * ClampNet.flattened : 0)
             dhidden = plan.reserve(n * ClampNet.hidden)
@@ -110,15 +113,21 @@ public final class Workspace: @unchecked Sendable {
 
     /// Logits of the first n images of `input`.
     public func forward(_ n: Int, _ parameters: Parameters, _ weights: PreparedWeights, _ bounds: Bounds) {
-        firstConvolution(n, parameters)
-        convolve(n, a[0], bounds.pointer(.conv1), weights, parameters, 1)
-        kernels.pool(a[1], bounds.pointer(.conv2), n, pooled[0].base, true)
-        convolve(n, pooled[0], noBound, weights, parameters, 2)
-        convolve(n, a[2], bounds.pointer(.conv3), weights, parameters, 3)
-        kernels.pool(a[3], bounds.pointer(.conv4), n, pooled[1].base, true)
-        convolve(n, pooled[1], noBound, weights, parameters, 4)
-        convolve(n, a[4], bounds.pointer(.conv5), weights, parameters, 5)
-        kernels.pool(a[5], bounds.pointer(.conv6), n, flat, false)
+        forEachPart(n, 0) { first, count in
+            firstConvolution(first, count, parameters)
+            convolve(first, count, a[0], bounds.pointer(.conv1), weights, parameters, 1)
+            kernels.pool(a[1].from(first), bounds.pointer(.conv2), count, pooled[0].from(first).base, true)
+        }
+        forEachPart(n, 1) { first, count in
+            convolve(first, count, pooled[0], noBound, weights, parameters, 2)
+            convolve(first, count, a[2], bounds.pointer(.conv3), weights, parameters, 3)
+            kernels.pool(a[3].from(first), bounds.pointer(.conv4), count, pooled[1].from(first).base, true)
+        }
+        forEachPart(n, 2) { first, count in
+            convolve(first, count, pooled[1], noBound, weights, parameters, 4)
+            convolve(first, count, a[4], bounds.pointer(.conv5), weights, parameters, 5)
+            kernels.pool(a[5].from(first), bounds.pointer(.conv6), count, flat + first * ClampNet.flattened, false)
+        }
         dense(n, parameters, 6, flat, ClampNet.flattened, hidden, ClampNet.hidden)
         for block in 0..<4 * n { kernels.biasRelu(hidden + block * 32, 1, bias(parameters, 6) + block % 4 * 32) }
         for i in 0..<n { kernels.clamp(hidden + i * 128, bounds.pointer(.fc1), 128, hiddenBounded + i * 128) }
@@ -127,7 +136,7 @@ public final class Workspace: @unchecked Sendable {
     }
 
     /// Adds to `gradient` what `logitGradient` implies, in the order opposite to `forward`. Without `weights` only the
-    /// gradients of the bounds are complete: two thirds of the work. With `conv1`, the parameters of the pass, the
+    /// gradients of the bounds are complete: two thirds of the work. With `inputOf`, the parameters of the pass, the
     /// gradient of the input is written too.
     public func backward(_ n: Int, _ prepared: PreparedWeights, _ bounds: Bounds, _ gradient: Gradient, weights: Bool = true,
                          inputOf parameters: Parameters? = nil) {
@@ -143,19 +152,39 @@ public final class Workspace: @unchecked Sendable {
         if weights { denseWeightGradient(n, 6, flat, ClampNet.flattened, dhidden, ClampNet.hidden, g) }
         denseInputGradient(n, prepared.fc1Transposed, ClampNet.hidden, ClampNet.flattened, dhidden, dflat)
 
-        kernels.poolBackward(a[5], bounds.pointer(.conv6), n, dflat, false, da[5], db(5), dz(.conv6))
-        convolveBackward(n, a[4], bounds.pointer(.conv5), 5, prepared, gradient, da[4], weights)
-        kernels.boundBackward(a[4], bounds.pointer(.conv5), n, da[4], db(4), dz(.conv5))
-        convolveBackward(n, pooled[1], noBound, 4, prepared, gradient, dpooled[1], weights)
-        kernels.poolBackward(a[3], bounds.pointer(.conv4), n, dpooled[1].base, true, da[3], db(3), dz(.conv4))
-        convolveBackward(n, a[2], bounds.pointer(.conv3), 3, prepared, gradient, da[2], weights)
-        kernels.boundBackward(a[2], bounds.pointer(.conv3), n, da[2], db(2), dz(.conv3))
-        convolveBackward(n, pooled[0], noBound, 2, prepared, gradient, dpooled[0], weights)
-        kernels.poolBackward(a[1], bounds.pointer(.conv2), n, dpooled[0].base, true, da[1], db(1), dz(.conv2))
-        convolveBackward(n, a[0], bounds.pointer(.conv1), 1, prepared, gradient, da[0], weights)
-        kernels.boundBackward(a[0], bounds.pointer(.conv1), n, da[0], db(0), dz(.conv1))
-        if weights { firstConvolutionGradient(n, g) }
-        if let parameters { firstConvolutionInput(n, parameters) }
+        if let parameters { prepareInput(n, parameters) }
+        forEachPart(n, 2) { first, count in
+            let dy = dflat + first * ClampNet.flattened
+            kernels.poolBackward(a[5].from(first), bounds.pointer(.conv6), count, dy, false, da[5], db(5), dz(.conv6))
+            convolveBackward(count, a[4].from(first), bounds.pointer(.conv5), 5, prepared, gradient, da[4], weights)
+            kernels.boundBackward(a[4].from(first), bounds.pointer(.conv5), count, da[4], db(4), dz(.conv5))
+            convolveBackward(count, pooled[1].from(first), noBound, 4, prepared, gradient, dpooled[1].from(first), weights)
+        }
+        forEachPart(n, 1) { first, count in
+            let dy = dpooled[1].from(first).base
+            kernels.poolBackward(a[3].from(first), bounds.pointer(.conv4), count, dy, true, da[3], db(3), dz(.conv4))
+            convolveBackward(count, a[2].from(first), bounds.pointer(.conv3), 3, prepared, gradient, da[2], weights)
+            kernels.boundBackward(a[2].from(first), bounds.pointer(.conv3), count, da[2], db(2), dz(.conv3))
+            convolveBackward(count, pooled[0].from(first), noBound, 2, prepared, gradient, dpooled[0].from(first), weights)
+        }
+        forEachPart(n, 0) { first, count in
+            let dy = dpooled[0].from(first).base
+            kernels.poolBackward(a[1].from(first), bounds.pointer(.conv2), count, dy, true, da[1], db(1), dz(.conv2))
+            convolveBackward(count, a[0].from(first), bounds.pointer(.conv1), 1, prepared, gradient, da[0], weights)
+            kernels.boundBackward(a[0].from(first), bounds.pointer(.conv1), count, da[0], db(0), dz(.conv1))
+            if weights { firstConvolutionGradient(first, count, g) }
+            if parameters != nil { firstConvolutionInput(first, count) }
+        }
+    }
+
+    /// Runs of at most `together[stage]` images, in order.
+    private func forEachPart(_ n: Int, _ stage: Int, _ body: (_ first: Int, _ count: Int) -> Void) {
+        var first = 0
+        while first < n {
+            let count = min(Workspace.together[stage], n - first)
+            body(first, count)
+            first += count
+        }
     }
 
     /// Largest bounded activation of every channel or unit of image i, in the order of the bounds (576).
@@ -171,10 +200,10 @@ public final class Workspace: @unchecked Sendable {
     }
 
     /// conv1 reads the image in place: row y, tap row ky is a run of 3 * channels floats for each pixel.
-    private func firstConvolution(_ n: Int, _ parameters: Parameters) {
+    private func firstConvolution(_ first: Int, _ n: Int, _ parameters: Parameters) {
         let c = network.channels, w = parameters.base + network.weight(0).offset
         let taps = Operand(w, rowStride: 0, outerStride: 3 * c * 32, innerStride: 32)
-        for image in 0..<n {
+        for image in first..<first + n {
             for y in 0..<32 {
                 let pixels = Operand(input + image * network.inputFloats + y * 34 * c, rowStride: c, outerStride: 34 * c, innerStride: 1)
                 let row = a[0].interior(image: image, block: 0) + y * a[0].rowFloats
@@ -184,10 +213,10 @@ public final class Workspace: @unchecked Sendable {
         }
     }
 
-    private func firstConvolutionGradient(_ n: Int, _ g: UnsafeMutablePointer<Float>) {
+    private func firstConvolutionGradient(_ first: Int, _ n: Int, _ g: UnsafeMutablePointer<Float>) {
         let c = network.channels, dw = g + network.weight(0).offset
-        for image in 0..<n {
-            let dy = Operand(da[0].interior(image: image, block: 0), rowStride: 0, outerStride: da[0].rowFloats, innerStride: 32)
+        for image in first..<first + n {
+            let dy = Operand(da[0].interior(image: image - first, block: 0), rowStride: 0, outerStride: da[0].rowFloats, innerStride: 32)
             for ky in 0..<3 {
                 let x = Operand(input + image * network.inputFloats + ky * 34 * c, rowStride: 1, outerStride: 34 * c, innerStride: c)
                 kernels.gemm(3 * c, 32, 32, x, dy, dw + ky * 3 * c * 32, 32, true)
@@ -195,17 +224,21 @@ public final class Workspace: @unchecked Sendable {
         }
     }
 
-    /// Gradient of the images: every pixel of da[0] times the transposed taps, added where the taps had read.
-    private func firstConvolutionInput(_ n: Int, _ parameters: Parameters) {
+    /// The transposed taps of conv1, and zeros where `firstConvolutionInput` adds.
+    private func prepareInput(_ n: Int, _ parameters: Parameters) {
         let c = network.channels, w = parameters.base + network.weight(0).offset
         for tap in 0..<9 * c {
             for output in 0..<32 { taps[output * 32 + tap] = w[tap * 32 + output] }
         }
         for i in 0..<n * network.inputFloats { inputGradient[i] = 0 }
-        let panel = Operand(taps, rowStride: 0, innerStride: 32)
-        for image in 0..<n {
+    }
+
+    /// Gradient of the images: every pixel of da[0] times the transposed taps, added where the taps had read.
+    private func firstConvolutionInput(_ first: Int, _ n: Int) {
+        let c = network.channels, panel = Operand(taps, rowStride: 0, innerStride: 32)
+        for image in first..<first + n {
             for y in 0..<32 {
-                let row = Operand(da[0].interior(image: image, block: 0) + y * da[0].rowFloats, rowStride: 32, innerStride: 1)
+                let row = Operand(da[0].interior(image: image - first, block: 0) + y * da[0].rowFloats, rowStride: 32, innerStride: 1)
                 kernels.gemm(32, 1, 32, row, panel, tapGradients, 32, false)
                 for ky in 0..<3 {
                     let target = inputGradient + image * network.inputFloats + (y + ky) * 34 * c
@@ -217,9 +250,9 @@ public final class Workspace: @unchecked Sendable {
         }
     }
 
-    /// a[conv] = relu(conv(min(x, z)) + bias) by Winograd tiles.
-    private func convolve(_ n: Int, _ x: Maps, _ bound: UnsafePointer<Float>, _ weights: PreparedWeights, _ parameters: Parameters, _ conv: Int) {
-        winograd(n, x, bound, weights.forward(conv), PreparedWeights.positionStride(network, conv), bias(parameters, conv), a[conv])
+    /// a[conv] = relu(conv(min(x, z)) + bias) by Winograd tiles, n images from `first` on.
+    private func convolve(_ first: Int, _ n: Int, _ x: Maps, _ bound: UnsafePointer<Float>, _ weights: PreparedWeights, _ parameters: Parameters, _ conv: Int) {
+        winograd(n, x.from(first), bound, weights.forward(conv), PreparedWeights.positionStride(network, conv), bias(parameters, conv), a[conv].from(first))
     }
 
     private func winograd(_ n: Int, _ x: Maps, _ bound: UnsafePointer<Float>, _ u: UnsafeMutablePointer<Float>, _ uStride: Int,
@@ -322,4 +355,9 @@ public final class Workspace: @unchecked Sendable {
             }
         }
     }
+}
+
+private extension Maps {
+    /// The same maps from an image on.
+    func from(_ image: Int) -> Maps { Maps(base + image * imageFloats, side: side, blocks: blocks) }
 }

@@ -7,7 +7,8 @@ struct Bench: ParsableCommand {
         commandName: "bench",
         abstract: "Measure training and forward passes on 1, 2, 4 ... threads, after checking that they compute the right thing.",
         discussion: """
-            Training is one model to a thread with batches of 64, as clients train. GFLOP/s count the operations of direct \
+            Training is one model to a thread with batches of 64, as clients train; beside it one model on all threads, as \
+            the server trains. GFLOP/s count the operations of direct \
             convolutions (38.9 million multiply-adds for a forward pass, three times that for a training step); Winograd's \
             algorithm needs fewer, so the share of the measured peak may pass 100 %.
 
@@ -43,10 +44,11 @@ struct Bench: ParsableCommand {
 
     private func text(_ speeds: [Throughput.Speed], _ set: InstructionSet, _ checks: Int) -> String {
         var table = TextTable([.right])
-        table.add(["threads", "train images/s", "GFLOP/s", "of peak", "forward images/s", "GFLOP/s", "of peak", "peak GFLOP/s"])
+        table.add(["threads", "train images/s", "GFLOP/s", "of peak", "one model", "forward images/s", "GFLOP/s", "of peak", "peak GFLOP/s"])
         for speed in speeds {
             table.add(["\(speed.threads)", Numbers.fixed(speed.training, 0), Numbers.fixed(speed.trainingFlops / 1e9, 1),
-                       Numbers.fixed(100 * speed.trainingFlops / speed.peak, 0) + " %", Numbers.fixed(speed.forward, 0),
+                       Numbers.fixed(100 * speed.trainingFlops / speed.peak, 0) + " %",
+                       Numbers.fixed(speed.oneModel, 0), Numbers.fixed(speed.forward, 0),
                        Numbers.fixed(speed.forwardFlops / 1e9, 1), Numbers.fixed(100 * speed.forwardFlops / speed.peak, 0) + " %",
                        Numbers.fixed(speed.peak / 1e9, 1)])
         }

@@ -9,8 +9,8 @@ import Tensor
 struct Throughput {
     struct Speed {
         var threads: Int
-        /// Images a second.
-        var training: Double, forward: Double
+        /// Images a second: of a model a thread, and of one model on all threads, as the server trains.
+        var training: Double, oneModel: Double, forward: Double
         /// Floating-point operations a second, all threads together.
         var peak: Double
         /// Multiply-adds of one image's forward pass, counted as direct convolutions.
@@ -21,7 +21,8 @@ struct Throughput {
         var forwardFlops: Double { forward * multiplyAdds * 2 }
 
         var members: [(String, JSON)] {
-            [("threads", .whole(threads)), ("train_images_per_second", .number(training)), ("forward_images_per_second", .number(forward)),
+            [("threads", .whole(threads)), ("train_images_per_second", .number(training)),
+             ("train_one_model_images_per_second", .number(oneModel)), ("forward_images_per_second", .number(forward)),
              ("train_gflops", .number(trainingFlops / 1e9)), ("forward_gflops", .number(forwardFlops / 1e9)),
              ("peak_gflops", .number(peak / 1e9)), ("train_share_of_peak", .number(trainingFlops / peak)),
              ("forward_share_of_peak", .number(forwardFlops / peak))]
@@ -31,7 +32,7 @@ struct Throughput {
     static let batch = 64
     private let set: InstructionSet, threads: Int
     private let network = ClampNet(channels: 3, classes: 10)
-    private let trainers: [Trainer]
+    private let trainers: [Trainer], serverTrainer: Trainer
     private let predictor: Predictor
     private let parameters: Parameters
 
@@ -39,33 +40,36 @@ struct Throughput {
         (self.set, self.threads) = (set, threads)
         let network = network, kernels = set.kernels
         trainers = (0..<threads).map { _ in Trainer(network, kernels: kernels) }
+        serverTrainer = Trainer(network, kernels: kernels, lanes: Trainer.serverLanes, threads: threads)
         predictor = Predictor(network, kernels: kernels, threads: threads)
         parameters = Parameters(network)
         var stream = RandomStream(seed: 1, purpose: "throughput")
         parameters.initialize(normal: { (s: inout RandomStream) in s.normal() }, using: &stream)
-        for trainer in trainers { trainer.reset(parameters) }
+        for trainer in trainers + [serverTrainer] { trainer.reset(parameters) }
     }
 
-    /// Each of the three measurements takes about `seconds`: the fastest of as many rounds as fit.
+    /// Each of the measurements takes about `seconds`: the fastest of as many rounds as fit.
     func measure(seconds: Double) -> Speed {
         let forwardImages = Workspace.capacity * 8 * threads, rounds = 4_000_000, kernels = set.kernels
         let training = trainingRate(seconds: seconds)
+        let oneModel = Double(Self.batch) / fastest(seconds) { step(serverTrainer) }
         let forward = fastest(seconds) { _ = predictor.logits(forwardImages, parameters, Bounds(), load: Self.load) }
         let operations = Double(kernels.peak(1)) * Double(rounds)
         let peak = fastest(seconds) { parallel(threads, threads: threads) { _, _ in _ = kernels.peak(rounds) } }
-        return Speed(threads: threads, training: training, forward: Double(forwardImages) / forward,
+        return Speed(threads: threads, training: training, oneModel: oneModel, forward: Double(forwardImages) / forward,
                      peak: operations * Double(threads) / peak, multiplyAdds: Double(network.multiplyAdds))
     }
 
     /// Images a second that the threads train on together.
     func trainingRate(seconds: Double) -> Double {
-        let sgd = SGD(rate: 1e-4)
-        return Double(Self.batch * threads) / fastest(seconds) {
-            parallel(threads, threads: threads) { index, _ in
-                trainers[index].step(Self.batch, sgd, load: Self.load) { i, logits, gradient in
-                    Loss.crossEntropy(logits, classes: 10, label: i % 10, batch: Self.batch, gradient: gradient)
-                }
-            }
+        Double(Self.batch * threads) / fastest(seconds) {
+            parallel(threads, threads: threads) { index, _ in step(trainers[index]) }
+        }
+    }
+
+    private func step(_ trainer: Trainer) {
+        trainer.step(Self.batch, SGD(rate: 1e-4), load: Self.load) { i, logits, gradient in
+            Loss.crossEntropy(logits, classes: 10, label: i % 10, batch: Self.batch, gradient: gradient)
         }
     }
 
