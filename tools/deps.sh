@@ -5,7 +5,7 @@ set -u
 packages=(libhdf5-dev hdf5-tools dataset-fashion-mnist)
 
 if ! command -v swift >/dev/null; then
-    echo "deps: no Swift compiler in PATH; FedClamp needs Swift 6.1 or newer: https://www.swift.org/install/linux" >&2
+    echo "deps: no Swift compiler in PATH; FedClamp needs Swift 6.2 or newer: https://www.swift.org/install/linux" >&2
     exit 2
 fi
 if ! command -v dpkg >/dev/null; then
