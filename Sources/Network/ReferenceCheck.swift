@@ -15,8 +15,8 @@ public struct KernelCheck: Sendable {
 public struct ReferenceCheck: Sendable {
     /// Images given to the kernels: a full chunk and a partial one.
     private static let images = Workspace.capacity + 2
-    /// Those that the reference computes too: first and last of the first chunk, last of the second.
-    private static let compared = [0, Workspace.capacity - 1, images - 1]
+    /// Those that the reference computes too.
+    private let compared: [Int]
     /// float32 through eight layers with Winograd transforms loses about 1e-5 of the largest logit.
     private static let logitLimit = 1e-4, gradientLimit = 2e-4
     private static let step = 1e-8
@@ -29,7 +29,9 @@ public struct ReferenceCheck: Sendable {
     /// Derivatives of the mean loss over `compared` along `direction`, for each tensor, then each layer's bounds.
     private let slopes: [Double]
 
-    public init(channels: Int, classes: Int, threads: Int) {
+    /// - Parameter images: 3 for the first and last of the first chunk and the last of the second, 1 for that one only.
+    public init(channels: Int, classes: Int, threads: Int, images: Int = 3) {
+        compared = Array([0, Workspace.capacity - 1, Self.images - 1].suffix(images))
         network = ClampNet(channels: channels, classes: classes)
         parameters = Parameters(network)
         var generator = Scrambler(state: UInt64(channels * 1000 + classes))
@@ -42,9 +44,9 @@ public struct ReferenceCheck: Sendable {
         }
         let reference = Reference(parameters, bounds), net = network
         self.reference = reference
-        let inputs = Self.compared.map { reference.inputs(Self.image($0, channels: net.channels)) }
+        let inputs = compared.map { reference.inputs(Self.image($0, channels: net.channels)) }
         logits = inputs.map { reference.logits($0[7], from: 7) }
-        slopes = Self.slopes(reference, inputs, threads)
+        slopes = Self.slopes(reference, inputs, compared, threads)
     }
 
     /// Compares one instruction set.
@@ -52,7 +54,7 @@ public struct ReferenceCheck: Sendable {
         let kernels = set.kernels
         let predicted = Predictor(network, kernels: kernels, threads: threads).logits(Self.images, parameters, bounds, load: load)
         var worst = 0.0, largest = 0.0
-        for (n, image) in Self.compared.enumerated() {
+        for (n, image) in compared.enumerated() {
             for k in 0..<network.classes {
                 let difference = abs(Double(predicted[image * network.classes + k]) - logits[n][k])
                 worst = difference <= worst ? worst : difference               // lets NaN through
@@ -65,9 +67,9 @@ public struct ReferenceCheck: Sendable {
     private func gradients(_ kernels: KernelTable, _ threads: Int) -> [KernelCheck] {
         let trainer = Trainer(network, kernels: kernels, lanes: Trainer.serverLanes, threads: threads)
         trainer.reset(parameters, bounds: bounds)
-        let n = Self.compared.count, classes = network.classes
-        _ = trainer.gradient(n, load: { load(Self.compared[$0], $1) }, loss: { i, logits, gradient in
-            Loss.crossEntropy(logits, classes: classes, label: Self.compared[i] % classes, batch: n, gradient: gradient)
+        let n = compared.count, classes = network.classes
+        _ = trainer.gradient(n, load: { load(compared[$0], $1) }, loss: { i, logits, gradient in
+            Loss.crossEntropy(logits, classes: classes, label: compared[i] % classes, batch: n, gradient: gradient)
         })
         let tensors = network.tensors.map { tensor in
             (tensor.name, (0..<tensor.canonicalCount).map { Double(trainer.sum.parameters.base[tensor.place($0)]) })
@@ -103,7 +105,7 @@ public struct ReferenceCheck: Sendable {
         return (0..<count).map { _ in generator.next() & 1 == 0 ? 1 : -1 }
     }
 
-    private static func slopes(_ reference: Reference, _ inputs: [[[Double]]], _ threads: Int) -> [Double] {
+    private static func slopes(_ reference: Reference, _ inputs: [[[Double]]], _ compared: [Int], _ threads: Int) -> [Double] {
         let tensors = reference.network.tensors.count, all = tensors + Layer.allCases.count, out = FloatBuffer64(all)
         parallel(all, threads: threads) { at, _ in
             let stage = at < tensors ? at / 2 : at - tensors

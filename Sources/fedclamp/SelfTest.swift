@@ -17,7 +17,7 @@ struct SelfTest: ParsableCommand {
 
     @OptionGroup var machine: MachineOptions
 
-    @Flag(help: "One network instead of two, and short measurements: for emulators.")
+    @Flag(help: "One network instead of two, one image instead of three, no throughput: for emulators.")
     var quick = false
 
     @Flag(help: "One JSON object instead of text.")
@@ -26,9 +26,9 @@ struct SelfTest: ParsableCommand {
     func run() throws {
         let threads = try machine.threadCount(), chosen = try machine.instructionSet()
         let networks = quick ? [(1, 40)] : [(3, 10), (1, 40)]
-        let references = networks.map { ReferenceCheck(channels: $0, classes: $1, threads: threads) }
+        let references = networks.map { ReferenceCheck(channels: $0, classes: $1, threads: threads, images: quick ? 1 : 3) }
         let results = InstructionSet.available.map { set in
-            Result(set: set, checks: references.flatMap { $0.run(set, threads: threads) }, speed: Throughput(set, threads: threads).measure(seconds: quick ? 0.01 : 0.4))
+            Result(set: set, checks: references.flatMap { $0.run(set, threads: threads) }, speed: quick ? nil : Throughput(set, threads: threads).measure(seconds: 0.4))
         }
         output(json ? rendered(results, chosen, threads).rendered() : text(results, chosen, threads))
         let failed = results.flatMap(\.failed)
@@ -36,7 +36,7 @@ struct SelfTest: ParsableCommand {
     }
 
     private struct Result {
-        var set: InstructionSet, checks: [KernelCheck], speed: Throughput.Speed
+        var set: InstructionSet, checks: [KernelCheck], speed: Throughput.Speed?
         /// The check nearest to its limit, or over it.
         var worst: KernelCheck? { checks.max { !($0.error / $0.limit >= $1.error / $1.limit) } }
         var failed: [String] {
@@ -46,12 +46,12 @@ struct SelfTest: ParsableCommand {
 
     private func text(_ results: [Result], _ chosen: InstructionSet, _ threads: Int) -> String {
         var table = TextTable([.left, .left, .right, .left])
-        table.add(["set", "checks", "worst", "of limit", "peak GFLOP/s", "train images/s", "forward images/s"])
+        table.add(["set", "checks", "worst", "of limit"] + (quick ? [] : ["peak GFLOP/s", "train images/s", "forward images/s"]))
         for result in results {
             let worst = result.worst.map { Numbers.fixed(100 * $0.error / $0.limit, 1) + " %" } ?? "-"
             let count = "\(result.checks.count - result.failed.count) of \(result.checks.count) hold"
-            table.add([result.set.rawValue + (result.set == chosen ? " *" : ""), count, worst, result.worst?.name ?? "",
-                       Numbers.fixed(result.speed.peak / 1e9, 0), Numbers.fixed(result.speed.training, 0), Numbers.fixed(result.speed.forward, 0)])
+            let speed = result.speed.map { [Numbers.fixed($0.peak / 1e9, 0), Numbers.fixed($0.training, 0), Numbers.fixed($0.forward, 0)] } ?? []
+            table.add([result.set.rawValue + (result.set == chosen ? " *" : ""), count, worst, result.worst?.name ?? ""] + speed)
         }
         let head = "CPU: \(Throughput.cpuName); \(MachineOptions.cores) cores for this process, \(threads) threads used"
         return ([head, "instruction sets: \(MachineOptions.sets); chosen: \(chosen.rawValue)", ""] + table.rendered()
@@ -66,7 +66,7 @@ struct SelfTest: ParsableCommand {
                      .object([("instruction_set", .text(result.set.rawValue)),
                               ("checks", .array(result.checks.map { check in
                                   .object([("name", .text(check.name)), ("error", .number(check.error)), ("limit", .number(check.limit)), ("holds", .flag(check.holds))])
-                              }))] + result.speed.members)
+                              }))] + (result.speed?.members ?? []))
                  }))])
     }
 }

@@ -13,6 +13,7 @@ SETS = ["baseline", "avx2", "avx512"]
 EMULATOR = shutil.which("qemu-x86_64") or shutil.which("qemu-x86_64-static")
 
 
+@pytest.fixture(scope="module")
 def available():
     return json.loads(fedclamp("selftest", "--quick", "--json").stdout)["instruction_sets"]
 
@@ -25,8 +26,8 @@ def test_selftest_of_every_set():
     assert all(len(r["checks"]) == 48 and all(c["holds"] for c in r["checks"]) for r in shown["results"])
 
 
-def test_forced():
-    for name in available():
+def test_forced(available):
+    for name in available:
         assert json.loads(fedclamp("selftest", "--quick", "--json", "--isa", name).stdout)["chosen"] == name
     shown = fedclamp("selftest", "--quick", "--json", env={"FEDCLAMP_ISA": "baseline"}).stdout
     assert json.loads(shown)["chosen"] == "baseline"
@@ -36,8 +37,8 @@ def test_unknown():
     refused("selftest", "--isa", "pentium", code=64, says=["pentium", *SETS])
 
 
-def test_lacking():
-    lacking = [name for name in SETS if name not in available()]
+def test_lacking(available):
+    lacking = [name for name in SETS if name not in available]
     if not lacking:
         pytest.skip("this CPU has every set; the test under qemu asks for one that it lacks")
     refused("selftest", "--isa", lacking[0], says=[lacking[0], "it has: baseline"])
@@ -48,7 +49,7 @@ def test_lacking():
 def test_old_cpu():
     """A Nehalem has SSE4.2 and no AVX: any AVX instruction would end the program with SIGILL."""
     def emulated(*arguments):
-        return subprocess.run([EMULATOR, "-cpu", "Nehalem", BINARY, *arguments], capture_output=True, text=True, timeout=900)
+        return subprocess.run([EMULATOR, "-cpu", "Nehalem", BINARY, *arguments], capture_output=True, text=True, timeout=1200)
 
     done = emulated("selftest", "--quick", "--json")
     assert done.returncode == 0, done.stderr
