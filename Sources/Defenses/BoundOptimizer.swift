@@ -37,9 +37,11 @@ final class BoundOptimizer {
     /// Images that a candidate sees in one step of its own.
     private static let imagesPerCandidate = 8
 
-    /// `updates` steps of every candidate on the unbounded model, twelve candidates in a batch.
+    /// `updates` steps of every candidate on the unbounded model, twelve candidates in a batch; the sparse ones start where
+    /// the scan found most.
     func search(updates: Int) {
         var stream = RandomStream(seed: seed, purpose: "trigger search", round: round)
+        scan(&stream)
         let candidates = triggers.candidates.indices, images = Array(0..<samples.count)
         for _ in 0..<updates {
             for group in candidates.split(into: 12) {
@@ -48,6 +50,18 @@ final class BoundOptimizer {
                 climb(perturbed)
             }
         }
+    }
+
+    private func scan(_ stream: inout RandomStream) {
+        let scan = PatchScan(samples), classes = activations.classes, images = stream.permutation(samples.count)
+        let best = scan.best(classes: classes, images: images, predictions: activations.predictions) { pairs in
+            predictor.logits(pairs.count, trainer.parameters, trainer.bounds) { i, x in
+                samples.load(pairs[i].image, into: x)
+                scan.stamp(pairs[i].square, x)
+            }
+        }
+        for (target, square) in best.enumerated() { triggers.start(target, scan.perturbation(square)) }
+        passes += Double(scan.forwards(classes: classes)) / 3
     }
 
     /// Fits the bounds from `start` on. Half-way, kept images of a suspect class that lost it under the bounds are

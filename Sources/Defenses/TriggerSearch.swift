@@ -49,6 +49,13 @@ final class TriggerSearch {
         inside = (0..<floats).map { k in reach.contains(k / channels / 34) && reach.contains(k / channels % 34) }
     }
 
+    /// The sparse candidate of a class starts from a perturbation (34, 34, channels) in normalised units.
+    func start(_ target: Int, _ perturbation: [Float]) {
+        for candidate in candidates.indices where candidates[candidate] == Candidate(target: target, kind: .sparse) {
+            perturbations[candidate] = perturbation
+        }
+    }
+
     /// Adds the candidate's perturbation to a network input, within the range of pixels.
     func perturb(_ candidate: Int, _ x: UnsafeMutablePointer<Float>) {
         let delta = perturbations[candidate]
