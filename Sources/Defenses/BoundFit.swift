@@ -30,6 +30,8 @@ public struct BoundFit: ModelDefense {
     /// The same where there are suspects among few FM images, up to as many steps: with fewer the bounds are still on their
     /// way when the rate has fallen to 0, and accuracy suffers. Without suspects more steps bought nothing.
     public var epochsOfFew = 19.2, stepsOfFew = 300.0
+    /// Never more steps than this: on 10,000 FM images a fit is then about the work of a round with 50,000 images.
+    public var mostSteps = 400
     public var rate = 0.03
     public var evidenceWeight = 0.5
     /// Agreement with the unbounded predictions, on kept images, that the pressure is steered to.
@@ -90,7 +92,7 @@ public struct BoundFit: ModelDefense {
 
     private func steps(_ images: Int, suspects: Bool) -> Int {
         let images = Double(images), ofFew = suspects ? min(stepsOfFew, epochsOfFew * images / 96) : 0
-        return max(20, Int(max(epochs * images / 96, ofFew)))
+        return min(mostSteps, max(20, Int(max(epochs * images / 96, ofFew))))
     }
 
     /// Steps of each perturbation in the search, 8 images each: 72 for up to 10 classes, fewer for more, at least 12.
@@ -98,7 +100,8 @@ public struct BoundFit: ModelDefense {
 
     public func plannedPasses(_ images: Int) -> Double {
         let perStep = Double(keptInBatch + max(suspectsInBatch, perturbedInBatch)), search = screens ? Double(updates(10) * 10 * 16) : 0
-        return Double(images) / 3 + (Double(steps(images, suspects: true)) * perStep + search) * 2 / 3
+        let scan = screens ? 1_000.0 : 0                                                // 5,000 on colour images
+        return Double(images) / 3 + scan + (Double(steps(images, suspects: true)) * perStep + search) * 2 / 3
     }
 
     private func check(_ model: Parameters, _ samples: Samples) throws {

@@ -54,33 +54,63 @@ final class BoundFitTests: XCTestCase {
         }
     }
 
+    /// Squares cover the whole image and nothing else, and the perturbation that starts a search makes the same image.
+    func testSquaresCoverTheImage() {
+        let samples = ModelToy.samples(10), scan = PatchScan(samples), search = TriggerSearch(samples, classes: 5)
+        let candidate = search.candidates.firstIndex { $0.target == 1 && $0.kind == .sparse } ?? 0
+        var covered = Set<Int>()
+        for square in scan.squares {
+            var stamped = [Float](repeating: 0.5, count: 34 * 34), perturbed = stamped
+            stamped.withUnsafeMutableBufferPointer { scan.stamp(square, $0.baseAddress!) }
+            search.start(1, scan.perturbation(square))
+            perturbed.withUnsafeMutableBufferPointer { search.perturb(candidate, $0.baseAddress!) }
+            XCTAssertEqual(stamped, perturbed)
+            let changed = stamped.indices.filter { stamped[$0] != 0.5 }
+            XCTAssertEqual(changed.count, scan.side * scan.side)
+            covered.formUnion(changed)
+        }
+        XCTAssertEqual(covered, Set((3..<31).flatMap { y in (3..<31).map { y * 34 + $0 } }))
+    }
+
+    /// Each class gets the square that its logits answer to, the second look deciding between near ones.
+    func testTheScanFindsTheSquareOfEachClass() {
+        let scan = PatchScan(ModelToy.samples(10)), images = Array(0..<40), wanted = [3, 60, 200, 337]
+        let best = scan.best(classes: 4, images: images, predictions: images.map { $0 % 4 }) { pairs in
+            pairs.flatMap { pair in
+                (0..<4).map { target -> Float in
+                    let noise = Float(pair.image % 3) - 1, hit = pair.square == scan.squares[wanted[target]]
+                    return (pair.image % 4 == target ? 5 : 0) + (hit ? 9 : 0) + noise
+                }
+            }
+        }
+        XCTAssertEqual(best, wanted.map { scan.squares[$0] })
+    }
+
+    /// A backdoor that the FM data do not show (malicious clients): the search names the class, nothing is set aside, and
+    /// the success rate falls far.
+    func testBackdoorThatTheDataDoNotShowIsFound() throws {
+        let backdoor = try backdoor(), clean = ModelToy.samples(600)
+        let model = try poisonedModel(backdoor).model, before = success(model, Bounds(), backdoor)
+        XCTAssertGreaterThan(before, 0.9)
+        let outcome = try BoundFit().apply(model, ModelToy.context(clean.count))
+        XCTAssertEqual(outcome.audit.first { $0.name == "class that looks attacked" }?.value, "0")
+        XCTAssertEqual(outcome.suspects, [])
+        XCTAssertLessThan(success(model, outcome.bounds, backdoor), 0.2)
+        XCTAssertGreaterThan(ModelToy.accuracy(model, outcome.bounds), ModelToy.accuracy(model) - 0.03)
+    }
+
     /// Poisoned FM data, a model trained on them: screen and search name the class, the suspects are the poisoned
     /// images, and the backdoor goes while accuracy stays.
     func testBackdoorFromPoisonedDataIsFoundAndStopped() throws {
-        let shape = ImageShape(channels: 1, side: 28), clean = ModelToy.samples(600)
-        let backdoor = Backdoor(trigger: try Triggers.make("patch", shape: shape, seed: 1), relabeling: .target(0))
-        var stream = RandomStream(seed: 1, purpose: "bound fit test")
-        let poisoned = clean.poisoned(Poisoning(backdoor, fraction: 0.2, cover: 0), using: &stream)
-        let context = DefenseContext(synthetic: poisoned, kernels: ModelToy.kernels, threads: 2, seed: 1)
-        var training = FineTuning()
-        (training.epochs, training.batch, training.sgd.rate) = (6, 16, 0.02)
-        let model = try training.train(ModelToy.random(), context).model
-        let victims = clean.subset((0..<200).filter { clean.trueLabel($0) != 0 }).triggered(backdoor)
-        func success(_ bounds: Bounds) -> Double {
-            let predictor = Predictor(ModelToy.network, kernels: ModelToy.kernels, threads: 2)
-            let logits = predictor.logits(victims.count, model, bounds) { victims.load($0, into: $1) }
-            return Double((0..<victims.count).filter { i in
-                (0..<5).allSatisfy { logits[i * 5] >= logits[i * 5 + $0] }
-            }.count) / Double(victims.count)
-        }
-        XCTAssertGreaterThan(success(Bounds()), 0.9)
+        let backdoor = try backdoor(), (model, context) = try poisonedModel(backdoor), poisoned = context.synthetic
+        XCTAssertGreaterThan(success(model, Bounds(), backdoor), 0.9)
 
         let outcome = try BoundFit().apply(model, context), suspects = try XCTUnwrap(outcome.suspects)
         XCTAssertEqual(outcome.audit.first { $0.name == "class that looks attacked" }?.value, "0")
         let right = suspects.filter(poisoned.isPoisoned).count
         XCTAssertGreaterThan(Double(right), 0.9 * Double(suspects.count))
         XCTAssertGreaterThan(Double(right), 0.6 * Double(poisoned.poisonedPositions.count))
-        XCTAssertLessThan(success(outcome.bounds), 0.1)
+        XCTAssertLessThan(success(model, outcome.bounds, backdoor), 0.1)
         XCTAssertGreaterThan(ModelToy.accuracy(model, outcome.bounds), ModelToy.accuracy(model) - 0.03)
     }
 
@@ -89,5 +119,29 @@ final class BoundFitTests: XCTestCase {
         let outcome = try BoundFit().apply(ModelToy.trained, ModelToy.context(600))
         XCTAssertEqual(outcome.suspects, [])
         XCTAssertGreaterThan(ModelToy.accuracy(ModelToy.trained, outcome.bounds), ModelToy.accuracy(ModelToy.trained) - 0.03)
+    }
+
+    private func backdoor() throws -> Backdoor {
+        Backdoor(trigger: try Triggers.make("patch", shape: ImageShape(channels: 1, side: 28), seed: 1), relabeling: .target(0))
+    }
+
+    /// A model trained on data a fifth of which is poisoned, and what a defence with these data has.
+    private func poisonedModel(_ backdoor: Backdoor) throws -> (model: Parameters, context: DefenseContext) {
+        var stream = RandomStream(seed: 1, purpose: "bound fit test")
+        let poisoned = ModelToy.samples(600).poisoned(Poisoning(backdoor, fraction: 0.2, cover: 0), using: &stream)
+        let context = DefenseContext(synthetic: poisoned, kernels: ModelToy.kernels, threads: 2, seed: 1)
+        var training = FineTuning()
+        (training.epochs, training.batch, training.sgd.rate) = (6, 16, 0.02)
+        return (try training.train(ModelToy.random(), context).model, context)
+    }
+
+    /// The share of triggered images of other classes that go to class 0.
+    private func success(_ model: Parameters, _ bounds: Bounds, _ backdoor: Backdoor) -> Double {
+        let clean = ModelToy.samples(600), victims = clean.subset((0..<200).filter { clean.trueLabel($0) != 0 }).triggered(backdoor)
+        let predictor = Predictor(ModelToy.network, kernels: ModelToy.kernels, threads: 2)
+        let logits = predictor.logits(victims.count, model, bounds) { victims.load($0, into: $1) }
+        return Double((0..<victims.count).filter { i in
+            (0..<5).allSatisfy { logits[i * 5] >= logits[i * 5 + $0] }
+        }.count) / Double(victims.count)
     }
 }
