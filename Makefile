@@ -31,7 +31,7 @@ reproduce: data      ## the main table at SCALE (default smoke: minutes) into re
 	build/fedclamp reproduce main --scale $(SCALE) --out results/$(SCALE)
 
 test: lint .venv/ready ## lint, unit tests (optimised), then black-box tests of build/fedclamp
-	swift test -c release -Xswiftc -enable-testing
+	swift test -c release --scratch-path .build-test -Xswiftc -enable-testing
 	.venv/bin/pytest -q Tests/blackbox
 
 test-cluster: build .venv-cluster/ready ## Flower and Slurm on the loopback interface; installs both, needs root for Slurm
@@ -62,7 +62,7 @@ lint: build          ## order of imports, file lengths, forbidden calls, stray v
 	tools/check-isa.sh
 
 clean:               ## remove everything that was built; data/ and results/ stay
-	rm -rf .build build .venv .venv-cluster .venv-bench
+	rm -rf .build .build-test .build-sanitize build .venv .venv-cluster .venv-bench
 
 .venv/ready: Tests/requirements.txt
 	python3 -m venv .venv || { echo "make: the tests need Python 3 with venv (Debian: python3-venv)" >&2; exit 2; }
