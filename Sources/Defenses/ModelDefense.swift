@@ -66,7 +66,7 @@ extension ModelDefense {
 public enum ModelDefenses {
     public static let all: [any ModelDefense.Type] = [
         BoundFit.self, PlainBoundFit.self, FineTuning.self, LipschitzPruning.self, AdversarialPruning.self, MaximumMarginBounds.self,
-        FinePruning.self,
+        MaximumMarginClipping.self, FinePruning.self,
     ]
 
     public static var names: [String] { all.map { $0.name } }
