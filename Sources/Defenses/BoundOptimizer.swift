@@ -186,18 +186,11 @@ final class BoundOptimizer {
         }
     }
 
-    /// Returns the margin of `target`, its logit minus the largest other one. The loss is `weight` times relu(margin +
-    /// 0.5) if `limited`, else times the margin.
+    /// Returns the margin of `target`. The loss is `weight` times relu(margin + 0.5) if `limited`, else times the margin.
     private func margin(_ y: UnsafePointer<Float>, _ target: Int, _ classes: Int, _ limited: Bool, _ weight: Double,
                         _ dy: UnsafeMutablePointer<Float>) -> Float {
-        var rival = target == 0 ? 1 : 0
-        for k in 0..<classes where k != target && y[k] > y[rival] { rival = k }
-        for k in 0..<classes { dy[k] = 0 }
-        let value = y[target] - y[rival]
-        if !limited || value > -0.5 {
-            dy[target] = Float(weight)
-            dy[rival] = -Float(weight)
-        }
+        let value = Defenses.margin(y, of: target, classes: classes, weight: weight, gradient: dy)
+        if limited && !(value > -0.5) { for k in 0..<classes { dy[k] = 0 } }
         return value
     }
 

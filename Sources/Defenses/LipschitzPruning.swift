@@ -19,9 +19,9 @@ public struct LipschitzPruning: ModelDefense {
 
     public func apply(_ model: Parameters, _ context: DefenseContext) throws -> DefenseOutcome {
         try require(0, model, context.synthetic)
-        let channels = ConvolutionChannels(network: model.network)
+        let channels = HiddenChannels(network: model.network)
         var prune = Set<Int>(), audit: [Finding] = []
-        for layer in ConvolutionChannels.layers {
+        for layer in HiddenChannels.convolutions {
             let bounds = Self.lipschitz(model, layer), limit = threshold(bounds)
             prune.formUnion(bounds.indices.filter { bounds[$0] > limit }.map { layer.boundOffset + $0 })
             audit.append(Finding("\(layer.name): largest singular value, threshold", "\(fixed(bounds.max() ?? 0, 3)) \(fixed(limit, 3))"))
@@ -39,7 +39,7 @@ public struct LipschitzPruning: ModelDefense {
 
     /// Every channel's largest singular value: the root of the largest eigenvalue of the 9 x 9 product of its taps.
     static func lipschitz(_ model: Parameters, _ layer: Layer) -> [Double] {
-        let tensor = ConvolutionChannels(network: model.network).weight(layer), inputs = tensor.shape[1]
+        let tensor = HiddenChannels(network: model.network).weight(layer), inputs = tensor.shape[1]
         let values = model.canonical(tensor)
         return (0..<layer.channels).map { channel in
             var gram = [Double](repeating: 0, count: 81)

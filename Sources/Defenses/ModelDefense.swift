@@ -64,7 +64,10 @@ extension ModelDefense {
 
 /// All defences on the model. Adding one: a file with its type, and its line here.
 public enum ModelDefenses {
-    public static let all: [any ModelDefense.Type] = [BoundFit.self, PlainBoundFit.self, FineTuning.self, LipschitzPruning.self, MaximumMarginBounds.self]
+    public static let all: [any ModelDefense.Type] = [
+        BoundFit.self, PlainBoundFit.self, FineTuning.self, LipschitzPruning.self, AdversarialPruning.self, MaximumMarginBounds.self,
+        MaximumMarginClipping.self, FinePruning.self,
+    ]
 
     public static var names: [String] { all.map { $0.name } }
 

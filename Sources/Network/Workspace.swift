@@ -24,7 +24,7 @@ public final class Workspace: @unchecked Sendable {
     /// Pooled maps behind conv2 and conv4, bounded.
     let pooled: [Maps]
     /// Pooled conv6, bounded: (n, 4, 4, 4, 32) = rows of fc1's input.
-    let flat: UnsafeMutablePointer<Float>
+    public let flat: UnsafeMutablePointer<Float>
     /// fc1 after ReLU (n, 128), before and after its bound.
     let hidden: UnsafeMutablePointer<Float>, hiddenBounded: UnsafeMutablePointer<Float>
     /// (n, logitStride); columns beyond the classes are zero.

@@ -42,6 +42,16 @@ enum ModelToy {
         return (try? training.train(random(), context(200)).model) ?? random()
     }()
 
+    /// The trained model with all activations and logits times `factor`: the same predictions in a network that is homogeneous
+    /// in conv1's weights and all biases. Without norm layers this one's activations reach tens.
+    static func scaled(_ factor: Float) -> Parameters {
+        let model = Parameters(copying: trained)
+        for tensor in network.tensors where tensor.name == "conv1/weight" || tensor.shape.count == 1 {
+            model.setCanonical(tensor, model.canonical(tensor).map { factor * $0 })
+        }
+        return model
+    }
+
     static func accuracy(_ model: Parameters, _ bounds: Bounds = Bounds(), _ count: Int = 200) -> Double {
         Defenses.accuracy(model, bounds, samples(count), Predictor(network, kernels: kernels, threads: 2))
     }

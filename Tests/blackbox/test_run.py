@@ -135,10 +135,10 @@ def test_rules(tmp_path, data, fm, rule):
 
 def test_model_defences(tmp_path, tiny):
     """Several at once, each by itself on the same final G."""
-    names = ["fine-tuning", "clp", "mm-bm", "bounds-plain"]     # the first two change parameters, the others bounds
+    names = ["fine-tuning", "clp", "anp", "fine-pruning", "mm-bm", "mmac", "bounds-plain"]     # the first four change parameters, the others bounds
     fedclamp("run", *tiny, "--attack", "fm", *[a for n in names for a in ("--defense", n)], "--out", tmp_path / "out.h5")
     with h5py.File(tmp_path / "out.h5") as file:
-        for name in names[:2]:
+        for name in names[:4]:
             group = file[f"defended/{name}"]
             held = [*group, *group.attrs]
             assert "acc" in held and "asr" in held

@@ -1,0 +1,139 @@
+import Attacks
+import Datasets
+import HDF5
+import Network
+import Testing
+@testable import Defenses
+
+/// The inputs of tools/reference_models.py, made by the same formulas, and its golden file.
+struct ModelGolden {
+    static let images = 40
+    let file: HDF5File
+    let network = ClampNet(channels: 1, classes: 10)
+
+    init() throws { file = try goldenFile("models.h5") }
+
+    /// The generator of tools/oracle.py.
+    static func u(_ t: Int, _ i: Int) -> Double {
+        var z = (UInt64(t) << 40) &+ UInt64(i) &+ 1 &+ 0x9E37_79B9_7F4A_7C15
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return Double((z ^ (z >> 31)) >> 40) * 0x1p-24
+    }
+
+    func parameters() -> Parameters {
+        let p = Parameters(network)
+        for (t, tensor) in network.tensors.enumerated() {
+            let scale = tensor.shape.count > 1 ? (6 / Double(tensor.shape[1...].reduce(1, *))).squareRoot() : 0.1
+            p.setCanonical(tensor, (0..<tensor.canonicalCount).map { Float((2 * Self.u(t, $0) - 1) * scale) })
+        }
+        return p
+    }
+
+    /// The FM images; labelled by the file's rule or with these.
+    func context(_ kernels: InstructionSet, labels: [Int]? = nil) -> DefenseContext {
+        let bytes = (0..<Self.images * 784).map { UInt8(256 * Self.u(200, $0)) }
+        let own = (0..<Self.images).map { UInt16(labels?[$0] ?? Int(10 * Self.u(201, $0))) }
+        let set = ImageSet(channels: 1, height: 28, width: 28, classes: 10, images: bytes, labels: own)
+        return DefenseContext(synthetic: Samples(set, normalization: Normalization(mean: [0.5], std: [0.25])), kernels: kernels.kernels, threads: 2, seed: 1)
+    }
+
+    func values(_ name: String) throws -> [Double] { try file.read(name, as: Double.self).values }
+
+    /// Allowed is what float32 costs torch on the same inputs, times what Winograd's transforms amplify rounding by (31.4, as
+    /// in the tests of the network), and two units in the last place of the largest value.
+    func expect(_ name: String, _ values: [Double], _ what: String = "") throws {
+        let oracle = try self.values(name), torch = try file.doubleAttribute("float32_max", of: name) ?? .nan
+        let largest = oracle.reduce(0) { max($0, abs($1)) }, allowed = 31.4 * torch + 0x1p-22 * largest
+        #expect(oracle.count == values.count && !oracle.isEmpty && oracle.allSatisfy(\.isFinite))
+        let errors = zip(values, oracle).map { abs($0 - $1) }, off = errors.indices.filter { !(errors[$0] <= allowed) }
+        #expect(off.isEmpty, "\(name) \(what): \(off.count) off, by \(off.map { errors[$0] }.max() ?? 0), allowed \(allowed), torch's float32 \(torch): \(off.prefix(9))")
+    }
+}
+
+@Suite struct ModelGoldenTests {
+    @Test(arguments: InstructionSet.available) func adversarialPruning(set: InstructionSet) throws {
+        let golden = try ModelGolden()
+        var method = AdversarialPruning()
+        method.rate = 0.002
+        let masks = AdversarialPruning.MaskTraining(method, golden.parameters(), golden.context(set), batch: 16)
+        var found: [Double] = [], losses: [Double] = []
+        for s in 0..<3 {
+            for i in 0..<16 { masks.batch[i] = 8 * s + i }
+            for c in 0..<HiddenChannels.count {
+                masks.weightNoise[c] = Float(0.4 * (2 * ModelGolden.u(270 + s, c) - 1))
+                masks.biasNoise[c] = Float(0.4 * (2 * ModelGolden.u(280 + s, c) - 1))
+            }
+            masks.iterate()
+            found += masks.mask.map(Double.init)
+            losses += [masks.losses.natural, masks.losses.robust]
+        }
+        try golden.expect("anp/masks", found, "\(set)")
+        try golden.expect("anp/losses", losses, "\(set)")
+    }
+
+    @Test(arguments: InstructionSet.available) func marginImagesAndMMAC(set: InstructionSet) throws {
+        let golden = try ModelGolden(), context = golden.context(set)
+        let plan = MaximumMarginClipping.Schedule(steps: 1, batch: 20, sets: 1, margins: .init(perClass: 2, steps: 4, rate: 0.04))
+        let fit = MaximumMarginClipping.Fit(MaximumMarginClipping(), golden.parameters(), context, plan), images = fit.margins
+        for (i, drawn) in try golden.file.read("margins/images", as: Int32.self).values.enumerated() {
+            for k in 0..<784 { images.pixels.base[i * 784 + k] = Float(ModelGolden.u(230, Int(drawn) * 784 + k)) }
+        }
+        fit.trainer.bounds.buffer.fill(.infinity)
+        images.ascend(fit.trainer, steps: 4, rate: 0.04)
+        try golden.expect("margins/statistics", images.margins.values.map(Double.init), "\(set)")
+        let pixels = images.pixels.values.map { Double(min(1, max(0, $0))) }
+        try golden.expect("margins/pixels", (0..<8).map { k in
+            pixels.enumerated().reduce(0) { $0 + (ModelGolden.u(100 + k, $1.offset) >= 0.5 ? $1.element : -$1.element) }
+        }, "\(set)")
+
+        fit.trainer.bounds.buffer.fill(1)
+        for i in 0..<20 { (fit.batch[i], fit.picks[i]) = (i, i) }
+        _ = fit.step(0.002, 0.1)
+        try golden.expect("mmac/gradient", fit.trainer.sum.bounds.values.map(Double.init), "\(set)")
+    }
+
+    @Test func adamOnBounds() throws {
+        let golden = try ModelGolden(), z = Bounds()
+        z.buffer.fill(1)
+        var adam = BoundAdam()
+        let gradient = Bounds()
+        for s in 0..<20 {
+            for i in 0..<576 { gradient.buffer.base[i] = Float(0.5 * (2 * ModelGolden.u(240 + s, i) - 0.5)) }
+            adam.step(z, gradient.buffer, 0.1)
+        }
+        try golden.expect("mmac/adam", z.buffer.values.map(Double.init))
+        #expect(z.buffer.values.contains(0) && z.buffer.values.contains { $0 > 0.1 })
+    }
+
+    @Test(arguments: InstructionSet.available) func finePruning(set: InstructionSet) throws {
+        let golden = try ModelGolden(), model = golden.parameters(), plain = golden.context(set)
+        let logits = Predictor(golden.network, kernels: set.kernels, threads: 2).logits(40, model, Bounds()) { plain.synthetic.load($0, into: $1) }
+        let labels = (0..<40).map { i in (0..<10).reduce(0) { logits[i * 10 + $1] > logits[i * 10 + $0] ? $1 : $0 } }
+        let context = golden.context(set, labels: labels), pruning = FinePruning.LastConvolution(model, context.synthetic, context)
+        let activity = pruning.activity(), order = activity.indices.sorted { (activity[$0], $0) < (activity[$1], $1) }
+        try golden.expect("fine/activity", activity, "\(set)")
+        #expect(try order.map(Double.init) == golden.values("fine/order"))
+        #expect(try pruning.accuracies(order).map { 40 * $0 } == golden.values("fine/right"))
+    }
+
+    /// scipy finds the shape by bracketing to 1e-9 of it or better, so p (whose slope by log shape is below the shape's
+    /// square root) follows; q of 1e-42 is a difference of numbers near 100 in the exponent: 1e-13 relative.
+    @Test func detection() throws {
+        let golden = try ModelGolden(), values = try golden.values("gamma/values")
+        let counts = try golden.file.read("gamma/count", as: Int32.self).values.map(Int.init)
+        let shapes = try golden.values("gamma/shape"), scales = try golden.values("gamma/scale"), ps = try golden.values("gamma/p")
+        #expect(counts.count == 12)
+        for (row, count) in counts.enumerated() {
+            let statistics = Array(values[row * 9..<row * 9 + count]), detection = MaximumMarginDetection(statistics)
+            var others = statistics
+            others.remove(at: detection.suspect)
+            let gamma = try #require(GammaDistribution(fitting: others)), p = try #require(detection.p)
+            let tolerance = 1e-9 * max(1, gamma.shape.squareRoot())
+            #expect(abs(gamma.shape / shapes[row] - 1) <= 1e-8, "shape \(gamma.shape), scipy \(shapes[row])")
+            #expect(abs(gamma.scale / scales[row] - 1) <= 1e-8)
+            #expect(abs(p / ps[row] - 1) <= max(1e-7, 100 * tolerance), "row \(row): p \(p), scipy \(ps[row])")
+            #expect(detection.detected == (ps[row] <= 0.05))
+        }
+    }
+}
