@@ -1,8 +1,11 @@
 """Faults of the machine: the last good file stays and opens, the message says what happened, the run can go on."""
 import os
+import pathlib
 import resource
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 import h5py
@@ -102,12 +105,32 @@ def test_read_only_disk(tiny, whole, disk):
     ended(program, 143)
 
 
-def test_folder_without_rights(tmp_path, tiny):
-    if os.geteuid() == 0:
-        pytest.skip("root may write anywhere")
-    tmp_path.chmod(0o555)
-    refused("run", *tiny, "--out", tmp_path / "out.h5", says=["out.h5", "Permission denied"])
-    tmp_path.chmod(0o755)
+@pytest.fixture
+def shared(data, fm):
+    """A folder that anybody may enter, with copies of the data: tmp_path is for its owner only."""
+    with tempfile.TemporaryDirectory(prefix="fedclamp-shared-") as folder:
+        folder = pathlib.Path(folder)
+        folder.chmod(0o755)
+        for path in (data, fm):
+            shutil.copy(path, folder)
+        yield folder
+
+
+def as_nobody(folder, data, fm):
+    """(options, what to do before the program) for a run by somebody to whom nothing belongs; root may write anywhere."""
+    def drop():
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+    return ["--data", folder / data.name, "--synthetic", folder / fm.name, "--clients", 4, "--rounds", 2, "--batch", 8], drop
+
+
+def test_folder_without_rights(shared, data, fm):
+    options, drop = as_nobody(shared, data, fm)
+    results = shared / "results"
+    results.mkdir(mode=0o555)
+    refused("run", *options, "--out", results / "out.h5", says=["out.h5", "Permission denied"], folder=shared, preexec_fn=drop)
 
 
 def test_vanished_folder(tmp_path, tiny):
