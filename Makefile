@@ -8,11 +8,11 @@ SCALE ?= smoke
 TORCH_PYTHON ?= python3
 FASHION_MNIST := /usr/share/datasets/fashion-mnist
 
-.PHONY: help deps build test test-cluster torture sanitize bench reproduce data golden lint clean
+.PHONY: help deps build arm64 test test-cluster torture sanitize bench reproduce data golden lint clean
 .DEFAULT_GOAL := help
 
 help:                ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 deps:                ## check for Swift and the Debian packages; install what is missing where rights allow
 	@tools/deps.sh
@@ -21,6 +21,10 @@ build: deps          ## the static, stripped executable build/fedclamp
 	swift build -c release --product fedclamp
 	@mkdir -p build
 	strip -o build/fedclamp .build/release/fedclamp
+
+arm64: build .venv/ready ## cross-build build/fedclamp-arm64, and test it under qemu (fetches 1.2 GB, takes 4 GB and minutes)
+	tools/arm64/build.sh
+	.venv/bin/pytest -q Tests/arm64
 
 data: build          ## Fashion-MNIST as data/fashion-mnist.h5
 	@mkdir -p data
@@ -62,7 +66,7 @@ lint: build          ## order of imports, file lengths, forbidden calls, stray v
 	tools/check-isa.sh
 
 clean:               ## remove everything that was built; data/ and results/ stay
-	rm -rf .build .build-test .build-sanitize build .venv .venv-cluster .venv-bench
+	rm -rf .build .build-test .build-sanitize .build-arm64 build .venv .venv-cluster .venv-bench
 
 .venv/ready: Tests/requirements.txt
 	python3 -m venv .venv || { echo "make: the tests need Python 3 with venv (Debian: python3-venv)" >&2; exit 2; }

@@ -31,7 +31,8 @@ func tests(_ room: String, _ dependencies: [Target.Dependency] = []) -> Target {
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 // The sanitizers' runtimes are shared libraries, which a static executable cannot have: SANITIZE=1 leaves it dynamic.
 let staticLink = Context.environment["SANITIZE"] != nil ? [] : ["-static-executable", "-l_FoundationCShims", "-l_FoundationCollections", "-lswiftSynchronization",
-                  "-lswift_Concurrency", "-lswift_StringProcessing", "-lswift_RegexParser", "-lswiftDispatch"]
+                  "-lswift_Concurrency", "-lswift_StringProcessing", "-lswift_RegexParser", "-lswiftDispatch",
+                  "-Xlinker", "--wrap=malloc"]      // Sources/CStart/ZeroedMemory.c
 
 let package = Package(
     name: "fedclamp",

@@ -61,7 +61,10 @@ public struct DeepSight: AggregationRule {
         let byBias = apart(cosineDistances(cosines(products))), byEnergy = apart(euclidean(layers.map(\.energies)))
         let byDraw = ddif.map { apart(euclidean($0)) }
         return cluster.labels((0..<n).map { i in
-            (0..<n).map { j in (byDraw.reduce(0) { $0 + $1[i][j] } / Double(byDraw.count) + byEnergy[i][j] + byBias[i][j]) / 3 }
+            (0..<n).map { j -> Double in
+                let drawn = byDraw.reduce(0.0) { $0 + $1[i][j] } / Double(byDraw.count)
+                return (drawn + byEnergy[i][j] + byBias[i][j]) / 3
+            }
         })
     }
 

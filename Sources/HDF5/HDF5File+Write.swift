@@ -12,6 +12,7 @@ extension HDF5File {
             let dataset = try createDataset(name, types.file, shape)
             guard !values.isEmpty else { return }
             try check(H5Dwrite(dataset.id, types.memory, chdf5_H5S_ALL(), chdf5_H5S_ALL(), chdf5_H5P_DEFAULT(), values), "write", name)
+            try check(dataset.close(), "write", name)       // HDF5 keeps less than 64 KB back until then
         }
     }
 
@@ -39,6 +40,7 @@ extension HDF5File {
                 bytes += repeatElement(0, count: length - text.utf8.count)
             }
             try check(H5Dwrite(dataset.id, type.id, chdf5_H5S_ALL(), chdf5_H5S_ALL(), chdf5_H5P_DEFAULT(), bytes), "write", name)
+            try check(dataset.close(), "write", name)       // HDF5 keeps less than 64 KB back until then
         }
     }
 

@@ -1,4 +1,5 @@
 import CHDF5
+import CStart
 import Glibc
 
 /// The door to the C library. HDF5 keeps its state in the process and only some builds have locks of their own, so every
@@ -10,6 +11,7 @@ enum Library {
         makeFree(mutex)
         H5dont_atexit()                                 // after a failed write HDF5 1.10 crashes in its exit handler; we close ourselves
         H5open()
+        H5set_free_list_limits(0, 0, 0, 0, 0, 0)        // what HDF5 keeps for later use is not zeroed
         HDF5File.registerReferences()
         H5PLset_loading_state(0)                        // a file may name a filter; it must not make us load code
         return mutex
@@ -27,7 +29,13 @@ enum Library {
 
     static func locked<R>(_ body: () throws(HDF5Error) -> R) throws(HDF5Error) -> R {
         pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
+        // HDF5 1.10 gives a half-made list of links or attributes back where it finds one damaged, pointers that it never set
+        // included. Zeros are harmless there, and make a trial in a copy of the process say what the original will do.
+        zero_new_memory(1)
+        defer {
+            zero_new_memory(0)
+            pthread_mutex_unlock(mutex)
+        }
         // No printing: the stack goes into our errors. Each time, since builds with locks keep the setting for each thread.
         H5Eset_auto2(chdf5_H5E_DEFAULT(), nil, nil)
         return try body()
@@ -62,4 +70,11 @@ struct Handle: ~Copyable {
     init(_ id: hid_t) { self.id = id }
 
     deinit { H5Idec_ref(id) }       // releases every kind of identifier, unlike H5Dclose, H5Gclose, ...
+
+    /// Gives the identifier back, for what is written only then: negative when that failed.
+    consuming func close() -> Int32 {
+        let status = H5Idec_ref(id)
+        discard self
+        return status
+    }
 }

@@ -52,10 +52,12 @@ struct Inspect: ParsableCommand {
             do {
                 let info = try file.info(of: path)
                 nodes.append(Inspection.Node(path: path, shape: info.shape, kind: "\(info.kind)"))
-            } catch HDF5Error.mismatch {                     // a group
-                nodes += try tree(file, path, depth + 1, seen: &seen)
-            } catch HDF5Error.refused {
-                nodes.append(Inspection.Node(path: path, shape: [], kind: "a link to another file, not followed"))
+            } catch {
+                switch error {
+                case .mismatch: nodes += try tree(file, path, depth + 1, seen: &seen)        // a group
+                case .refused: nodes.append(Inspection.Node(path: path, shape: [], kind: "a link to another file, not followed"))
+                default: throw error
+                }
             }
         }
         return nodes

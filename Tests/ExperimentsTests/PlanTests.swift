@@ -50,6 +50,16 @@ import Testing
         #expect((loads.max() ?? 0) <= 1.2 * (loads.min() ?? 0))
     }
 
+    /// The longest of 16 parts is no more than 1.2 of the ideal, in passes of images.
+    @Test func sixteenPartsOfThePaper() throws {
+        var paper = setting
+        (paper.scale, paper.seeds) = ("paper", [1, 2, 3])
+        let plan = try Plan(paper), sizes = DataSizes(train: 60_000, test: 10_000, generated: nil)
+        let loads = (1...16).map { plan.shard($0, of: 16, sizes).reduce(0) { $0 + $1.passes(sizes) } }
+        #expect(plan.trainings.count >= 100)
+        #expect(Double(loads.max() ?? 0) * 16 <= 1.2 * Double(loads.reduce(0, +)))
+    }
+
     @Test func balanceGivesTheLongestToTheLeastLoaded() {
         #expect(Plan.balanced([1, 5, 4, 2], parts: 2) == [0, 0, 1, 1])
         #expect(Plan.balanced([1, 1, 1], parts: 2) == [0, 1, 0])

@@ -68,12 +68,14 @@ def test_resume_finished(tmp_path, tiny, clean_run):
     assert not differing(contents(out), contents(clean_run))
 
 
-@pytest.mark.parametrize("change", [["--seed", 9], ["--attack", "classic"], ["--lr", 0.01], ["--defense", "median"]],
-                         ids=lambda c: c[0][2:])
-def test_resume_with_other_options(tmp_path, tiny, clean_run, change):
+@pytest.mark.parametrize("change, named", [(["--seed", 9], "seed was 1, is 9"), (["--attack", "classic"], "attack was none, is classic"),
+                                           (["--lr", 0.01], "rate was 0.02, is 0.01"), (["--defense", "median"], "defense")],
+                         ids=["seed", "attack", "lr", "defense"])
+def test_resume_with_other_options(tmp_path, tiny, clean_run, change, named):
+    """Refused, and the difference named."""
     out = tmp_path / "out.h5"
     out.write_bytes(clean_run.read_bytes())
-    refused("run", *tiny, *change, "--out", out, "--resume", says="out.h5", folder=tmp_path)
+    refused("run", *tiny, *change, "--out", out, "--resume", says=["out.h5", named], folder=tmp_path)
     assert out.read_bytes() == clean_run.read_bytes()
 
 
@@ -84,13 +86,13 @@ def test_resume_with_other_data(tmp_path, tiny, clean_run, fm):
     other.write_bytes(fm.read_bytes())
     with h5py.File(other, "r+") as file:
         file["images"][0, 0, 0, 0] = 255 - file["images"][0, 0, 0, 0]
-    refused("run", *tiny, "--synthetic", other, "--out", out, "--resume", folder=tmp_path)
+    refused("run", *tiny, "--synthetic", other, "--out", out, "--resume", says=["out.h5", "synthetic"], folder=tmp_path)
 
 
 def test_resume_keeps_the_instruction_set(tmp_path, tiny):
     out = tmp_path / "out.h5"
     fedclamp("run", *tiny, "--rounds", 1, "--isa", "baseline", "--out", out)
-    refused("run", *tiny, "--rounds", 1, "--isa", "avx2", "--out", out, "--resume", folder=tmp_path)
+    refused("run", *tiny, "--rounds", 1, "--isa", "avx2", "--out", out, "--resume", says=["out.h5", "baseline", "avx2"], folder=tmp_path)
 
 
 def test_resume_what_is_no_run(tmp_path, tiny, data):

@@ -1,8 +1,11 @@
 """Faults of the machine: the last good file stays and opens, the message says what happened, the run can go on."""
 import os
+import pathlib
 import resource
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 import h5py
@@ -102,12 +105,23 @@ def test_read_only_disk(tiny, whole, disk):
     ended(program, 143)
 
 
-def test_folder_without_rights(tmp_path, tiny):
-    if os.geteuid() == 0:
-        pytest.skip("root may write anywhere")
-    tmp_path.chmod(0o555)
-    refused("run", *tiny, "--out", tmp_path / "out.h5", says=["out.h5", "Permission denied"])
-    tmp_path.chmod(0o755)
+def test_folder_without_rights(data, fm):
+    """As somebody to whom nothing belongs, since root may write anywhere; in a folder that such a one may enter."""
+    def drop():
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+    with tempfile.TemporaryDirectory(prefix="fedclamp-shared-") as folder:
+        folder = pathlib.Path(folder)
+        folder.chmod(0o755)
+        for path in (BINARY, data, fm):
+            shutil.copy(path, folder)
+        (folder / "results").mkdir(mode=0o555)
+        command = ["run", "--data", folder / data.name, "--synthetic", folder / fm.name, "--clients", "4", "--out", folder / "results/out.h5"]
+        done = subprocess.run([folder / BINARY.name, *command], capture_output=True, text=True, timeout=20, preexec_fn=drop)
+        assert done.returncode == 2 and "out.h5" in done.stderr and "Permission denied" in done.stderr, done.stderr
+        assert not list((folder / "results").iterdir())
 
 
 def test_vanished_folder(tmp_path, tiny):

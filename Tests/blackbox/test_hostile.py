@@ -1,12 +1,13 @@
 """Files made to harm: each is refused within seconds, with little memory, with a message and exit code 2."""
 import resource
+import subprocess
 
 import h5py
 import numpy as np
 import pytest
 
 from reference import random_model, write_checkpoint
-from support import BOUNDED, fedclamp, refused, write_split
+from support import BINARY, BOUNDED, fedclamp, refused, write_split
 
 
 def small():
@@ -102,6 +103,20 @@ def test_numbers_that_are_none(run_file, tiny, name, value):
     with h5py.File(run_file, "r+") as file:
         file[name][..., 0] = value
     refused(*resumed(tiny, run_file), says=["run.h5", "finite"])
+
+
+def test_damaged_lists_of_links(run_file, tmp_path):
+    """HDF5 1.10 gives pointers back that it never set when the index of a group's links is damaged. Whether it died of that
+    hung on what lay in the memory before: not in the copy of the process that reads first, but in the original."""
+    data, at, told = run_file.read_bytes(), 0, []
+    while (at := data.find(b"FRHP", at + 1)) > 0:           # the heap that a group's links, or an object's attributes, are in
+        for byte in (13, 61, 110, 140):
+            bad = tmp_path / "bad.h5"
+            bad.write_bytes(data[:at + byte] + bytes([data[at + byte] ^ 0x2a]) + data[at + byte + 1:])
+            done = subprocess.run([BINARY, "inspect", bad], capture_output=True, text=True, **HARD)
+            assert done.returncode in (0, 2), done.stderr
+            told.append(done.stderr)
+    assert len(told) >= 8 and sum("bad.h5" in t and "cannot list" in t for t in told) >= 8, told
 
 
 def test_many_links_to_one_model(run_file, tiny):

@@ -22,7 +22,7 @@ def free_port():
         return s.getsockname()[1]
 
 
-def wait_for(what, condition, seconds=90):
+def wait_for(what, condition, seconds=180):
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, f"{what}: not within {seconds} s"
@@ -90,6 +90,13 @@ class Deployment(Processes):
         return subprocess.run([PROGRAMS / "flwr", *map(str, arguments)], env=self.environment("cli", {}), cwd=self.folder, stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, timeout=timeout)
 
+    def register(self, name):
+        """Registers the node key of that name, in self.keys. A call may be lost, or its answer, on a busy machine."""
+        def done():
+            shown = self.cli("supernode", "register", self.keys / f"{name}.key.pub", "loop", "--name", name)
+            return shown.returncode == 0 or "already in use" in shown.stdout + shown.stderr
+        wait_for(f"registration of {name}", done)
+
     def node(self, client, name=None, executable=BINARY, data=None, key=None):
         secure = ["--insecure"] if not self.keys else ["--root-certificates", self.keys / "ca.crt", "--auth-supernode-private-key", key]
         settings = f'client={client} fedclamp="{executable}" data="{data or self.federation.node(client)}"'
@@ -104,14 +111,25 @@ class Deployment(Processes):
 
     def run(self, *options, seconds=500):
         """Submits, waits, returns (succeeded, everything the ServerApp logged)."""
-        shown = self.cli("run", APP, "loop", "--format", "json", *options)
-        assert shown.returncode == 0, shown.stdout + shown.stderr
-        number = json.loads(shown.stdout)["run-id"]
+        number, end = wait_for("submission", lambda: self.submitted(options)), []
 
-        def status():
-            runs = json.loads(self.cli("list", "loop", "--run-id", number, "--format", "json").stdout)["runs"]
-            return runs[0]["status"] if runs[0]["status"].startswith("finished") else None
-        ended = wait_for("end of the run", status, seconds)
-        log = self.cli("log", number, "loop", "--show").stdout
+        def ended():
+            end[:] = [r["status"] for r in self.runs() if r["run-id"] == number and r["status"].startswith("finished")]
+            return end
+        wait_for("end of the run", ended, seconds)
+        log = wait_for("log of the run", lambda: self.cli("log", number, "loop", "--show").stdout)
         (self.folder / "run.log").write_text(log)
-        return ended.startswith("finished:completed"), log
+        return end[0].startswith("finished:completed"), log
+
+    def submitted(self, options):
+        """The number of the run, None when the SuperLink could not be reached; never two runs."""
+        shown = self.cli("run", APP, "loop", "--format", "json", *options)
+        if shown.returncode == 0:
+            return json.loads(shown.stdout)["run-id"]
+        assert "unavailable" in shown.stdout + shown.stderr or "DEADLINE" in shown.stdout + shown.stderr, shown.stdout + shown.stderr
+        return next((run["run-id"] for run in self.runs()), None)
+
+    def runs(self):
+        """The SuperLink's runs; none, too, when it could not be reached."""
+        shown = self.cli("list", "loop", "--format", "json")
+        return json.loads(shown.stdout)["runs"] if shown.returncode == 0 else []

@@ -19,3 +19,6 @@ long long free_memory(const char **limit);
    end, the signal's number when it died of one, and -1 when no copy could be made or it went to sleep for a lock that another
    thread held: then nothing is known. It dies of SIGXCPU after `seconds` of processor time. */
 int survives(void (*body)(void *context), void *context, int seconds);
+
+/* From a call with 1 to that with 0, this thread's malloc gives zeros instead of what lay in the memory before; nests. */
+void zero_new_memory(int begins);
