@@ -27,13 +27,23 @@ final class ModelDefensesBoundsTests: XCTestCase {
         XCTAssertEqual(Array(outcome.parameters.buffer.values), Array(model.buffer.values))
     }
 
-    /// z starts at 8. Where activations reach far beyond (up to 84 in the plain toy), all images are cut to much the same
-    /// values, which no step of the fit can tell apart again: with z = 8 and no fit the accuracy is 0.80 already.
-    func testStartBelowTheActivationsCostsAccuracyForGood() throws {
+    /// Activations of the plain toy reach 84: at z = 8 accuracy is lost before any fit, so z starts where nothing is cut.
+    func testStartsAboveTheActivations() throws {
         let eight = Bounds()
         eight.buffer.fill(8)
         XCTAssertLessThan(ModelToy.accuracy(ModelToy.trained, eight), 0.85)
-        XCTAssertEqual(ModelToy.accuracy(ModelToy.scaled(0.1), eight), ModelToy.accuracy(ModelToy.trained), accuracy: 0.01)
+        let outcome = try MaximumMarginBounds().apply(ModelToy.trained, ModelToy.context(600))
+        XCTAssertGreaterThan(ModelToy.accuracy(ModelToy.trained, outcome.bounds), 0.95)
+    }
+
+    /// A penalty that outweighs the logits brings every bound to 0; the cost is then lowered until the predictions stay.
+    func testCostIsLoweredUntilPredictionsStay() throws {
+        var method = MaximumMarginBounds()
+        method.cost = 500
+        let model = ModelToy.scaled(0.1), outcome = try method.apply(model, ModelToy.context(600))
+        XCTAssertGreaterThan(ModelToy.accuracy(model, outcome.bounds), 0.95)
+        let attempts = try XCTUnwrap(outcome.audit.first { $0.name.hasPrefix("cost at first") }?.value)
+        XCTAssertFalse(attempts.contains(" 1 ("), attempts)
     }
 
     /// Where nothing is cut the gradient is the penalty's, nearly constant: Adam moves every bound by the rate in a step.
