@@ -64,18 +64,18 @@ final class BoundOptimizer {
         passes += Double(scan.forwards(classes: classes)) / 3
     }
 
-    /// Fits the bounds from `start` on. Half-way, kept images of a suspect class that lost it under the bounds are
-    /// let go: among them are the poisoned images that the screen missed, which would keep the backdoor alive. Returns
+    /// Fits the bounds from `start` on. Half-way, kept images of a suspect class that lost it under the bounds as
+    /// suspects do are let go: the poisoned images that the screen missed, which would keep the backdoor alive. Returns
     /// the agreement on kept images over the last ten steps, and how many were let go.
     func run(_ fit: BoundFit, start: [Float], kept: [Int], suspects: [(image: Int, target: Int)], candidates: [Int],
              steps: Int) -> (agreement: Double, letGo: Int) {
         writeBounds(start)
-        let before = kept.count, targets = Set(suspects.map(\.target))
+        let before = kept.count
         var kept = kept
         let fromSuspects = suspects.isEmpty ? 0 : fit.suspectsInBatch, fromSearch = candidates.isEmpty ? 0 : fit.perturbedInBatch
         var pressure = suspects.isEmpty ? 0.1 : 0, agreed = 0, seen = 0, lastAgreement = 1.0
         for step in 1...steps {
-            if step == steps / 2 + 1, !suspects.isEmpty { kept = withoutLost(kept, targets) }
+            if step == steps / 2 + 1, !suspects.isEmpty { kept = withoutLost(kept, suspects) }
             let plain = (0..<(suspects.isEmpty && candidates.isEmpty ? 96 : fit.keptInBatch)).map { _ in kept[stream.index(below: kept.count)] }
             let evidence = (0..<fromSuspects).map { _ in suspects[stream.index(below: suspects.count)] }
             let batch = Batch(plain: plain, suspects: evidence, perturbed: perturbed(candidates, images: fromSearch, from: kept, &stream))
@@ -92,17 +92,37 @@ final class BoundOptimizer {
         return (lastAgreement, before - kept.count)
     }
 
-    /// `kept` without the images of these classes that the bounds take out of them.
-    private func withoutLost(_ kept: [Int], _ targets: Set<Int>) -> [Int] {
-        let images = kept.filter { targets.contains(activations.predictions[$0]) }, classes = activations.classes
-        let logits = predictor.logits(images.count, trainer.parameters, trainer.bounds) { samples.load(images[$0], into: $1) }
-        passes += Double(images.count) / 3
-        let lost = logits.withUnsafeBufferPointer { buffer in
-            Set(images.indices.filter { i in
-                buffer.baseAddress.map { Loss.prediction($0 + i * classes, classes: classes) } != activations.predictions[images[i]]
-            }.map { images[$0] })
-        }
+    /// `kept` without the images of suspect classes that the bounds take out of their class as they do suspects: the
+    /// prediction changes, and the margin falls by more than what other classes' images lose on average and a third of
+    /// the way to what suspects lose. Images at the border of a suspect class change, too, but by little: without them the fit would
+    /// give up the class.
+    private func withoutLost(_ kept: [Int], _ suspects: [(image: Int, target: Int)]) -> [Int] {
+        let targets = Set(suspects.map(\.target)), ofTargets = kept.filter { targets.contains(activations.predictions[$0]) }
+        let others = kept.filter { !targets.contains(activations.predictions[$0]) }.prefix(Self.compared)
+        let guilty = suspects.prefix(Self.compared).map(\.image)
+        let changes = changes(ofTargets + others + guilty), middle = ofTargets.count + others.count
+        func mean(_ range: Range<Int>) -> Double { range.reduce(0) { $0 + Double(changes[$1].fall) } / Double(max(1, range.count)) }
+        let least = Float((2 * mean(ofTargets.count..<middle) + mean(middle..<changes.count)) / 3)
+        let lost = Set(ofTargets.indices.filter { changes[$0].prediction && changes[$0].fall > least }.map { ofTargets[$0] })
         return lost.count < kept.count ? kept.filter { !lost.contains($0) } : kept
+    }
+
+    private static let compared = 200
+
+    /// For each image whether the bounds change its prediction, and by how much the margin of the unbounded one falls.
+    private func changes(_ images: [Int]) -> [(prediction: Bool, fall: Float)] {
+        let classes = activations.classes
+        let bounded = predictor.logits(images.count, trainer.parameters, trainer.bounds) { samples.load(images[$0], into: $1) }
+        passes += Double(images.count) / 3
+        return images.indices.map { i in
+            let own = activations.predictions[images[i]]
+            func margin(_ logits: ArraySlice<Float>) -> Float {
+                logits[logits.startIndex + own] - logits.indices.reduce(-.infinity) { $1 == logits.startIndex + own ? $0 : max($0, logits[$1]) }
+            }
+            let before = margin(activations.logits[images[i] * classes..<(images[i] + 1) * classes])
+            let now = margin(bounded[i * classes..<(i + 1) * classes])
+            return (now < 0, before - now)
+        }
     }
 
     private struct Perturbed {
