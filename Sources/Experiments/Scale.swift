@@ -25,7 +25,7 @@ public struct Scale: Sendable {
         (base.clients, base.malicious, base.imagesPerClient, base.rounds) = (7, 2, 300, 3)     // 7: Multi-Krum needs 2f + 2 < n
         (base.syntheticLimit, base.evaluationLimit) = (1_000, 2_000)
         (base.batch, base.localEpochs, base.rate) = (32, 2, 0.05)      // few steps: they have to be large ones
-        (base.fusionEpochs, base.fusionRate) = (2, 0.02)
+        (base.fusionEpochs, base.fusionRate) = (3, 0.02)
         return Scale(name: "smoke", summary: "7 clients x 300 images, 3 rounds, 1,000 FM and 2,000 test images, 1 seed", base: base,
                      seeds: 1, holdout: 1_000, defenses: ["none", "norm-clip", "multi-krum", "bounds"], attacks: [.none, .classic, .fm])
     }()
