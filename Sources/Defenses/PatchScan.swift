@@ -6,7 +6,7 @@ import Network
 /// of extreme colours are laid all over a few images, forward passes only, and each class keeps the square that
 /// leads to it best, over more images, to start from.
 ///
-/// Squares have an eighth of the image's side and lie half a side apart; each channel is black or white.
+/// Squares have an eighth of the image's side, rounded up, and lie half a side apart; each channel is black or white.
 struct PatchScan {
     struct Square: Equatable {
         var row: Int, column: Int
@@ -24,7 +24,7 @@ struct PatchScan {
 
     init(_ samples: Samples) {
         let height = samples.set.height, normalization = samples.normalization
-        let side = max(1, height / 8), places = Array(Set(stride(from: 0, through: height - side, by: max(1, side / 2)) + [height - side])).sorted()
+        let side = (height + 7) / 8, places = Array(Set(stride(from: 0, through: height - side, by: max(1, side / 2)) + [height - side])).sorted()
         channels = samples.set.channels
         border = (34 - height) / 2
         low = zip(normalization.mean, normalization.std).map { -$0 / $1 }
