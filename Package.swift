@@ -32,7 +32,8 @@ let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: 
 // The sanitizers' runtimes are shared libraries, which a static executable cannot have: SANITIZE=1 leaves it dynamic.
 let staticLink = Context.environment["SANITIZE"] != nil ? [] : ["-static-executable", "-l_FoundationCShims", "-l_FoundationCollections", "-lswiftSynchronization",
                   "-lswift_Concurrency", "-lswift_StringProcessing", "-lswift_RegexParser", "-lswiftDispatch",
-                  "-Xlinker", "--wrap=malloc"]      // Sources/CStart/ZeroedMemory.c
+                  "-Xlinker", "--wrap=malloc",               // Sources/CStart/ZeroedMemory.c
+                  "-Xlinker", "--wrap=H5F_block_read"]      // Sources/CStart/BlockRead.c
 
 let package = Package(
     name: "fedclamp",

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -24,6 +25,14 @@ static int sleeps(pid_t process) {
     return name_end && name_end[1] == ' ' && name_end[2] == 'S';
 }
 
+static int kept[16], kept_count;       /* under the caller's lock, as `survives` is */
+
+void keep_from_copies(int descriptor) {
+    if (kept_count < (int)(sizeof kept / sizeof *kept)) kept[kept_count++] = descriptor;
+}
+
+void forget_kept(void) { kept_count = 0; }
+
 /* C, because Swift does not offer fork: nothing but the calling thread is in the copy. */
 int survives(void (*body)(void *), void *context, int seconds) {
     int ends[2];
@@ -35,6 +44,8 @@ int survives(void (*body)(void *), void *context, int seconds) {
         return -1;
     }
     if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);       /* nobody waits for it any more */
+        for (int i = 0; i < kept_count; i++) close(kept[i]);
         int deadly[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGXCPU, SIGTRAP};
         for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) signal(deadly[i], SIG_DFL);
         sigset_t nothing;

@@ -1,3 +1,4 @@
+import CStart
 import Glibc
 import HDF5
 
@@ -24,6 +25,7 @@ enum OutputLock {
 
     /// Gives all of them back. The process's end does too, but leaves the files.
     static func releaseAll() {
+        forget_kept()
         for lock in held {
             unlink(lock.path)           // before the lock goes: whoever waits for it must not find a file that is about to vanish
             close(lock.descriptor)
@@ -44,6 +46,7 @@ enum OutputLock {
             // A file system without locks (ENOLCK, ENOTSUP, ...) does without. Otherwise: is it still the file of that name?
             guard !free || isStill(descriptor, lock) else { close(descriptor); continue }
             held.append((descriptor, lock))
+            keep_from_copies(descriptor)
             ftruncate(descriptor, 0)
             write(descriptor, "process \(getpid()) on host \(host) since \(now)\n")
             return

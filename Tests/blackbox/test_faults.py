@@ -193,6 +193,35 @@ def test_second_process(tmp_path, tiny, clean_run):
     assert not differing(contents(out), contents(clean_run))
 
 
+def test_killed_while_a_copy_reads(tmp_path, tiny):
+    """The lock goes with the process, not with the copy of it that reads a file first: stopped here, and then orphaned."""
+    out = tmp_path / "out.h5"
+    fedclamp("run", *tiny, *GROWS, "--rounds", 3, "--out", out)
+    for _ in range(40):
+        program, copy = started("run", *tiny, *GROWS, "--rounds", 3, "--out", out, "--resume"), None
+        while program.poll() is None and copy is None:
+            try:
+                children = pathlib.Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
+                if children and (tmp_path / "out.h5.lock").exists():
+                    os.kill(int(children[0]), signal.SIGSTOP)
+                    copy = int(children[0])
+            except OSError:
+                continue
+        program.kill()
+        program.wait()                  # its pipes may live on in the copy
+        if copy is None:
+            continue                    # it was faster
+        try:
+            fedclamp("run", *tiny, *GROWS, "--rounds", 3, "--out", out, "--resume")
+        finally:
+            try:
+                os.kill(copy, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        return
+    pytest.fail("no copy was seen")
+
+
 def test_second_process_on_a_folder(tmp_path, data, fm):
     out, files = tmp_path / "out", ["--data", data, "--synthetic", fm]
     first = started("reproduce", "main", *files, "--out", out, wait_for=lambda: any(out.glob("cells/*.h5")))

@@ -1,4 +1,5 @@
 """Files made to harm: each is refused within seconds, with little memory, with a message and exit code 2."""
+import re
 import resource
 import subprocess
 
@@ -117,6 +118,25 @@ def test_damaged_lists_of_links(run_file, tmp_path):
             assert done.returncode in (0, 2), done.stderr
             told.append(done.stderr)
     assert len(told) >= 8 and sum("bad.h5" in t and "cannot list" in t for t in told) >= 8, told
+
+
+def test_names_at_no_address(run_file, tmp_path, tiny):
+    """A group's names are said to lie at 2^64 - 1, which HDF5 1.10 took for an address; from there it read a null pointer, if
+    the program asked for a name before anything else was read."""
+    old = tmp_path / "old.h5"
+    with h5py.File(run_file) as source, h5py.File(old, "w", libver="earliest") as file:     # groups of the oldest kind
+        file.attrs.update(source.attrs)
+        source.visititems(lambda name, node: source.copy(name, file.require_group(name.rpartition("/")[0] or "/"), name.rpartition("/")[2])
+                          if isinstance(node, h5py.Dataset) else None)
+    data, tried = old.read_bytes(), 0
+    for heap in re.finditer(b"HEAP", data):
+        for place in re.finditer(re.escape(heap.start().to_bytes(8, "little")), data):      # behind the address of a tree of links
+            bad, at = tmp_path / "bad.h5", place.start()
+            bad.write_bytes(data[:at - 6] + b"\xff" * 14 + data[at + 8:])
+            done = subprocess.run([BINARY, "evaluate", bad, "--data", tiny[1]], capture_output=True, text=True, **HARD)
+            assert done.returncode in (0, 2), done.stderr
+            tried += 1
+    assert tried >= 5
 
 
 def test_many_links_to_one_model(run_file, tiny):

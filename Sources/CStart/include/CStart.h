@@ -20,5 +20,10 @@ long long free_memory(const char **limit);
    thread held: then nothing is known. It dies of SIGXCPU after `seconds` of processor time. */
 int survives(void (*body)(void *context), void *context, int seconds);
 
+/* `survives` closes this descriptor in its copy: a lock of flock lasts as long as any process has it, and must not outlive
+   the original when that is killed. 16 at most; called by one thread at a time. `forget_kept` takes all back. */
+void keep_from_copies(int descriptor);
+void forget_kept(void);
+
 /* From a call with 1 to that with 0, this thread's malloc gives zeros instead of what lay in the memory before; nests. */
 void zero_new_memory(int begins);
