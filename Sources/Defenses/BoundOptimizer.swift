@@ -93,16 +93,16 @@ final class BoundOptimizer {
     }
 
     /// `kept` without the images of suspect classes that the bounds take out of their class as they do suspects: the
-    /// prediction changes, and the margin falls by more than what other classes' images lose on average and a third of
-    /// the way to what suspects lose. Images at the border of a suspect class change, too, but by little: without them the fit would
-    /// give up the class.
+    /// prediction changes, and the margin falls by more than what other classes' images lose on average and a fifth of
+    /// the way to what suspects lose. Images at the border of a suspect class change, too, but by little: without them
+    /// the fit would give up the class.
     private func withoutLost(_ kept: [Int], _ suspects: [(image: Int, target: Int)]) -> [Int] {
         let targets = Set(suspects.map(\.target)), ofTargets = kept.filter { targets.contains(activations.predictions[$0]) }
         let others = kept.filter { !targets.contains(activations.predictions[$0]) }.prefix(Self.compared)
         let guilty = suspects.prefix(Self.compared).map(\.image)
         let changes = changes(ofTargets + others + guilty), middle = ofTargets.count + others.count
         func mean(_ range: Range<Int>) -> Double { range.reduce(0) { $0 + Double(changes[$1].fall) } / Double(max(1, range.count)) }
-        let least = Float((2 * mean(ofTargets.count..<middle) + mean(middle..<changes.count)) / 3)
+        let least = Float((4 * mean(ofTargets.count..<middle) + mean(middle..<changes.count)) / 5)
         let lost = Set(ofTargets.indices.filter { changes[$0].prediction && changes[$0].fall > least }.map { ofTargets[$0] })
         return lost.count < kept.count ? kept.filter { !lost.contains($0) } : kept
     }
