@@ -26,10 +26,20 @@ Inputs of the network are 4 pixel / 255 - 2 (mean 0.5, std 0.25), 2 raw-zero pix
     fine/activity         (128) of conv6 over the 40 images
     fine/order            (128) channels, quietest first
     fine/right            (129) how many of the 40 images are classified as without pruning, after 0 to 128 channels went
+    clp/singular          (448) largest singular value of every convolution's channel as a matrix (inputs, 9), layer by layer
+    clp/pruned            (448) 1 where it exceeds its layer's mean by 1.5 unbiased standard deviations
+    tuning/parameters     (3, 8) projections of all parameters after each of three steps on the 40 images with their labels: SGD
+                          0.01, momentum 0.9, decay 5e-4, gradients clipped at norm 1
+    tuning/losses         (3) before each
+    mmbm/gradient         (576) of the squared error of the logits (mean) on images 0 to 19, at z = 0.5 + u(290, i)
+    mmbm/start            (576) the larger of 8 and the channel's largest activation over the 40 images
+    mmbm/bounds           (4, 576) after a step of Adam at rate 0.1 on that error plus 0.005 times the sum of the layers' norms of z,
+                          there; and from the start after each of three steps, on images 0 to 15, 8 to 23, 16 to 31, the norms
+                          times 5, 1 and 20
     gamma/values          (cases, 9) and gamma/shape, gamma/scale, gamma/p: scipy's fit (start 0) to all but the largest
                           of the first gamma/count values, and MM-BD's p
 
-Every dataset of the first four groups, margins/images excepted, has the attribute `float32_max`: the largest deviation of torch's float32 from it.
+Every dataset but gamma's and margins/images has the attribute `float32_max`: the largest deviation of torch's float32 from it.
 """
 import pathlib
 import sys
@@ -207,6 +217,74 @@ def fine_pruning(dtype):
     return {"fine/activity": activity, "fine/order": order.double(), "fine/right": torch.stack(right)}
 
 
+# --- CLP -------------------------------------------------------------------------------------------------------------
+
+def lipschitz(dtype):
+    net, singular, pruned = network(1, dtype), [], []
+    for name in BOUNDED[:-1]:
+        weight = net.get_submodule(name).weight.detach()
+        values = torch.linalg.matrix_norm(weight.flatten(2), ord=2)
+        limit = values.mean() + 1.5 * values.std()
+        print(f"clp {name}: {int((values > limit).sum())} pruned, nearest to the limit {((values - limit).abs() / limit).min():.1e}")
+        singular.append(values)
+        pruned.append((values > limit).to(dtype))
+    return {"clp/singular": torch.cat(singular), "clp/pruned": torch.cat(pruned)}
+
+
+# --- fine-tuning -----------------------------------------------------------------------------------------------------
+
+def tuning(dtype):
+    net, x, y = network(1, dtype), images(dtype), labels()
+    optimiser, found, losses = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4), [], []
+    for _ in range(3):
+        optimiser.zero_grad()
+        loss = F.cross_entropy(net(x), y)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(net.parameters(), 1, error_if_nonfinite=True)
+        optimiser.step()
+        losses.append(loss.detach())
+        found.append(torch.from_numpy(project(torch.cat([p.detach().flatten() for p in net.parameters()]).double().numpy())))
+        print(f"fine-tuning: loss {loss:.4f}, norm of the gradient {norm:.2f}")
+    return {"tuning/parameters": torch.stack(found), "tuning/losses": torch.stack(losses)}
+
+
+# --- MM-BM -----------------------------------------------------------------------------------------------------------
+
+def maximum_margin_bounds(dtype):
+    plain, bounded, x = network(1, dtype), ClampNet(1, CLASSES, bounded=True).to(dtype), images(dtype)
+    bounded.load_state_dict(plain.state_dict(), strict=False)
+    z, largest = [bounded.bounds[name] for name in BOUNDED], {}
+    for name in BOUNDED:
+        plain.get_submodule(name).register_forward_hook(lambda m, i, y, name=name: largest.update({name: F.relu(y).transpose(0, 1).flatten(1).max(1).values}))
+    with torch.no_grad():
+        wanted = plain(x)
+        start = torch.cat(list(largest.values())).clamp(min=8)
+        at = 0
+        for bound in z:
+            bound.copy_(0.5 + torch.from_numpy(u(290, bound.numel(), at)).to(dtype).reshape(bound.shape))
+            at += bound.numel()
+
+    def descend(optimiser, batch, cost):
+        optimiser.zero_grad()
+        F.mse_loss(bounded(x[batch]), wanted[batch]).backward()
+        error = torch.cat([bound.grad.flatten() for bound in z])
+        (cost * sum(bound.norm() for bound in z)).backward()
+        optimiser.step()
+        with torch.no_grad():
+            for bound in z:
+                bound.clamp_(min=0)
+        return error, torch.cat([bound.detach().flatten() for bound in z])
+
+    gradient, once = descend(torch.optim.Adam(z, lr=0.1), slice(0, 20), 0.005)
+    with torch.no_grad():
+        for bound, values in zip(z, start.split([bound.numel() for bound in z])):
+            bound.copy_(values.reshape(bound.shape))
+    optimiser = torch.optim.Adam(z, lr=0.1)
+    found = [once] + [descend(optimiser, batch, cost)[1] for batch, cost in zip(BATCHES, (5, 1, 20))]
+    print(f"mm-bm: start {start.min():.2f} to {start.max():.2f}, {(start > 8).sum()} above 8; gradient up to {gradient.abs().max():.3g}; {(once > 1.5).sum()} of 576 bounds rise above 1.5")
+    return {"mmbm/gradient": gradient, "mmbm/start": start, "mmbm/bounds": torch.stack(found)}
+
+
 # --- MM-BD -----------------------------------------------------------------------------------------------------------
 
 def detection():
@@ -227,7 +305,7 @@ def detection():
 
 def cases(dtype, chosen):
     fake, target, margins = margin_images(dtype, chosen)
-    return anp(dtype) | margins | mmac(dtype, fake, target) | adam(dtype) | fine_pruning(dtype)
+    return anp(dtype) | margins | mmac(dtype, fake, target) | adam(dtype) | fine_pruning(dtype) | lipschitz(dtype) | tuning(dtype) | maximum_margin_bounds(dtype)
 
 
 if __name__ == "__main__":

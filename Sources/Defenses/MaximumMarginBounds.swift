@@ -87,7 +87,7 @@ public struct MaximumMarginBounds: ModelDefense {
     }
 
     /// The descent of z.
-    private final class Fit {
+    final class Fit {
         let trainer: Trainer
         private let samples: Samples
         private let logits: [Float], start: [Float]

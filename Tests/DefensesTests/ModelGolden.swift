@@ -117,6 +117,54 @@ struct ModelGolden {
         #expect(try pruning.accuracies(order).map { 40 * $0 } == golden.values("fine/right"))
     }
 
+    @Test func channelLipschitzness() throws {
+        let golden = try ModelGolden(), model = golden.parameters(), channels = HiddenChannels.convolutions
+        try golden.expect("clp/singular", channels.flatMap { LipschitzPruning.lipschitz(model, $0) })
+        var pruning = LipschitzPruning()
+        pruning.deviations = 1.5
+        let pruned = try pruning.apply(model, golden.context(.baseline)).parameters
+        let silent = channels.flatMap { layer -> [Double] in
+            let tensor = HiddenChannels(network: golden.network).weight(layer), values = pruned.canonical(tensor), size = values.count / layer.channels
+            return (0..<layer.channels).map { values[$0 * size..<($0 + 1) * size].allSatisfy { $0 == 0 } ? 1 : 0 }
+        }
+        #expect(try silent == golden.values("clp/pruned"))
+    }
+
+    @Test(arguments: InstructionSet.available) func fineTuning(set: InstructionSet) throws {
+        let golden = try ModelGolden()
+        var found: [Double] = [], losses: [Double] = []
+        for epochs in 1...3 {
+            var tuning = FineTuning()
+            (tuning.epochs, tuning.batch) = (epochs, 40)
+            tuning.sgd = SGD(rate: 0.01, momentum: 0.9, decay: 5e-4, clip: 1)
+            let (model, course) = try tuning.train(golden.parameters(), golden.context(set))
+            let values = golden.network.tensors.flatMap { model.canonical($0) }
+            found += (0..<8).map { k in
+                values.enumerated().reduce(0) { $0 + (ModelGolden.u(100 + k, $1.offset) >= 0.5 ? 1 : -1) * Double($1.element) }
+            }
+            losses = course
+        }
+        try golden.expect("tuning/parameters", found, "\(set)")
+        try golden.expect("tuning/losses", losses, "\(set)")
+    }
+
+    @Test(arguments: InstructionSet.available) func maximumMarginBounds(set: InstructionSet) throws {
+        let golden = try ModelGolden(), fit = MaximumMarginBounds.Fit(MaximumMarginBounds(), golden.parameters(), golden.context(set))
+        func z() -> [Double] { fit.trainer.bounds.buffer.values.map(Double.init) }
+        fit.restart()
+        for i in 0..<576 { fit.trainer.bounds.buffer.base[i] = Float(0.5 + ModelGolden.u(290, i)) }
+        _ = fit.step(Array(0..<20), 0.005, 0.1)
+        try golden.expect("mmbm/gradient", fit.trainer.sum.bounds.values.map(Double.init), "\(set)")
+        var found = z()
+        fit.restart()
+        try golden.expect("mmbm/start", z(), "\(set)")
+        for (s, cost) in [5.0, 1, 20].enumerated() {
+            _ = fit.step(Array(8 * s..<8 * s + 16), cost, 0.1)
+            found += z()
+        }
+        try golden.expect("mmbm/bounds", found, "\(set)")
+    }
+
     /// scipy finds the shape by bracketing to 1e-9 of it or better, so p (whose slope by log shape is below the shape's
     /// square root) follows; q of 1e-42 is a difference of numbers near 100 in the exponent: 1e-13 relative.
     @Test func detection() throws {
