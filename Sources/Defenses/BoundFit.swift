@@ -22,6 +22,7 @@ import Tensor
 /// Source: Bi and Li, arXiv 2410.17573 (bounds fitted on FM data); MM-BM (Wang et al.) for the penalty's control.
 public struct BoundFit: ModelDefense {
     public static let name = "bounds"
+    public internal(set) var label = Self.name
     public var startQuantile = 0.99
     /// Kept images in a batch; beside them suspects when there are any, else perturbed images when a class looks attacked.
     public var keptInBatch = 64, suspectsInBatch = 32, perturbedInBatch = 32
@@ -38,6 +39,12 @@ public struct BoundFit: ModelDefense {
     public var agreement = 0.97
     /// Whether FM images are screened and triggers searched for.
     public var screens = true
+    /// Whether half-way kept images that lost their class as suspects do are let go.
+    public var letsGo = true
+    /// One bound for all channels of a layer, from the largest start among them, instead of one a channel.
+    public var perLayer = false
+    /// Fidelity: the divergence above, or else the mean squared error of the logits.
+    public var comparesLogits = false
     /// A class is taken for poisoned from this score of the screen on, or from the lower one if it stands out in the
     /// search too.
     public var poisonedFrom = 1.4, poisonedIfAttackedFrom = 1.2
@@ -55,7 +62,8 @@ public struct BoundFit: ModelDefense {
         let suspected = Set(suspects.map(\.image))
         let kept = (0..<samples.count).filter { !suspected.contains($0) }
 
-        let start = activations.quantiles(startQuantile, of: kept)
+        var start = activations.quantiles(startQuantile, of: kept)
+        if perLayer { for layer in Layer.allCases { for i in layer.bounds { start[i] = start[layer.bounds].max() ?? 0 } } }
         let reached = optimizer.run(self, start: start, kept: kept, suspects: suspects, candidates: suspicion?.candidates ?? [],
                                     steps: steps(samples.count, suspects: !suspects.isEmpty))
         return DefenseOutcome(parameters: model, bounds: optimizer.bounds, passes: optimizer.passes + Double(samples.count) / 3,

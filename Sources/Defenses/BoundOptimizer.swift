@@ -16,6 +16,7 @@ final class BoundOptimizer {
     private var relative = [Double](repeating: 1, count: Layer.totalBounds)
     private var first = [Double](repeating: 0, count: Layer.totalBounds), second = [Double](repeating: 0, count: Layer.totalBounds)
     private var stepsDone = 0
+    private var perLayer = false, comparesLogits = false
     private var stream: RandomStream
     private let seed: UInt64, round: Int
 
@@ -70,12 +71,13 @@ final class BoundOptimizer {
     func run(_ fit: BoundFit, start: [Float], kept: [Int], suspects: [(image: Int, target: Int)], candidates: [Int],
              steps: Int) -> (agreement: Double, letGo: Int) {
         writeBounds(start)
+        (perLayer, comparesLogits) = (fit.perLayer, fit.comparesLogits)
         let before = kept.count
         var kept = kept
         let fromSuspects = suspects.isEmpty ? 0 : fit.suspectsInBatch, fromSearch = candidates.isEmpty ? 0 : fit.perturbedInBatch
         var pressure = suspects.isEmpty ? 0.1 : 0, agreed = 0, seen = 0, lastAgreement = 1.0
         for step in 1...steps {
-            if step == steps / 2 + 1, !suspects.isEmpty { kept = withoutLost(kept, suspects) }
+            if step == steps / 2 + 1, fit.letsGo, !suspects.isEmpty { kept = withoutLost(kept, suspects) }
             let plain = (0..<(suspects.isEmpty && candidates.isEmpty ? 96 : fit.keptInBatch)).map { _ in kept[stream.index(below: kept.count)] }
             let evidence = (0..<fromSuspects).map { _ in suspects[stream.index(below: suspects.count)] }
             let batch = Batch(plain: plain, suspects: evidence, perturbed: perturbed(candidates, images: fromSearch, from: kept, &stream))
@@ -173,6 +175,9 @@ final class BoundOptimizer {
             }, loss: { i, y, dy in
                 if i < batch.plain.count {
                     agreements[i] = Loss.prediction(y, classes: classes) == activations.predictions[batch.plain[i]]
+                    if comparesLogits {
+                        return Loss.squaredError(y, target: logits + batch.plain[i] * classes, classes: classes, batch: batch.plain.count, gradient: dy)
+                    }
                     return Loss.distillation(y, teacher: logits + batch.plain[i] * classes, classes: classes, label: 0, temperature: 1,
                                              labelWeight: 0, batch: batch.plain.count, gradient: dy)
                 }
@@ -219,14 +224,26 @@ final class BoundOptimizer {
         stepsDone += 1
         var power1 = 1.0, power2 = 1.0
         for _ in 0..<stepsDone { power1 *= 0.9; power2 *= 0.999 }
+        let gradients = gradients(start)
         for i in relative.indices {
-            let g = Double(trainer.sum.bounds.base[i]) * Double(start[i]) + pressure / Double(Layer.totalBounds)
+            let g = gradients[i] + pressure / Double(Layer.totalBounds)
             first[i] = 0.9 * first[i] + 0.1 * g
             second[i] = 0.999 * second[i] + 0.001 * g * g
             let move = rate * (first[i] / (1 - power1)) / ((second[i] / (1 - power2)).squareRoot() + 1e-8)
             relative[i] = min(1, max(0, relative[i] - move))
         }
         writeBounds(start)
+    }
+
+    /// dL/dr; with one bound a layer the mean of its channels.
+    private func gradients(_ start: [Float]) -> [Double] {
+        var g = relative.indices.map { Double(trainer.sum.bounds.base[$0]) * Double(start[$0]) }
+        guard perLayer else { return g }
+        for layer in Layer.allCases {
+            let mean = layer.bounds.reduce(0) { $0 + g[$1] } / Double(layer.channels)
+            for i in layer.bounds { g[i] = mean }
+        }
+        return g
     }
 
     private func writeBounds(_ start: [Float]) {

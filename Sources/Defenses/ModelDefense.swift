@@ -51,6 +51,8 @@ public struct DefenseOutcome: Sendable {
 public protocol ModelDefense: Sendable {
     /// The name on the command line.
     static var name: String { get }
+    /// What it is called in results: the name, or that of a variant with something changed.
+    var label: String { get }
     init()
     /// Throws `DefenseError` when the FM data or the model do not allow it.
     func apply(_ model: Parameters, _ context: DefenseContext) throws -> DefenseOutcome
@@ -59,6 +61,8 @@ public protocol ModelDefense: Sendable {
 }
 
 extension ModelDefense {
+    public var label: String { Self.name }
+
     public func plannedPasses(_ images: Int) -> Double { 4 * Double(images) }
 }
 
@@ -71,5 +75,8 @@ public enum ModelDefenses {
 
     public static var names: [String] { all.map { $0.name } }
 
-    public static func make(_ name: String) -> (any ModelDefense)? { all.first { $0.name == name }?.init() }
+    /// With the variants of the bound fit.
+    public static var namesWithVariants: [String] { names + BoundVariants.all.map(\.name) }
+
+    public static func make(_ name: String) -> (any ModelDefense)? { all.first { $0.name == name }?.init() ?? BoundVariants.make(name) }
 }

@@ -1,6 +1,8 @@
+import Defenses
 import Federation
 
-/// What the parts of the system contribute: bounds in every round or once, labels in fusion, initialisation, fusion.
+/// What the parts of the system contribute: those of the bound fit, bounds in every round or once, labels in fusion,
+/// initialisation, fusion.
 public struct AblationTable: Table {
     public static let name = "ablation"
     private let variants: [Variant]
@@ -23,11 +25,15 @@ public struct AblationTable: Table {
     public var caption: String { "the parts of the system, one changed at a time" }
     public var claim: String { "" }
     public var rowTitle: String { "variant" }
-    public var rows: [String] { variants.map(\.name) }
+    public var rows: [String] { [variants[0].name] + BoundVariants.all.map(\.title) + variants[1...].map(\.name) }
     public var columns: [String] { places.map(\.name) }
 
     public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? {
-        guard let variant = variants.first(where: { $0.name == row }), let place = places.first(where: { $0.name == column }) else { return nil }
+        guard let place = places.first(where: { $0.name == column }) else { return nil }
+        if let fit = BoundVariants.all.first(where: { $0.title == row }) {
+            return place.defense == BoundFit.name ? Cell(base, attack: place.attack, defense: fit.name) : nil
+        }
+        guard let variant = variants.first(where: { $0.name == row }) else { return nil }
         var changed = base
         variant.change(&changed)
         return Cell(changed, attack: place.attack, defense: place.defense)

@@ -81,7 +81,7 @@ public final class FederatedRun {
             try finish(HistoryRow(round: 0), passes: Double(configuration.initialEpochs * data.synthetic.count))
         }
         while let done = finishedRounds, done < configuration.rounds { try round(done + 1) }
-        for defense in modelDefenses where !defended.contains(where: { $0.name == type(of: defense).name }) { try apply(defense) }
+        for defense in modelDefenses where !defended.contains(where: { $0.name == defense.label }) { try apply(defense) }
     }
 
     private func round(_ round: Int) throws {
@@ -147,7 +147,7 @@ public final class FederatedRun {
 
     private func apply(_ defense: any ModelDefense) throws {
         try stopIfAsked()
-        let name = type(of: defense).name
+        let name = defense.label
         report("defence \(name)")
         if measuresMemory { ResidentMemory.resetPeak() }
         let begin = monotonicSeconds()

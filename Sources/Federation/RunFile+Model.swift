@@ -83,7 +83,7 @@ extension RunFile {
     /// Names in /defended. A file of strangers may hold any number of links to one large model.
     public static func defendedNames(_ file: HDF5File) throws -> [String] {
         let names = try file.children(of: "/defended")
-        if let stranger = names.first(where: { !ModelDefenses.names.contains($0) }) {
+        if let stranger = names.first(where: { !ModelDefenses.namesWithVariants.contains($0) }) {
             throw RunError.incompatible("\(file.path), /defended: there is no defence on the model named \"\(stranger)\" in this version")
         }
         return names

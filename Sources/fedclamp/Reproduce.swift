@@ -1,5 +1,6 @@
 import ArgumentParser
 import Datasets
+import Defenses
 import Experiments
 import Federation
 import Network
@@ -129,11 +130,17 @@ struct Reproduce: Configurable {
             let passes = training.passes(sizes), finished = try folder?.isFinished(training) ?? false
             total += passes
             open += finished ? 0 : passes
-            table.add(["\(at + 1)", training.title(beside: plan.base), training.defenses.joined(separator: " "), training.tables.joined(separator: " "),
+            table.add(["\(at + 1)", training.title(beside: plan.base), named(training.defenses), training.tables.joined(separator: " "),
                        Numbers.passes(passes), Numbers.duration(passes / rate), finished ? "finished" : ""])
         }
         let lines = table.rendered() + ["", "\(trainings.count) trainings, \(Numbers.passes(total)) image passes; to do: \(Numbers.passes(open)), about \(Numbers.duration(open / rate)) "
             + "at \(Numbers.fixed(rate, 0)) passes a second (\(threads) threads, \(isa.rawValue), measured just now)"]
         return lines.joined(separator: "\n")
+    }
+
+    /// The names, the variants of the bound fit counted only.
+    private func named(_ defenses: [String]) -> String {
+        let plain = defenses.filter(ModelDefenses.names.contains), variants = defenses.count - plain.count
+        return (plain + (variants > 0 ? ["and \(variants) bounds:NAME"] : [])).joined(separator: " ")
     }
 }

@@ -10,7 +10,7 @@ struct RunOptions: ParsableArguments {
     @OptionGroup var attack: AttackOptions
 
     @Option(name: .customLong("defense"), parsing: .singleValue,
-            help: ArgumentHelp("Defence; may be repeated. One of the rules before aggregation (\(AggregationRules.names.joined(separator: ", "))) and any on the model (\(ModelDefenses.names.joined(separator: ", "))).", valueName: "name"),
+            help: ArgumentHelp("Defence; may be repeated. One of the rules before aggregation (\(AggregationRules.names.joined(separator: ", "))) and any on the model (\(ModelDefenses.names.joined(separator: ", ")); bounds:NAME with one part changed: \(BoundVariants.titles)).", valueName: "name"),
             transform: { try Self.defense($0) })
     var defenses: [String] = []
 
@@ -106,7 +106,7 @@ struct RunOptions: ParsableArguments {
     }
 
     static func defense(_ name: String) throws -> String {
-        try choose(name, "defence", from: (AggregationRules.names + ModelDefenses.names).map { ($0, $0) })
+        try choose(name, "defence", from: (AggregationRules.names + ModelDefenses.namesWithVariants).map { ($0, $0) })
     }
 
     static func partition(_ text: String) throws -> Partition {

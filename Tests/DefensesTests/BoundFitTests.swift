@@ -121,6 +121,29 @@ final class BoundFitTests: XCTestCase {
         XCTAssertGreaterThan(ModelToy.accuracy(ModelToy.trained, outcome.bounds), ModelToy.accuracy(ModelToy.trained) - 0.03)
     }
 
+    /// A variant differs from the fit in its name and in one other field.
+    func testVariantsChangeOneThing() throws {
+        func fields(_ fit: BoundFit) -> [String] { Mirror(reflecting: fit).children.map { "\($0.label ?? "") \($0.value)" } }
+        for variant in BoundVariants.all {
+            let fit = try XCTUnwrap(BoundVariants.make(variant.name))
+            XCTAssertEqual(zip(fields(fit), fields(BoundFit())).filter { $0 != $1 }.count, 2, variant.name)
+            XCTAssertEqual(fit.label, variant.name)
+            XCTAssertEqual(ModelDefenses.make(variant.name)?.label, variant.name)
+        }
+        XCTAssertEqual(Set(BoundVariants.all.map(\.name)).count, BoundVariants.all.count)
+        XCTAssertEqual(Set(BoundVariants.all.map(\.title)).count, BoundVariants.all.count)
+        XCTAssertNil(ModelDefenses.make("bounds:unknown"))
+    }
+
+    /// One bound a layer: its gradient is the sum of its channels', so that all move alike from the largest start.
+    func testOneBoundALayer() throws {
+        var fit = BoundFit()
+        (fit.perLayer, fit.screens) = (true, false)
+        let bounds = try fit.apply(ModelToy.trained, ModelToy.context(60)).bounds
+        for layer in Layer.allCases { XCTAssertEqual(Set(bounds[layer]).count, 1, layer.name) }
+        XCTAssertGreaterThan(ModelToy.accuracy(ModelToy.trained, bounds), 0.9)
+    }
+
     private func backdoor() throws -> Backdoor {
         Backdoor(trigger: try Triggers.make("patch", shape: ImageShape(channels: 1, side: 28), seed: 1), relabeling: .target(0))
     }

@@ -147,6 +147,14 @@ def test_model_defences(tmp_path, tiny):
             assert any(path.endswith("fc2/weight") for path in found)
 
 
+def test_variant_of_the_bound_fit(tmp_path, tiny):
+    fedclamp("run", *tiny, "--attack", "fm", "--defense", "bounds:per-layer", "--out", tmp_path / "out.h5")
+    with h5py.File(tmp_path / "out.h5") as file:
+        for layer, z in file["defended/bounds:per-layer/bounds"].items():
+            assert z[:].min() == z[:].max() > 0, layer
+    assert "bounds:per-layer" in fedclamp("inspect", tmp_path / "out.h5").stdout
+
+
 def test_bound_every(tmp_path, tiny):
     fedclamp("run", *tiny, "--attack", "fm", "--defense", "bounds", "--bound-every", 1, "--out", tmp_path / "out.h5")
     with h5py.File(tmp_path / "out.h5") as file:
