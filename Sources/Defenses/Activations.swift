@@ -41,8 +41,8 @@ struct Activations {
     func maximum(_ image: Int, _ channel: Int) -> Float { maxima[image * Layer.totalBounds + channel] }
 
     /// The q-quantile, over `images`, of every channel's maxima (linear between order statistics).
-    func quantiles(_ q: Double, of images: [Int]) -> [Float] {
-        (0..<Layer.totalBounds).map { channel in quantile(q, images.map { maximum($0, channel) }) }
+    func quantiles(_ q: Double, of images: [Int], threads: Int) -> [Float] {
+        parallelMap(Layer.totalBounds, threads: threads) { channel, _ in quantile(q, images.map { maximum($0, channel) }) }
     }
 }
 

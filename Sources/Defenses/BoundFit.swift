@@ -62,7 +62,7 @@ public struct BoundFit: ModelDefense {
         let suspected = Set(suspects.map(\.image))
         let kept = (0..<samples.count).filter { !suspected.contains($0) }
 
-        var start = activations.quantiles(startQuantile, of: kept)
+        var start = activations.quantiles(startQuantile, of: kept, threads: context.threads)
         if perLayer { for layer in Layer.allCases { for i in layer.bounds { start[i] = start[layer.bounds].max() ?? 0 } } }
         let reached = optimizer.run(self, start: start, kept: kept, suspects: suspects, candidates: suspicion?.candidates ?? [],
                                     steps: steps(samples.count, suspects: !suspects.isEmpty))
@@ -81,7 +81,7 @@ public struct BoundFit: ModelDefense {
     }
 
     private func suspicion(_ activations: Activations, _ optimizer: BoundOptimizer, _ context: DefenseContext) -> Suspicion {
-        let screen = Screen(activations, seed: context.seed), classes = activations.classes
+        let screen = Screen(activations, seed: context.seed, threads: context.threads), classes = activations.classes
         optimizer.search(updates: updates(classes))
         let scores = optimizer.triggers.scores, candidates = optimizer.triggers.candidates
         let search = (0..<classes).map { target in

@@ -101,7 +101,7 @@ public struct MaximumMarginBounds: ModelDefense {
             let predictor = Predictor(model.network, kernels: context.kernels, threads: context.threads)
             let activations = Activations(model, samples, predictor)
             logits = activations.logits
-            start = activations.quantiles(1, of: Array(0..<samples.count)).map { max(method.start, $0) }
+            start = activations.quantiles(1, of: Array(0..<samples.count), threads: context.threads).map { max(method.start, $0) }
             unbounded = Double((0..<samples.count).filter { activations.predictions[$0] == samples.label($0) }.count) / Double(samples.count)
             trainer = Trainer(model.network, kernels: context.kernels, lanes: Trainer.serverLanes, threads: context.threads)
             trainer.reset(model)

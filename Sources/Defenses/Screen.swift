@@ -19,25 +19,22 @@ struct Screen {
     static let components = 10, leastImages = 20, leastHalf = 8
     static let channels = Layer.conv4.bounds.lowerBound..<Layer.conv6.bounds.upperBound
 
-    init(_ activations: Activations, seed: UInt64) {
+    init(_ activations: Activations, seed: UInt64, threads: Int) {
         var members = [[Int]](repeating: [], count: activations.classes)
         for (image, label) in activations.predictions.enumerated() { members[label].append(image) }
         let rows = (0..<activations.count).map { image in Self.channels.map { Double(activations.maximum(image, $0)) } }
-        let points = whitened(rows, groups: members)
-        var shares: [Double?] = []
-        for (label, images) in members.enumerated() {
-            guard images.count >= Self.leastImages else {
-                shares.append(nil)
-                halves.append([])
-                continue
-            }
+        let points = whitened(rows, groups: members, threads: threads)
+        let found = parallelMap(members.count, threads: threads) { label, _ -> (share: Double?, half: [Int]) in
+            let images = members[label]
+            guard images.count >= Self.leastImages else { return (nil, []) }
             var stream = RandomStream(seed: seed, purpose: "screen", client: label)
             let centred = centred(images.map { points[$0] })
             let projected = principalComponents(centred, count: Self.components, using: &stream)
             let assignment = twoMeans(projected)
-            shares.append(explained(projected, assignment))
-            halves.append(Self.suspectHalf(images, discriminated(centred, assignment), activations))
+            return (explained(projected, assignment), Self.suspectHalf(images, discriminated(centred, assignment), activations))
         }
+        let shares = found.map(\.share)
+        halves = found.map(\.half)
         let median = Double(quantile(0.5, shares.compactMap { $0.map(Float.init) }))
         scores = shares.map { share in share.map { median > 0 ? $0 / median : 1 } }
     }

@@ -1,16 +1,18 @@
+import Tensor
+
 /// `x` in coordinates in which the spread within groups is 1 in every direction: columns are scaled to deviation 1, S is
 /// the mean of the groups' covariances (each group weighing the same) plus `ridge` times its mean diagonal, S = L L^T,
 /// and every row becomes L^-1 x. Distances between the new rows are Mahalanobis distances.
-func whitened(_ x: [[Double]], groups: [[Int]], ridge: Double = 0.05) -> [[Double]] {
+func whitened(_ x: [[Double]], groups: [[Int]], ridge: Double = 0.05, threads: Int = 1) -> [[Double]] {
     let d = x.first?.count ?? 0
     guard d > 0 else { return x }
     let scaled = unitColumns(x)
-    var s = pooledCovariance(scaled, groups)
+    var s = pooledCovariance(scaled, groups, threads)
     let diagonal = (0..<d).reduce(0) { $0 + s[$1 * d + $1] } / Double(d)
     guard diagonal > 0 else { return scaled }
     for k in 0..<d { s[k * d + k] += ridge * diagonal }
     choleskyFactor(&s, d)
-    return scaled.map { solveLower(s, d, $0) }
+    return parallelMap(scaled.count, threads: threads) { row, _ in solveLower(s, d, scaled[row]) }
 }
 
 /// Columns divided by their standard deviation; those that never vary become 0.
@@ -24,21 +26,25 @@ private func unitColumns(_ x: [[Double]]) -> [[Double]] {
 }
 
 /// Mean over the groups of their covariances (d, d), lower triangle; groups of fewer than 8 rows do not count.
-private func pooledCovariance(_ x: [[Double]], _ groups: [[Int]]) -> [Double] {
+private func pooledCovariance(_ x: [[Double]], _ groups: [[Int]], _ threads: Int) -> [Double] {
     let d = x[0].count, counted = groups.filter { $0.count >= 8 }
-    var s = [Double](repeating: 0, count: d * d), centred = [Double](repeating: 0, count: d)
-    for group in counted {
-        var mean = [Double](repeating: 0, count: d)
-        for i in group { for k in 0..<d { mean[k] += x[i][k] / Double(group.count) } }
-        let weight = 1 / Double(group.count * counted.count)
-        for i in group {
-            for k in 0..<d { centred[k] = x[i][k] - mean[k] }
-            s.withUnsafeMutableBufferPointer { s in
-                centred.withUnsafeBufferPointer { c in
-                    for k in 0..<d {
-                        let f = c[k] * weight
-                        for j in 0...k { s[k * d + j] += f * c[j] }
-                    }
+    let covariances = parallelMap(counted.count, threads: threads) { at, _ in covariance(x, counted[at]) }
+    var s = [Double](repeating: 0, count: d * d)
+    for covariance in covariances { for k in s.indices { s[k] += covariance[k] / Double(counted.count) } }
+    return s
+}
+
+private func covariance(_ x: [[Double]], _ group: [Int]) -> [Double] {
+    let d = x[0].count, weight = 1 / Double(group.count)
+    var s = [Double](repeating: 0, count: d * d), centred = [Double](repeating: 0, count: d), mean = centred
+    for i in group { for k in 0..<d { mean[k] += x[i][k] * weight } }
+    for i in group {
+        for k in 0..<d { centred[k] = x[i][k] - mean[k] }
+        s.withUnsafeMutableBufferPointer { s in
+            centred.withUnsafeBufferPointer { c in
+                for k in 0..<d {
+                    let f = c[k] * weight
+                    for j in 0...k { s[k * d + j] += f * c[j] }
                 }
             }
         }

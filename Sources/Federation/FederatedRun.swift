@@ -121,11 +121,9 @@ public final class FederatedRun {
     }
 
     private func train(_ clients: [Int], _ behaviors: [any MaliciousBehavior]) -> [LocalResult] {
-        let slots = Slots<LocalResult>(clients.count)
-        parallel(clients.count, threads: threads) { index, worker in
-            slots[index] = state.train(clients[index], data.clients[clients[index]], trainers[worker], behaviors)
+        parallelMap(clients.count, threads: threads) { index, worker in
+            state.train(clients[index], data.clients[clients[index]], trainers[worker], behaviors)
         }
-        return slots.values
     }
 
     private func finish(_ row: HistoryRow, passes: Double) throws {
@@ -206,30 +204,6 @@ public final class FederatedRun {
     private func serverPasses(_ clients: Int) -> Double {
         rule.serverPasses(clients: clients, rootPasses: Double(min(data.meanImages, data.synthetic.count) * configuration.localEpochs))
     }
-}
-
-/// One slot for each index, written once by whichever thread does the work.
-private final class Slots<T>: @unchecked Sendable {
-    private let slots: UnsafeMutablePointer<T?>
-    private let count: Int
-
-    init(_ count: Int) {
-        self.count = count
-        slots = .allocate(capacity: count)
-        slots.initialize(repeating: nil, count: count)
-    }
-
-    deinit {
-        slots.deinitialize(count: count)
-        slots.deallocate()
-    }
-
-    subscript(_ i: Int) -> T? {
-        get { slots[i] }
-        set { slots[i] = newValue }
-    }
-
-    var values: [T] { (0..<count).compactMap { slots[$0] } }
 }
 
 /// Seconds of a clock that never jumps.

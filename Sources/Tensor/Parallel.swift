@@ -15,6 +15,37 @@ public func parallel(_ count: Int, threads: Int, _ body: (_ index: Int, _ worker
     }
 }
 
+/// What `body` returns for every index below `count`, in order.
+public func parallelMap<T>(_ count: Int, threads: Int, _ body: (_ index: Int, _ worker: Int) -> T) -> [T] {
+    let slots = Slots<T>(count)
+    parallel(count, threads: threads) { index, worker in slots[index] = body(index, worker) }
+    return slots.values
+}
+
+/// One slot for each index, written once by whichever thread does the work.
+private final class Slots<T>: @unchecked Sendable {
+    private let slots: UnsafeMutablePointer<T?>
+    private let count: Int
+
+    init(_ count: Int) {
+        self.count = count
+        slots = .allocate(capacity: count)
+        slots.initialize(repeating: nil, count: count)
+    }
+
+    deinit {
+        slots.deinitialize(count: count)
+        slots.deallocate()
+    }
+
+    subscript(_ i: Int) -> T? {
+        get { slots[i] }
+        set { slots[i] = newValue }
+    }
+
+    var values: [T] { (0..<count).compactMap { slots[$0] } }
+}
+
 private final class Counter: Sendable {
     private let value = Atomic<Int>(0)
 
