@@ -14,7 +14,8 @@ public struct Scale: Sendable {
     public var defenses: [String]?
     /// Attacks of the table `main`.
     public var attacks: [Attack]
-    /// Rules that the other tables compare with: the two best of `main`.
+    /// Rules that the other tables compare with: two that end at the floor under the classic attack in `main`, scale quick,
+    /// at no cost: one that selects by distance, one that clusters.
     public let baselines = ["multi-krum", "flame"]
 
     public static let all = [smoke, quick, paper]
