@@ -22,9 +22,9 @@ struct Screen {
     init(_ activations: Activations, seed: UInt64, threads: Int) {
         var members = [[Int]](repeating: [], count: activations.classes)
         for (image, label) in activations.predictions.enumerated() { members[label].append(image) }
-        let rows = (0..<activations.count).map { image in Self.channels.map { Double(activations.maximum(image, $0)) } }
-        let points = whitened(rows, groups: members, threads: threads)
-        let found = parallelMap(members.count, threads: threads) { label, _ -> (share: Double?, half: [Int]) in
+        var points = (0..<activations.count).map { image in Self.channels.map { Double(activations.maximum(image, $0)) } }
+        whiten(&points, groups: members, threads: threads)
+        let found = parallelMap(members.count, threads: threads) { [points] label, _ -> (share: Double?, half: [Int]) in
             let images = members[label]
             guard images.count >= Self.leastImages else { return (nil, []) }
             var stream = RandomStream(seed: seed, purpose: "screen", client: label)

@@ -1,28 +1,32 @@
 import Tensor
 
-/// `x` in coordinates in which the spread within groups is 1 in every direction: columns are scaled to deviation 1, S is
+/// Takes `x` to coordinates in which the spread within groups is 1 in every direction: columns are scaled to deviation 1, S is
 /// the mean of the groups' covariances (each group weighing the same) plus `ridge` times its mean diagonal, S = L L^T,
-/// and every row becomes L^-1 x. Distances between the new rows are Mahalanobis distances.
-func whitened(_ x: [[Double]], groups: [[Int]], ridge: Double = 0.05, threads: Int = 1) -> [[Double]] {
+/// and every row becomes L^-1 x. Distances between the new rows are Mahalanobis distances. In place: 10,000 rows of 320
+/// numbers are 26 MB.
+func whiten(_ x: inout [[Double]], groups: [[Int]], ridge: Double = 0.05, threads: Int = 1) {
     let d = x.first?.count ?? 0
-    guard d > 0 else { return x }
-    let scaled = unitColumns(x)
-    var s = pooledCovariance(scaled, groups, threads)
+    guard d > 0 else { return }
+    unitColumns(&x)
+    var s = pooledCovariance(x, groups, threads)
     let diagonal = (0..<d).reduce(0) { $0 + s[$1 * d + $1] } / Double(d)
-    guard diagonal > 0 else { return scaled }
+    guard diagonal > 0 else { return }
     for k in 0..<d { s[k * d + k] += ridge * diagonal }
     choleskyFactor(&s, d)
-    return parallelMap(scaled.count, threads: threads) { row, _ in solveLower(s, d, scaled[row]) }
+    x.withUnsafeMutableBufferPointer { rows in
+        nonisolated(unsafe) let rows = rows
+        parallel(rows.count, threads: threads) { row, _ in solveLower(s, d, &rows[row]) }
+    }
 }
 
-/// Columns divided by their standard deviation; those that never vary become 0.
-private func unitColumns(_ x: [[Double]]) -> [[Double]] {
+/// Columns less their mean, divided by their standard deviation; those that never vary become 0.
+private func unitColumns(_ x: inout [[Double]]) {
     let d = x[0].count, n = Double(x.count)
     var mean = [Double](repeating: 0, count: d), squares = mean
     for row in x { for k in 0..<d { mean[k] += row[k] / n } }
     for row in x { for k in 0..<d { squares[k] += (row[k] - mean[k]) * (row[k] - mean[k]) / n } }
     let factor = squares.map { $0 > 1e-18 ? 1 / $0.squareRoot() : 0 }
-    return x.map { row in (0..<d).map { (row[$0] - mean[$0]) * factor[$0] } }
+    for i in x.indices { for k in 0..<d { x[i][k] = (x[i][k] - mean[k]) * factor[k] } }
 }
 
 /// Mean over the groups of their covariances (d, d), lower triangle; groups of fewer than 8 rows do not count.
@@ -65,9 +69,8 @@ private func choleskyFactor(_ s: inout [Double], _ d: Int) {
     }
 }
 
-/// The solution y of L y = x.
-private func solveLower(_ l: [Double], _ d: Int, _ x: [Double]) -> [Double] {
-    var y = x
+/// Replaces y by the solution x of L x = y.
+private func solveLower(_ l: [Double], _ d: Int, _ y: inout [Double]) {
     l.withUnsafeBufferPointer { l in
         y.withUnsafeMutableBufferPointer { y in
             for i in 0..<d {
@@ -77,5 +80,4 @@ private func solveLower(_ l: [Double], _ d: Int, _ x: [Double]) -> [Double] {
             }
         }
     }
-    return y
 }
