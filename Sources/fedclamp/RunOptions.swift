@@ -106,7 +106,9 @@ struct RunOptions: ParsableArguments {
     }
 
     static func defense(_ name: String) throws -> String {
-        try choose(name, "defence", from: (AggregationRules.names + ModelDefenses.namesWithVariants).map { ($0, $0) })
+        let isVariant = name.hasPrefix("\(BoundFit.name):")
+        let names = isVariant ? BoundVariants.all.map(\.name) : AggregationRules.names + ModelDefenses.names
+        return try choose(name, isVariant ? "variant of the bound fit" : "defence", from: names.map { ($0, $0) })
     }
 
     static func partition(_ text: String) throws -> Partition {

@@ -16,6 +16,7 @@ from support import fedclamp, refused, write_split
     (["--attack", "clasic"], "classic"),
     (["--defense", "multikrum"], "multi-krum"),
     (["--defense", "bound"], "bounds"),
+    (["--defense", "bounds:per-layr"], "bounds:per-layer"),
     (["--trigger", "wannet"], "wanet"),
     (["--round", 3], "--rounds"),
     (["--poison-fracton", 0.5], "--poison-fraction"),
