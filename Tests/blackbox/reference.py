@@ -38,23 +38,25 @@ def stamp(images, mask, pattern):
     return (1 - mask) * padded + mask * pattern * 255
 
 
-def logits(model, images, bounds=None):
-    """`model` and `bounds`: {path below /model or /bounds: array}. Images as stored."""
+def activations(model, images, bounds=None):
+    """{layer: its activations after ReLU and bound, conv before the pool} of every bounded layer. Images as stored."""
     def clamp(name, a):
         a = np.maximum(a, 0)
-        if bounds is None:
-            return a
-        return np.minimum(a, bounds[name].reshape(1, -1, *[1] * (a.ndim - 2)))
+        return a if bounds is None else np.minimum(a, bounds[name].reshape(1, -1, *[1] * (a.ndim - 2)))
 
-    def forward(x):
-        for name in WIDTHS:
-            x = clamp(name, convolve(x, model[f"{name}/weight"], model[f"{name}/bias"]))
-            x = pool(x) if name in POOLED else x
-        x = clamp("fc1", x.reshape(len(x), -1) @ model["fc1/weight"].T + model["fc1/bias"])
-        return x @ model["fc2/weight"].T + model["fc2/bias"]
+    x, found = normalise(images, model["input/mean"], model["input/std"]), {}
+    for name in WIDTHS:
+        x = found[name] = clamp(name, convolve(x, model[f"{name}/weight"], model[f"{name}/bias"]))
+        x = pool(x) if name in POOLED else x
+    found["fc1"] = clamp("fc1", x.reshape(len(x), -1) @ model["fc1/weight"].T + model["fc1/bias"])
+    return found
 
-    x = normalise(images, model["input/mean"], model["input/std"])
-    return np.concatenate([forward(x[k:k + 4]) for k in range(0, len(x), 4)])   # a few at a time stay in the cache
+
+def logits(model, images, bounds=None):
+    """`model` and `bounds`: {path below /model or /bounds: array}. Images as stored."""
+    parts = [images[k:k + 4] for k in range(0, len(images), 4)]      # a few at a time stay in the cache
+    hidden = np.concatenate([activations(model, part, bounds)["fc1"] for part in parts])
+    return hidden @ model["fc2/weight"].T + model["fc2/bias"]
 
 
 def read_group(path, group):
