@@ -57,14 +57,15 @@ let package = Package(
                                          "Network", "Tensor", "HDF5", argumentParser],
                           linkerSettings: [.unsafeFlags(staticLink)]),
         .target(name: "Scratch", path: "Tests/Scratch"),     // temporary folders for tests
+        .target(name: "GoldenInputs", dependencies: ["Network"], path: "Tests/GoldenInputs"),     // of tools/oracle.py
         .target(name: "Allocations", path: "Tests/Allocations"),     // counts them, in test bundles
         tests("HDF5", ["CHDF5", "CStart"]),
         tests("Datasets", ["HDF5", "Tensor", "CZlib"]),
         .testTarget(name: "AttacksTests", dependencies: ["Attacks", "Datasets", "HDF5"], exclude: ["Golden"]),
-        .testTarget(name: "DefensesTests", dependencies: ["Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5", "Scratch"], exclude: ["Golden"]),
+        .testTarget(name: "DefensesTests", dependencies: ["Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5", "Scratch", "GoldenInputs"], exclude: ["Golden"]),
         tests("Experiments", ["Federation", "Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5", "CZlib"]),
         tests("Federation", ["Allocations", "Attacks", "Datasets", "Defenses", "Network", "Tensor", "HDF5"]),
-        .testTarget(name: "NetworkTests", dependencies: ["Network", "HDF5", "Tensor"], exclude: ["Golden"]),
+        .testTarget(name: "NetworkTests", dependencies: ["Network", "HDF5", "Tensor", "GoldenInputs"], exclude: ["Golden"]),
     ] + variants,
     swiftLanguageModes: [.v5]
 )

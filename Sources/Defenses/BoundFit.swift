@@ -7,8 +7,8 @@ import Tensor
 ///
 /// 1. `TriggerSearch` looks for perturbations that turn any image into one class; a class that gives way far more easily
 ///    than the others looks attacked. `Screen` looks for a class whose FM images are of two kinds.
-/// 2. Where the screen finds two kinds, the suspect half is set aside (and half-way let go what lost its class since). z starts at the 0.99 quantile of each channel's
-///    maxima over the images kept.
+/// 2. Where the screen finds two kinds, the suspect half is set aside, and half-way through the fit what has lost its class
+///    as suspects do. z starts at the 0.99 quantile of each channel's maxima over the images kept.
 /// 3. Adam on the relative bounds r = z / z0 in [0, 1], its rate falling to 0, minimises over batches
 ///       KL(softmax f(x) || softmax f_z(x))             on kept images: fidelity to the unbounded model
 ///     + w relu(margin of the suspected class + 0.5)    on suspects, or where there are none on kept images under the

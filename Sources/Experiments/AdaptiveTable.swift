@@ -4,11 +4,11 @@ import Federation
 public struct AdaptiveTable: Table {
     public static let name = "adaptive"
     public let columns: [String]
-    private let cases: [(attack: Attack, variant: Variant)]
+    private let attacks: AttackRows
 
     public init(_ scale: Scale) {
         columns = Self.existing(["none", "bounds"] + scale.baselines)
-        cases = [
+        attacks = AttackRows([
             (.classic, Variant("classic, as in main") { _ in }),
             (.classic, Variant("classic, trains inside the clean maxima") { $0.adaptive = 1 }),
             (.classic, Variant("classic, trains inside half of the clean maxima") { $0.adaptive = 0.5 }),
@@ -18,18 +18,13 @@ public struct AdaptiveTable: Table {
             (.fm, Variant("fm, as in main") { _ in }),
             (.fm, Variant("fm, cover of 20 %") { $0.coverFraction = 0.2 }),
             (.fm, Variant("fm, 5 % poisoned with a cover of 5 %") { ($0.fmPoisonFraction, $0.coverFraction) = (0.05, 0.05) }),
-        ]
+        ])
     }
 
     public var caption: String { "attackers who know the bounds, or hide from other defences" }
     public var claim: String { "" }
     public var rowTitle: String { "attacker" }
-    public var rows: [String] { cases.map(\.variant.name) }
+    public var rows: [String] { attacks.names }
 
-    public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? {
-        guard let found = cases.first(where: { $0.variant.name == row }) else { return nil }
-        var changed = base
-        found.variant.change(&changed)
-        return Cell(changed, attack: found.attack, defense: column)
-    }
+    public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? { attacks.cell(row, column, base) }
 }

@@ -5,13 +5,13 @@ import Federation
 public struct AttacksTable: Table {
     public static let name = "attacks"
     public let columns = ["none"]
-    private let cases: [(attack: Attack, variant: Variant)]
+    private let attacks: AttackRows
 
     public init(_ scale: Scale) {
         let triggers = [Attack.classic, .fm].flatMap { attack in
             Triggers.names.map { trigger in (attack, Variant("\(attack.column), \(trigger)") { $0.trigger = trigger }) }
         }
-        cases = triggers + [
+        attacks = AttackRows(triggers + [
             (.classic, Variant("classic, patch, all to all") { $0.allToAll = true }),
             (.fm, Variant("fm, patch, all to all") { $0.allToAll = true }),
             (.both, Variant("both, patch") { _ in }),
@@ -19,18 +19,13 @@ public struct AttacksTable: Table {
             (.classic, Variant("classic, patch, PGD radius 1") { $0.pgdRadius = 1 }),
             (.classic, Variant("classic, patch, Neurotoxin 0.05") { $0.neurotoxin = 0.05 }),
             (.classic, Variant("classic, patch, inside the clean maxima") { $0.adaptive = 1 }),
-        ]
+        ])
     }
 
     public var caption: String { "every attack without defence" }
     public var claim: String { "" }
     public var rowTitle: String { "attack" }
-    public var rows: [String] { cases.map(\.variant.name) }
+    public var rows: [String] { attacks.names }
 
-    public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? {
-        guard let found = cases.first(where: { $0.variant.name == row }) else { return nil }
-        var changed = base
-        found.variant.change(&changed)
-        return Cell(changed, attack: found.attack, defense: column)
-    }
+    public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? { attacks.cell(row, column, base) }
 }

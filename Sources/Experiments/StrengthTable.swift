@@ -4,7 +4,7 @@ import Federation
 public struct StrengthTable: Table {
     public static let name = "strength"
     public let columns: [String]
-    private let cases: [(attack: Attack, variant: Variant)]
+    private let attacks: AttackRows
 
     public init(_ scale: Scale) {
         columns = Self.existing(["none", "bounds"] + scale.baselines)
@@ -19,18 +19,13 @@ public struct StrengthTable: Table {
         let sizes = [500, 1_000, 2_000, 5_000, 10_000].filter { $0 <= scale.holdout }.map { size in
             (Attack.fm, Variant("fm, \(Numbers.grouped(size)) FM images") { $0.syntheticLimit = size })
         }
-        cases = fractions + malicious + replacement + sizes
+        attacks = AttackRows(fractions + malicious + replacement + sizes)
     }
 
     public var caption: String { "stronger and weaker attackers, more and fewer FM images" }
     public var claim: String { "" }
     public var rowTitle: String { "attack" }
-    public var rows: [String] { cases.map(\.variant.name) }
+    public var rows: [String] { attacks.names }
 
-    public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? {
-        guard let found = cases.first(where: { $0.variant.name == row }) else { return nil }
-        var changed = base
-        found.variant.change(&changed)
-        return Cell(changed, attack: found.attack, defense: column)
-    }
+    public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? { attacks.cell(row, column, base) }
 }

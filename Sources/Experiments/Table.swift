@@ -48,6 +48,22 @@ struct CrossedRows: Sendable {
     }
 }
 
+/// Rows that are attacks, each with a change of the base.
+struct AttackRows: Sendable {
+    private let cases: [(attack: Attack, variant: Variant)]
+
+    init(_ cases: [(attack: Attack, variant: Variant)]) { self.cases = cases }
+
+    var names: [String] { cases.map(\.variant.name) }
+
+    func cell(_ row: String, _ defense: String, _ base: RunConfiguration) -> Cell? {
+        guard let found = cases.first(where: { $0.variant.name == row }) else { return nil }
+        var changed = base
+        found.variant.change(&changed)
+        return Cell(changed, attack: found.attack, defense: defense)
+    }
+}
+
 extension Table {
     /// Of `names`, those that this version has.
     static func existing(_ names: [String]) -> [String] {

@@ -1,5 +1,6 @@
 import Attacks
 import Datasets
+import GoldenInputs
 import HDF5
 import Network
 import Testing
@@ -13,27 +14,12 @@ struct ModelGolden {
 
     init() throws { file = try goldenFile("models.h5") }
 
-    /// The generator of tools/oracle.py.
-    static func u(_ t: Int, _ i: Int) -> Double {
-        var z = (UInt64(t) << 40) &+ UInt64(i) &+ 1 &+ 0x9E37_79B9_7F4A_7C15
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return Double((z ^ (z >> 31)) >> 40) * 0x1p-24
-    }
-
-    func parameters() -> Parameters {
-        let p = Parameters(network)
-        for (t, tensor) in network.tensors.enumerated() {
-            let scale = tensor.shape.count > 1 ? (6 / Double(tensor.shape[1...].reduce(1, *))).squareRoot() : 0.1
-            p.setCanonical(tensor, (0..<tensor.canonicalCount).map { Float((2 * Self.u(t, $0) - 1) * scale) })
-        }
-        return p
-    }
+    func parameters() -> Parameters { GoldenInputs.parameters(network) }
 
     /// The FM images; labelled by the file's rule or with these.
     func context(_ kernels: InstructionSet, labels: [Int]? = nil) -> DefenseContext {
-        let bytes = (0..<Self.images * 784).map { UInt8(256 * Self.u(200, $0)) }
-        let own = (0..<Self.images).map { UInt16(labels?[$0] ?? Int(10 * Self.u(201, $0))) }
+        let bytes = (0..<Self.images * 784).map { UInt8(256 * GoldenInputs.u(200, $0)) }
+        let own = (0..<Self.images).map { UInt16(labels?[$0] ?? Int(10 * GoldenInputs.u(201, $0))) }
         let set = ImageSet(channels: 1, height: 28, width: 28, classes: 10, images: bytes, labels: own)
         return DefenseContext(synthetic: Samples(set, normalization: Normalization(mean: [0.5], std: [0.25])), kernels: kernels.kernels, threads: 2, seed: 1)
     }
@@ -61,8 +47,8 @@ struct ModelGolden {
         for s in 0..<3 {
             for i in 0..<16 { masks.batch[i] = 8 * s + i }
             for c in 0..<HiddenChannels.count {
-                masks.weightNoise[c] = Float(0.4 * (2 * ModelGolden.u(270 + s, c) - 1))
-                masks.biasNoise[c] = Float(0.4 * (2 * ModelGolden.u(280 + s, c) - 1))
+                masks.weightNoise[c] = Float(0.4 * (2 * GoldenInputs.u(270 + s, c) - 1))
+                masks.biasNoise[c] = Float(0.4 * (2 * GoldenInputs.u(280 + s, c) - 1))
             }
             masks.iterate()
             found += masks.mask.map(Double.init)
@@ -77,14 +63,14 @@ struct ModelGolden {
         let plan = MaximumMarginClipping.Schedule(steps: 1, batch: 20, sets: 1, margins: .init(perClass: 2, steps: 4, rate: 0.04))
         let fit = MaximumMarginClipping.Fit(MaximumMarginClipping(), golden.parameters(), context, plan), images = fit.margins
         for (i, drawn) in try golden.file.read("margins/images", as: Int32.self).values.enumerated() {
-            for k in 0..<784 { images.pixels.base[i * 784 + k] = Float(ModelGolden.u(230, Int(drawn) * 784 + k)) }
+            for k in 0..<784 { images.pixels.base[i * 784 + k] = Float(GoldenInputs.u(230, Int(drawn) * 784 + k)) }
         }
         fit.trainer.bounds.buffer.fill(.infinity)
         images.ascend(fit.trainer, steps: 4, rate: 0.04)
         try golden.expect("margins/statistics", images.margins.values.map(Double.init), "\(set)")
         let pixels = images.pixels.values.map { Double(min(1, max(0, $0))) }
         try golden.expect("margins/pixels", (0..<8).map { k in
-            pixels.enumerated().reduce(0) { $0 + (ModelGolden.u(100 + k, $1.offset) >= 0.5 ? $1.element : -$1.element) }
+            pixels.enumerated().reduce(0) { $0 + (GoldenInputs.u(100 + k, $1.offset) >= 0.5 ? $1.element : -$1.element) }
         }, "\(set)")
 
         fit.trainer.bounds.buffer.fill(1)
@@ -99,7 +85,7 @@ struct ModelGolden {
         var adam = BoundAdam()
         let gradient = Bounds()
         for s in 0..<20 {
-            for i in 0..<576 { gradient.buffer.base[i] = Float(0.5 * (2 * ModelGolden.u(240 + s, i) - 0.5)) }
+            for i in 0..<576 { gradient.buffer.base[i] = Float(0.5 * (2 * GoldenInputs.u(240 + s, i) - 0.5)) }
             adam.step(z, gradient.buffer, 0.1)
         }
         try golden.expect("mmac/adam", z.buffer.values.map(Double.init))
@@ -140,7 +126,7 @@ struct ModelGolden {
             let (model, course) = try tuning.train(golden.parameters(), golden.context(set))
             let values = golden.network.tensors.flatMap { model.canonical($0) }
             found += (0..<8).map { k in
-                values.enumerated().reduce(0) { $0 + (ModelGolden.u(100 + k, $1.offset) >= 0.5 ? 1 : -1) * Double($1.element) }
+                values.enumerated().reduce(0) { $0 + (GoldenInputs.u(100 + k, $1.offset) >= 0.5 ? 1 : -1) * Double($1.element) }
             }
             losses = course
         }
@@ -152,7 +138,7 @@ struct ModelGolden {
         let golden = try ModelGolden(), fit = MaximumMarginBounds.Fit(MaximumMarginBounds(), golden.parameters(), golden.context(set))
         func z() -> [Double] { fit.trainer.bounds.buffer.values.map(Double.init) }
         fit.restart()
-        for i in 0..<576 { fit.trainer.bounds.buffer.base[i] = Float(0.5 + ModelGolden.u(290, i)) }
+        for i in 0..<576 { fit.trainer.bounds.buffer.base[i] = Float(0.5 + GoldenInputs.u(290, i)) }
         _ = fit.step(Array(0..<20), 0.005, 0.1)
         try golden.expect("mmbm/gradient", fit.trainer.sum.bounds.values.map(Double.init), "\(set)")
         var found = z()

@@ -1,3 +1,4 @@
+import GoldenInputs
 import HDF5
 import Testing
 @testable import Network
@@ -16,27 +17,13 @@ struct Golden {
         network = ClampNet(channels: channels, classes: 10)
     }
 
-    static func u(_ t: Int, _ i: Int) -> Double {
-        var z = (UInt64(t) << 40) &+ UInt64(i) &+ 1 &+ 0x9E37_79B9_7F4A_7C15
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return Double((z ^ (z >> 31)) >> 40) * 0x1p-24
-    }
-
-    func parameters() -> Parameters {
-        let p = Parameters(network)
-        for (t, tensor) in network.tensors.enumerated() {
-            let scale = tensor.shape.count > 1 ? (6 / Double(tensor.shape[1...].reduce(1, *))).squareRoot() : 0.1
-            p.setCanonical(tensor, (0..<tensor.canonicalCount).map { Float((2 * Golden.u(t, $0) - 1) * scale) })
-        }
-        return p
-    }
+    func parameters() -> Parameters { GoldenInputs.parameters(network) }
 
     func bounds() throws -> Bounds {
         let scale = try file.read("zscale", as: Float.self).values
         let bounds = Bounds()
         for layer in Layer.allCases {
-            bounds[layer] = (0..<layer.channels).map { $0 == 3 ? 0 : Float(Double(scale[layer.rawValue]) * Golden.u(30 + layer.rawValue, $0)) }
+            bounds[layer] = (0..<layer.channels).map { $0 == 3 ? 0 : Float(Double(scale[layer.rawValue]) * GoldenInputs.u(30 + layer.rawValue, $0)) }
         }
         return bounds
     }
@@ -47,17 +34,17 @@ struct Golden {
             for y in 0..<32 {
                 for j in 0..<32 {
                     let element = image * channels * 1024 + (c * 32 + y) * 32 + j
-                    x[((y + 1) * 34 + j + 1) * channels + c] = Float((2 * Golden.u(t, element) - 1) * 1.7)
+                    x[((y + 1) * 34 + j + 1) * channels + c] = Float((2 * GoldenInputs.u(t, element) - 1) * 1.7)
                 }
             }
         }
     }
 
-    var labels: [Int] { (0..<Golden.batch).map { Int(Golden.u(21, $0) * 10) } }
-    var teacher: [Float] { (0..<Golden.batch * 10).map { Float((2 * Golden.u(22, $0) - 1) * 4) } }
+    var labels: [Int] { (0..<Golden.batch).map { Int(GoldenInputs.u(21, $0) * 10) } }
+    var teacher: [Float] { (0..<Golden.batch * 10).map { Float((2 * GoldenInputs.u(22, $0) - 1) * 4) } }
     func images(_ name: String = "images") throws -> [Int] { try file.read(name, as: Int32.self).values.map(Int.init) }
 
-    static func sign(_ k: Int, _ i: Int) -> Double { u(100 + k, i) >= 0.5 ? 1 : -1 }
+    static func sign(_ k: Int, _ i: Int) -> Double { GoldenInputs.u(100 + k, i) >= 0.5 ? 1 : -1 }
 
     /// Compares every stored element, and the projections that cover the others, with the double-precision oracle.
     /// The allowance is float32's rounding of this network, as torch measured it on the same inputs, times what

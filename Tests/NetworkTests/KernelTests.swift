@@ -1,3 +1,4 @@
+import GoldenInputs
 import KernelTable
 import Tensor
 import Testing
@@ -25,7 +26,7 @@ final class Guarded {
 }
 
 /// Uniform in -1 ... 1, by position.
-func noise(_ seed: Int, _ i: Int) -> Float { Float(2 * Golden.u(200 + seed, i) - 1) }
+func noise(_ seed: Int, _ i: Int) -> Float { Float(2 * GoldenInputs.u(200 + seed, i) - 1) }
 
 /// Matrix products, sums and steps against the same in double, at every size around a tile's edges (a tile has 8 or 6 rows,
 /// then 4, then 1), with guard words.

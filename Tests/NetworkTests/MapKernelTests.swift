@@ -1,3 +1,4 @@
+import GoldenInputs
 import KernelTable
 import Testing
 @testable import Network
@@ -125,7 +126,7 @@ import Testing
         let kernels = set.kernels, z = Guarded(64) { [.infinity, 0.5, 0.25, 0][$0 % 4] }
         for shape in Self.shapes + [(2, 2, 1), (1, 6, 2)] {
             let (images, side, blocks) = shape, half = side / 2
-            let (memory, a) = Self.maps(shape) { Float(Int(Golden.u(216, $0) * 4)) * 0.25 }
+            let (memory, a) = Self.maps(shape) { Float(Int(GoldenInputs.u(216, $0) * 4)) * 0.25 }
             for border in [false, true] {
                 let wide = border ? half + 2 : half, edge = border ? 1 : 0
                 func pooled(_ image: Int, _ block: Int, _ i: Int, _ j: Int) -> Int { (((image * blocks + block) * wide + i + edge) * wide + j + edge) * 32 }
