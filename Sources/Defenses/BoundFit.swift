@@ -5,12 +5,15 @@ import Tensor
 
 /// The defence: bounds z on the hidden activations, a <- min(a, z), fitted on FM data that may be poisoned.
 ///
-/// 1. `TriggerSearch` looks for perturbations that turn any image into one class; a class that gives way far more easily
-///    than the others looks attacked. `Screen` looks for a class whose FM images are of two kinds.
-/// 2. Where the screen finds two kinds, the suspect half is set aside, and half-way through the fit what has lost its class
-///    as suspects do. z starts at the 0.99 quantile of each channel's maxima over the images kept.
+/// 1. `Screen` looks for a class whose FM images are of two kinds, and for the trigger that one kind has in common.
+///    `TriggerSearch` looks for perturbations that turn any image into one class; a class that gives way far more easily than
+///    the others looks attacked.
+/// 2. Images that look poisoned are set aside as suspects, and half-way through the fit what has lost its class as suspects
+///    do is let go. z starts at the 0.99 quantile of each channel's maxima over the images kept.
 /// 3. Adam on the relative bounds r = z / z0 in [0, 1], its rate falling to 0, minimises over batches
 ///       KL(softmax f(x) || softmax f_z(x))             on kept images: fidelity to the unbounded model
+///     + KL(softmax f(x) || softmax f_z(x + t))         on kept images of all classes under a trigger t that screen or search
+///                                                      found: the same predictions with it as without
 ///     + w relu(margin of the suspected class + 0.5)    on suspects, or where there are none on kept images under the
 ///                                                      perturbations of the classes that look attacked, which go on
 ///                                                      ascending: evidence against the backdoor
@@ -24,8 +27,9 @@ public struct BoundFit: ModelDefense {
     public static let name = "bounds"
     public internal(set) var label = Self.name
     public var startQuantile = 0.99
-    /// Kept images in a batch; beside them suspects when there are any, else perturbed images when a class looks attacked.
-    public var keptInBatch = 64, suspectsInBatch = 32, perturbedInBatch = 32
+    /// Kept images in a batch, and beside them kept images under a trigger that was found and suspects, or where there are no
+    /// suspects perturbed images; where nothing looks attacked kept images alone.
+    public var keptInBatch = 64, transplantedInBatch = 16, suspectsInBatch = 16, perturbedInBatch = 16, keptAlone = 96
     /// Steps times 96 images: times that the fit goes through as many images as there are FM images.
     public var epochs = 7.0
     /// The same where there are suspects among few FM images, up to as many steps: with fewer the bounds are still on their
@@ -45,9 +49,6 @@ public struct BoundFit: ModelDefense {
     public var perLayer = false
     /// Fidelity: the divergence above, or else the mean squared error of the logits.
     public var comparesLogits = false
-    /// A class is taken for poisoned from this score of the screen on, or from the lower one if it stands out in the
-    /// search too.
-    public var poisonedFrom = 1.4, poisonedIfAttackedFrom = 1.2
 
     public init() {}
 
@@ -57,15 +58,14 @@ public struct BoundFit: ModelDefense {
         let predictor = Predictor(model.network, kernels: context.kernels, threads: context.threads)
         let activations = Activations(model, samples, predictor)
         let optimizer = BoundOptimizer(model, samples, activations, predictor, context)
-        let suspicion = screens ? suspicion(activations, optimizer, context) : nil
-        let suspects = suspicion?.suspects ?? []
+        let suspicion = screens ? suspicion(activations, optimizer) : nil
+        let evidence = suspicion?.evidence ?? Evidence(), suspects = evidence.suspects
         let suspected = Set(suspects.map(\.image))
         let kept = (0..<samples.count).filter { !suspected.contains($0) }
 
         var start = activations.quantiles(startQuantile, of: kept, threads: context.threads)
         if perLayer { for layer in Layer.allCases { for i in layer.bounds { start[i] = start[layer.bounds].max() ?? 0 } } }
-        let reached = optimizer.run(self, start: start, kept: kept, suspects: suspects, candidates: suspicion?.candidates ?? [],
-                                    steps: steps(samples.count, suspects: !suspects.isEmpty))
+        let reached = optimizer.run(self, start: start, kept: kept, evidence: evidence, steps: steps(samples.count, suspects: !suspects.isEmpty))
         return DefenseOutcome(parameters: model, bounds: optimizer.bounds, passes: optimizer.passes + Double(samples.count) / 3,
                               audit: findings(suspicion, samples, reached, optimizer.bounds, start),
                               suspects: suspicion.map { _ in suspects.map(\.image) })
@@ -75,27 +75,40 @@ public struct BoundFit: ModelDefense {
     struct Suspicion {
         var screen: [Double?], search: [Double]
         var attacked: [Int], poisoned: [Int]
-        var suspects: [(image: Int, target: Int)]
-        /// Of the search, those whose class looks attacked.
-        var candidates: [Int]
+        var evidence: Evidence
     }
 
-    private func suspicion(_ activations: Activations, _ optimizer: BoundOptimizer, _ context: DefenseContext) -> Suspicion {
-        let screen = Screen(activations, seed: context.seed, threads: context.threads), classes = activations.classes
+    /// What the bounds are fitted against.
+    struct Evidence {
+        var suspects: [(image: Int, target: Int)] = []
+        /// Of the search, those whose class looks attacked; none beside suspects.
+        var candidates: [Int] = []
+        /// What was found of the triggers, to be added to the network's input.
+        var patterns: [[Float]] = []
+        var isEmpty: Bool { suspects.isEmpty && candidates.isEmpty }
+    }
+
+    private func suspicion(_ activations: Activations, _ optimizer: BoundOptimizer) -> Suspicion {
+        let screen = optimizer.screen(), classes = activations.classes
         optimizer.search(updates: updates(classes))
         let scores = optimizer.triggers.scores, candidates = optimizer.triggers.candidates
         let search = (0..<classes).map { target in
             zip(candidates, scores).filter { $0.0.target == target }.map(\.1).max() ?? 0
         }
-        func standsOut(_ target: Int, _ deviations: Double) -> Bool { search[target] >= deviations && search[target] > (search.max() ?? 0) / 2 }
-        let poisoned = (0..<classes).filter { target in
-            guard let score = screen.scores[target], !screen.halves[target].isEmpty else { return false }
-            return score >= poisonedFrom || (score >= poisonedIfAttackedFrom && standsOut(target, TriggerSearch.deviationsWithScreen))
+        let poisoned = (0..<classes).filter { !screen.suspects[$0].isEmpty }
+        let attacked = (0..<classes).filter { target in
+            let standsOut = search[target] >= TriggerSearch.deviations && search[target] > (search.max() ?? 0) / 2
+            return standsOut || poisoned.contains(target)
         }
-        let attacked = (0..<classes).filter { standsOut($0, TriggerSearch.deviations) || poisoned.contains($0) }
-        let suspects = poisoned.flatMap { target in screen.halves[target].map { (image: $0, target: target) } }.sorted { $0.image < $1.image }
-        return Suspicion(screen: screen.scores, search: search, attacked: attacked, poisoned: poisoned, suspects: suspects,
-                         candidates: suspects.isEmpty ? candidates.indices.filter { attacked.contains(candidates[$0].target) } : [])
+        var evidence = Evidence()
+        if poisoned.isEmpty {
+            evidence.candidates = candidates.indices.filter { attacked.contains(candidates[$0].target) }
+            evidence.patterns = evidence.candidates.map { optimizer.triggers.perturbations[$0] }
+        } else {
+            evidence.suspects = poisoned.flatMap { target in screen.suspects[target].map { (image: $0, target: target) } }.sorted { $0.image < $1.image }
+            evidence.patterns = poisoned.map { screen.transplants[$0] }
+        }
+        return Suspicion(screen: screen.scores, search: search, attacked: attacked, poisoned: poisoned, evidence: evidence)
     }
 
     private func steps(_ images: Int, suspects: Bool) -> Int {
@@ -107,7 +120,7 @@ public struct BoundFit: ModelDefense {
     private func updates(_ classes: Int) -> Int { min(72, max(12, 720 / classes)) }
 
     public func plannedPasses(_ images: Int) -> Double {
-        let perStep = Double(keptInBatch + max(suspectsInBatch, perturbedInBatch)), search = screens ? Double(updates(10) * 10 * 16) : 0
+        let perStep = Double(keptAlone), search = screens ? Double(updates(10) * 10 * 16) : 0
         let scan = screens ? 1_000.0 : 0                                                // 5,000 on colour images
         return Double(images) / 3 + scan + (Double(steps(images, suspects: true)) * perStep + search) * 2 / 3
     }
@@ -128,11 +141,11 @@ public struct BoundFit: ModelDefense {
         if let suspicion {
             found.append(Finding("class that looks attacked", list(suspicion.attacked)))
             found.append(Finding("class whose FM images look poisoned", list(suspicion.poisoned)))
-            found.append(Finding("FM images set aside", "\(suspicion.suspects.count) of \(samples.count), \(reached.letGo) more let go half-way"))
+            found.append(Finding("FM images set aside", "\(suspicion.evidence.suspects.count) of \(samples.count), \(reached.letGo) more let go half-way"))
             if suspicion.search.count <= 20 {
                 found.append(Finding("trigger search per class (from \(fixed(TriggerSearch.deviations, 1)): attacked)",
                                      suspicion.search.map { fixed($0, 1) }.joined(separator: " ")))
-                found.append(Finding("screen per class (from \(fixed(poisonedFrom, 2)), or \(fixed(poisonedIfAttackedFrom, 2)) if attacked: poisoned)",
+                found.append(Finding("screen per class (from \(fixed(Screen.poisonedFrom, 2)): poisoned)",
                                      suspicion.screen.map { $0.map { fixed($0, 2) } ?? "-" }.joined(separator: " ")))
             }
         }

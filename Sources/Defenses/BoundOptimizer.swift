@@ -18,7 +18,8 @@ final class BoundOptimizer {
     private var stepsDone = 0
     private var perLayer = false, comparesLogits = false
     private var stream: RandomStream
-    private let seed: UInt64, round: Int
+    private let range: PixelRange
+    private let seed: UInt64, round: Int, threads: Int
 
     var bounds: Bounds { Bounds(copying: trainer.bounds) }
 
@@ -27,7 +28,8 @@ final class BoundOptimizer {
         self.predictor = predictor
         self.samples = samples
         self.activations = activations
-        (seed, round) = (context.seed, context.round)
+        range = PixelRange(samples)
+        (seed, round, threads) = (context.seed, context.round, context.threads)
         triggers = TriggerSearch(samples, classes: activations.classes)
         trainer = Trainer(model.network, kernels: context.kernels, lanes: Trainer.serverLanes, threads: context.threads)
         stream = RandomStream(seed: context.seed, purpose: "bound fit", round: context.round)
@@ -53,6 +55,15 @@ final class BoundOptimizer {
         }
     }
 
+    /// The screen of the FM images, on the unbounded model.
+    func screen() -> Screen {
+        let screen = Screen(activations, samples, seed: seed, threads: threads) { [predictor, trainer] count, load in
+            predictor.logits(count, trainer.parameters, trainer.bounds, load: load)
+        }
+        passes += Double(screen.forwards) / 3
+        return screen
+    }
+
     private func scan(_ stream: inout RandomStream) {
         let scan = PatchScan(samples), classes = activations.classes, images = stream.permutation(samples.count)
         let best = scan.best(classes: classes, images: images, predictions: activations.predictions) { pairs in
@@ -68,19 +79,22 @@ final class BoundOptimizer {
     /// Fits the bounds from `start` on. Half-way, kept images of a suspect class that lost it under the bounds as
     /// suspects do are let go: the poisoned images that the screen missed, which would keep the backdoor alive. Returns
     /// the agreement on kept images over the last ten steps, and how many were let go.
-    func run(_ fit: BoundFit, start: [Float], kept: [Int], suspects: [(image: Int, target: Int)], candidates: [Int],
-             steps: Int) -> (agreement: Double, letGo: Int) {
+    func run(_ fit: BoundFit, start: [Float], kept: [Int], evidence: BoundFit.Evidence, steps: Int) -> (agreement: Double, letGo: Int) {
         writeBounds(start)
         (perLayer, comparesLogits) = (fit.perLayer, fit.comparesLogits)
-        let before = kept.count
+        let before = kept.count, suspects = evidence.suspects, patterns = evidence.patterns
         var kept = kept
-        let fromSuspects = suspects.isEmpty ? 0 : fit.suspectsInBatch, fromSearch = candidates.isEmpty ? 0 : fit.perturbedInBatch
+        let fromSuspects = suspects.isEmpty ? 0 : fit.suspectsInBatch, fromSearch = evidence.candidates.isEmpty ? 0 : fit.perturbedInBatch
+        let underPatterns = patterns.isEmpty ? 0 : fit.transplantedInBatch
         var pressure = suspects.isEmpty ? 0.1 : 0, agreed = 0, seen = 0, lastAgreement = 1.0
         for step in 1...steps {
             if step == steps / 2 + 1, fit.letsGo, !suspects.isEmpty { kept = withoutLost(kept, suspects) }
-            let plain = (0..<(suspects.isEmpty && candidates.isEmpty ? 96 : fit.keptInBatch)).map { _ in kept[stream.index(below: kept.count)] }
-            let evidence = (0..<fromSuspects).map { _ in suspects[stream.index(below: suspects.count)] }
-            let batch = Batch(plain: plain, suspects: evidence, perturbed: perturbed(candidates, images: fromSearch, from: kept, &stream))
+            let plain = (0..<(evidence.isEmpty ? fit.keptAlone : fit.keptInBatch)).map { _ in kept[stream.index(below: kept.count)] }
+            let batch = Batch(plain: plain, suspects: (0..<fromSuspects).map { _ in suspects[stream.index(below: suspects.count)] },
+                              transplanted: (0..<underPatterns).map { _ in
+                                  (image: kept[stream.index(below: kept.count)], pattern: patterns[stream.index(below: patterns.count)])
+                              },
+                              perturbed: perturbed(evidence.candidates, images: fromSearch, from: kept, &stream))
             agreed += gradient(batch, limited: true, fit.evidenceWeight)
             climb(batch.perturbed)
             seen += plain.count
@@ -118,11 +132,8 @@ final class BoundOptimizer {
         passes += Double(images.count) / 3
         return images.indices.map { i in
             let own = activations.predictions[images[i]]
-            func margin(_ logits: ArraySlice<Float>) -> Float {
-                logits[logits.startIndex + own] - logits.indices.reduce(-.infinity) { $1 == logits.startIndex + own ? $0 : max($0, logits[$1]) }
-            }
-            let before = margin(activations.logits[images[i] * classes..<(images[i] + 1) * classes])
-            let now = margin(bounded[i * classes..<(i + 1) * classes])
+            let before = Defenses.margin(activations.logits[images[i] * classes..<(images[i] + 1) * classes], of: own)
+            let now = Defenses.margin(bounded[i * classes..<(i + 1) * classes], of: own)
             return (now < 0, before - now)
         }
     }
@@ -136,8 +147,9 @@ final class BoundOptimizer {
     private struct Batch {
         var plain: [Int] = []
         var suspects: [(image: Int, target: Int)] = []
+        var transplanted: [(image: Int, pattern: [Float])] = []
         var perturbed: Slots<Perturbed> = Slots([])
-        var count: Int { plain.count + suspects.count + perturbed.count }
+        var count: Int { plain.count + suspects.count + transplanted.count + perturbed.count }
     }
 
     /// Images for the candidates, runs of equal length, none of the candidate's own class.
@@ -157,7 +169,7 @@ final class BoundOptimizer {
     /// count up to -0.5 if `limited`, else always.
     private func gradient(_ batch: Batch, limited: Bool, _ weight: Double) -> Int {
         let classes = activations.classes, agreements = Flags(batch.plain.count), floats = trainer.network.inputFloats
-        let suspectsEnd = batch.plain.count + batch.suspects.count
+        let suspectsEnd = batch.plain.count + batch.suspects.count, transplantedEnd = suspectsEnd + batch.transplanted.count
         passes += Double(batch.count) * 2 / 3
         trainer.sum.bounds.zero()
         activations.logits.withUnsafeBufferPointer { buffer in
@@ -167,31 +179,39 @@ final class BoundOptimizer {
                     samples.load(batch.plain[i], into: x)
                 } else if i < suspectsEnd {
                     samples.load(batch.suspects[i - batch.plain.count].image, into: x)
+                } else if i < transplantedEnd {
+                    let (image, pattern) = batch.transplanted[i - suspectsEnd]
+                    samples.load(image, into: x)
+                    range.add(pattern, to: x)
                 } else {
-                    let perturbed = batch.perturbed[i - suspectsEnd]
+                    let perturbed = batch.perturbed[i - transplantedEnd]
                     samples.load(perturbed.image, into: x)
                     triggers.perturb(perturbed.candidate, x)
                 }
             }, loss: { i, y, dy in
+                func divergence(_ image: Int, _ images: Int) -> Double {
+                    Loss.distillation(y, teacher: logits + image * classes, classes: classes, label: 0, temperature: 1, labelWeight: 0,
+                                      batch: images, gradient: dy)
+                }
                 if i < batch.plain.count {
                     agreements[i] = Loss.prediction(y, classes: classes) == activations.predictions[batch.plain[i]]
                     if comparesLogits {
                         return Loss.squaredError(y, target: logits + batch.plain[i] * classes, classes: classes, batch: batch.plain.count, gradient: dy)
                     }
-                    return Loss.distillation(y, teacher: logits + batch.plain[i] * classes, classes: classes, label: 0, temperature: 1,
-                                             labelWeight: 0, batch: batch.plain.count, gradient: dy)
+                    return divergence(batch.plain[i], batch.plain.count)
                 }
+                if (suspectsEnd..<transplantedEnd).contains(i) { return divergence(batch.transplanted[i - suspectsEnd].image, batch.transplanted.count) }
                 if i < suspectsEnd {
                     let target = batch.suspects[i - batch.plain.count].target
                     _ = margin(y, target, classes, limited, weight / Double(batch.suspects.count), dy)
                 } else {
-                    let target = triggers.candidates[batch.perturbed[i - suspectsEnd].candidate].target
-                    batch.perturbed[i - suspectsEnd].margin = margin(y, target, classes, limited, weight / Double(batch.perturbed.count), dy)
+                    let target = triggers.candidates[batch.perturbed[i - transplantedEnd].candidate].target
+                    batch.perturbed[i - transplantedEnd].margin = margin(y, target, classes, limited, weight / Double(batch.perturbed.count), dy)
                 }
                 return 0
             }, image: batch.perturbed.isEmpty ? nil : { i, g in
-                guard i >= suspectsEnd else { return }
-                batch.perturbed[i - suspectsEnd].gradient = Array(UnsafeBufferPointer(start: g, count: floats))
+                guard i >= transplantedEnd else { return }
+                batch.perturbed[i - transplantedEnd].gradient = Array(UnsafeBufferPointer(start: g, count: floats))
             })
         }
         return agreements.count

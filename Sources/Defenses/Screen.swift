@@ -1,57 +1,152 @@
+import Attacks
 import Datasets
 import Network
 import Tensor
 
 /// Looks for poisoned FM images. In the class that a backdoor leads to, two kinds of images meet: natural ones, and
-/// images of all classes with a trigger. The maxima of the last three convolutions' channels show them as two groups
-/// once the spread that every class has anyway is divided out. For each predicted class these (whitened by the mean
-/// within-class covariance) are projected on ten principal components and split in two (2-means, then a linear
-/// discriminant). The share of the variance that 2-means explains, divided by the median of that share over the
-/// classes, is the class's score. The half in which some channel of conv6 stands out most is the suspect one.
+/// images of all classes with a trigger, which have nothing in common but the trigger. The difference of their mean from the
+/// mean of other classes' images *is* the trigger, whatever it looks like, as long as it stays in its place. Transplanted to
+/// images of other classes (added, its L2 norm limited) it takes them into the class, and taken off the poisoned images it
+/// takes them out. What natural images of a class have in common is far larger, and no part of a trigger's size does that.
 ///
-/// Source: Tang et al., "Demon in the Variant" (SCAn), arXiv 1908.00686, for the common covariance.
+/// 1. Every class offers three groups: two halves, and all its images. The maxima of the last three convolutions' channels
+///    show two kinds as two groups once the spread that every class has anyway is divided out: whitened by the mean
+///    within-class covariance, projected on ten principal components, and split (2-means, then a linear discriminant).
+/// 2. The group whose transplant takes most images along is regrouped three times: to it belong the images of the
+///    class that lose at least half as much of their margin as it does when the transplant is taken off.
+/// 3. The class's score is the share of images that the last group's transplant takes along. Suspect are the images that lose
+///    a quarter as much.
+///
+/// Sources: Tang et al., "Demon in the Variant" (SCAn), arXiv 1908.00686, for the common covariance; the transplant is ours.
 struct Screen {
-    /// For each class its score; nil for classes with too few images.
+    /// For each class the share of images of other classes that the transplant takes along; nil for classes with too few
+    /// images.
     private(set) var scores: [Double?] = []
-    /// For each class the positions of its suspect half.
-    private(set) var halves: [[Int]] = []
+    /// For each class that looks poisoned the positions of its suspects.
+    private(set) var suspects: [[Int]] = []
+    /// For each class that looks poisoned what its suspects have in common, to be added to the network's input; else empty.
+    private(set) var transplants: [[Float]] = []
+    /// Images taken through the network.
+    private(set) var forwards = 0
 
-    static let components = 10, leastImages = 20, leastHalf = 8
+    /// From this score on a class looks poisoned; groups that start below the other are not regrouped.
+    static let poisonedFrom = 0.45, regroupedFrom = 0.15
+    static let components = 10, leastImages = 20, leastGroup = 8
     static let channels = Layer.conv4.bounds.lowerBound..<Layer.conv6.bounds.upperBound
+    /// Largest norm of a transplant on 784 values, pixels being 0 to 1. It grows with the fourth root of their number: between
+    /// triggers on a few pixels, whose norm stays, and those on all, whose norm grows with the square root.
+    static let transplantNorm = 3.0
+    /// Images of other classes that a transplant is laid on.
+    static let recipients = 200
 
-    init(_ activations: Activations, seed: UInt64, threads: Int) {
+    private let activations: Activations, samples: Samples, range: PixelRange
+    private let logits: (_ count: Int, _ load: (Int, UnsafeMutablePointer<Float>) -> Void) -> [Float]
+
+    /// - Parameter logits: of so many images, each loaded into the network's input.
+    init(_ activations: Activations, _ samples: Samples, seed: UInt64, threads: Int,
+         logits: @escaping (_ count: Int, _ load: (Int, UnsafeMutablePointer<Float>) -> Void) -> [Float]) {
+        (self.activations, self.samples, self.logits) = (activations, samples, logits)
+        range = PixelRange(samples)
         var members = [[Int]](repeating: [], count: activations.classes)
         for (image, label) in activations.predictions.enumerated() { members[label].append(image) }
         var points = (0..<activations.count).map { image in Self.channels.map { Double(activations.maximum(image, $0)) } }
         whiten(&points, groups: members, threads: threads)
-        let found = parallelMap(members.count, threads: threads) { [points] label, _ -> (share: Double?, half: [Int]) in
+        let halves = parallelMap(members.count, threads: threads) { [points] label, _ -> [[Int]] in
             let images = members[label]
-            guard images.count >= Self.leastImages else { return (nil, []) }
+            guard images.count >= Self.leastImages else { return [] }
             var stream = RandomStream(seed: seed, purpose: "screen", client: label)
             let centred = centred(images.map { points[$0] })
-            let projected = principalComponents(centred, count: Self.components, using: &stream)
-            let assignment = twoMeans(projected)
-            return (explained(projected, assignment), Self.suspectHalf(images, discriminated(centred, assignment), activations))
+            let split = discriminated(centred, twoMeans(principalComponents(centred, count: Self.components, using: &stream)))
+            return [false, true].map { side in images.indices.filter { split[$0] == side }.map { images[$0] } }
         }
-        let shares = found.map(\.share)
-        halves = found.map(\.half)
-        let median = Double(quantile(0.5, shares.compactMap { $0.map(Float.init) }))
-        scores = shares.map { share in share.map { median > 0 ? $0 / median : 1 } }
+        var stream = RandomStream(seed: seed, purpose: "transplant")
+        let order = stream.permutation(activations.count)
+        for label in members.indices {
+            let others = order.filter { activations.predictions[$0] != label }
+            let groups = (halves[label] + [members[label]]).filter { members[label].count >= Self.leastImages && $0.count >= Self.leastGroup }
+            let (score, found) = judged(label, members[label], groups, others)
+            scores.append(score)
+            suspects.append(found)
+            transplants.append(found.isEmpty ? [] : transplant(found, mean(others)))
+        }
     }
 
-    private static func suspectHalf(_ images: [Int], _ assignment: [Bool], _ activations: Activations) -> [Int] {
-        let chosen = Set(images), others = (0..<activations.count).filter { !chosen.contains($0) }
-        let ceiling = Layer.conv6.bounds.map { channel in quantile(0.99, others.map { activations.maximum($0, channel) }) }
-        let floor = 0.05 * max(1e-6, ceiling.max() ?? 0)                                        // channels that never fire
-        let halves = [false, true].map { side in images.indices.filter { assignment[$0] == side }.map { images[$0] } }
-        let excess = halves.map { half -> Float in
-            zip(Layer.conv6.bounds, ceiling).map { channel, ceiling in
-                quantile(0.5, half.map { activations.maximum($0, channel) }) / max(ceiling, floor)
-            }.max() ?? 0
+    /// The score of a class, and its suspects if it looks poisoned. `others` are the images of other classes, shuffled.
+    private mutating func judged(_ label: Int, _ members: [Int], _ groups: [[Int]], _ others: [Int]) -> (Double?, [Int]) {
+        guard !groups.isEmpty, !others.isEmpty else { return (nil, []) }
+        let beside = mean(others), recipients = Array(others.prefix(Self.recipients))
+        let shares = groups.map { taken(recipients, by: transplant($0, beside), label) }
+        let best = shares.indices.max { shares[$0] < shares[$1] } ?? 0
+        guard shares[best] >= Self.regroupedFrom else { return (shares[best], []) }
+        var group = groups[best]
+        for _ in 0..<3 {
+            let next = losing(0.5, group, of: members, recipients, transplant(group, beside))
+            if next.count < Self.leastGroup { break }
+            group = next
         }
-        let suspect = halves[excess[0] > excess[1] ? 0 : 1]
-        return suspect.count < leastHalf ? [] : suspect
+        let last = transplant(group, beside), score = taken(recipients, by: last, label)
+        return (score, score >= Self.poisonedFrom ? losing(0.25, group, of: members, recipients, last) : [])
     }
+
+    /// The share of images that a transplant takes into the class.
+    private mutating func taken(_ images: [Int], by transplant: [Float], _ label: Int) -> Double {
+        Double(margins(images, times: 1, transplant) { _ in label }.count { $0 > 0 }) / Double(images.count)
+    }
+
+    /// Taking its transplant off lowers the group's margins by `guilty` at the median, those of other classes' images by
+    /// `innocent`: the members that lose that part of the way between.
+    private mutating func losing(_ part: Float, _ group: [Int], of members: [Int], _ others: [Int], _ transplant: [Float]) -> [Int] {
+        let falls = falls(members, transplant), inGroup = Set(group)
+        let guilty = quantile(0.5, members.indices.filter { inGroup.contains(members[$0]) }.map { falls[$0] })
+        let innocent = quantile(0.5, self.falls(others, transplant))
+        return guilty > innocent ? members.indices.filter { falls[$0] >= innocent + part * (guilty - innocent) }.map { members[$0] } : group
+    }
+
+    /// By how much the margin of each image's predicted class falls when the transplant is taken off.
+    private mutating func falls(_ images: [Int], _ transplant: [Float]) -> [Float] {
+        let predictions = activations.predictions, classes = activations.classes
+        let after = margins(images, times: -1, transplant) { predictions[$0] }
+        return images.indices.map { i in
+            let row = activations.logits[images[i] * classes..<(images[i] + 1) * classes]
+            return Defenses.margin(row, of: predictions[images[i]]) - after[i]
+        }
+    }
+
+    private mutating func margins(_ images: [Int], times factor: Float, _ transplant: [Float], of label: (Int) -> Int) -> [Float] {
+        let classes = activations.classes
+        forwards += images.count
+        let rows = logits(images.count) { [samples, range] i, x in
+            samples.load(images[i], into: x)
+            range.add(transplant, times: factor, to: x)
+        }
+        return images.indices.map { Defenses.margin(rows[$0 * classes..<($0 + 1) * classes], of: label(images[$0])) }
+    }
+
+    /// The difference of the images' mean from another mean, its norm limited.
+    private func transplant(_ images: [Int], _ beside: [Double]) -> [Float] {
+        let difference = zip(mean(images), beside).map { Float($0 - $1) }
+        let values = Double(range.inside.count { $0 }), norm = range.norm(difference)
+        let factor = Float(min(1, Self.transplantNorm * (values / 784).squareRoot().squareRoot() / max(1e-12, norm)))
+        return difference.map { $0 * factor }
+    }
+
+    /// Of the network's inputs.
+    private func mean(_ images: [Int]) -> [Double] {
+        var sum = [Double](repeating: 0, count: range.inside.count), x = [Float](repeating: 0, count: range.inside.count)
+        x.withUnsafeMutableBufferPointer { x in
+            guard let base = x.baseAddress else { return }
+            for image in images {
+                samples.load(image, into: base)
+                for k in sum.indices { sum[k] += Double(base[k]) }
+            }
+        }
+        return sum.map { $0 / Double(max(1, images.count)) }
+    }
+}
+
+/// The margin of a class in a row of logits: its logit minus the largest other one.
+func margin(_ row: ArraySlice<Float>, of label: Int) -> Float {
+    row[row.startIndex + label] - row.indices.reduce(-.infinity) { $1 == row.startIndex + label ? $0 : max($0, row[$1]) }
 }
 
 private func centred(_ x: [[Double]]) -> [[Double]] {

@@ -21,32 +21,24 @@ final class TriggerSearch {
     static let spreadNorm = 1.5, sparseNorm = 8.0
     /// Length of a step: of the spread kind 0.45, of the sparse kind 1.8, in pixel units.
     static let spreadStep = 0.45, sparseStep = 1.8
-    /// Robust deviations of the margin from which a class looks attacked, by itself and where the screen speaks against
-    /// it too; the least deviation is 0.5 logits.
-    static let deviations = 4.0, deviationsWithScreen = 3.0, leastDeviation = 0.5
+    /// Robust deviations of the margin from which a class looks attacked; the least deviation is 0.5 logits.
+    static let deviations = 4.0, leastDeviation = 0.5
 
     let candidates: [Candidate]
     /// Running mean of the margin that a candidate reaches on images of other classes.
     private(set) var margins: [Double]
 
     private let channels: Int, floats: Int
-    /// In normalised units, (34, 34, channels) as the network's input.
-    private var perturbations: [[Float]]
-    private let std: [Float], low: [Float], high: [Float], inside: [Bool]
+    /// Of each candidate, in normalised units, (34, 34, channels) as the network's input.
+    private(set) var perturbations: [[Float]]
+    private let range: PixelRange
 
     init(_ samples: Samples, classes: Int) {
         candidates = (0..<classes).flatMap { target in Kind.allCases.map { Candidate(target: target, kind: $0) } }
-        let channels = samples.set.channels, floats = 34 * 34 * channels, side = samples.set.height, border = (34 - side) / 2
-        let normalization = samples.normalization
-        self.channels = channels
-        self.floats = floats
+        range = PixelRange(samples)
+        (channels, floats) = (samples.set.channels, 34 * 34 * samples.set.channels)
         margins = [Double](repeating: 0, count: candidates.count)
         perturbations = [[Float]](repeating: [Float](repeating: 0, count: floats), count: candidates.count)
-        std = (0..<floats).map { normalization.std[$0 % channels] }
-        low = (0..<floats).map { -normalization.mean[$0 % channels] / normalization.std[$0 % channels] }
-        high = (0..<floats).map { (1 - normalization.mean[$0 % channels]) / normalization.std[$0 % channels] }
-        let reach = border..<border + side
-        inside = (0..<floats).map { k in reach.contains(k / channels / 34) && reach.contains(k / channels % 34) }
     }
 
     /// The sparse candidate of a class starts from a perturbation (34, 34, channels) in normalised units.
@@ -58,21 +50,20 @@ final class TriggerSearch {
 
     /// Adds the candidate's perturbation to a network input, within the range of pixels.
     func perturb(_ candidate: Int, _ x: UnsafeMutablePointer<Float>) {
-        let delta = perturbations[candidate]
-        for k in 0..<floats where inside[k] { x[k] = min(max(x[k] + delta[k], low[k]), high[k]) }
+        range.add(perturbations[candidate], to: x)
     }
 
     /// One step of a candidate up the gradient of its margin, summed over images, which it takes in normalised units.
     func ascend(_ candidate: Int, _ gradient: [Float]) {
         let kind = candidates[candidate].kind
         var squares = 0.0
-        for k in 0..<floats where inside[k] {
-            let g = Double(gradient[k] / std[k])
+        for k in 0..<floats where range.inside[k] {
+            let g = Double(gradient[k] / range.std[k])
             squares += g * g
         }
         guard squares > 1e-40 else { return }
         let step = Float((kind == .spread ? Self.spreadStep : Self.sparseStep) / squares.squareRoot())
-        for k in 0..<floats where inside[k] { perturbations[candidate][k] += step * gradient[k] / (std[k] * std[k]) }
+        for k in 0..<floats where range.inside[k] { perturbations[candidate][k] += step * gradient[k] / (range.std[k] * range.std[k]) }
         kind == .spread ? projectSpread(candidate) : projectSparse(candidate)
     }
 
@@ -91,10 +82,7 @@ final class TriggerSearch {
     }
 
     private func projectSpread(_ candidate: Int) {
-        let norm = (0..<floats).reduce(0) { sum, k in
-            let pixel = Double(perturbations[candidate][k] * std[k])
-            return sum + pixel * pixel
-        }.squareRoot()
+        let norm = range.norm(perturbations[candidate])
         guard norm > Self.spreadNorm else { return }
         let factor = Float(Self.spreadNorm / norm)
         for k in 0..<floats { perturbations[candidate][k] *= factor }
@@ -102,10 +90,10 @@ final class TriggerSearch {
 
     /// Projection on the ball of the sum over pixels of the norms over channels (Duchi et al. 2008).
     private func projectSparse(_ candidate: Int) {
-        for k in 0..<floats { perturbations[candidate][k] = min(max(perturbations[candidate][k], -1 / std[k]), 1 / std[k]) }
+        for k in 0..<floats { perturbations[candidate][k] = min(max(perturbations[candidate][k], -1 / range.std[k]), 1 / range.std[k]) }
         let norms = (0..<floats / channels).map { pixel in
             (pixel * channels..<(pixel + 1) * channels).reduce(0.0) { sum, k in
-                let value = Double(perturbations[candidate][k] * std[k])
+                let value = Double(perturbations[candidate][k] * range.std[k])
                 return sum + value * value
             }.squareRoot()
         }

@@ -115,6 +115,20 @@ final class BoundFitTests: XCTestCase {
         XCTAssertGreaterThan(ModelToy.accuracy(model, outcome.bounds), ModelToy.accuracy(model) - 0.03)
     }
 
+    /// The screen needs no picture of the trigger: one blended over the whole image and one of four parts are found, in the
+    /// class they lead to and no other, with the images that carry them.
+    func testTheScreenFindsTriggersOfAnyShape() throws {
+        for trigger in ["blend", "dba"] {
+            let (model, context) = try poisonedModel(backdoor(trigger)), samples = context.synthetic
+            let predictor = Predictor(model.network, kernels: ModelToy.kernels, threads: 2), activations = Activations(model, samples, predictor)
+            let screen = Screen(activations, samples, seed: 1, threads: 2) { predictor.logits($0, model, Bounds(), load: $1) }
+            XCTAssertEqual(screen.scores.indices.filter { (screen.scores[$0] ?? 0) >= Screen.poisonedFrom }, [0], trigger)
+            let right = screen.suspects[0].filter(samples.isPoisoned).count
+            XCTAssertGreaterThan(Double(right), 0.9 * Double(screen.suspects[0].count), trigger)
+            XCTAssertGreaterThan(Double(right), 0.8 * Double(samples.poisonedPositions.count), trigger)
+        }
+    }
+
     /// On clean data and a clean model nothing is set aside.
     func testNothingIsFoundWhereNothingIs() throws {
         let outcome = try BoundFit().apply(ModelToy.trained, ModelToy.context(600))
@@ -145,8 +159,8 @@ final class BoundFitTests: XCTestCase {
         XCTAssertGreaterThan(ModelToy.accuracy(ModelToy.trained, bounds), 0.9)
     }
 
-    private func backdoor() throws -> Backdoor {
-        Backdoor(trigger: try Triggers.make("patch", shape: ImageShape(channels: 1, side: 28), seed: 1), relabeling: .target(0))
+    private func backdoor(_ trigger: String = "patch") throws -> Backdoor {
+        Backdoor(trigger: try Triggers.make(trigger, shape: ImageShape(channels: 1, side: 28), seed: 1), relabeling: .target(0))
     }
 
     /// A model trained on data a fifth of which is poisoned, and what a defence with these data has.

@@ -1,0 +1,30 @@
+import Attacks
+
+/// The network's input, (34, 34, channels) in normalised units, as pixels: perturbations are measured in pixel units, stay
+/// within the range of pixels and off the border.
+struct PixelRange {
+    /// For each float of the input.
+    let std: [Float], low: [Float], high: [Float], inside: [Bool]
+
+    init(_ samples: Samples) {
+        let channels = samples.set.channels, floats = 34 * 34 * channels, side = samples.set.height, border = (34 - side) / 2
+        let normalization = samples.normalization, reach = border..<border + side
+        std = (0..<floats).map { normalization.std[$0 % channels] }
+        low = (0..<floats).map { -normalization.mean[$0 % channels] / normalization.std[$0 % channels] }
+        high = (0..<floats).map { (1 - normalization.mean[$0 % channels]) / normalization.std[$0 % channels] }
+        inside = (0..<floats).map { k in reach.contains(k / channels / 34) && reach.contains(k / channels % 34) }
+    }
+
+    /// Adds `factor` times a perturbation, as far as pixels stay in [0, 1].
+    func add(_ perturbation: [Float], times factor: Float = 1, to x: UnsafeMutablePointer<Float>) {
+        for k in inside.indices where inside[k] { x[k] = min(max(x[k] + factor * perturbation[k], low[k]), high[k]) }
+    }
+
+    /// L2, pixels being 0 to 1.
+    func norm(_ perturbation: [Float]) -> Double {
+        perturbation.indices.reduce(0) { sum, k in
+            let pixel = inside[k] ? Double(perturbation[k] * std[k]) : 0
+            return sum + pixel * pixel
+        }.squareRoot()
+    }
+}
