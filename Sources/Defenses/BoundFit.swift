@@ -120,9 +120,9 @@ public struct BoundFit: ModelDefense {
     private func updates(_ classes: Int) -> Int { min(72, max(12, 720 / classes)) }
 
     public func plannedPasses(_ images: Int) -> Double {
-        let perStep = Double(keptAlone), search = screens ? Double(updates(10) * 10 * 16) : 0
-        let scan = screens ? 1_000.0 : 0                                                // 5,000 on colour images
-        return Double(images) / 3 + scan + (Double(steps(images, suspects: true)) * perStep + search) * 2 / 3
+        let search = screens ? Double(updates(10) * 10 * 16) : 0
+        let screen = screens ? 2_000 + Double(images) : 0, scan = screens ? 1_000.0 : 0   // 5,000 on colour images
+        return Double(images) / 3 + screen + scan + (Double(steps(images, suspects: true) * keptAlone) + search) * 2 / 3
     }
 
     private func check(_ model: Parameters, _ samples: Samples) throws {

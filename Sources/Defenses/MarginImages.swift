@@ -93,3 +93,8 @@ func margin(_ y: UnsafePointer<Float>, of target: Int, classes: Int, weight: Dou
     dy[rival] = -Float(weight)
     return y[target] - y[rival]
 }
+
+/// The margin of a class in a row of logits: its logit minus the largest other one.
+func margin(_ row: ArraySlice<Float>, of label: Int) -> Float {
+    row[row.startIndex + label] - row.indices.reduce(-.infinity) { $1 == row.startIndex + label ? $0 : max($0, row[$1]) }
+}

@@ -17,18 +17,17 @@ struct PatchScan {
     let side: Int
     let squares: [Square]
     private let channels: Int, border: Int
-    private let low: [Float], high: [Float]
+    private let range: PixelRange
 
     /// Images under every square, and under the best of a class.
     static let imagesFirst = 8, imagesAgain = 24, bestOfClass = 4
 
     init(_ samples: Samples) {
-        let height = samples.set.height, normalization = samples.normalization
+        let height = samples.set.height
         let side = (height + 7) / 8, places = Array(Set(stride(from: 0, through: height - side, by: max(1, side / 2)) + [height - side])).sorted()
         channels = samples.set.channels
         border = (34 - height) / 2
-        low = zip(normalization.mean, normalization.std).map { -$0 / $1 }
-        high = zip(normalization.mean, normalization.std).map { (1 - $0) / $1 }
+        range = PixelRange(samples)
         self.side = side
         let colors = (0..<1 << channels).map { bits in (0..<samples.set.channels).map { bits >> $0 & 1 == 1 } }
         squares = colors.flatMap { white in places.flatMap { row in places.map { Square(row: row, column: $0, white: white) } } }
@@ -39,13 +38,13 @@ struct PatchScan {
 
     /// Lays a square on a network input (34, 34, channels).
     func stamp(_ square: Square, _ x: UnsafeMutablePointer<Float>) {
-        forEachFloat(square) { at, channel in x[at] = square.white[channel] ? high[channel] : low[channel] }
+        forEachFloat(square) { at, channel in x[at] = square.white[channel] ? range.high[at] : range.low[at] }
     }
 
     /// What added to any image, within the range of pixels, makes the square: (34, 34, channels), normalised units.
     func perturbation(_ square: Square) -> [Float] {
         var delta = [Float](repeating: 0, count: 34 * 34 * channels)
-        forEachFloat(square) { at, channel in delta[at] = (square.white[channel] ? 1 : -1) * (high[channel] - low[channel]) }
+        forEachFloat(square) { at, channel in delta[at] = (square.white[channel] ? 1 : -1) * (range.high[at] - range.low[at]) }
         return delta
     }
 
@@ -70,8 +69,7 @@ struct PatchScan {
                 var sum = 0.0, count = 0
                 for (i, image) in images.enumerated() where predictions[image] != target {
                     let row = rows[(square * images.count + i) * classes..<(square * images.count + i + 1) * classes]
-                    let rival = row.enumerated().reduce(-Float.infinity) { $1.offset == target ? $0 : max($0, $1.element) }
-                    sum += Double(row[row.startIndex + target] - rival)
+                    sum += Double(margin(row, of: target))
                     count += 1
                 }
                 return count > 0 ? sum / Double(count) : -.infinity

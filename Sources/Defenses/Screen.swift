@@ -64,28 +64,35 @@ struct Screen {
         for label in members.indices {
             let others = order.filter { activations.predictions[$0] != label }
             let groups = (halves[label] + [members[label]]).filter { members[label].count >= Self.leastImages && $0.count >= Self.leastGroup }
-            let (score, found) = judged(label, members[label], groups, others)
-            scores.append(score)
-            suspects.append(found)
-            transplants.append(found.isEmpty ? [] : transplant(found, mean(others)))
+            judge(label, members[label], groups, others)
         }
     }
 
-    /// The score of a class, and its suspects if it looks poisoned. `others` are the images of other classes, shuffled.
-    private mutating func judged(_ label: Int, _ members: [Int], _ groups: [[Int]], _ others: [Int]) -> (Double?, [Int]) {
-        guard !groups.isEmpty, !others.isEmpty else { return (nil, []) }
+    /// Adds the score of a class, its suspects, and what they have in common. `others` are the images of other classes, shuffled.
+    private mutating func judge(_ label: Int, _ members: [Int], _ groups: [[Int]], _ others: [Int]) {
+        var score: Double?, found: [Int] = [], common: [Float] = []
+        defer {
+            scores.append(score)
+            suspects.append(found)
+            transplants.append(common)
+        }
+        guard !groups.isEmpty, !others.isEmpty else { return }
         let beside = mean(others), recipients = Array(others.prefix(Self.recipients))
         let shares = groups.map { taken(recipients, by: transplant($0, beside), label) }
         let best = shares.indices.max { shares[$0] < shares[$1] } ?? 0
-        guard shares[best] >= Self.regroupedFrom else { return (shares[best], []) }
+        score = shares[best]
+        guard shares[best] >= Self.regroupedFrom else { return }
         var group = groups[best]
         for _ in 0..<3 {
             let next = losing(0.5, group, of: members, recipients, transplant(group, beside))
             if next.count < Self.leastGroup { break }
             group = next
         }
-        let last = transplant(group, beside), score = taken(recipients, by: last, label)
-        return (score, score >= Self.poisonedFrom ? losing(0.25, group, of: members, recipients, last) : [])
+        let last = transplant(group, beside), share = taken(recipients, by: last, label)
+        score = share
+        guard share >= Self.poisonedFrom else { return }
+        found = losing(0.25, group, of: members, recipients, last)
+        common = transplant(found, beside)
     }
 
     /// The share of images that a transplant takes into the class.
@@ -142,11 +149,6 @@ struct Screen {
         }
         return sum.map { $0 / Double(max(1, images.count)) }
     }
-}
-
-/// The margin of a class in a row of logits: its logit minus the largest other one.
-func margin(_ row: ArraySlice<Float>, of label: Int) -> Float {
-    row[row.startIndex + label] - row.indices.reduce(-.infinity) { $1 == row.startIndex + label ? $0 : max($0, row[$1]) }
 }
 
 private func centred(_ x: [[Double]]) -> [[Double]] {
