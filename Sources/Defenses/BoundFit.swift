@@ -8,13 +8,13 @@ import Tensor
 /// 1. `Screen` looks for a class whose FM images are of two kinds, and for the trigger that one kind has in common.
 ///    `TriggerSearch` looks for perturbations that turn any image into one class; a class that gives way far more easily than
 ///    the others looks attacked.
-/// 2. Images that look poisoned are set aside as suspects, and half-way through the fit what has lost its class as suspects
-///    do is let go. z starts at the 0.99 quantile of each channel's maxima over the images kept.
+/// 2. Images that look poisoned are set aside as suspects. z starts at the 0.99 quantile of each channel's maxima over the images kept.
 /// 3. Adam on the relative bounds r = z / z0 in [0, 1], its rate falling to 0, minimises over batches
 ///       KL(softmax f(x) || softmax f_z(x))             on kept images: fidelity to the unbounded model
 ///     + KL(softmax f(x) || softmax f_z(x + t))         on kept images of all classes under a trigger t that screen or search
 ///                                                      found: the same predictions with it as without
-///     + w relu(margin of the suspected class + 0.5)    on suspects, or where there are none on kept images under the
+///     + w relu(margin of the suspected class + 0.5)    on suspects that without the trigger belong to another
+///                                                      class, or where there are no suspects on kept images under the
 ///                                                      perturbations of the classes that look attacked, which go on
 ///                                                      ascending: evidence against the backdoor
 ///     + c mean(r)                                      pressure, only where there are no suspects
@@ -43,8 +43,6 @@ public struct BoundFit: ModelDefense {
     public var agreement = 0.97
     /// Whether FM images are screened and triggers searched for.
     public var screens = true
-    /// Whether half-way kept images that lost their class as suspects do are let go.
-    public var letsGo = true
     /// One bound for all channels of a layer, from the largest start among them, instead of one a channel.
     public var perLayer = false
     /// Fidelity: the divergence above, or else the mean squared error of the logits.
@@ -65,9 +63,9 @@ public struct BoundFit: ModelDefense {
 
         var start = activations.quantiles(startQuantile, of: kept, threads: context.threads)
         if perLayer { for layer in Layer.allCases { for i in layer.bounds { start[i] = start[layer.bounds].max() ?? 0 } } }
-        let reached = optimizer.run(self, start: start, kept: kept, evidence: evidence, steps: steps(samples.count, suspects: !suspects.isEmpty))
+        let agreement = optimizer.run(self, start: start, kept: kept, evidence: evidence, steps: steps(samples.count, suspects: !suspects.isEmpty))
         return DefenseOutcome(parameters: model, bounds: optimizer.bounds, passes: optimizer.passes + Double(samples.count) / 3,
-                              audit: findings(suspicion, samples, reached, optimizer.bounds, start),
+                              audit: findings(suspicion, samples, agreement, optimizer.bounds, start),
                               suspects: suspicion.map { _ in suspects.map(\.image) })
     }
 
@@ -81,6 +79,8 @@ public struct BoundFit: ModelDefense {
     /// What the bounds are fitted against.
     struct Evidence {
         var suspects: [(image: Int, target: Int)] = []
+        /// Suspects that are evidence.
+        var witnesses: [(image: Int, target: Int)] = []
         /// Of the search, those whose class looks attacked; none beside suspects.
         var candidates: [Int] = []
         /// What was found of the triggers, to be added to the network's input.
@@ -89,15 +89,16 @@ public struct BoundFit: ModelDefense {
     }
 
     private func suspicion(_ activations: Activations, _ optimizer: BoundOptimizer) -> Suspicion {
-        let screen = optimizer.screen(), classes = activations.classes
+        let screen = optimizer.screen().findings, classes = activations.classes
         optimizer.search(updates: updates(classes))
-        let scores = optimizer.triggers.scores, candidates = optimizer.triggers.candidates
+        let candidates = optimizer.triggers.candidates
+        let scores = optimizer.triggers.scores
         let search = (0..<classes).map { target in
             zip(candidates, scores).filter { $0.0.target == target }.map(\.1).max() ?? 0
         }
-        let poisoned = (0..<classes).filter { !screen.suspects[$0].isEmpty }
+        let poisoned = (0..<classes).filter { !screen[$0].suspects.isEmpty }
         let attacked = (0..<classes).filter { target in
-            let standsOut = search[target] >= TriggerSearch.deviations && search[target] > (search.max() ?? 0) / 2
+            let standsOut = search[target] >= TriggerSearch.deviations && search[target] > (search.max() ?? 0) * 2 / 3
             return standsOut || poisoned.contains(target)
         }
         var evidence = Evidence()
@@ -105,10 +106,11 @@ public struct BoundFit: ModelDefense {
             evidence.candidates = candidates.indices.filter { attacked.contains(candidates[$0].target) }
             evidence.patterns = evidence.candidates.map { optimizer.triggers.perturbations[$0] }
         } else {
-            evidence.suspects = poisoned.flatMap { target in screen.suspects[target].map { (image: $0, target: target) } }.sorted { $0.image < $1.image }
-            evidence.patterns = poisoned.map { screen.transplants[$0] }
+            evidence.suspects = poisoned.flatMap { target in screen[target].suspects.map { (image: $0, target: target) } }.sorted { $0.image < $1.image }
+            evidence.witnesses = poisoned.flatMap { target in screen[target].witnesses.map { (image: $0, target: target) } }.sorted { $0.image < $1.image }
+            evidence.patterns = poisoned.map { screen[$0].transplant }
         }
-        return Suspicion(screen: screen.scores, search: search, attacked: attacked, poisoned: poisoned, evidence: evidence)
+        return Suspicion(screen: screen.map(\.score), search: search, attacked: attacked, poisoned: poisoned, evidence: evidence)
     }
 
     private func steps(_ images: Int, suspects: Bool) -> Int {
@@ -121,7 +123,7 @@ public struct BoundFit: ModelDefense {
 
     public func plannedPasses(_ images: Int) -> Double {
         let search = screens ? Double(updates(10) * 10 * 16) : 0
-        let screen = screens ? 2_000 + Double(images) : 0, scan = screens ? 1_000.0 : 0   // 5,000 on colour images
+        let screen = screens ? 2_000 + Double(images) : 0, scan = screens ? 2_500.0 : 0   // 6,000 on colour images
         return Double(images) / 3 + screen + scan + (Double(steps(images, suspects: true) * keptAlone) + search) * 2 / 3
     }
 
@@ -135,13 +137,13 @@ public struct BoundFit: ModelDefense {
         }
     }
 
-    private func findings(_ suspicion: Suspicion?, _ samples: Samples, _ reached: (agreement: Double, letGo: Int), _ bounds: Bounds, _ start: [Float]) -> [Finding] {
+    private func findings(_ suspicion: Suspicion?, _ samples: Samples, _ agreement: Double, _ bounds: Bounds, _ start: [Float]) -> [Finding] {
         var found: [Finding] = []
         func list(_ classes: [Int]) -> String { classes.isEmpty ? "none" : classes.map(String.init).joined(separator: " ") }
         if let suspicion {
             found.append(Finding("class that looks attacked", list(suspicion.attacked)))
             found.append(Finding("class whose FM images look poisoned", list(suspicion.poisoned)))
-            found.append(Finding("FM images set aside", "\(suspicion.evidence.suspects.count) of \(samples.count), \(reached.letGo) more let go half-way"))
+            found.append(Finding("FM images set aside", "\(suspicion.evidence.suspects.count) of \(samples.count), \(suspicion.evidence.witnesses.count) of them evidence"))
             if suspicion.search.count <= 20 {
                 found.append(Finding("trigger search per class (from \(fixed(TriggerSearch.deviations, 1)): attacked)",
                                      suspicion.search.map { fixed($0, 1) }.joined(separator: " ")))
@@ -149,7 +151,7 @@ public struct BoundFit: ModelDefense {
                                      suspicion.screen.map { $0.map { fixed($0, 2) } ?? "-" }.joined(separator: " ")))
             }
         }
-        found.append(Finding("agreement on FM images kept", fixed(reached.agreement, 3)))
+        found.append(Finding("agreement on FM images kept", fixed(agreement, 3)))
         for layer in Layer.allCases {
             let ratios = layer.bounds.map { start[$0] > 0 ? bounds.buffer.base[$0] / start[$0] : 1 }
             let tight = ratios.filter { $0 < 0.5 }.count

@@ -40,8 +40,7 @@ final class BoundOptimizer {
     /// Images that a candidate sees in one step of its own.
     private static let imagesPerCandidate = 8
 
-    /// `updates` steps of every candidate on the unbounded model, twelve candidates in a batch; the sparse ones start where
-    /// the scan found most.
+    /// `updates` steps of every candidate on the unbounded model, twelve candidates in a batch, from where the scan found most.
     func search(updates: Int) {
         var stream = RandomStream(seed: seed, purpose: "trigger search", round: round)
         scan(&stream)
@@ -53,6 +52,7 @@ final class BoundOptimizer {
                 climb(perturbed)
             }
         }
+        triggers.finish()
     }
 
     /// The screen of the FM images, on the unbounded model.
@@ -65,32 +65,33 @@ final class BoundOptimizer {
     }
 
     private func scan(_ stream: inout RandomStream) {
-        let scan = PatchScan(samples), classes = activations.classes, images = stream.permutation(samples.count)
-        let best = scan.best(classes: classes, images: images, predictions: activations.predictions) { pairs in
-            predictor.logits(pairs.count, trainer.parameters, trainer.bounds) { i, x in
-                samples.load(pairs[i].image, into: x)
-                scan.stamp(pairs[i].square, x)
+        let scan = TriggerScan(samples), classes = activations.classes, images = stream.permutation(samples.count)
+        var forwards = 0
+        for kind in TriggerSearch.Kind.allCases {
+            let best = scan.best(of: scan.patterns(kind), classes: classes, images: images, predictions: activations.predictions, forwards: &forwards) { pairs in
+                predictor.logits(pairs.count, trainer.parameters, trainer.bounds) { i, x in
+                    samples.load(pairs[i].image, into: x)
+                    range.add(scan.perturbation(pairs[i].pattern), to: x)
+                }
+            }
+            for (candidate, of) in triggers.candidates.enumerated() where of.kind == kind {
+                triggers.start(candidate, scan.perturbation(best[of.target].pattern), margin: best[of.target].margin)
             }
         }
-        for (target, square) in best.enumerated() { triggers.start(target, scan.perturbation(square)) }
-        passes += Double(scan.forwards(classes: classes)) / 3
+        passes += Double(forwards) / 3
     }
 
-    /// Fits the bounds from `start` on. Half-way, kept images of a suspect class that lost it under the bounds as
-    /// suspects do are let go: the poisoned images that the screen missed, which would keep the backdoor alive. Returns
-    /// the agreement on kept images over the last ten steps, and how many were let go.
-    func run(_ fit: BoundFit, start: [Float], kept: [Int], evidence: BoundFit.Evidence, steps: Int) -> (agreement: Double, letGo: Int) {
+    /// Fits the bounds from `start` on. Returns the agreement on kept images over the last ten steps.
+    func run(_ fit: BoundFit, start: [Float], kept: [Int], evidence: BoundFit.Evidence, steps: Int) -> Double {
         writeBounds(start)
         (perLayer, comparesLogits) = (fit.perLayer, fit.comparesLogits)
-        let before = kept.count, suspects = evidence.suspects, patterns = evidence.patterns
-        var kept = kept
-        let fromSuspects = suspects.isEmpty ? 0 : fit.suspectsInBatch, fromSearch = evidence.candidates.isEmpty ? 0 : fit.perturbedInBatch
+        let suspects = evidence.suspects, witnesses = evidence.witnesses, patterns = evidence.patterns
+        let fromSuspects = witnesses.isEmpty ? 0 : fit.suspectsInBatch, fromSearch = evidence.candidates.isEmpty ? 0 : fit.perturbedInBatch
         let underPatterns = patterns.isEmpty ? 0 : fit.transplantedInBatch
         var pressure = suspects.isEmpty ? 0.1 : 0, agreed = 0, seen = 0, lastAgreement = 1.0
         for step in 1...steps {
-            if step == steps / 2 + 1, fit.letsGo, !suspects.isEmpty { kept = withoutLost(kept, suspects) }
             let plain = (0..<(evidence.isEmpty ? fit.keptAlone : fit.keptInBatch)).map { _ in kept[stream.index(below: kept.count)] }
-            let batch = Batch(plain: plain, suspects: (0..<fromSuspects).map { _ in suspects[stream.index(below: suspects.count)] },
+            let batch = Batch(plain: plain, suspects: (0..<fromSuspects).map { _ in witnesses[stream.index(below: witnesses.count)] },
                               transplanted: (0..<underPatterns).map { _ in
                                   (image: kept[stream.index(below: kept.count)], pattern: patterns[stream.index(below: patterns.count)])
                               },
@@ -105,37 +106,7 @@ final class BoundOptimizer {
                 (agreed, seen) = (0, 0)
             }
         }
-        return (lastAgreement, before - kept.count)
-    }
-
-    /// `kept` without the images of suspect classes that the bounds take out of their class as they do suspects: the
-    /// prediction changes, and the margin falls by more than what other classes' images lose on average and a fifth of
-    /// the way to what suspects lose. Images at the border of a suspect class change, too, but by little: without them
-    /// the fit would give up the class.
-    private func withoutLost(_ kept: [Int], _ suspects: [(image: Int, target: Int)]) -> [Int] {
-        let targets = Set(suspects.map(\.target)), ofTargets = kept.filter { targets.contains(activations.predictions[$0]) }
-        let others = kept.filter { !targets.contains(activations.predictions[$0]) }.prefix(Self.compared)
-        let guilty = suspects.prefix(Self.compared).map(\.image)
-        let changes = changes(ofTargets + others + guilty), middle = ofTargets.count + others.count
-        func mean(_ range: Range<Int>) -> Double { range.reduce(0) { $0 + Double(changes[$1].fall) } / Double(max(1, range.count)) }
-        let least = Float((4 * mean(ofTargets.count..<middle) + mean(middle..<changes.count)) / 5)
-        let lost = Set(ofTargets.indices.filter { changes[$0].prediction && changes[$0].fall > least }.map { ofTargets[$0] })
-        return lost.count < kept.count ? kept.filter { !lost.contains($0) } : kept
-    }
-
-    private static let compared = 200
-
-    /// For each image whether the bounds change its prediction, and by how much the margin of the unbounded one falls.
-    private func changes(_ images: [Int]) -> [(prediction: Bool, fall: Float)] {
-        let classes = activations.classes
-        let bounded = predictor.logits(images.count, trainer.parameters, trainer.bounds) { samples.load(images[$0], into: $1) }
-        passes += Double(images.count) / 3
-        return images.indices.map { i in
-            let own = activations.predictions[images[i]]
-            let before = Defenses.margin(activations.logits[images[i] * classes..<(images[i] + 1) * classes], of: own)
-            let now = Defenses.margin(bounded[i * classes..<(i + 1) * classes], of: own)
-            return (now < 0, before - now)
-        }
+        return lastAgreement
     }
 
     private struct Perturbed {

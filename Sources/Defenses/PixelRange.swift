@@ -20,6 +20,10 @@ struct PixelRange {
         for k in inside.indices where inside[k] { x[k] = min(max(x[k] + factor * perturbation[k], low[k]), high[k]) }
     }
 
+    /// A limit on norms for images of 784 values, for these: it grows with the fourth root of the number of values, between
+    /// triggers on a few pixels, whose norm stays, and those on all, whose norm grows with the square root.
+    func limit(_ norm: Double) -> Double { norm * (Double(inside.count { $0 }) / 784).squareRoot().squareRoot() }
+
     /// L2, pixels being 0 to 1.
     func norm(_ perturbation: [Float]) -> Double {
         perturbation.indices.reduce(0) { sum, k in

@@ -14,27 +14,36 @@ import Tensor
 ///    within-class covariance, projected on ten principal components, and split (2-means, then a linear discriminant).
 /// 2. The group whose transplant takes most images along is regrouped three times: to it belong the images of the
 ///    class that lose at least half as much of their margin as it does when the transplant is taken off.
-/// 3. The class's score is the share of images that the last group's transplant takes along. Suspect are the images that lose
-///    a quarter as much.
+/// 3. The class's score is the product of three shares: of other classes' images that the last group's transplant takes along,
+///    of the group's images that leave the class when it is taken off, and, of the norm of what they have in common, the part
+///    that the transplant's limit leaves. Suspect are the images that lose a quarter as much as the group; those of them that
+///    leave the class are witnesses, the others may belong to it by right.
 ///
 /// Sources: Tang et al., "Demon in the Variant" (SCAn), arXiv 1908.00686, for the common covariance; the transplant is ours.
 struct Screen {
-    /// For each class the share of images of other classes that the transplant takes along; nil for classes with too few
-    /// images.
-    private(set) var scores: [Double?] = []
-    /// For each class that looks poisoned the positions of its suspects.
-    private(set) var suspects: [[Int]] = []
-    /// For each class that looks poisoned what its suspects have in common, to be added to the network's input; else empty.
-    private(set) var transplants: [[Float]] = []
+    /// What the screen holds against a class.
+    struct Finding {
+        /// From 0 to 1; of a class that was not regrouped the share of images that its transplant takes along. nil for a class
+        /// with too few images.
+        var score: Double?
+        /// Where the class looks poisoned, positions of the images that look so.
+        var suspects: [Int] = []
+        /// Of these the ones that leave the class when the transplant is taken off.
+        var witnesses: [Int] = []
+        /// What the suspects have in common, to be added to the network's input.
+        var transplant: [Float] = []
+    }
+
+    /// Of each class.
+    private(set) var findings: [Finding] = []
     /// Images taken through the network.
     private(set) var forwards = 0
 
     /// From this score on a class looks poisoned; groups that start below the other are not regrouped.
-    static let poisonedFrom = 0.45, regroupedFrom = 0.15
+    static let poisonedFrom = 0.24, regroupedFrom = 0.15
     static let components = 10, leastImages = 20, leastGroup = 8
     static let channels = Layer.conv4.bounds.lowerBound..<Layer.conv6.bounds.upperBound
-    /// Largest norm of a transplant on 784 values, pixels being 0 to 1. It grows with the fourth root of their number: between
-    /// triggers on a few pixels, whose norm stays, and those on all, whose norm grows with the square root.
+    /// Largest norm of a transplant on 784 values, pixels being 0 to 1.
     static let transplantNorm = 3.0
     /// Images of other classes that a transplant is laid on.
     static let recipients = 200
@@ -59,45 +68,45 @@ struct Screen {
             let split = discriminated(centred, twoMeans(principalComponents(centred, count: Self.components, using: &stream)))
             return [false, true].map { side in images.indices.filter { split[$0] == side }.map { images[$0] } }
         }
+        let sums = parallelMap(members.count, threads: threads) { [samples, range] label, _ in sum(members[label], samples, range) }
+        let all = sums.reduce([Double](repeating: 0, count: range.inside.count)) { zip($0, $1).map { $0 + $1 } }
         var stream = RandomStream(seed: seed, purpose: "transplant")
         let order = stream.permutation(activations.count)
         for label in members.indices {
             let others = order.filter { activations.predictions[$0] != label }
             let groups = (halves[label] + [members[label]]).filter { members[label].count >= Self.leastImages && $0.count >= Self.leastGroup }
-            judge(label, members[label], groups, others)
+            let beside = zip(all, sums[label]).map { ($0 - $1) / Double(max(1, others.count)) }
+            findings.append(finding(label, members[label], groups, Array(others.prefix(Self.recipients)), beside))
         }
     }
 
-    /// Adds the score of a class, its suspects, and what they have in common. `others` are the images of other classes, shuffled.
-    private mutating func judge(_ label: Int, _ members: [Int], _ groups: [[Int]], _ others: [Int]) {
-        var score: Double?, found: [Int] = [], common: [Float] = []
-        defer {
-            scores.append(score)
-            suspects.append(found)
-            transplants.append(common)
-        }
-        guard !groups.isEmpty, !others.isEmpty else { return }
-        let beside = mean(others), recipients = Array(others.prefix(Self.recipients))
+    /// `beside` is the mean input of the other classes, to which the `recipients` belong.
+    private mutating func finding(_ label: Int, _ members: [Int], _ groups: [[Int]], _ recipients: [Int], _ beside: [Double]) -> Finding {
+        guard !groups.isEmpty, !recipients.isEmpty else { return Finding() }
         let shares = groups.map { taken(recipients, by: transplant($0, beside), label) }
         let best = shares.indices.max { shares[$0] < shares[$1] } ?? 0
-        score = shares[best]
-        guard shares[best] >= Self.regroupedFrom else { return }
+        guard shares[best] >= Self.regroupedFrom else { return Finding(score: shares[best]) }
         var group = groups[best]
         for _ in 0..<3 {
             let next = losing(0.5, group, of: members, recipients, transplant(group, beside))
             if next.count < Self.leastGroup { break }
             group = next
         }
-        let last = transplant(group, beside), share = taken(recipients, by: last, label)
-        score = share
-        guard share >= Self.poisonedFrom else { return }
-        found = losing(0.25, group, of: members, recipients, last)
-        common = transplant(found, beside)
+        let last = transplant(group, beside), whole = range.norm(last) / max(1e-12, range.norm(difference(group, beside)))
+        let score = taken(recipients, by: last, label) * Double(leaving(group, without: last, label).count) / Double(group.count) * whole
+        guard score >= Self.poisonedFrom else { return Finding(score: score) }
+        let suspects = losing(0.25, group, of: members, recipients, last), common = transplant(suspects, beside)
+        return Finding(score: score, suspects: suspects, witnesses: leaving(suspects, without: common, label), transplant: common)
     }
 
     /// The share of images that a transplant takes into the class.
     private mutating func taken(_ images: [Int], by transplant: [Float], _ label: Int) -> Double {
         Double(margins(images, times: 1, transplant) { _ in label }.count { $0 > 0 }) / Double(images.count)
+    }
+
+    /// The images that leave the class when the transplant is taken off.
+    private mutating func leaving(_ images: [Int], without transplant: [Float], _ label: Int) -> [Int] {
+        zip(images, margins(images, times: -1, transplant) { _ in label }).filter { $1 < 0 }.map(\.0)
     }
 
     /// Taking its transplant off lowers the group's margins by `guilty` at the median, those of other classes' images by
@@ -129,26 +138,29 @@ struct Screen {
         return images.indices.map { Defenses.margin(rows[$0 * classes..<($0 + 1) * classes], of: label(images[$0])) }
     }
 
-    /// The difference of the images' mean from another mean, its norm limited.
-    private func transplant(_ images: [Int], _ beside: [Double]) -> [Float] {
-        let difference = zip(mean(images), beside).map { Float($0 - $1) }
-        let values = Double(range.inside.count { $0 }), norm = range.norm(difference)
-        let factor = Float(min(1, Self.transplantNorm * (values / 784).squareRoot().squareRoot() / max(1e-12, norm)))
-        return difference.map { $0 * factor }
+    private func difference(_ images: [Int], _ beside: [Double]) -> [Float] {
+        zip(sum(images, samples, range), beside).map { Float($0 / Double(max(1, images.count)) - $1) }
     }
 
-    /// Of the network's inputs.
-    private func mean(_ images: [Int]) -> [Double] {
-        var sum = [Double](repeating: 0, count: range.inside.count), x = [Float](repeating: 0, count: range.inside.count)
-        x.withUnsafeMutableBufferPointer { x in
-            guard let base = x.baseAddress else { return }
-            for image in images {
-                samples.load(image, into: base)
-                for k in sum.indices { sum[k] += Double(base[k]) }
-            }
-        }
-        return sum.map { $0 / Double(max(1, images.count)) }
+    /// The difference of the images' mean from another mean, its norm limited.
+    private func transplant(_ images: [Int], _ beside: [Double]) -> [Float] {
+        let difference = difference(images, beside)
+        let factor = Float(min(1, range.limit(Self.transplantNorm) / max(1e-12, range.norm(difference))))
+        return difference.map { $0 * factor }
     }
+}
+
+/// Of the network's inputs.
+private func sum(_ images: [Int], _ samples: Samples, _ range: PixelRange) -> [Double] {
+    var sum = [Double](repeating: 0, count: range.inside.count), x = [Float](repeating: 0, count: range.inside.count)
+    x.withUnsafeMutableBufferPointer { x in
+        guard let base = x.baseAddress else { return }
+        for image in images {
+            samples.load(image, into: base)
+            for k in sum.indices { sum[k] += Double(base[k]) }
+        }
+    }
+    return sum
 }
 
 private func centred(_ x: [[Double]]) -> [[Double]] {

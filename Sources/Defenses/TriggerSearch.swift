@@ -4,10 +4,11 @@ import Network
 import Tensor
 
 /// Looks for what turns images of any class into one class: for each class two universal perturbations of the image, one
-/// spread over all pixels (L2 norm at most 1.5, pixels being 0 to 1) and one on few pixels (the norms over channels sum
-/// to at most 8). They ascend the class's margin over many images. A backdoor gives way far below the strength that a
+/// spread over all pixels (L2 norm at most 1.5 in the search, pixels being 0 to 1) and one on few pixels (the norms over
+/// channels sum to at most 8). They ascend the class's margin over many images. A backdoor gives way far below the strength that a
 /// natural class needs, so the margins reached tell which class is attacked, and the perturbation stands in for the
-/// trigger in the fit.
+/// trigger in the fit. Each starts at the pattern in which `TriggerScan` found most; where that pattern as it is stands out
+/// among the classes more than the ascent from it does, it is what was found.
 ///
 /// Sources: Wang et al., Neural Cleanse, S&P 2019 (reverse engineering, outlier test); Zeng et al., I-BAU,
 /// arXiv 2110.03735 (universal perturbations within the defence's own loop).
@@ -18,17 +19,23 @@ final class TriggerSearch {
         var target: Int, kind: Kind
     }
 
-    static let spreadNorm = 1.5, sparseNorm = 8.0
+    /// In the fit, where classes are no longer compared, spread perturbations may be larger.
+    static let spreadNorm = 1.5, spreadNormInFit = 3.0, sparseNorm = 8.0
     /// Length of a step: of the spread kind 0.45, of the sparse kind 1.8, in pixel units.
     static let spreadStep = 0.45, sparseStep = 1.8
-    /// Robust deviations of the margin from which a class looks attacked; the least deviation is 0.5 logits.
-    static let deviations = 4.0, leastDeviation = 0.5
+    /// Robust deviations of the margin from which a class looks attacked, and as many for a start: nothing has been
+    /// ascended there, so that natural classes reach less. The least deviation is 0.5 logits.
+    static let deviations = 4.0, deviationsOfStart = 2.5, leastDeviation = 0.5
 
     let candidates: [Candidate]
     /// Running mean of the margin that a candidate reaches on images of other classes.
     private(set) var margins: [Double]
+    /// Largest norm of the spread kind.
+    private(set) var spreadNorm = TriggerSearch.spreadNorm
 
     private let channels: Int, floats: Int
+    /// What each candidate started from, and the margin that it reaches as it is.
+    private var starts: [(perturbation: [Float], margin: Double)]
     /// Of each candidate, in normalised units, (34, 34, channels) as the network's input.
     private(set) var perturbations: [[Float]]
     private let range: PixelRange
@@ -39,13 +46,21 @@ final class TriggerSearch {
         (channels, floats) = (samples.set.channels, 34 * 34 * samples.set.channels)
         margins = [Double](repeating: 0, count: candidates.count)
         perturbations = [[Float]](repeating: [Float](repeating: 0, count: floats), count: candidates.count)
+        starts = perturbations.map { ($0, 0) }
     }
 
-    /// The sparse candidate of a class starts from a perturbation (34, 34, channels) in normalised units.
-    func start(_ target: Int, _ perturbation: [Float]) {
-        for candidate in candidates.indices where candidates[candidate] == Candidate(target: target, kind: .sparse) {
-            perturbations[candidate] = perturbation
+    /// A candidate starts from a perturbation (34, 34, channels) in normalised units, which reaches that margin.
+    func start(_ candidate: Int, _ perturbation: [Float], margin: Double) {
+        perturbations[candidate] = perturbation
+        starts[candidate] = (perturbation, margin)
+    }
+
+    /// Ends the search: a candidate whose start stands out more than what came of it goes back there.
+    func finish() {
+        for (candidate, (ascended, start)) in zip(deviations(margins), startScores).enumerated() where start > max(0, ascended) {
+            perturbations[candidate] = starts[candidate].perturbation
         }
+        spreadNorm = Self.spreadNormInFit
     }
 
     /// Adds the candidate's perturbation to a network input, within the range of pixels.
@@ -69,8 +84,16 @@ final class TriggerSearch {
 
     func record(_ candidate: Int, margin: Double) { margins[candidate] = 0.7 * margins[candidate] + 0.3 * margin }
 
-    /// For each candidate how far its margin lies above the median of its kind, in robust deviations.
-    var scores: [Double] {
+    /// For each candidate how far its margin, or the one that it started with, lies above the median of its kind, in robust
+    /// deviations.
+    var scores: [Double] { zip(deviations(margins), startScores).map { max($0, $1) } }
+
+    /// In the units of `deviations`; 0 where the margin is below 0: most images do not turn.
+    private var startScores: [Double] {
+        zip(deviations(starts.map(\.margin)), starts).map { $1.margin > 0 ? $0 * Self.deviations / Self.deviationsOfStart : 0 }
+    }
+
+    private func deviations(_ margins: [Double]) -> [Double] {
         var result = [Double](repeating: 0, count: candidates.count)
         for kind in Kind.allCases {
             let members = candidates.indices.filter { candidates[$0].kind == kind }
@@ -83,8 +106,8 @@ final class TriggerSearch {
 
     private func projectSpread(_ candidate: Int) {
         let norm = range.norm(perturbations[candidate])
-        guard norm > Self.spreadNorm else { return }
-        let factor = Float(Self.spreadNorm / norm)
+        guard norm > spreadNorm else { return }
+        let factor = Float(spreadNorm / norm)
         for k in 0..<floats { perturbations[candidate][k] *= factor }
     }
 

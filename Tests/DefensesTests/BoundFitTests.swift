@@ -55,36 +55,73 @@ final class BoundFitTests: XCTestCase {
         }
     }
 
-    /// Squares cover the whole image and nothing else, and the perturbation that starts a search makes the same image.
+    /// Squares make 4x4 pixels black or white whatever was there, and cover the whole image and nothing else.
     func testSquaresCoverTheImage() {
-        let samples = ModelToy.samples(10), scan = PatchScan(samples), search = TriggerSearch(samples, classes: 5)
-        let candidate = search.candidates.firstIndex { $0.target == 1 && $0.kind == .sparse } ?? 0
+        let samples = ModelToy.samples(10), scan = TriggerScan(samples), range = PixelRange(samples)
         var covered = Set<Int>()
-        for square in scan.squares {
-            var stamped = [Float](repeating: 0.5, count: 34 * 34), perturbed = stamped
-            stamped.withUnsafeMutableBufferPointer { scan.stamp(square, $0.baseAddress!) }
-            search.start(1, scan.perturbation(square))
-            perturbed.withUnsafeMutableBufferPointer { search.perturb(candidate, $0.baseAddress!) }
-            XCTAssertEqual(stamped, perturbed)
-            let changed = stamped.indices.filter { stamped[$0] != 0.5 }
+        for square in scan.patterns(.sparse) {
+            let before = (0..<34 * 34).map { range.inside[$0] ? Float($0 % 7) / 7 : 0 }
+            var after = before
+            after.withUnsafeMutableBufferPointer { range.add(scan.perturbation(square), to: $0.baseAddress!) }
+            let changed = scan.perturbation(square).indices.filter { scan.perturbation(square)[$0] != 0 }
             XCTAssertEqual(changed.count, scan.side * scan.side)
+            XCTAssertEqual(Set(changed.map { after[$0] }).count, 1)
+            XCTAssertTrue(after[changed[0]] == 0 || after[changed[0]] == 1)
             covered.formUnion(changed)
         }
         XCTAssertEqual(covered, Set((3..<31).flatMap { y in (3..<31).map { y * 34 + $0 } }))
     }
 
-    /// Each class gets the square that its logits answer to, the second look deciding between near ones.
-    func testTheScanFindsTheSquareOfEachClass() {
-        let scan = PatchScan(ModelToy.samples(10)), images = Array(0..<40), wanted = [3, 60, 200, 337]
-        let best = scan.best(classes: 4, images: images, predictions: images.map { $0 % 4 }) { pairs in
-            pairs.flatMap { pair in
-                (0..<4).map { target -> Float in
-                    let noise = Float(pair.image % 3) - 1, hit = pair.square == scan.squares[wanted[target]]
-                    return (pair.image % 4 == target ? 5 : 0) + (hit ? 9 : 0) + noise
+    /// Every wave once: norm 3, no two alike, at right angles to most others; SIG's stripes are one of them.
+    func testWavesAreTheFourierBasis() throws {
+        let samples = ModelToy.samples(10), scan = TriggerScan(samples), range = PixelRange(samples)
+        let waves = scan.patterns(.spread).map { scan.perturbation($0) }
+        XCTAssertEqual(waves.count, 2 * (8 * 17 + 8))
+        for wave in waves { XCTAssertEqual(range.norm(wave), 3, accuracy: 1e-5) }
+        func product(_ a: [Float], _ b: [Float]) -> Double { zip(a, b).reduce(0) { $0 + Double($1.0 * $1.1) } / 9 }
+        for k in 1..<waves.count { XCTAssertEqual(product(waves[0], waves[k]), 0, accuracy: 1e-5) }
+        let sig = try XCTUnwrap(scan.patterns(.spread).firstIndex(of: .wave(across: 6, down: 0, cosine: false)))
+        var striped = [Float](repeating: 0.5, count: 784)
+        striped.withUnsafeMutableBufferPointer { SIGTrigger(shape: ImageShape(channels: 1, side: 28), seed: 1).stamp($0.baseAddress!) }
+        let stripes = (0..<34 * 34).map { range.inside[$0] ? striped[($0 / 34 - 3) * 28 + $0 % 34 - 3] - 0.5 : 0 }
+        XCTAssertEqual(product(waves[sig], stripes) * 3 / range.norm(stripes), 1, accuracy: 1e-5)
+    }
+
+    /// Each class gets the pattern that its logits answer to, the second look deciding between near ones.
+    func testTheScanFindsThePatternOfEachClass() {
+        let scan = TriggerScan(ModelToy.samples(10)), images = Array(0..<60), wanted = [3, 60, 200, 277]
+        for kind in TriggerSearch.Kind.allCases {
+            let patterns = scan.patterns(kind)
+            var forwards = 0
+            let best = scan.best(of: patterns, classes: 4, images: images, predictions: images.map { $0 % 4 }, forwards: &forwards) { pairs in
+                pairs.flatMap { pair in
+                    (0..<4).map { target -> Float in
+                        let noise = Float(pair.image % 3) - 1, hit = pair.pattern == patterns[wanted[target]]
+                        return (pair.image % 4 == target ? 5 : 0) + (hit ? 9 : 0) + noise
+                    }
                 }
             }
+            XCTAssertEqual(best.map(\.pattern), wanted.map { patterns[$0] })
+            XCTAssertTrue(best.allSatisfy { $0.margin > 0 })
+            XCTAssertEqual(forwards, patterns.count * 8 + 4 * 4 * 48)
         }
-        XCTAssertEqual(best, wanted.map { scan.squares[$0] })
+    }
+
+    /// A start that stands out more than what the ascent made of it is what was found.
+    func testAStartThatStandsOutIsKept() {
+        let search = TriggerSearch(ModelToy.samples(50), classes: 5), floats = 34 * 34
+        for candidate in search.candidates.indices {
+            search.start(candidate, [Float](repeating: 0.01, count: floats), margin: search.candidates[candidate].target == 3 ? 4 : -2)
+            for _ in 0..<20 { search.record(candidate, margin: 1) }
+            search.ascend(candidate, [Float](repeating: 1, count: floats))
+        }
+        XCTAssertEqual(search.candidates.indices.map { search.scores[$0] >= TriggerSearch.deviations ? search.candidates[$0].target : -1 },
+                       search.candidates.map { $0.target == 3 ? 3 : -1 })
+        search.finish()
+        for candidate in search.candidates.indices {
+            XCTAssertEqual(search.perturbations[candidate][500] == 0.01, search.candidates[candidate].target == 3)
+        }
+        XCTAssertEqual(search.spreadNorm, TriggerSearch.spreadNormInFit)
     }
 
     /// A backdoor that the FM data do not show (malicious clients): the search names the class, nothing is set aside, and
@@ -122,10 +159,13 @@ final class BoundFitTests: XCTestCase {
             let (model, context) = try poisonedModel(backdoor(trigger)), samples = context.synthetic
             let predictor = Predictor(model.network, kernels: ModelToy.kernels, threads: 2), activations = Activations(model, samples, predictor)
             let screen = Screen(activations, samples, seed: 1, threads: 2) { predictor.logits($0, model, Bounds(), load: $1) }
-            XCTAssertEqual(screen.scores.indices.filter { (screen.scores[$0] ?? 0) >= Screen.poisonedFrom }, [0], trigger)
-            let right = screen.suspects[0].filter(samples.isPoisoned).count
-            XCTAssertGreaterThan(Double(right), 0.9 * Double(screen.suspects[0].count), trigger)
+            XCTAssertEqual(screen.findings.indices.filter { (screen.findings[$0].score ?? 0) >= Screen.poisonedFrom }, [0], trigger)
+            let suspects = screen.findings[0].suspects, right = suspects.filter(samples.isPoisoned).count
+            XCTAssertGreaterThan(Double(right), 0.9 * Double(suspects.count), trigger)
             XCTAssertGreaterThan(Double(right), 0.8 * Double(samples.poisonedPositions.count), trigger)
+            let witnesses = screen.findings[0].witnesses
+            XCTAssertTrue(Set(witnesses).isSubset(of: suspects))
+            XCTAssertGreaterThan(Double(witnesses.filter { samples.trueLabel($0) != 0 }.count), 0.95 * Double(witnesses.count), trigger)
         }
     }
 
