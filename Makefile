@@ -1,5 +1,5 @@
 # FedClamp. `make` alone prints the targets.
-#   SCALE=smoke|quick|paper           of `make reproduce`
+#   SCALE=smoke|quick|study|paper     of `make reproduce`
 #   FEDCLAMP_CIFAR=DIR                folder with CIFAR-10's binary files: `make test` and `make bench` then read them too
 #   FEDCLAMP_FM=FILE.h5               FM images of their shape, for `make bench`
 #   TORCH_PYTHON=python               an interpreter with torch, for `make golden` (tools/requirements.txt)

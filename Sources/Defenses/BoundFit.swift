@@ -8,7 +8,8 @@ import Tensor
 /// 1. `Screen` looks for a class whose FM images are of two kinds, and for the trigger that one kind has in common.
 ///    `TriggerSearch` looks for perturbations that turn any image into one class; a class that gives way far more easily than
 ///    the others looks attacked.
-/// 2. Images that look poisoned are set aside as suspects. z starts at the 0.99 quantile of each channel's maxima over the images kept.
+/// 2. Images that look poisoned are set aside as suspects. z starts at the 0.99 quantile of each channel's maxima over the
+///    images kept.
 /// 3. Adam on the relative bounds r = z / z0 in [0, 1], its rate falling to 0, minimises over batches
 ///       KL(softmax f(x) || softmax f_z(x))             on kept images: fidelity to the unbounded model
 ///     + KL(softmax f(x) || softmax f_z(x + t))         on kept images of all classes under a trigger t that screen or search
@@ -123,7 +124,7 @@ public struct BoundFit: ModelDefense {
 
     public func plannedPasses(_ images: Int) -> Double {
         let search = screens ? Double(updates(10) * 10 * 16) : 0
-        let screen = screens ? 2_000 + Double(images) : 0, scan = screens ? 2_500.0 : 0   // 6,000 on colour images
+        let screen = screens ? 2_000 + Double(images) : 0, scan = screens ? 3_000.0 : 0   // 7,000 on colour images
         return Double(images) / 3 + screen + scan + (Double(steps(images, suspects: true) * keptAlone) + search) * 2 / 3
     }
 

@@ -39,7 +39,7 @@ public struct Plan: Sendable {
     /// Of the tables in which triggers and attacks vary, attacked trainings of the first seed whose bounds are fitted.
     private func isIllustrated(_ training: Training) -> Bool {
         training.configuration.attack != .none && training.configuration.seed == seeds.first && training.defenses.contains(BoundFit.name)
-            && training.tables.contains { [MainTable.name, TriggersTable.name].contains($0) }
+            && training.tables.contains { [MainTable.name, BoundsTable.name, TriggersTable.name].contains($0) }
     }
 
     private mutating func add(_ table: any Table, _ row: String, _ column: String, _ seed: UInt64) throws {

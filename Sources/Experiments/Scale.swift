@@ -18,7 +18,7 @@ public struct Scale: Sendable {
     /// at no cost: one that selects by distance, one that clusters.
     public let baselines = ["multi-krum", "flame"]
 
-    public static let all = [smoke, quick, paper]
+    public static let all = [smoke, quick, study, paper]
 
     /// Minutes on two cores: does the machinery work, and does the picture look right?
     public static let smoke: Scale = {
@@ -38,6 +38,14 @@ public struct Scale: Sendable {
         (base.syntheticLimit, base.evaluationLimit) = (2_000, 3_000)
         return Scale(name: "quick", summary: "10 clients x 400 images, 5 rounds, 2,000 FM and 3,000 test images, 1 seed", base: base,
                      seeds: 1, holdout: 2_000, defenses: nil, attacks: Attack.allCases)
+    }()
+
+    /// A night on two cores for the table `bounds`: models trained far enough, and several seeds.
+    public static let study: Scale = {
+        var base = RunConfiguration()
+        (base.imagesPerClient, base.rounds, base.syntheticLimit) = (2_000, 8, 4_000)
+        return Scale(name: "study", summary: "10 clients x 2,000 images, 8 rounds, 4,000 FM and all test images, 3 seeds", base: base,
+                     seeds: 3, holdout: 4_000, defenses: nil, attacks: Attack.allCases)
     }()
 
     /// The product's defaults on all of the data: for a cluster.

@@ -1,8 +1,8 @@
 /// All tables, in the order of `reproduce all`.
 public enum Tables {
     public static let all: [any Table.Type] = [
-        MainTable.self, AttacksTable.self, DistributionTable.self, SettingsTable.self, TriggersTable.self, StrengthTable.self, AblationTable.self,
-        AdaptiveTable.self, CostTable.self,
+        MainTable.self, BoundsTable.self, AttacksTable.self, DistributionTable.self, SettingsTable.self, TriggersTable.self, StrengthTable.self,
+        AblationTable.self, AdaptiveTable.self, CostTable.self,
     ]
 
     public static var names: [String] { all.map { $0.name } }

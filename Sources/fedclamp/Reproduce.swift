@@ -29,7 +29,7 @@ struct Reproduce: Configurable {
     @Argument(help: ArgumentHelp("Tables, or all. (default: main)", valueName: "table"), transform: { try Reproduce.tables($0) })
     var chosen: [[String]] = []
 
-    @Option(help: ArgumentHelp("smoke, quick or paper.", valueName: "name"),
+    @Option(help: ArgumentHelp("smoke, quick, study or paper.", valueName: "name"),
             transform: { try choose($0, "scale", from: Scale.all.map { ($0.name, $0) }) })
     var scale: Scale?
 

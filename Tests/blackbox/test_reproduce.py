@@ -97,7 +97,7 @@ def test_list(tmp_path, data, fm):
         assert word in shown
     assert not (tmp_path / "x").exists()
     shown = fedclamp("reproduce", "--help").stdout
-    for table in ("main", "attacks", "distribution", "settings", "triggers", "strength", "ablation", "adaptive", "cost"):
+    for table in ("main", "bounds", "attacks", "distribution", "settings", "triggers", "strength", "ablation", "adaptive", "cost"):
         assert table in shown
 
 
