@@ -83,6 +83,17 @@ import Testing
         }
     }
 
+    /// Of the rules, which see clients alone, one stands in table bounds, under the classic attack: 3 triggers x (none and its
+    /// defences on the model under both attacks, Multi-Krum under one), and two clean trainings for the floors.
+    @Test func tableBoundsHasRulesUnderTheClassicAttackOnly() throws {
+        var study = setting
+        (study.scale, study.tables) = ("study", [BoundsTable.name])
+        let plan = try Plan(study)
+        #expect(plan.trainings.count == 3 * 3 + 2)
+        #expect(plan.trainings.filter { $0.configuration.defenses == [MultiKrum.name] }.allSatisfy { $0.configuration.attack != .fm })
+        #expect(plan.trainings.filter { $0.configuration.attack == .fm }.allSatisfy { $0.defenses.contains(BoundFit.name) })
+    }
+
     @Test func settingsGrowButDoNotMix() throws {
         var other = setting
         (other.seeds, other.synthetic) = ([2, 1], "another name of the same data")

@@ -55,6 +55,7 @@ def test_resume(tmp_path, tiny, uninterrupted, stop, code):
     program.send_signal(stop)
     _, errors = program.communicate(timeout=60)
     assert program.returncode == code, errors.decode()
+    assert stop == signal.SIGKILL or "run --resume" in errors.decode(), "how to go on"
     assert 1 <= rounds_done(out) < 6, "stopped in the middle"
     fedclamp(*command, "--threads", 1)
     assert not differing(contents(out), uninterrupted)
