@@ -82,7 +82,7 @@ public struct BoundFit: ModelDefense {
         var suspects: [(image: Int, target: Int)] = []
         /// Suspects that are evidence.
         var witnesses: [(image: Int, target: Int)] = []
-        /// Of the search, those whose class looks attacked; none beside suspects.
+        /// Of the search, those whose class looks attacked and has no suspects.
         var candidates: [Int] = []
         /// What was found of the triggers, to be added to the network's input.
         var patterns: [[Float]] = []
@@ -103,14 +103,10 @@ public struct BoundFit: ModelDefense {
             return standsOut || poisoned.contains(target)
         }
         var evidence = Evidence()
-        if poisoned.isEmpty {
-            evidence.candidates = candidates.indices.filter { attacked.contains(candidates[$0].target) }
-            evidence.patterns = evidence.candidates.map { optimizer.triggers.perturbations[$0] }
-        } else {
-            evidence.suspects = poisoned.flatMap { target in screen[target].suspects.map { (image: $0, target: target) } }.sorted { $0.image < $1.image }
-            evidence.witnesses = poisoned.flatMap { target in screen[target].witnesses.map { (image: $0, target: target) } }.sorted { $0.image < $1.image }
-            evidence.patterns = poisoned.map { screen[$0].transplant }
-        }
+        evidence.candidates = candidates.indices.filter { attacked.contains(candidates[$0].target) && !poisoned.contains(candidates[$0].target) }
+        evidence.suspects = poisoned.flatMap { target in screen[target].suspects.map { (image: $0, target: target) } }.sorted { $0.image < $1.image }
+        evidence.witnesses = poisoned.flatMap { target in screen[target].witnesses.map { (image: $0, target: target) } }.sorted { $0.image < $1.image }
+        evidence.patterns = poisoned.map { screen[$0].transplant } + evidence.candidates.map { optimizer.triggers.perturbations[$0] }
         return Suspicion(screen: screen.map(\.score), search: search, attacked: attacked, poisoned: poisoned, evidence: evidence)
     }
 

@@ -40,7 +40,7 @@ struct Screen {
     private(set) var forwards = 0
 
     /// From this score on a class looks poisoned; groups that start below the other are not regrouped.
-    static let poisonedFrom = 0.24, regroupedFrom = 0.15
+    static let poisonedFrom = 0.35, regroupedFrom = 0.15
     static let components = 10, leastImages = 20, leastGroup = 8
     static let channels = Layer.conv4.bounds.lowerBound..<Layer.conv6.bounds.upperBound
     /// Largest norm of a transplant on 784 values, pixels being 0 to 1.

@@ -19,8 +19,9 @@ final class TriggerSearch {
         var target: Int, kind: Kind
     }
 
-    /// In the fit, where classes are no longer compared, spread perturbations may be larger.
-    static let spreadNorm = 1.5, spreadNormInFit = 3.0, sparseNorm = 8.0
+    /// In the fit, where classes are no longer compared, spread perturbations may be larger, and larger still from a wave that
+    /// stood out as it was.
+    static let spreadNorm = 1.5, spreadNormInFit = 2.0, spreadNormFromStart = 3.0, sparseNorm = 8.0
     /// Length of a step: of the spread kind 0.45, of the sparse kind 1.8, in pixel units.
     static let spreadStep = 0.45, sparseStep = 1.8
     /// Robust deviations of the margin from which a class looks attacked, and as many for a start: nothing has been
@@ -30,8 +31,8 @@ final class TriggerSearch {
     let candidates: [Candidate]
     /// Running mean of the margin that a candidate reaches on images of other classes.
     private(set) var margins: [Double]
-    /// Largest norm of the spread kind.
-    private(set) var spreadNorm = TriggerSearch.spreadNorm
+    /// Largest norm of each candidate of the spread kind.
+    private(set) var spreadNorms: [Double]
 
     private let channels: Int, floats: Int
     /// What each candidate started from, and the margin that it reaches as it is.
@@ -47,6 +48,7 @@ final class TriggerSearch {
         margins = [Double](repeating: 0, count: candidates.count)
         perturbations = [[Float]](repeating: [Float](repeating: 0, count: floats), count: candidates.count)
         starts = perturbations.map { ($0, 0) }
+        spreadNorms = perturbations.map { _ in Self.spreadNorm }
     }
 
     /// A candidate starts from a perturbation (34, 34, channels) in normalised units, which reaches that margin.
@@ -57,10 +59,12 @@ final class TriggerSearch {
 
     /// Ends the search: a candidate whose start stands out more than what came of it goes back there.
     func finish() {
-        for (candidate, (ascended, start)) in zip(deviations(margins), startScores).enumerated() where start > max(0, ascended) {
+        for (candidate, (ascended, start)) in zip(deviations(margins), startScores).enumerated() {
+            spreadNorms[candidate] = Self.spreadNormInFit
+            guard start > max(0, ascended) else { continue }
             perturbations[candidate] = starts[candidate].perturbation
+            spreadNorms[candidate] = Self.spreadNormFromStart
         }
-        spreadNorm = Self.spreadNormInFit
     }
 
     /// Adds the candidate's perturbation to a network input, within the range of pixels.
@@ -106,8 +110,8 @@ final class TriggerSearch {
 
     private func projectSpread(_ candidate: Int) {
         let norm = range.norm(perturbations[candidate])
-        guard norm > spreadNorm else { return }
-        let factor = Float(spreadNorm / norm)
+        guard norm > spreadNorms[candidate] else { return }
+        let factor = Float(spreadNorms[candidate] / norm)
         for k in 0..<floats { perturbations[candidate][k] *= factor }
     }
 

@@ -121,7 +121,7 @@ final class BoundFitTests: XCTestCase {
         for candidate in search.candidates.indices {
             XCTAssertEqual(search.perturbations[candidate][500] == 0.01, search.candidates[candidate].target == 3)
         }
-        XCTAssertEqual(search.spreadNorm, TriggerSearch.spreadNormInFit)
+        XCTAssertEqual(search.spreadNorms, search.candidates.map { $0.target == 3 ? TriggerSearch.spreadNormFromStart : TriggerSearch.spreadNormInFit })
     }
 
     /// A backdoor that the FM data do not show (malicious clients): the search names the class, nothing is set aside, and
