@@ -15,9 +15,9 @@ import Tensor
 ///     + KL(softmax f(x) || softmax f_z(x + t))         on kept images of all classes under a trigger t that screen or search
 ///                                                      found: the same predictions with it as without
 ///     + w relu(margin of the suspected class + 0.5)    on suspects that without the trigger belong to another
-///                                                      class, or where there are no suspects on kept images under the
-///                                                      perturbations of the classes that look attacked, which go on
-///                                                      ascending: evidence against the backdoor
+///                                                      class, and for classes that only the search accuses on kept images
+///                                                      under its perturbations, which go on ascending: evidence against
+///                                                      the backdoor
 ///     + c mean(r)                                      pressure, only where there are no suspects
 ///    where c is multiplied or divided by 1.3 every ten steps to hold the agreement of predictions on kept images at a
 ///    target. With suspects no pressure is needed, and none is applied: Adam would push every channel down that the
@@ -28,8 +28,8 @@ public struct BoundFit: ModelDefense {
     public static let name = "bounds"
     public internal(set) var label = Self.name
     public var startQuantile = 0.99
-    /// Kept images in a batch, and beside them kept images under a trigger that was found and suspects, or where there are no
-    /// suspects perturbed images; where nothing looks attacked kept images alone.
+    /// Kept images in a batch, and beside them kept images under a trigger that was found, suspects, and perturbed images for
+    /// the classes that only the search accuses; where nothing looks attacked kept images alone.
     public var keptInBatch = 64, transplantedInBatch = 16, suspectsInBatch = 16, perturbedInBatch = 16, keptAlone = 96
     /// Steps times 96 images: times that the fit goes through as many images as there are FM images.
     public var epochs = 7.0
