@@ -90,10 +90,9 @@ public struct BoundFit: ModelDefense {
     }
 
     private func suspicion(_ activations: Activations, _ optimizer: BoundOptimizer) -> Suspicion {
-        let screen = optimizer.screen().findings, classes = activations.classes
+        let screen = optimizer.screen().verdicts, classes = activations.classes
         optimizer.search(updates: updates(classes))
-        let candidates = optimizer.triggers.candidates
-        let scores = optimizer.triggers.scores
+        let scores = optimizer.triggers.scores, candidates = optimizer.triggers.candidates
         let search = (0..<classes).map { target in
             zip(candidates, scores).filter { $0.0.target == target }.map(\.1).max() ?? 0
         }
@@ -102,10 +101,11 @@ public struct BoundFit: ModelDefense {
             let standsOut = search[target] >= TriggerSearch.deviations && search[target] > (search.max() ?? 0) * 2 / 3
             return standsOut || poisoned.contains(target)
         }
-        var evidence = Evidence()
+        func images(_ of: KeyPath<Screen.Verdict, [Int]>) -> [(image: Int, target: Int)] {
+            poisoned.flatMap { target in screen[target][keyPath: of].map { (image: $0, target: target) } }.sorted { $0.image < $1.image }
+        }
+        var evidence = Evidence(suspects: images(\.suspects), witnesses: images(\.witnesses))
         evidence.candidates = candidates.indices.filter { attacked.contains(candidates[$0].target) && !poisoned.contains(candidates[$0].target) }
-        evidence.suspects = poisoned.flatMap { target in screen[target].suspects.map { (image: $0, target: target) } }.sorted { $0.image < $1.image }
-        evidence.witnesses = poisoned.flatMap { target in screen[target].witnesses.map { (image: $0, target: target) } }.sorted { $0.image < $1.image }
         evidence.patterns = poisoned.map { screen[$0].transplant } + evidence.candidates.map { optimizer.triggers.perturbations[$0] }
         return Suspicion(screen: screen.map(\.score), search: search, attacked: attacked, poisoned: poisoned, evidence: evidence)
     }

@@ -71,7 +71,7 @@ final class BoundOptimizer {
             let best = scan.best(of: scan.patterns(kind), classes: classes, images: images, predictions: activations.predictions, forwards: &forwards) { pairs in
                 predictor.logits(pairs.count, trainer.parameters, trainer.bounds) { i, x in
                     samples.load(pairs[i].image, into: x)
-                    range.add(scan.perturbation(pairs[i].pattern), to: x)
+                    range.add(pairs[i].perturbation, to: x)
                 }
             }
             for (candidate, of) in triggers.candidates.enumerated() where of.kind == kind {

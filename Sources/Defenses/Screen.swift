@@ -22,7 +22,7 @@ import Tensor
 /// Sources: Tang et al., "Demon in the Variant" (SCAn), arXiv 1908.00686, for the common covariance; the transplant is ours.
 struct Screen {
     /// What the screen holds against a class.
-    struct Finding {
+    struct Verdict {
         /// From 0 to 1; of a class that was not regrouped the share of images that its transplant takes along. nil for a class
         /// with too few images.
         var score: Double?
@@ -35,7 +35,7 @@ struct Screen {
     }
 
     /// Of each class.
-    private(set) var findings: [Finding] = []
+    private(set) var verdicts: [Verdict] = []
     /// Images taken through the network.
     private(set) var forwards = 0
 
@@ -76,27 +76,27 @@ struct Screen {
             let others = order.filter { activations.predictions[$0] != label }
             let groups = (halves[label] + [members[label]]).filter { members[label].count >= Self.leastImages && $0.count >= Self.leastGroup }
             let beside = zip(all, sums[label]).map { ($0 - $1) / Double(max(1, others.count)) }
-            findings.append(finding(label, members[label], groups, Array(others.prefix(Self.recipients)), beside))
+            verdicts.append(verdict(label, members[label], groups, Array(others.prefix(Self.recipients)), beside))
         }
     }
 
     /// `beside` is the mean input of the other classes, to which the `recipients` belong.
-    private mutating func finding(_ label: Int, _ members: [Int], _ groups: [[Int]], _ recipients: [Int], _ beside: [Double]) -> Finding {
-        guard !groups.isEmpty, !recipients.isEmpty else { return Finding() }
-        let shares = groups.map { taken(recipients, by: transplant($0, beside), label) }
+    private mutating func verdict(_ label: Int, _ members: [Int], _ groups: [[Int]], _ recipients: [Int], _ beside: [Double]) -> Verdict {
+        guard !groups.isEmpty, !recipients.isEmpty else { return Verdict() }
+        let shares = groups.map { taken(recipients, by: transplant($0, beside).pattern, label) }
         let best = shares.indices.max { shares[$0] < shares[$1] } ?? 0
-        guard shares[best] >= Self.regroupedFrom else { return Finding(score: shares[best]) }
+        guard shares[best] >= Self.regroupedFrom else { return Verdict(score: shares[best]) }
         var group = groups[best]
         for _ in 0..<3 {
-            let next = losing(0.5, group, of: members, recipients, transplant(group, beside))
+            let next = losing(0.5, group, of: members, recipients, transplant(group, beside).pattern)
             if next.count < Self.leastGroup { break }
             group = next
         }
-        let last = transplant(group, beside), whole = range.norm(last) / max(1e-12, range.norm(difference(group, beside)))
-        let score = taken(recipients, by: last, label) * Double(leaving(group, without: last, label).count) / Double(group.count) * whole
-        guard score >= Self.poisonedFrom else { return Finding(score: score) }
-        let suspects = losing(0.25, group, of: members, recipients, last), common = transplant(suspects, beside)
-        return Finding(score: score, suspects: suspects, witnesses: leaving(suspects, without: common, label), transplant: common)
+        let last = transplant(group, beside), left = Double(leaving(group, without: last.pattern, label).count)
+        let score = taken(recipients, by: last.pattern, label) * left / Double(group.count) * last.part
+        guard score >= Self.poisonedFrom else { return Verdict(score: score) }
+        let suspects = losing(0.25, group, of: members, recipients, last.pattern), common = transplant(suspects, beside).pattern
+        return Verdict(score: score, suspects: suspects, witnesses: leaving(suspects, without: common, label), transplant: common)
     }
 
     /// The share of images that a transplant takes into the class.
@@ -138,15 +138,11 @@ struct Screen {
         return images.indices.map { Defenses.margin(rows[$0 * classes..<($0 + 1) * classes], of: label(images[$0])) }
     }
 
-    private func difference(_ images: [Int], _ beside: [Double]) -> [Float] {
-        zip(sum(images, samples, range), beside).map { Float($0 / Double(max(1, images.count)) - $1) }
-    }
-
-    /// The difference of the images' mean from another mean, its norm limited.
-    private func transplant(_ images: [Int], _ beside: [Double]) -> [Float] {
-        let difference = difference(images, beside)
-        let factor = Float(min(1, range.limit(Self.transplantNorm) / max(1e-12, range.norm(difference))))
-        return difference.map { $0 * factor }
+    /// The difference of the images' mean from another mean, its norm limited, and the part that the limit leaves of it.
+    private func transplant(_ images: [Int], _ beside: [Double]) -> (pattern: [Float], part: Double) {
+        let difference = zip(sum(images, samples, range), beside).map { Float($0 / Double(max(1, images.count)) - $1) }
+        let part = min(1, range.limit(Self.transplantNorm) / max(1e-12, range.norm(difference)))
+        return (difference.map { $0 * Float(part) }, part)
     }
 }
 

@@ -20,7 +20,7 @@ struct TriggerScan {
         case wave(across: Int, down: Int, cosine: Bool)
     }
 
-    let squares: [Pattern], waves: [Pattern]
+    private let squares: [Pattern], waves: [Pattern]
     /// Of a square.
     let side: Int
     private let channels: Int, height: Int
@@ -43,6 +43,8 @@ struct TriggerScan {
             }
         }
     }
+
+    typealias Logits = ([(image: Int, perturbation: [Float])]) -> [Float]
 
     func patterns(_ kind: TriggerSearch.Kind) -> [Pattern] { kind == .sparse ? squares : waves }
 
@@ -70,10 +72,10 @@ struct TriggerScan {
     }
 
     /// For each class the pattern under which its margin, averaged over images predicted as other classes, is largest, and
-    /// that margin. `logits` takes pairs of an image and a pattern to rows of logits; `images` are drawn with `predictions`
+    /// that margin. `logits` takes pairs of an image and a perturbation to rows of logits; `images` are drawn with `predictions`
     /// beside them. Counts the forward passes.
     func best(of patterns: [Pattern], classes: Int, images: [Int], predictions: [Int], forwards: inout Int,
-              logits: ([(image: Int, pattern: Pattern)]) -> [Float]) -> [(pattern: Pattern, margin: Double)] {
+              logits: Logits) -> [(pattern: Pattern, margin: Double)] {
         let few = Array(images.prefix(Self.imagesFirst)), more = Array(images.prefix(Self.imagesAgain))
         let first = margins(patterns, few, predictions, classes, logits)
         forwards += patterns.count * few.count
@@ -88,8 +90,13 @@ struct TriggerScan {
 
     /// (patterns, classes): mean margins on those of `images` that are predicted as another class.
     private func margins(_ patterns: [Pattern], _ images: [Int], _ predictions: [Int], _ classes: Int,
-                         _ logits: ([(image: Int, pattern: Pattern)]) -> [Float]) -> [[Double]] {
-        let rows = logits(patterns.flatMap { pattern in images.map { (image: $0, pattern: pattern) } })
+                         _ logits: Logits) -> [[Double]] {
+        let rows = patterns.indices.split(into: 64).flatMap { group in              // a few perturbations in memory at a time
+            logits(group.flatMap { pattern in
+                let perturbation = perturbation(patterns[pattern])
+                return images.map { (image: $0, perturbation: perturbation) }
+            })
+        }
         return patterns.indices.map { pattern in
             (0..<classes).map { target in
                 var sum = 0.0, count = 0

@@ -24,8 +24,8 @@ final class TriggerSearch {
     static let spreadNorm = 1.5, spreadNormInFit = 2.0, spreadNormFromStart = 3.0, sparseNorm = 8.0
     /// Length of a step: of the spread kind 0.45, of the sparse kind 1.8, in pixel units.
     static let spreadStep = 0.45, sparseStep = 1.8
-    /// Robust deviations of the margin from which a class looks attacked, and as many for a start: nothing has been
-    /// ascended there, so that natural classes reach less. The least deviation is 0.5 logits.
+    /// Robust deviations of the margin from which a class looks attacked; for a start fewer do, as natural classes reach less
+    /// where nothing has been ascended. The least deviation is 0.5 logits.
     static let deviations = 4.0, deviationsOfStart = 2.5, leastDeviation = 0.5
 
     let candidates: [Candidate]

@@ -91,12 +91,12 @@ final class BoundFitTests: XCTestCase {
     func testTheScanFindsThePatternOfEachClass() {
         let scan = TriggerScan(ModelToy.samples(10)), images = Array(0..<60), wanted = [3, 60, 200, 277]
         for kind in TriggerSearch.Kind.allCases {
-            let patterns = scan.patterns(kind)
+            let patterns = scan.patterns(kind), answers = wanted.map { scan.perturbation(patterns[$0]) }
             var forwards = 0
             let best = scan.best(of: patterns, classes: 4, images: images, predictions: images.map { $0 % 4 }, forwards: &forwards) { pairs in
                 pairs.flatMap { pair in
                     (0..<4).map { target -> Float in
-                        let noise = Float(pair.image % 3) - 1, hit = pair.pattern == patterns[wanted[target]]
+                        let noise = Float(pair.image % 3) - 1, hit = pair.perturbation == answers[target]
                         return (pair.image % 4 == target ? 5 : 0) + (hit ? 9 : 0) + noise
                     }
                 }
@@ -159,11 +159,11 @@ final class BoundFitTests: XCTestCase {
             let (model, context) = try poisonedModel(backdoor(trigger)), samples = context.synthetic
             let predictor = Predictor(model.network, kernels: ModelToy.kernels, threads: 2), activations = Activations(model, samples, predictor)
             let screen = Screen(activations, samples, seed: 1, threads: 2) { predictor.logits($0, model, Bounds(), load: $1) }
-            XCTAssertEqual(screen.findings.indices.filter { (screen.findings[$0].score ?? 0) >= Screen.poisonedFrom }, [0], trigger)
-            let suspects = screen.findings[0].suspects, right = suspects.filter(samples.isPoisoned).count
+            XCTAssertEqual(screen.verdicts.indices.filter { (screen.verdicts[$0].score ?? 0) >= Screen.poisonedFrom }, [0], trigger)
+            let suspects = screen.verdicts[0].suspects, right = suspects.filter(samples.isPoisoned).count
             XCTAssertGreaterThan(Double(right), 0.9 * Double(suspects.count), trigger)
             XCTAssertGreaterThan(Double(right), 0.8 * Double(samples.poisonedPositions.count), trigger)
-            let witnesses = screen.findings[0].witnesses
+            let witnesses = screen.verdicts[0].witnesses
             XCTAssertTrue(Set(witnesses).isSubset(of: suspects))
             XCTAssertGreaterThan(Double(witnesses.filter { samples.trueLabel($0) != 0 }.count), 0.95 * Double(witnesses.count), trigger)
         }
