@@ -52,22 +52,46 @@ public struct BoundFit: ModelDefense {
     public init() {}
 
     public func apply(_ model: Parameters, _ context: DefenseContext) throws -> DefenseOutcome {
+        fitted(try investigate(model, context), model, context)
+    }
+
+    /// What is known before bounds are fitted, or a trigger is unlearned.
+    struct Investigation {
+        var activations: Activations
+        var optimizer: BoundOptimizer
+        /// nil without a screen.
+        var suspicion: Suspicion?
+        var evidence: Evidence { suspicion?.evidence ?? Evidence() }
+        /// FM images that are no suspects.
+        var kept: [Int]
+        /// Passes over images so far.
+        var passes: Double { optimizer.passes + Double(activations.count) / 3 }
+    }
+
+    /// Step 1: the FM images through the model, screen and search.
+    func investigate(_ model: Parameters, _ context: DefenseContext) throws -> Investigation {
         let samples = context.synthetic
         try check(model, samples)
         let predictor = Predictor(model.network, kernels: context.kernels, threads: context.threads)
         let activations = Activations(model, samples, predictor)
         let optimizer = BoundOptimizer(model, samples, activations, predictor, context)
         let suspicion = screens ? suspicion(activations, optimizer) : nil
-        let evidence = suspicion?.evidence ?? Evidence(), suspects = evidence.suspects
-        let suspected = Set(suspects.map(\.image))
-        let kept = (0..<samples.count).filter { !suspected.contains($0) }
+        let suspects = Set((suspicion?.evidence.suspects ?? []).map(\.image))
+        return Investigation(activations: activations, optimizer: optimizer, suspicion: suspicion,
+                             kept: (0..<samples.count).filter { !suspects.contains($0) })
+    }
 
-        var start = activations.quantiles(startQuantile, of: kept, threads: context.threads)
+    /// Steps 2 and 3: start and fit.
+    func fitted(_ found: Investigation, _ model: Parameters, _ context: DefenseContext) -> DefenseOutcome {
+        let images = found.activations.count
+        var start = found.activations.quantiles(startQuantile, of: found.kept, threads: context.threads)
         if perLayer { for layer in Layer.allCases { for i in layer.bounds { start[i] = start[layer.bounds].max() ?? 0 } } }
-        let agreement = optimizer.run(self, start: start, kept: kept, evidence: evidence, steps: steps(samples.count, suspects: !suspects.isEmpty))
-        return DefenseOutcome(parameters: model, bounds: optimizer.bounds, passes: optimizer.passes + Double(samples.count) / 3,
-                              audit: findings(suspicion, samples, agreement, optimizer.bounds, start),
-                              suspects: suspicion.map { _ in suspects.map(\.image) })
+        let agreement = found.optimizer.run(self, start: start, kept: found.kept, evidence: found.evidence,
+                                            steps: steps(images, suspects: !found.evidence.suspects.isEmpty))
+        let bounds = found.optimizer.bounds
+        return DefenseOutcome(parameters: model, bounds: bounds, passes: found.passes,
+                              audit: Self.audit(found) + [Finding("agreement on FM images kept", fixed(agreement, 3))] + tightness(bounds, start),
+                              suspects: found.suspicion?.evidence.suspects.map(\.image))
     }
 
     /// What screen and search hold against the FM data.
@@ -84,8 +108,9 @@ public struct BoundFit: ModelDefense {
         var witnesses: [(image: Int, target: Int)] = []
         /// Of the search, those whose class looks attacked and has no suspects.
         var candidates: [Int] = []
-        /// What was found of the triggers, to be added to the network's input.
-        var patterns: [[Float]] = []
+        /// What was found of the triggers, to be added to the network's input, and the class that each leads to. A class has either
+        /// suspects or candidates.
+        var patterns: [(target: Int, values: [Float])] = []
         var isEmpty: Bool { suspects.isEmpty && candidates.isEmpty }
     }
 
@@ -106,7 +131,8 @@ public struct BoundFit: ModelDefense {
         }
         var evidence = Evidence(suspects: images(\.suspects), witnesses: images(\.witnesses))
         evidence.candidates = candidates.indices.filter { attacked.contains(candidates[$0].target) && !poisoned.contains(candidates[$0].target) }
-        evidence.patterns = poisoned.map { screen[$0].transplant } + evidence.candidates.map { optimizer.triggers.perturbations[$0] }
+        evidence.patterns = poisoned.map { ($0, screen[$0].transplant) }
+            + evidence.candidates.map { (candidates[$0].target, optimizer.triggers.perturbations[$0]) }
         return Suspicion(screen: screen.map(\.score), search: search, attacked: attacked, poisoned: poisoned, evidence: evidence)
     }
 
@@ -119,9 +145,13 @@ public struct BoundFit: ModelDefense {
     private func updates(_ classes: Int) -> Int { min(72, max(12, 720 / classes)) }
 
     public func plannedPasses(_ images: Int) -> Double {
-        let search = screens ? Double(updates(10) * 10 * 16) : 0
-        let screen = screens ? 2_000 + Double(images) : 0, scan = screens ? 3_000.0 : 0   // 7,000 on colour images
-        return Double(images) / 3 + screen + scan + (Double(steps(images, suspects: true) * keptAlone) + search) * 2 / 3
+        plannedPassesOfInvestigation(images) + Double(steps(images, suspects: true) * keptAlone) * 2 / 3
+    }
+
+    func plannedPassesOfInvestigation(_ images: Int) -> Double {
+        guard screens else { return Double(images) / 3 }
+        let scan = 3_000.0   // 7,000 on colour images
+        return Double(images) * 4 / 3 + 2_000 + scan + Double(updates(10) * 10 * 16) * 2 / 3
     }
 
     private func check(_ model: Parameters, _ samples: Samples) throws {
@@ -134,27 +164,31 @@ public struct BoundFit: ModelDefense {
         }
     }
 
-    private func findings(_ suspicion: Suspicion?, _ samples: Samples, _ agreement: Double, _ bounds: Bounds, _ start: [Float]) -> [Finding] {
-        var found: [Finding] = []
+    /// What screen and search say.
+    static func audit(_ found: Investigation) -> [Finding] {
+        guard let suspicion = found.suspicion else { return [] }
         func list(_ classes: [Int]) -> String { classes.isEmpty ? "none" : classes.map(String.init).joined(separator: " ") }
-        if let suspicion {
-            found.append(Finding("class that looks attacked", list(suspicion.attacked)))
-            found.append(Finding("class whose FM images look poisoned", list(suspicion.poisoned)))
-            found.append(Finding("FM images set aside", "\(suspicion.evidence.suspects.count) of \(samples.count), \(suspicion.evidence.witnesses.count) of them evidence"))
-            if suspicion.search.count <= 20 {
-                found.append(Finding("trigger search per class (from \(fixed(TriggerSearch.deviations, 1)): attacked)",
-                                     suspicion.search.map { fixed($0, 1) }.joined(separator: " ")))
-                found.append(Finding("screen per class (from \(fixed(Screen.poisonedFrom, 2)): poisoned)",
-                                     suspicion.screen.map { $0.map { fixed($0, 2) } ?? "-" }.joined(separator: " ")))
-            }
-        }
-        found.append(Finding("agreement on FM images kept", fixed(agreement, 3)))
-        for layer in Layer.allCases {
+        let evidence = suspicion.evidence
+        let audit = [
+            Finding("class that looks attacked", list(suspicion.attacked)),
+            Finding("class whose FM images look poisoned", list(suspicion.poisoned)),
+            Finding("FM images set aside", "\(evidence.suspects.count) of \(found.activations.count), \(evidence.witnesses.count) of them evidence"),
+        ]
+        guard suspicion.search.count <= 20 else { return audit }
+        return audit + [
+            Finding("trigger search per class (from \(fixed(TriggerSearch.deviations, 1)): attacked)",
+                    suspicion.search.map { fixed($0, 1) }.joined(separator: " ")),
+            Finding("screen per class (from \(fixed(Screen.poisonedFrom, 2)): poisoned)",
+                    suspicion.screen.map { $0.map { fixed($0, 2) } ?? "-" }.joined(separator: " ")),
+        ]
+    }
+
+    private func tightness(_ bounds: Bounds, _ start: [Float]) -> [Finding] {
+        Layer.allCases.map { layer in
             let ratios = layer.bounds.map { start[$0] > 0 ? bounds.buffer.base[$0] / start[$0] : 1 }
             let tight = ratios.filter { $0 < 0.5 }.count
-            found.append(Finding("\(layer.name): bound / start, median", "\(fixed(Double(quantile(0.5, ratios)), 2)), \(tight) of \(ratios.count) below half"))
+            return Finding("\(layer.name): bound / start, median", "\(fixed(Double(quantile(0.5, ratios)), 2)), \(tight) of \(ratios.count) below half")
         }
-        return found
     }
 }
 

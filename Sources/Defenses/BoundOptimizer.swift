@@ -93,7 +93,7 @@ final class BoundOptimizer {
             let plain = (0..<(evidence.isEmpty ? fit.keptAlone : fit.keptInBatch)).map { _ in kept[stream.index(below: kept.count)] }
             let batch = Batch(plain: plain, suspects: (0..<fromSuspects).map { _ in witnesses[stream.index(below: witnesses.count)] },
                               transplanted: (0..<underPatterns).map { _ in
-                                  (image: kept[stream.index(below: kept.count)], pattern: patterns[stream.index(below: patterns.count)])
+                                  (image: kept[stream.index(below: kept.count)], pattern: patterns[stream.index(below: patterns.count)].values)
                               },
                               perturbed: perturbed(evidence.candidates, images: fromSearch, from: kept, &stream))
             agreed += gradient(batch, limited: true, fit.evidenceWeight)

@@ -69,8 +69,8 @@ extension ModelDefense {
 /// All defences on the model. Adding one: a file with its type, and its line here.
 public enum ModelDefenses {
     public static let all: [any ModelDefense.Type] = [
-        BoundFit.self, PlainBoundFit.self, FineTuning.self, LipschitzPruning.self, AdversarialPruning.self, MaximumMarginBounds.self,
-        MaximumMarginClipping.self, FinePruning.self,
+        BoundFit.self, PlainBoundFit.self, BoundedUnlearning.self, Unlearning.self, FineTuning.self, LipschitzPruning.self,
+        AdversarialPruning.self, MaximumMarginBounds.self, MaximumMarginClipping.self, FinePruning.self,
     ]
 
     public static var names: [String] { all.map { $0.name } }

@@ -10,7 +10,7 @@ public struct BoundsTable: Table {
 
     public init(_ scale: Scale) {
         crossed = CrossedRows(["patch", "blend", "sig"].map { trigger in Variant(trigger) { $0.trigger = trigger } },
-                              Self.existing(["none", "bounds", scale.baselines[0], "clp", "fine-tuning"]))
+                              Self.existing(["none", "bounds", "bounds-unlearning", "unlearning", scale.baselines[0], "clp", "fine-tuning"]))
     }
 
     public var caption: String { "bounds under a local trigger and two that cover the image" }

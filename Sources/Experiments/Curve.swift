@@ -14,17 +14,18 @@ struct Curve: Equatable, Sendable {
 /// One training's curves, in a small panel: ACC solid with filled circles, ASR dashed with open squares. Several seeds
 /// are thin lines, their mean is a thick one.
 struct CurvePanel {
-    static let width = 190.0, height = 124.0
-    var title: String
+    static let width = 190.0, height = 138.0
+    var row: String, column: String
     var curves: [Curve]
     /// Whether somebody attacks: without, there is no ASR to draw.
     var isAttacked: Bool
 
-    private let left = 26.0, right = 10.0, top = 22.0, bottom = 18.0
+    private let left = 26.0, right = 10.0, top = 36.0, bottom = 18.0
 
     var drawing: Drawing {
         var drawing = Drawing(width: Self.width, height: Self.height)
-        drawing.text(left, 13, title, size: 11, bold: true)
+        drawing.text(2, 13, row, size: 11, bold: true)
+        drawing.text(2, 26, column, size: 11)
         for (tick, text) in [(0.0, "0"), (0.5, "0.5"), (1.0, "1")] {
             drawing.line(left, y(tick), Self.width - right, y(tick), stroke: Drawing.Ink.grid)
             drawing.text(left - 5, y(tick) + 3.5, text, anchor: .end, size: 10)
@@ -91,6 +92,6 @@ struct CurveFigure {
 
 extension TableResult {
     func curvePanel(_ row: Int, _ column: Int) -> CurvePanel {
-        CurvePanel(title: "\(rows[row]), \(columns[column])", curves: curves[row][column], isAttacked: !cleanColumns.contains(columns[column]))
+        CurvePanel(row: rows[row], column: columns[column], curves: curves[row][column], isAttacked: !cleanColumns.contains(columns[column]))
     }
 }

@@ -9,7 +9,7 @@ public struct TriggersTable: Table {
 
     public init(_ scale: Scale) {
         crossed = CrossedRows(Triggers.names.map { trigger in Variant(trigger) { $0.trigger = trigger } },
-                              Self.existing(["none", "bounds", "bounds-plain", "mm-bm", "fine-tuning", "clp"]))
+                              Self.existing(["none", "bounds", "bounds-plain", "bounds-unlearning", "unlearning", "mm-bm", "fine-tuning", "clp"]))
     }
 
     public var caption: String { "every trigger against the defences on the model" }

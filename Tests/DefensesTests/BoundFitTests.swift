@@ -152,6 +152,23 @@ final class BoundFitTests: XCTestCase {
         XCTAssertGreaterThan(ModelToy.accuracy(model, outcome.bounds), ModelToy.accuracy(model) - 0.03)
     }
 
+    /// Unlearning alone, and under bounds, on both ways; under the bounds the parameters have changed, too.
+    func testWhatWasFoundIsUnlearnt() throws {
+        let backdoor = try backdoor(), (model, poisoned) = try poisonedModel(backdoor)
+        for context in [poisoned, ModelToy.context(600)] {
+            let fit = BoundFit(), found = try fit.investigate(model, context)
+            for start in [DefenseOutcome(parameters: model, bounds: Bounds(), passes: 0), fit.fitted(found, model, context)] {
+                let outcome = try Unlearning().train(start, found, context)
+                XCTAssertNotEqual(Array(outcome.parameters.buffer.values), Array(model.buffer.values))
+                XCTAssertEqual(Array(outcome.bounds.buffer.values), Array(start.bounds.buffer.values))
+                XCTAssertLessThan(success(outcome.parameters, outcome.bounds, backdoor), 0.1)
+                XCTAssertGreaterThan(ModelToy.accuracy(outcome.parameters, outcome.bounds), ModelToy.accuracy(model) - 0.03)
+            }
+        }
+        XCTAssertEqual(Array(try Unlearning().apply(ModelToy.trained, ModelToy.context(600)).parameters.buffer.values),
+                       Array(ModelToy.trained.buffer.values), "nothing was found")
+    }
+
     /// The screen needs no picture of the trigger: one blended over the whole image and one of four parts are found, in the
     /// class they lead to and no other, with the images that carry them.
     func testTheScreenFindsTriggersOfAnyShape() throws {

@@ -24,6 +24,14 @@ struct ModelGolden {
         return DefenseContext(synthetic: Samples(set, normalization: Normalization(mean: [0.5], std: [0.25])), kernels: kernels.kernels, threads: 2, seed: 1)
     }
 
+    /// Of all parameters, signs of streams 100 to 107.
+    func projections(_ model: Parameters) -> [Double] {
+        let values = network.tensors.flatMap { model.canonical($0) }
+        return (0..<8).map { k in
+            values.enumerated().reduce(0) { $0 + (GoldenInputs.u(100 + k, $1.offset) >= 0.5 ? 1 : -1) * Double($1.element) }
+        }
+    }
+
     func values(_ name: String) throws -> [Double] { try file.read(name, as: Double.self).values }
 
     /// Allowed is what float32 costs torch on the same inputs, times what Winograd's transforms amplify rounding by (31.4, as
@@ -124,14 +132,28 @@ struct ModelGolden {
             (tuning.epochs, tuning.batch) = (epochs, 40)
             tuning.sgd = SGD(rate: 0.01, momentum: 0.9, decay: 5e-4, clip: 1)
             let (model, course) = try tuning.train(golden.parameters(), golden.context(set))
-            let values = golden.network.tensors.flatMap { model.canonical($0) }
-            found += (0..<8).map { k in
-                values.enumerated().reduce(0) { $0 + (GoldenInputs.u(100 + k, $1.offset) >= 0.5 ? 1 : -1) * Double($1.element) }
-            }
+            found += golden.projections(model)
             losses = course
         }
         try golden.expect("tuning/parameters", found, "\(set)")
         try golden.expect("tuning/losses", losses, "\(set)")
+    }
+
+    @Test(arguments: InstructionSet.available) func unlearning(set: InstructionSet) throws {
+        let golden = try ModelGolden(), context = golden.context(set), model = golden.parameters(), z = Bounds()
+        for i in 0..<576 { z.buffer.base[i] = Float(4 + 4 * GoldenInputs.u(296, i)) }
+        var pattern = [Float](repeating: 0, count: 34 * 34)
+        for k in 0..<784 { pattern[(k / 28 + 3) * 34 + k % 28 + 3] = Float(2 * GoldenInputs.u(295, k) - 1) }
+        let plain = Predictor(golden.network, kernels: set.kernels, threads: 2).logits(40, model, Bounds()) { context.synthetic.load($0, into: $1) }
+        let lesson = Unlearning.Lesson(model, z, plain, (24..<32).map { (image: $0, target: 3) }, [(target: 3, values: pattern)], context)
+        var found: [Double] = [], losses: [Double] = []
+        for _ in 0..<3 {
+            losses.append(lesson.step(SGD(rate: 0.003, momentum: 0.9, decay: 5e-4, clip: 1), kept: Array(0..<16),
+                                      under: (16..<24).map { (image: $0, pattern: pattern) }, suspects: Array(0..<8)).loss)
+            found += golden.projections(lesson.trainer.parameters)
+        }
+        try golden.expect("unlearning/parameters", found, "\(set)")
+        try golden.expect("unlearning/losses", losses, "\(set)")
     }
 
     @Test(arguments: InstructionSet.available) func maximumMarginBounds(set: InstructionSet) throws {

@@ -135,13 +135,17 @@ def test_rules(tmp_path, data, fm, rule):
 
 def test_model_defences(tmp_path, tiny):
     """Several at once, each by itself on the same final G."""
-    names = ["fine-tuning", "clp", "anp", "fine-pruning", "mm-bm", "mmac", "bounds-plain"]     # the first four change parameters, the others bounds
+    names = ["fine-tuning", "clp", "anp", "fine-pruning", "mm-bm", "mmac", "bounds-plain", "bounds-unlearning", "unlearning"]
     fedclamp("run", *tiny, "--attack", "fm", *[a for n in names for a in ("--defense", n)], "--out", tmp_path / "out.h5")
     with h5py.File(tmp_path / "out.h5") as file:
-        for name in names[:4]:
+        for name in names:
             group = file[f"defended/{name}"]
             held = [*group, *group.attrs]
             assert "acc" in held and "asr" in held
+        for name in names[4:8]:
+            assert sorted(file[f"defended/{name}/bounds"]) == sorted(BOUNDED)
+        for name in names[:4]:
+            group = file[f"defended/{name}"]
             found = []
             group.visit(found.append)
             assert any(path.endswith("fc2/weight") for path in found)
