@@ -66,7 +66,7 @@ import Testing
     @Test func figuresSayWhatTheyShowWithoutColour() {
         let curve = Curve(rounds: [0, 1, 2], accuracy: [0.1, 0.5, 0.8], attackSuccess: [0.1, 0.9, 1])
         let attacked = CurvePanel(row: "none", column: "fm", curves: [curve], isAttacked: true).drawing.svg(title: "t")
-        #expect(attacked.contains("stroke-dasharray") && attacked.contains("<circle") && attacked.contains("none, fm"))
+        #expect(attacked.contains("stroke-dasharray") && attacked.contains("<circle") && attacked.contains(">none<") && attacked.contains(">fm<"))
         let clean = CurvePanel(row: "none", column: "clean", curves: [curve], isAttacked: false).drawing.svg(title: "t")
         #expect(!clean.contains("stroke-dasharray"), "no attack, no ASR")
         let bars = HistogramPanel(histogram: histogram).drawing.svg(title: "t")
