@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """FedClamp checkpoints to PyTorch and back, and their logits by PyTorch.
 
-    checkpoint.py to-torch CHECKPOINT.h5 OUT.pt
+    checkpoint.py to-torch CHECKPOINT.h5 OUT.pt [--defended NAME]
     checkpoint.py from-torch STATE.pt OUT.h5 [--mean M ... --std S ...]
-    checkpoint.py logits CHECKPOINT.h5 DATA.h5 --out logits.npy [--split test] [--count N] [--bounded]
+    checkpoint.py logits CHECKPOINT.h5 DATA.h5 --out logits.npy [--split test] [--count N] [--bounded] [--defended NAME]
 
 A .pt file holds a state_dict of `ClampNet` in clampnet.py:
 
@@ -47,9 +47,12 @@ def read_array(file, path, shape=None):
     return values
 
 
-def hdf5_path(key):
-    """Key of a state_dict to path in a checkpoint: conv1.weight, input.mean, bounds.conv1."""
-    return ("/" if key.startswith("bounds.") else "/model/") + key.replace(".", "/")
+def hdf5_path(key, model="/model", above=""):
+    """Key of a state_dict to path in a checkpoint: conv1.weight, input.mean, bounds.conv1. `model` is the group of the
+    parameters, `above` that of the bounds."""
+    if key.startswith("bounds."):
+        return above + "/" + key.replace(".", "/")
+    return ("/model/" if key.startswith("input.") else model + "/") + key.replace(".", "/")
 
 
 def expected(channels, classes, bounded):
@@ -58,15 +61,19 @@ def expected(channels, classes, bounded):
     return shapes + ([("bounds." + name, (n,)) for name, n in bound_shapes()] if bounded else [])
 
 
-def load(path):
-    """The network of a checkpoint; bounded where it has bounds."""
+def load(path, defended=None):
+    """The network of a checkpoint, or the one that a defence left; bounded where it has bounds."""
     with h5py.File(path) as file:
-        first = read_array(file, hdf5_path("conv1.weight"))
-        last = read_array(file, hdf5_path("fc2.bias"))
+        above = f"/defended/{defended}" if defended else ""
+        if defended and not isinstance(file.get(above), h5py.Group):
+            raise BadInput(f"{path}: no model that {defended} defended; there are: {', '.join(file.get('defended', {})) or 'none'}")
+        model = above if defended and "conv1" in file[above] else "/model"
+        first = read_array(file, hdf5_path("conv1.weight", model))
+        last = read_array(file, hdf5_path("fc2.bias", model))
         if first.ndim != 4 or last.ndim != 1:
             raise BadInput(f"{path}: not a ClampNet checkpoint")
-        channels, classes, bounded = first.shape[1], last.shape[0], "bounds" in file
-        state = {key: torch.from_numpy(read_array(file, hdf5_path(key), shape))
+        channels, classes, bounded = first.shape[1], last.shape[0], "bounds" in file[above or "/"]
+        state = {key: torch.from_numpy(read_array(file, hdf5_path(key, model, above), shape))
                  for key, shape in expected(channels, classes, bounded)}
     net = ClampNet(channels, classes, bounded)
     net.load_state_dict(state)
@@ -92,7 +99,7 @@ def save(state, path):
 # --- the three commands -------------------------------------------------------------------------------------------
 
 def to_torch(a):
-    net = load(a.checkpoint)
+    net = load(a.checkpoint, a.defended)
     torch.save(net.state_dict(), a.out)
 
 
@@ -141,7 +148,7 @@ def read_images(path, split, count):
 
 
 def logits(a):
-    net = load(a.checkpoint).eval()
+    net = load(a.checkpoint, a.defended).eval()
     if a.bounded and not net.bounds:
         raise BadInput(f"{a.checkpoint}: no /bounds")
     if not a.bounded:
@@ -182,6 +189,8 @@ def parse():
     c.add_argument("--count", type=int, help="only the first COUNT images")
     c.add_argument("--bounded", action="store_true", help="with the bounds of the file")
     c.set_defaults(run=logits)
+    for name in ("to-torch", "logits"):
+        commands.choices[name].add_argument("--defended", metavar="NAME", help="the model that this defence left, instead of /model and /bounds")
     return parser.parse_args()
 
 

@@ -60,7 +60,7 @@ struct Report {
             var legend = Drawing(width: CurvePanel.width, height: 20)
             CurveFigure.legend(&legend, y: 10)
             parts += ["<h3>Over the rounds</h3>", "<p class=\"legend\">The shared model after every round, before any defence on the model. \(legend.svg(title: "legend"))</p>",
-                      "<div class=\"panels\">", panels.map { $0.drawing.svg(title: "\($0.title): ACC and ASR over the rounds") }.joined(), "</div>"]
+                      "<div class=\"panels\">", panels.map { $0.drawing.svg(title: "\($0.row), \($0.column): ACC and ASR over the rounds") }.joined(), "</div>"]
         }
         return (parts + ["</section>"]).joined(separator: "\n")
     }

@@ -26,16 +26,21 @@ public struct Checkpoint: Sendable {
     public var audit: [Finding]
     public var seed: UInt64 { configuration?.seed ?? 1 }
 
+    /// - Parameter name: a defence; the parameters and bounds are then those that it left, of `/defended/NAME`.
     /// - Throws: `HDF5Error`, `RunError.incompatible` for what is not a whole and finite ClampNet.
-    public init(reading path: String) throws {
+    public init(reading path: String, defendedBy name: String? = nil) throws {
         let file = try HDF5File.open(path)
         guard try file.exists("/model") else {
             throw RunError.incompatible("\(path): expected a checkpoint with a group /model, got \(try file.children().joined(separator: " "))")
         }
         self.path = path
         network = try RunFile.readNetwork(file)
-        parameters = try RunFile.readModel(file, "/model", network)
-        bounds = try file.exists("/bounds") ? try RunFile.readBounds(file, "/bounds") : nil
+        if let name {
+            (parameters, bounds) = try RunFile.readDefended(file, name, network)
+        } else {
+            parameters = try RunFile.readModel(file, "/model", network)
+            bounds = try file.exists("/bounds") ? try RunFile.readBounds(file, "/bounds") : nil
+        }
         normalization = try RunFile.readNormalization(file, channels: network.channels)
         configuration = try file.exists("/config/json") ? try RunConfiguration.from(json: try file.readString("/config/json"), path: path) : nil
         history = try HistoryColumns.read(file)

@@ -89,6 +89,16 @@ extension RunFile {
         return names
     }
 
+    /// What a defence left: its parameters, else the undefended ones, and its bounds, if any.
+    static func readDefended(_ file: HDF5File, _ name: String, _ network: ClampNet) throws -> (Parameters, Bounds?) {
+        let names = try file.exists("/defended") ? try defendedNames(file) : [], group = "/defended/\(name)"
+        guard names.contains(name) else {
+            throw RunError.incompatible("\(file.path): no model that \(name) defended; there are: \(names.isEmpty ? "none" : names.joined(separator: ", "))")
+        }
+        return (try readModel(file, try file.exists("\(group)/conv1") ? group : "/model", network),
+                try file.exists("\(group)/bounds") ? try readBounds(file, "\(group)/bounds") : nil)
+    }
+
     static func readDefended(_ file: HDF5File, _ run: FederatedRun) throws -> [DefendedModel] {
         guard try file.exists("/defended") else { return [] }
         var found: [(order: Int, model: DefendedModel)] = []

@@ -15,6 +15,7 @@ struct Evaluate: ParsableCommand {
 
               fedclamp evaluate run.h5 --data data/fashion-mnist.h5
               fedclamp evaluate run.h5 --data data/fashion-mnist.h5 --trigger patch --target 0 --unbounded --json
+              fedclamp evaluate run.h5 --data data/fashion-mnist.h5 --defended unlearning
             """)
 
     @Argument(help: ArgumentHelp("Run file, or any file with /model.", valueName: "checkpoint.h5"))
@@ -30,6 +31,10 @@ struct Evaluate: ParsableCommand {
     @Option(help: ArgumentHelp("Class that the backdoor leads to. (default: the file's own, else 0)", valueName: "class"))
     var target: Int?
 
+    @Option(help: ArgumentHelp("The model that this defence left, instead of /model and /bounds.", valueName: "name"),
+            transform: { try RunOptions.defense($0) })
+    var defended: String?
+
     @Flag(help: "Leave the file's bounds aside.")
     var unbounded = false
 
@@ -41,7 +46,7 @@ struct Evaluate: ParsableCommand {
     func run() throws {
         if let target, target < 0 { throw Failure.usage("--target \(target): expected a class from 0") }
         let threads = try machine.threadCount(), set = try machine.instructionSet()
-        let checkpoint = try Checkpoint(reading: checkpoint), dataset = try DatasetFile.read(data), test = dataset.test
+        let checkpoint = try Checkpoint(reading: checkpoint, defendedBy: defended), dataset = try DatasetFile.read(data), test = dataset.test
         let network = checkpoint.network
         guard test.channels == network.channels, test.classes == network.classes else {
             throw Failure.input("\(self.checkpoint): the model takes \(network.channels) channels to \(network.classes) classes, \(data) has \(test.channels) channels and \(test.classes) classes")

@@ -8,7 +8,7 @@ import pytest
 
 import reference
 from conftest import pictures
-from support import BOUNDED, contents, differing, fedclamp, write_split
+from support import BOUNDED, contents, differing, fedclamp, refused, write_split
 
 ALWAYS = {"accuracy", "attack_success_rate", "robust_accuracy", "images"}
 BOUND_RANGE = 2, 8                                     # of random bounds: changes about every third prediction
@@ -85,6 +85,26 @@ def test_run_file(data, fm_run):
     with h5py.File(fm_run) as file:
         assert np.isclose(file["history/acc"][-1], plain["accuracy"]) and np.isclose(file["history/asr"][-1], plain["attack_success_rate"])
         assert np.isclose(file["history/acc_bounded"][-1], got["accuracy"])
+
+
+def test_defended_models(tmp_path):
+    """What defences left: parameters and bounds of their own (unlearning), or bounds on /model (mm-bm)."""
+    checkpoint, data, model, bounds, images, labels = random_case(tmp_path, 1, 28, 5)
+    other = {name: values for name, values in reference.random_model(1, 10, 6).items() if not name.startswith("input")}
+    with h5py.File(checkpoint, "a") as file:
+        for name, arrays in (("unlearning", {**other, "acc": 0.0, "asr": 0.0}), ("mm-bm", {"acc": 0.0, "asr": 0.0})):
+            for key, values in arrays.items():
+                file[f"defended/{name}/{key}"] = np.float64(values) if key in ("acc", "asr") else values.astype(np.float32)
+        for layer, z in bounds.items():
+            file[f"defended/mm-bm/bounds/{layer}"] = (z / 2).astype(np.float32)
+    right = np.eye(10, dtype=bool)[labels]
+    for name, scores in (("unlearning", reference.logits({**model, **other}, images)),
+                         ("mm-bm", reference.logits(model, images, {layer: z / 2 for layer, z in bounds.items()}))):
+        got = evaluate(checkpoint, "--data", data, "--defended", name)
+        assert within(got["accuracy"], reference.share(right, scores))
+        assert UNBOUNDED.issubset(got) == (name == "mm-bm")
+        assert (scores.argmax(1) != reference.logits(model, images, bounds).argmax(1)).any(), "the case tells something"
+    refused("evaluate", checkpoint, "--data", data, "--defended", "anp", says="unlearning", folder=tmp_path)
 
 
 def test_given_trigger(data, fm_run, clean_run):
