@@ -122,10 +122,7 @@ public struct BoundFit: ModelDefense {
             zip(candidates, scores).filter { $0.0.target == target }.map(\.1).max() ?? 0
         }
         let poisoned = (0..<classes).filter { !screen[$0].suspects.isEmpty }
-        let attacked = (0..<classes).filter { target in
-            let standsOut = search[target] >= TriggerSearch.deviations && search[target] > (search.max() ?? 0) * 2 / 3
-            return standsOut || poisoned.contains(target)
-        }
+        let attacked = Self.attacked(search, poisoned: poisoned)
         func images(_ of: KeyPath<Screen.Verdict, [Int]>) -> [(image: Int, target: Int)] {
             poisoned.flatMap { target in screen[target][keyPath: of].map { (image: $0, target: target) } }.sorted { $0.image < $1.image }
         }
@@ -134,6 +131,16 @@ public struct BoundFit: ModelDefense {
         evidence.patterns = poisoned.map { ($0, screen[$0].transplant) }
             + evidence.candidates.map { (candidates[$0].target, optimizer.triggers.perturbations[$0]) }
         return Suspicion(screen: screen.map(\.score), search: search, attacked: attacked, poisoned: poisoned, evidence: evidence)
+    }
+
+    /// Classes that the screen accuses, and those that give way in the search and reach two thirds of its largest score. Natural
+    /// classes may do so, too: where the screen has found one, the search adds only classes that give way more easily than it.
+    static func attacked(_ search: [Double], poisoned: [Int]) -> [Int] {
+        let known = poisoned.map { search[$0] }.max() ?? 0, largest = search.max() ?? 0
+        return search.indices.filter { target in
+            let standsOut = search[target] >= TriggerSearch.deviations && search[target] > largest * 2 / 3 && search[target] > known
+            return standsOut || poisoned.contains(target)
+        }
     }
 
     private func steps(_ images: Int, suspects: Bool) -> Int {

@@ -124,6 +124,15 @@ final class BoundFitTests: XCTestCase {
         XCTAssertEqual(search.spreadNorms, search.candidates.map { $0.target == 3 ? TriggerSearch.spreadNormFromStart : TriggerSearch.spreadNormInFit })
     }
 
+    func testTheSearchAddsToTheScreenWhatGivesWayMoreEasily() {
+        XCTAssertEqual(BoundFit.attacked([7.6, 1, 7.0, 1.6], poisoned: [0]), [0], "a natural class beside the poisoned one")
+        XCTAssertEqual(BoundFit.attacked([7.6, 1, 7.0, 1.6], poisoned: []), [0, 2])
+        XCTAssertEqual(BoundFit.attacked([11.2, 1, 2.0, 1.6], poisoned: [2]), [0, 2], "a false alarm of the screen hides nothing")
+        XCTAssertEqual(BoundFit.attacked([7.6, 5.0, 3.9, 0], poisoned: []), [0])
+        XCTAssertEqual(BoundFit.attacked([3.9, 0, 0], poisoned: []), [])
+        XCTAssertEqual(BoundFit.attacked([0, 0, 0], poisoned: [1]), [1])
+    }
+
     /// A backdoor that the FM data do not show (malicious clients): the search names the class, nothing is set aside, and
     /// the success rate falls far.
     func testBackdoorThatTheDataDoNotShowIsFound() throws {
