@@ -193,6 +193,17 @@ def test_second_process(tmp_path, tiny, clean_run):
     assert not differing(contents(out), contents(clean_run))
 
 
+def stop_without(lock, copy):
+    """Stops a copy as soon as it has let go of the lock, the first thing that it does. Raises OSError when it has ended."""
+    while str(lock) in [os.readlink(entry) for entry in pathlib.Path(f"/proc/{copy}/fd").iterdir()]:
+        pass
+    os.kill(copy, signal.SIGSTOP)
+    while (state := pathlib.Path(f"/proc/{copy}/stat").read_text().rsplit(")", 1)[1].split()[0]) not in "TZX":
+        pass
+    if state != "T":
+        raise ProcessLookupError
+
+
 def test_killed_while_a_copy_reads(tmp_path, tiny):
     """The lock goes with the process, not with the copy of it that reads a file first: stopped here, and then orphaned."""
     out = tmp_path / "out.h5"
@@ -202,8 +213,9 @@ def test_killed_while_a_copy_reads(tmp_path, tiny):
         while program.poll() is None and copy is None:
             try:
                 children = pathlib.Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
-                if children and (tmp_path / "out.h5.lock").exists():
-                    os.kill(int(children[0]), signal.SIGSTOP)
+                lock = tmp_path / "out.h5.lock"         # one that names another process is left from the last time
+                if children and lock.read_text().startswith(f"process {program.pid} "):
+                    stop_without(lock, int(children[0]))
                     copy = int(children[0])
             except OSError:
                 continue
