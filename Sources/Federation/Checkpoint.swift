@@ -35,12 +35,8 @@ public struct Checkpoint: Sendable {
         }
         self.path = path
         network = try RunFile.readNetwork(file)
-        if let name {
-            (parameters, bounds) = try RunFile.readDefended(file, name, network)
-        } else {
-            parameters = try RunFile.readModel(file, "/model", network)
-            bounds = try file.exists("/bounds") ? try RunFile.readBounds(file, "/bounds") : nil
-        }
+        parameters = try RunFile.readModel(file, "/model", network)
+        bounds = try file.exists("/bounds") ? try RunFile.readBounds(file, "/bounds") : nil
         normalization = try RunFile.readNormalization(file, channels: network.channels)
         configuration = try file.exists("/config/json") ? try RunConfiguration.from(json: try file.readString("/config/json"), path: path) : nil
         history = try HistoryColumns.read(file)
@@ -51,6 +47,13 @@ public struct Checkpoint: Sendable {
                 defended.append((name, try file.read("/defended/\(name)/acc", as: Double.self, shape: []).values[0],
                                  try file.read("/defended/\(name)/asr", as: Double.self, shape: []).values[0]))
             }
+        }
+        if let name {
+            guard defended.contains(where: { $0.name == name }) else {
+                let names = defended.isEmpty ? "none" : defended.map(\.name).joined(separator: ", ")
+                throw RunError.incompatible("\(path): no model that \(name) defended; there are: \(names)")
+            }
+            (parameters, bounds) = try RunFile.readDefended(file, name, else: parameters)
         }
         audit = try file.exists("/audit/names")
             ? zip(try file.readStrings("/audit/names"), try file.readStrings("/audit/values")).map { Finding($0, $1) } : []

@@ -90,12 +90,9 @@ extension RunFile {
     }
 
     /// What a defence left: its parameters, else the undefended ones, and its bounds, if any.
-    static func readDefended(_ file: HDF5File, _ name: String, _ network: ClampNet) throws -> (Parameters, Bounds?) {
-        let names = try file.exists("/defended") ? try defendedNames(file) : [], group = "/defended/\(name)"
-        guard names.contains(name) else {
-            throw RunError.incompatible("\(file.path): no model that \(name) defended; there are: \(names.isEmpty ? "none" : names.joined(separator: ", "))")
-        }
-        return (try readModel(file, try file.exists("\(group)/conv1") ? group : "/model", network),
+    static func readDefended(_ file: HDF5File, _ name: String, else undefended: Parameters) throws -> (parameters: Parameters, bounds: Bounds?) {
+        let group = "/defended/\(name)"
+        return (try file.exists("\(group)/conv1") ? try readModel(file, group, undefended.network) : undefended,
                 try file.exists("\(group)/bounds") ? try readBounds(file, "\(group)/bounds") : nil)
     }
 
@@ -104,8 +101,7 @@ extension RunFile {
         var found: [(order: Int, model: DefendedModel)] = []
         for name in try defendedNames(file) {
             let group = "/defended/\(name)"
-            let parameters = try file.exists("\(group)/conv1") ? try readModel(file, group, run.data.network) : run.global
-            let bounds = try file.exists("\(group)/bounds") ? try readBounds(file, "\(group)/bounds") : Bounds()
+            let (parameters, bounds) = try readDefended(file, name, else: run.global)
             func number(_ key: String) throws -> Double { try file.read("\(group)/\(key)", as: Double.self, shape: []).values[0] }
             let images = try file.read("\(group)/images", as: Int64.self, shape: [2]).values.map { Int($0) }
             let evaluation = Evaluation(accuracy: try number("acc"), attackSuccess: try number("asr"), robustAccuracy: try number("robust_accuracy"),
@@ -115,7 +111,7 @@ extension RunFile {
             let seconds = try file.read("/timing/defended_\(name)", as: Double.self, shape: []).values[0]
             let peakName = "/timing/peak_bytes_\(name)", peak = try file.exists(peakName) ? try file.read(peakName, as: Double.self, shape: []).values[0] : .nan
             found.append((try file.intAttribute("order", of: group) ?? 0,
-                          DefendedModel(name: name, parameters: parameters, bounds: bounds, evaluation: evaluation, seconds: seconds,
+                          DefendedModel(name: name, parameters: parameters, bounds: bounds ?? Bounds(), evaluation: evaluation, seconds: seconds,
                                         passes: try number("passes"), peakBytes: peak, audit: zip(names, values).map { Finding($0, $1) })))
         }
         return found.sorted { $0.order < $1.order }.map(\.model)
