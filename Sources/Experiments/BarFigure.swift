@@ -40,11 +40,10 @@ struct BarFigure {
         let values = table.values(r, c, measure), mean = Statistics.mean(values), deviation = Statistics.deviation(values)
         guard !mean.isNaN else { return }
         drawing.rectangle(x, y, max(0.5, mean * panel), bar, fill: fill, stroke: stroke)
-        if !deviation.isNaN {
-            drawing.line(x + max(0, mean - deviation) * panel, y + bar / 2, x + min(1, mean + deviation) * panel, y + bar / 2)
-        }
-        let inside = mean > 0.8
-        drawing.text(x + mean * panel + (inside ? -4 : 8), y + bar - 1, Numbers.fixed(mean, 2), anchor: inside ? .end : .start,
+        let hasSpread = !deviation.isNaN, low = hasSpread ? max(0, mean - deviation) : mean, high = hasSpread ? min(1, mean + deviation) : mean
+        if hasSpread { drawing.line(x + low * panel, y + bar / 2, x + high * panel, y + bar / 2) }
+        let inside = mean > 0.8                     // the number stands clear of the spread, and without one of the floor's tick
+        drawing.text(inside ? x + low * panel - 4 : max(x + mean * panel + 8, x + high * panel + 3), y + bar - 1, Numbers.fixed(mean, 2), anchor: inside ? .end : .start,
                      size: 9, fill: inside && stroke == "none" ? "#fff" : Drawing.Ink.black)
     }
 
