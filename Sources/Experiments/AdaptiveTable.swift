@@ -7,7 +7,7 @@ public struct AdaptiveTable: Table {
     private let attacks: AttackRows
 
     public init(_ scale: Scale) {
-        columns = Self.existing(["none", "bounds"] + scale.baselines)
+        columns = Self.compared(scale)
         attacks = AttackRows([
             (.classic, Variant("classic, as in main") { _ in }),
             (.classic, Variant("classic, trains inside the clean maxima") { $0.adaptive = 1 }),

@@ -2,7 +2,7 @@ import Defenses
 import Federation
 
 /// The bounds where they are meant to win: three triggers of different kinds, both ways in, beside the baselines that keep
-/// accuracy. A rule is there for the classic attack only, which it sees. Meant for the scale `study`, with several seeds.
+/// accuracy. A rule alone is there for the classic attack only, which it sees. Meant for the scale `study`, with several seeds.
 public struct BoundsTable: Table {
     public static let name = "bounds"
     private let crossed: CrossedRows
@@ -10,7 +10,7 @@ public struct BoundsTable: Table {
 
     public init(_ scale: Scale) {
         crossed = CrossedRows(["patch", "blend", "sig"].map { trigger in Variant(trigger) { $0.trigger = trigger } },
-                              Self.existing(["none", "bounds", "bounds-unlearning", "unlearning", scale.baselines[0], "clp", "fine-tuning"]))
+                              Self.existing(["none", "bounds", "bounds-unlearning", "unlearning", scale.baselines[0], Self.combined(scale), "clp", "fine-tuning"]))
     }
 
     public var caption: String { "bounds under a local trigger and two that cover the image" }
@@ -20,6 +20,6 @@ public struct BoundsTable: Table {
 
     public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? {
         guard let cell = crossed.cell(row, Attack(column: column), base) else { return nil }
-        return column == Attack.fm.column && !cell.configuration.defenses.isEmpty ? nil : cell
+        return column == Attack.fm.column && !cell.configuration.defenses.isEmpty && cell.defense == nil ? nil : cell
     }
 }

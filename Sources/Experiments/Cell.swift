@@ -8,17 +8,23 @@ public struct Cell: Sendable {
     /// The defence on the model; nil for G as it is.
     public var defense: String?
 
-    /// - Parameter defense: a rule before aggregation, which becomes part of the training, or a defence on the model.
+    /// - Parameter defense: a rule before aggregation, which becomes part of the training, a defence on the model, or both:
+    ///   "multi-krum + bounds".
     public init(_ base: RunConfiguration, attack: Attack, defense: String) {
         configuration = base
         configuration.attack = attack
         configuration.defenses = []
-        if AggregationRules.names.contains(defense) {
-            if defense != FedAvg.name { configuration.defenses = [defense] }
-        } else {
-            self.defense = defense
+        for part in Self.parts(defense) {
+            if AggregationRules.names.contains(part) {
+                if part != FedAvg.name { configuration.defenses = [part] }
+            } else {
+                self.defense = part
+            }
         }
     }
+
+    /// The defences that a combination names.
+    static func parts(_ defense: String) -> [String] { defense.split(separator: " + ").map(String.init) }
 
     /// The same place without attack: where the floor is measured.
     public var clean: Cell {

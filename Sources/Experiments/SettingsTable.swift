@@ -13,7 +13,7 @@ public struct SettingsTable: Table {
             Variant("cross-device (\(n) of \(10 * n))") { c in
                 (c.clients, c.malicious, c.participation) = (10 * c.clients, 10 * c.malicious, c.participation / 10)
             },
-        ], Self.existing(["none", "bounds"] + scale.baselines))
+        ], Self.compared(scale))
     }
 
     public var caption: String { "all clients in every round, and a tenth of ten times as many" }

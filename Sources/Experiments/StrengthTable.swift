@@ -7,7 +7,7 @@ public struct StrengthTable: Table {
     private let attacks: AttackRows
 
     public init(_ scale: Scale) {
-        columns = Self.existing(["none", "bounds"] + scale.baselines)
+        columns = Self.compared(scale)
         let n = scale.base.clients
         let fractions = [0.05, 0.1, 0.2, 0.3, 0.5].map { fraction in
             (Attack.fm, Variant("fm, \(Int(fraction * 100 + 0.5)) % of the FM data poisoned") { $0.fmPoisonFraction = fraction })

@@ -67,8 +67,16 @@ struct AttackRows: Sendable {
 extension Table {
     /// Of `names`, those that this version has.
     static func existing(_ names: [String]) -> [String] {
-        names.filter { AggregationRules.names.contains($0) || ModelDefenses.names.contains($0) }
+        names.filter { Cell.parts($0).allSatisfy { AggregationRules.names.contains($0) || ModelDefenses.names.contains($0) } }
     }
+
+    /// What tables compare that vary the attack or the clients: bounds, baselines, and a rule with a defence on its model.
+    static func compared(_ scale: Scale) -> [String] {
+        existing(["none", "bounds", BoundedUnlearning.name] + scale.baselines + [combined(scale)])
+    }
+
+    /// The first baseline, which sees the clients, and after it what sees the FM data.
+    static func combined(_ scale: Scale) -> String { "\(scale.baselines[0]) + \(BoundedUnlearning.name)" }
 
     public var name: String { Self.name }
     public var rowTitle: String { "defence" }

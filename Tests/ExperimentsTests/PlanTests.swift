@@ -83,15 +83,25 @@ import Testing
         }
     }
 
-    /// Of the rules, which see clients alone, one stands in table bounds, under the classic attack: 3 triggers x (none and its
-    /// defences on the model under both attacks, Multi-Krum under one), and two clean trainings for the floors.
-    @Test func tableBoundsHasRulesUnderTheClassicAttackOnly() throws {
+    /// Of the rules, which see clients alone, one stands in table bounds, under the classic attack, and under both with a defence on
+    /// its model: 3 triggers x 2 attacks x (none, Multi-Krum), and two clean trainings for the floors.
+    @Test func tableBoundsHasARuleAloneUnderTheClassicAttackOnly() throws {
         var study = setting
         (study.scale, study.tables) = ("study", [BoundsTable.name])
-        let plan = try Plan(study)
-        #expect(plan.trainings.count == 3 * 3 + 2)
-        #expect(plan.trainings.filter { $0.configuration.defenses == [MultiKrum.name] }.allSatisfy { $0.configuration.attack != .fm })
-        #expect(plan.trainings.filter { $0.configuration.attack == .fm }.allSatisfy { $0.defenses.contains(BoundFit.name) })
+        let plan = try Plan(study), table = plan.tables[0]
+        #expect(plan.trainings.count == 3 * 2 * 2 + 2)
+        #expect(plan.cell(table, "sig, multi-krum", "fm", 1) == nil && plan.cell(table, "sig, multi-krum", "classic", 1) != nil)
+        for training in plan.trainings {
+            let isRule = training.configuration.defenses == [MultiKrum.name]
+            #expect(training.defenses.contains(BoundFit.name) != isRule && training.defenses.contains(BoundedUnlearning.name))
+        }
+    }
+
+    @Test func aCombinationIsTrainedWithItsRuleAndDefendedAfter() throws {
+        let cell = Cell(RunConfiguration(), attack: .fm, defense: "multi-krum + bounds-unlearning")
+        #expect(cell.configuration.defenses == [MultiKrum.name] && cell.defense == BoundedUnlearning.name)
+        #expect(cell.clean.configuration.defenses == [MultiKrum.name] && cell.clean.probe.defense == BoundedUnlearning.name)
+        #expect(StrengthTable.existing(["multi-krum + bounds", "multi-krum + nothing"]) == ["multi-krum + bounds"])
     }
 
     @Test func settingsGrowButDoNotMix() throws {
