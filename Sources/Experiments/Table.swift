@@ -83,7 +83,8 @@ extension Table {
     public var measures: [Measure] { Measure.outcomes }
 
     public var legend: String {
-        "ACC: clean images right. ASR: triggered images of other classes that go to the target. floor: that rate for the "
-            + "same-seed run without attack."
+        let combined = (rows + columns).contains { Cell.parts($0).count > 1 }
+        return "ACC: clean images right. ASR: triggered images of other classes that go to the target. floor: that rate for the "
+            + "same-seed run without attack." + (combined ? " A + B: rule A before aggregation, and B on the model that came of it." : "")
     }
 }

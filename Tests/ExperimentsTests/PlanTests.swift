@@ -102,6 +102,7 @@ import Testing
         #expect(cell.configuration.defenses == [MultiKrum.name] && cell.defense == BoundedUnlearning.name)
         #expect(cell.clean.configuration.defenses == [MultiKrum.name] && cell.clean.probe.defense == BoundedUnlearning.name)
         #expect(StrengthTable.existing(["multi-krum + bounds", "multi-krum + nothing"]) == ["multi-krum + bounds"])
+        #expect(StrengthTable(.quick).legend.contains("A + B") && !MainTable(.quick).legend.contains("A + B"))
     }
 
     @Test func settingsGrowButDoNotMix() throws {
