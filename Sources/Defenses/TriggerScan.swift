@@ -9,7 +9,8 @@ import Tensor
 /// waves of the Fourier basis.
 ///
 /// Squares have an eighth of the image's side, rounded up, and lie half a side apart; each channel is black or white. Waves
-/// have up to eight periods across and down, two phases, the same in every channel, and the norm of a transplant.
+/// have up to eight periods a side in any direction, two phases, the same in every channel, and the norm of a transplant; to finer
+/// ones natural classes give way, too.
 ///
 /// Source: Yin et al. 2019, arXiv 1906.08988, for the Fourier basis as a probe of what a network answers to.
 struct TriggerScan {
@@ -38,7 +39,9 @@ struct TriggerScan {
         let colors = (0..<1 << channels).map { bits in (0..<channels).map { bits >> $0 & 1 == 1 } }
         squares = colors.flatMap { white in places.flatMap { row in places.map { .square(row: row, column: $0, white: white) } } }
         waves = (0...Self.mostPeriods).flatMap { across in
-            (-Self.mostPeriods...Self.mostPeriods).filter { across > 0 || $0 > 0 }.flatMap { down in
+            (-Self.mostPeriods...Self.mostPeriods).filter { down in
+                (across > 0 || down > 0) && across * across + down * down <= Self.mostPeriods * Self.mostPeriods
+            }.flatMap { down in
                 [false, true].map { .wave(across: across, down: down, cosine: $0) }
             }
         }
