@@ -33,9 +33,7 @@ struct Activations {
         }
         self.logits = logits
         self.maxima = maxima
-        predictions = logits.withUnsafeBufferPointer { buffer in
-            (0..<images).map { i in buffer.baseAddress.map { Loss.prediction($0 + i * k, classes: k) } ?? 0 }
-        }
+        predictions = predictedClasses(logits, classes: k)
     }
 
     func maximum(_ image: Int, _ channel: Int) -> Float { maxima[image * Layer.totalBounds + channel] }
@@ -43,6 +41,13 @@ struct Activations {
     /// The q-quantile, over `images`, of every channel's maxima (linear between order statistics).
     func quantiles(_ q: Double, of images: [Int], threads: Int) -> [Float] {
         parallelMap(Layer.totalBounds, threads: threads) { channel, _ in quantile(q, images.map { maximum($0, channel) }) }
+    }
+}
+
+/// The classes predicted by rows of logits.
+func predictedClasses(_ logits: [Float], classes: Int) -> [Int] {
+    logits.withUnsafeBufferPointer { buffer in
+        (0..<logits.count / classes).map { i in buffer.baseAddress.map { Loss.prediction($0 + i * classes, classes: classes) } ?? 0 }
     }
 }
 

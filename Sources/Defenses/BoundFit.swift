@@ -75,7 +75,7 @@ public struct BoundFit: ModelDefense {
         let predictor = Predictor(model.network, kernels: context.kernels, threads: context.threads)
         let activations = Activations(model, samples, predictor)
         let optimizer = BoundOptimizer(model, samples, activations, predictor, context)
-        let suspicion = screens ? suspicion(activations, optimizer) : nil
+        let suspicion = screens ? suspicion(activations, optimizer, context.initial) : nil
         let suspects = Set((suspicion?.evidence.suspects ?? []).map(\.image))
         return Investigation(activations: activations, optimizer: optimizer, suspicion: suspicion,
                              kept: (0..<samples.count).filter { !suspects.contains($0) })
@@ -97,6 +97,8 @@ public struct BoundFit: ModelDefense {
     /// What screen and search hold against the FM data.
     struct Suspicion {
         var screen: [Double?], search: [Double]
+        /// What the search's scores are, and from which on a class looks attacked.
+        var searchUnit: String
         var attacked: [Int], poisoned: [Int]
         var evidence: Evidence
     }
@@ -114,33 +116,27 @@ public struct BoundFit: ModelDefense {
         var isEmpty: Bool { suspects.isEmpty && candidates.isEmpty }
     }
 
-    private func suspicion(_ activations: Activations, _ optimizer: BoundOptimizer) -> Suspicion {
+    private func suspicion(_ activations: Activations, _ optimizer: BoundOptimizer, _ initial: Parameters?) -> Suspicion {
         let screen = optimizer.screen().verdicts, classes = activations.classes
-        optimizer.search(updates: updates(classes))
-        let scores = optimizer.triggers.scores, candidates = optimizer.triggers.candidates
-        let search = (0..<classes).map { target in
-            zip(candidates, scores).filter { $0.0.target == target }.map(\.1).max() ?? 0
-        }
+        optimizer.search(updates: updates(classes), initial: initial)
+        let triggers = optimizer.triggers, search = triggers.scoresOfClasses
         let poisoned = (0..<classes).filter { !screen[$0].suspects.isEmpty }
-        let attacked = Self.attacked(search, poisoned: poisoned)
+        let attacked = Self.attacked(search, from: triggers.attackedFrom, poisoned: poisoned)
         func images(_ of: KeyPath<Screen.Verdict, [Int]>) -> [(image: Int, target: Int)] {
             poisoned.flatMap { target in screen[target][keyPath: of].map { (image: $0, target: target) } }.sorted { $0.image < $1.image }
         }
         var evidence = Evidence(suspects: images(\.suspects), witnesses: images(\.witnesses))
-        evidence.candidates = candidates.indices.filter { attacked.contains(candidates[$0].target) && !poisoned.contains(candidates[$0].target) }
+        evidence.candidates = attacked.filter { !poisoned.contains($0) }.flatMap(triggers.found)
         evidence.patterns = poisoned.map { ($0, screen[$0].transplant) }
-            + evidence.candidates.map { (candidates[$0].target, optimizer.triggers.perturbations[$0]) }
-        return Suspicion(screen: screen.map(\.score), search: search, attacked: attacked, poisoned: poisoned, evidence: evidence)
+            + evidence.candidates.map { (triggers.candidates[$0].target, triggers.perturbations[$0]) }
+        return Suspicion(screen: screen.map(\.score), search: search, searchUnit: triggers.unit, attacked: attacked, poisoned: poisoned, evidence: evidence)
     }
 
-    /// Classes that the screen accuses, and those that give way in the search and reach two thirds of its largest score. Natural
-    /// classes may do so, too: where the screen has found one, the search adds only classes that give way more easily than it.
-    static func attacked(_ search: [Double], poisoned: [Int]) -> [Int] {
-        let known = poisoned.map { search[$0] }.max() ?? 0, largest = search.max() ?? 0
-        return search.indices.filter { target in
-            let standsOut = search[target] >= TriggerSearch.deviations && search[target] > largest * 2 / 3 && search[target] > known
-            return standsOut || poisoned.contains(target)
-        }
+    /// Classes that the screen accuses, and those that stand out in the search. Natural classes may do so, too, where poisoned
+    /// images have changed the model: beside a class that the screen has found it takes twice the score.
+    static func attacked(_ search: [Double], from least: Double, poisoned: [Int]) -> [Int] {
+        let standingOut = TriggerSearch.standingOut(search, from: poisoned.isEmpty ? least : 2 * least)
+        return search.indices.filter { standingOut.contains($0) || poisoned.contains($0) }
     }
 
     private func steps(_ images: Int, suspects: Bool) -> Int {
@@ -183,7 +179,7 @@ public struct BoundFit: ModelDefense {
         ]
         guard suspicion.search.count <= 20 else { return audit }
         return audit + [
-            Finding("trigger search per class (from \(fixed(TriggerSearch.deviations, 1)): attacked)",
+            Finding("trigger search per class (\(suspicion.searchUnit): attacked)",
                     suspicion.search.map { fixed($0, 1) }.joined(separator: " ")),
             Finding("screen per class (from \(fixed(Screen.poisonedFrom, 2)): poisoned)",
                     suspicion.screen.map { $0.map { fixed($0, 2) } ?? "-" }.joined(separator: " ")),

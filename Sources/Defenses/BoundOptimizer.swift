@@ -8,18 +8,18 @@ import Tensor
 final class BoundOptimizer {
     let triggers: TriggerSearch
     /// Passes over images so far; one without gradients of the weights counts two thirds.
-    private(set) var passes = 0.0
-    private let samples: Samples
-    private let activations: Activations
-    private let trainer: Trainer
-    private let predictor: Predictor
+    var passes = 0.0
+    let samples: Samples
+    let activations: Activations
+    let trainer: Trainer
+    let predictor: Predictor
+    let range: PixelRange
+    let seed: UInt64, round: Int, threads: Int
     private var relative = [Double](repeating: 1, count: Layer.totalBounds)
     private var first = [Double](repeating: 0, count: Layer.totalBounds), second = [Double](repeating: 0, count: Layer.totalBounds)
     private var stepsDone = 0
     private var perLayer = false, comparesLogits = false
     private var stream: RandomStream
-    private let range: PixelRange
-    private let seed: UInt64, round: Int, threads: Int
 
     var bounds: Bounds { Bounds(copying: trainer.bounds) }
 
@@ -38,22 +38,7 @@ final class BoundOptimizer {
     }
 
     /// Images that a candidate sees in one step of its own.
-    private static let imagesPerCandidate = 8
-
-    /// `updates` steps of every candidate on the unbounded model, twelve candidates in a batch, from where the scan found most.
-    func search(updates: Int) {
-        var stream = RandomStream(seed: seed, purpose: "trigger search", round: round)
-        scan(&stream)
-        let candidates = triggers.candidates.indices, images = Array(0..<samples.count)
-        for _ in 0..<updates {
-            for group in candidates.split(into: 12) {
-                let perturbed = perturbed(group, images: group.count * Self.imagesPerCandidate, from: images, &stream)
-                _ = gradient(Batch(perturbed: perturbed), limited: false, 1)
-                climb(perturbed)
-            }
-        }
-        triggers.finish()
-    }
+    static let imagesPerCandidate = 8
 
     /// The screen of the FM images, on the unbounded model.
     func screen() -> Screen {
@@ -62,23 +47,6 @@ final class BoundOptimizer {
         }
         passes += Double(screen.forwards) / 3
         return screen
-    }
-
-    private func scan(_ stream: inout RandomStream) {
-        let scan = TriggerScan(samples), classes = activations.classes, images = stream.permutation(samples.count)
-        var forwards = 0
-        for kind in TriggerSearch.Kind.allCases {
-            let best = scan.best(of: scan.patterns(kind), classes: classes, images: images, predictions: activations.predictions, forwards: &forwards) { pairs in
-                predictor.logits(pairs.count, trainer.parameters, trainer.bounds) { i, x in
-                    samples.load(pairs[i].image, into: x)
-                    range.add(pairs[i].perturbation, to: x)
-                }
-            }
-            for (candidate, of) in triggers.candidates.enumerated() where of.kind == kind {
-                triggers.start(candidate, scan.perturbation(best[of.target].pattern), margin: best[of.target].margin)
-            }
-        }
-        passes += Double(forwards) / 3
     }
 
     /// Fits the bounds from `start` on. Returns the agreement on kept images over the last ten steps.
@@ -109,13 +77,13 @@ final class BoundOptimizer {
         return lastAgreement
     }
 
-    private struct Perturbed {
+    struct Perturbed {
         var image: Int, candidate: Int, margin: Float = 0
         /// Gradient of the loss on the network's input.
         var gradient: [Float] = []
     }
 
-    private struct Batch {
+    struct Batch {
         var plain: [Int] = []
         var suspects: [(image: Int, target: Int)] = []
         var transplanted: [(image: Int, pattern: [Float])] = []
@@ -124,7 +92,7 @@ final class BoundOptimizer {
     }
 
     /// Images for the candidates, runs of equal length, none of the candidate's own class.
-    private func perturbed(_ candidates: [Int], images: Int, from pool: [Int], _ stream: inout RandomStream) -> Slots<Perturbed> {
+    func perturbed(_ candidates: [Int], images: Int, from pool: [Int], _ stream: inout RandomStream) -> Slots<Perturbed> {
         guard !candidates.isEmpty, images > 0 else { return Slots([]) }
         let run = max(1, min(Self.imagesPerCandidate, images / candidates.count))
         let first = images / run < candidates.count ? stream.index(below: candidates.count) : 0
@@ -138,7 +106,7 @@ final class BoundOptimizer {
 
     /// Leaves the gradient of one batch in the trainer; returns on how many plain images the predictions agree. Margins
     /// count up to -0.5 if `limited`, else always.
-    private func gradient(_ batch: Batch, limited: Bool, _ weight: Double) -> Int {
+    func gradient(_ batch: Batch, limited: Bool, _ weight: Double) -> Int {
         let classes = activations.classes, agreements = Flags(batch.plain.count), floats = trainer.network.inputFloats
         let suspectsEnd = batch.plain.count + batch.suspects.count, transplantedEnd = suspectsEnd + batch.transplanted.count
         passes += Double(batch.count) * 2 / 3
@@ -189,7 +157,7 @@ final class BoundOptimizer {
     }
 
     /// Every candidate in the batch takes a step up its mean margin.
-    private func climb(_ batch: Slots<Perturbed>) {
+    func climb(_ batch: Slots<Perturbed>) {
         for candidate in Set((0..<batch.count).map { batch[$0].candidate }).sorted() {
             let members = (0..<batch.count).filter { batch[$0].candidate == candidate }
             var sum = [Float](repeating: 0, count: trainer.network.inputFloats)
@@ -250,7 +218,7 @@ extension Range where Bound == Int {
 }
 
 /// Values that several threads read and write, each index by one.
-private final class Slots<T>: @unchecked Sendable {
+final class Slots<T>: @unchecked Sendable {
     private let base: UnsafeMutableBufferPointer<T>
 
     init(_ values: [T]) {

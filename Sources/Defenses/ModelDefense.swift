@@ -6,13 +6,16 @@ import Network
 /// Nothing about the attack, and no real data.
 public struct DefenseContext: Sendable {
     public var synthetic: Samples
+    /// The global model before any client had a part in it, trained on the FM data; nil where it is not known.
+    public var initial: Parameters?
     public var kernels: KernelTable
     public var threads: Int
     public var seed: UInt64
     public var round: Int
 
-    public init(synthetic: Samples, kernels: KernelTable, threads: Int, seed: UInt64, round: Int = 0) {
+    public init(synthetic: Samples, initial: Parameters? = nil, kernels: KernelTable, threads: Int, seed: UInt64, round: Int = 0) {
         self.synthetic = synthetic
+        self.initial = initial
         self.kernels = kernels
         self.threads = threads
         self.seed = seed

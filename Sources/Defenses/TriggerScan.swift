@@ -47,6 +47,7 @@ struct TriggerScan {
         }
     }
 
+    typealias IsOther = (_ image: Int, _ target: Int) -> Bool
     typealias Logits = ([(image: Int, perturbation: [Float])]) -> [Float]
 
     func patterns(_ kind: TriggerSearch.Kind) -> [Pattern] { kind == .sparse ? squares : waves }
@@ -74,42 +75,46 @@ struct TriggerScan {
         return delta
     }
 
-    /// For each class the pattern under which its margin, averaged over images predicted as other classes, is largest, and
-    /// that margin. `logits` takes pairs of an image and a perturbation to rows of logits; `images` are drawn with `predictions`
-    /// beside them. Counts the forward passes.
-    func best(of patterns: [Pattern], classes: Int, images: [Int], predictions: [Int], forwards: inout Int,
-              logits: Logits) -> [(pattern: Pattern, margin: Double)] {
+    /// For each class the pattern under which its margin, averaged over images of other classes, is largest, and that margin.
+    /// `logits` takes pairs of an image and a perturbation to rows of logits; `isOther` says whether an image is none of a class. With the logits of an `earlier` model the last choice is by contrast, which is then returned. Counts the forward passes.
+    func best(of patterns: [Pattern], classes: Int, images: [Int], isOther: IsOther, forwards: inout Int,
+              logits: Logits, earlier: Logits? = nil) -> [(pattern: Pattern, margin: Double)] {
         let few = Array(images.prefix(Self.imagesFirst)), more = Array(images.prefix(Self.imagesAgain))
-        let first = margins(patterns, few, predictions, classes, logits)
+        let first = margins(patterns, few, classes, isOther, logits)
         forwards += patterns.count * few.count
         return (0..<classes).map { target in
             let ranked = patterns.indices.sorted { (first[$0][target], $1) > (first[$1][target], $0) }.prefix(Self.bestOfClass).map { patterns[$0] }
-            let again = margins(ranked, more, predictions, classes, logits)
-            forwards += ranked.count * more.count
+            let again = margins(ranked, more, classes, isOther, logits, earlier)
+            forwards += ranked.count * more.count * (earlier == nil ? 1 : 2)
             let best = ranked.indices.max { again[$0][target] < again[$1][target] } ?? 0
             return (ranked[best], again[best][target])
         }
     }
 
-    /// (patterns, classes): mean margins on those of `images` that are predicted as another class.
-    private func margins(_ patterns: [Pattern], _ images: [Int], _ predictions: [Int], _ classes: Int,
-                         _ logits: Logits) -> [[Double]] {
-        let rows = patterns.indices.split(into: 64).flatMap { group in              // a few perturbations in memory at a time
-            logits(group.flatMap { pattern in
-                let perturbation = perturbation(patterns[pattern])
-                return images.map { (image: $0, perturbation: perturbation) }
-            })
-        }
+    /// (patterns, classes): mean margins, or contrasts, on those of `images` that are none of the class.
+    private func margins(_ patterns: [Pattern], _ images: [Int], _ classes: Int, _ isOther: IsOther,
+                         _ logits: Logits, _ earlier: Logits? = nil) -> [[Double]] {
+        let rows = rows(patterns, images, logits), before = earlier.map { self.rows(patterns, images, $0) }
         return patterns.indices.map { pattern in
             (0..<classes).map { target in
                 var sum = 0.0, count = 0
-                for (i, image) in images.enumerated() where predictions[image] != target {
-                    let row = rows[(pattern * images.count + i) * classes..<(pattern * images.count + i + 1) * classes]
-                    sum += Double(margin(row, of: target))
+                for (i, image) in images.enumerated() where isOther(image, target) {
+                    let at = (pattern * images.count + i) * classes, row = at..<at + classes
+                    let now = margin(rows[row], of: target)
+                    sum += before.map { TriggerSearch.contrast(now, margin($0[row], of: target)) } ?? Double(now)
                     count += 1
                 }
                 return count > 0 ? sum / Double(count) : -.infinity
             }
+        }
+    }
+
+    private func rows(_ patterns: [Pattern], _ images: [Int], _ logits: Logits) -> [Float] {
+        patterns.indices.split(into: 64).flatMap { group in              // a few perturbations in memory at a time
+            logits(group.flatMap { pattern in
+                let perturbation = perturbation(patterns[pattern])
+                return images.map { (image: $0, perturbation: perturbation) }
+            })
         }
     }
 }

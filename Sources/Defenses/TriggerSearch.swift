@@ -4,14 +4,20 @@ import Network
 import Tensor
 
 /// Looks for what turns images of any class into one class: for each class two universal perturbations of the image, one
-/// spread over all pixels (L2 norm at most 1.5 in the search, pixels being 0 to 1) and one on few pixels (the norms over
-/// channels sum to at most 8). They ascend the class's margin over many images. A backdoor gives way far below the strength that a
-/// natural class needs, so the margins reached tell which class is attacked, and the perturbation stands in for the
-/// trigger in the fit. Each starts at the pattern in which `TriggerScan` found most; where that pattern as it is stands out
-/// among the classes more than the ascent from it does, it is what was found.
+/// spread over all pixels (L2 norm limited, pixels being 0 to 1) and one on few pixels (the norms over channels sum to at
+/// most 8). Each starts at the pattern in which `TriggerScan` found most, ascends, and stands in for the trigger in the fit.
+///
+/// What clients have planted is in the global model and not in the one that the server gave them first, while what natural
+/// classes give way to is in both. So margins are taken beside that earlier model's: the *contrast* of a perturbation is
+/// max(m, -3) - max(m', -3), averaged over images of other classes, m and m' being the class's margins in the two models; a
+/// margin of -3 is as good as none. Perturbations on few pixels ascend it. What is spread over the image is judged as
+/// scanned, for ascent alone finds directions that no model shares.
+///
+/// Without the earlier model (a checkpoint from elsewhere) margins are compared among classes: all perturbations ascend the
+/// margin, and a class stands out where its margin lies far above the median. Natural classes may do so, too.
 ///
 /// Sources: Wang et al., Neural Cleanse, S&P 2019 (reverse engineering, outlier test); Zeng et al., I-BAU,
-/// arXiv 2110.03735 (universal perturbations within the defence's own loop).
+/// arXiv 2110.03735 (universal perturbations within the defence's own loop). The contrast is ours.
 final class TriggerSearch {
     enum Kind: Int, CaseIterable { case spread, sparse }
 
@@ -24,13 +30,18 @@ final class TriggerSearch {
     static let spreadNorm = 1.5, spreadNormInFit = 2.0, spreadNormFromStart = 3.0, sparseNorm = 8.0
     /// Length of a step: of the spread kind 0.45, of the sparse kind 1.8, in pixel units.
     static let spreadStep = 0.45, sparseStep = 1.8
-    /// Robust deviations of the margin from which a class looks attacked; for a start fewer do, as natural classes reach less
+    /// Contrast in logits from which a class looks attacked, from which it is measured again on more images, and the margin that
+    /// is as good as none.
+    static let contrastFrom = 1.2, secondLookFrom = 0.9, leastMargin: Float = -3
+    /// Without the earlier model: robust deviations of the margin from which a class looks attacked; for a start fewer do, as natural classes reach less
     /// where nothing has been ascended. The least deviation is 0.5 logits.
     static let deviations = 4.0, deviationsOfStart = 2.5, leastDeviation = 0.5
 
     let candidates: [Candidate]
     /// Running mean of the margin that a candidate reaches on images of other classes.
     private(set) var margins: [Double]
+    /// Beside an earlier model.
+    private(set) var contrasts: [Double]?
     /// Largest norm of each candidate of the spread kind.
     private(set) var spreadNorms: [Double]
 
@@ -57,7 +68,25 @@ final class TriggerSearch {
         starts[candidate] = (perturbation, margin)
     }
 
-    /// Ends the search: a candidate whose start stands out more than what came of it goes back there.
+    /// Of one image: a class's margin, and that of the earlier model.
+    static func contrast(_ margin: Float, _ earlier: Float) -> Double { Double(max(margin, leastMargin) - max(earlier, leastMargin)) }
+
+    /// Takes up the contrasts that candidates ascended to; those that started with more go back there, and those not among
+    /// them are what they started from.
+    func settle(_ ascended: [(candidate: Int, contrast: Double)]) {
+        var contrasts = contrasts ?? starts.map(\.margin)
+        for (candidate, contrast) in ascended {
+            let start = starts[candidate].margin
+            contrasts[candidate] = max(contrast, start)
+            if contrast < start { perturbations[candidate] = starts[candidate].perturbation }
+            spreadNorms[candidate] = contrast < start ? Self.spreadNormFromStart : Self.spreadNormInFit
+        }
+        self.contrasts = contrasts
+    }
+
+    func correct(_ candidate: Int, _ contrast: Double) { contrasts?[candidate] = contrast }
+
+    /// Ends a search without an earlier model: a candidate whose start stands out more than what came of it goes back there.
     func finish() {
         for (candidate, (ascended, start)) in zip(deviations(margins), startScores).enumerated() {
             spreadNorms[candidate] = Self.spreadNormInFit
@@ -88,9 +117,36 @@ final class TriggerSearch {
 
     func record(_ candidate: Int, margin: Double) { margins[candidate] = 0.7 * margins[candidate] + 0.3 * margin }
 
-    /// For each candidate how far its margin, or the one that it started with, lies above the median of its kind, in robust
-    /// deviations.
-    var scores: [Double] { zip(deviations(margins), startScores).map { max($0, $1) } }
+    /// For each candidate its contrast; without an earlier model how far its margin, or the one that it started with, lies above
+    /// the median of its kind, in robust deviations.
+    var scores: [Double] { contrasts ?? zip(deviations(margins), startScores).map { max($0, $1) } }
+
+    /// The score from which a class looks attacked.
+    var attackedFrom: Double { contrasts == nil ? Self.deviations : Self.contrastFrom }
+
+    /// In words.
+    var unit: String { contrasts == nil ? "deviations, from \(fixed(Self.deviations, 1))" : "contrast to the model before round 1, from \(fixed(Self.contrastFrom, 1))" }
+
+    /// The largest score of each class's candidates.
+    var scoresOfClasses: [Double] {
+        let scores = scores
+        return (0..<candidates.count / Kind.allCases.count).map { target in
+            candidates.indices.filter { candidates[$0].target == target }.map { scores[$0] }.max() ?? 0
+        }
+    }
+
+    /// Classes that give way, and reach two thirds of the largest score.
+    var standingOut: [Int] { Self.standingOut(scoresOfClasses, from: attackedFrom) }
+
+    static func standingOut(_ scores: [Double], from least: Double) -> [Int] {
+        let largest = scores.max() ?? 0
+        return scores.indices.filter { scores[$0] >= least && scores[$0] > largest * 2 / 3 }
+    }
+
+    /// The candidates of a class that stands out, without an earlier model; beside one those of them that do so themselves.
+    func found(_ target: Int) -> [Int] {
+        candidates.indices.filter { candidates[$0].target == target && (contrasts?[$0] ?? .infinity) >= Self.contrastFrom }
+    }
 
     /// In the units of `deviations`; 0 where the margin is below 0: most images do not turn.
     private var startScores: [Double] {

@@ -17,6 +17,8 @@ public struct Checkpoint: Sendable {
     public var network: ClampNet
     public var parameters: Parameters
     public var bounds: Bounds?
+    /// The model before the first round, where the file has it.
+    public var initial: Parameters?
     public var normalization: Normalization
     public var configuration: RunConfiguration?
     public var history: [HistoryRow]
@@ -37,6 +39,7 @@ public struct Checkpoint: Sendable {
         network = try RunFile.readNetwork(file)
         parameters = try RunFile.readModel(file, "/model", network)
         bounds = try file.exists("/bounds") ? try RunFile.readBounds(file, "/bounds") : nil
+        initial = try file.exists("/initial/conv1") ? try RunFile.readModel(file, "/initial", network) : nil
         normalization = try RunFile.readNormalization(file, channels: network.channels)
         configuration = try file.exists("/config/json") ? try RunConfiguration.from(json: try file.readString("/config/json"), path: path) : nil
         history = try HistoryColumns.read(file)

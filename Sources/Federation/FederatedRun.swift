@@ -77,7 +77,7 @@ public final class FederatedRun {
         passesDone = finishedRounds.map { passesToStart + Double($0) * passesPerRound } ?? 0
         if finishedRounds == nil {
             report("initialisation")
-            state.global = server.initialize(configuration, data.synthetic, network: data.network)
+            state.start(from: server.initialize(configuration, data.synthetic, network: data.network))
             try finish(HistoryRow(round: 0), passes: Double(configuration.initialEpochs * data.synthetic.count))
         }
         while let done = finishedRounds, done < configuration.rounds { try round(done + 1) }
@@ -149,7 +149,7 @@ public final class FederatedRun {
         report("defence \(name)")
         if measuresMemory { ResidentMemory.resetPeak() }
         let begin = monotonicSeconds()
-        let outcome = try defense.apply(global, defenseContext(configuration.rounds))
+        let outcome = try defense.apply(global, state.defenseContext(server, data.synthetic, round: configuration.rounds))
         let seconds = monotonicSeconds() - begin, peak = measuresMemory ? ResidentMemory.peakBytes : .nan
         let evaluation = server.evaluate(outcome.parameters, outcome.bounds, data.evaluation, data.backdoor)
         defended.append(DefendedModel(name: name, parameters: outcome.parameters, bounds: outcome.bounds, evaluation: evaluation,
@@ -170,10 +170,6 @@ public final class FederatedRun {
         let poisoned = data.synthetic.poisonedPositions, right = suspects.filter { data.synthetic.isPoisoned($0) }.count
         return [Finding("suspects that are poisoned (known to the experimenter only)", "\(right) of \(suspects.count)"),
                 Finding("poisoned images among the suspects (likewise)", "\(right) of \(poisoned.count)")]
-    }
-
-    private func defenseContext(_ round: Int) -> DefenseContext {
-        DefenseContext(synthetic: data.synthetic, kernels: server.kernels, threads: threads, seed: configuration.seed, round: round)
     }
 
     private func stopIfAsked() throws {

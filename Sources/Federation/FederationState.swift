@@ -33,6 +33,8 @@ public struct FederationState: Sendable {
     public internal(set) var memory: [String: [Float]] = [:]
     /// What the rule had to do differently than asked, each once: for reports.
     public internal(set) var notes: [String] = []
+    /// The global model that no client had a part in yet, trained on FM data; nil where it was not trained at all.
+    public internal(set) var initial: Parameters?
     /// The global model of the round before, where attackers remember it.
     public internal(set) var previousGlobal: Parameters?
     public internal(set) var history: [HistoryRow] = []
@@ -82,10 +84,20 @@ public struct FederationState: Sendable {
         boundsAreDue = configuration.boundEvery > 0 && nextRound % configuration.boundEvery == 0
     }
 
+    /// The model before the first round.
+    mutating func start(from model: Parameters) {
+        global = model
+        initial = configuration.initialEpochs > 0 ? model : nil
+    }
+
+    /// What a defence on the model after `round` has.
+    func defenseContext(_ server: Server, _ synthetic: Samples, round: Int) -> DefenseContext {
+        DefenseContext(synthetic: synthetic, initial: initial, kernels: server.kernels, threads: server.threads, seed: configuration.seed, round: round)
+    }
+
     /// Fits the bounds of the global model after `round`.
     mutating func fitBounds(_ server: Server, _ synthetic: Samples, round: Int) throws -> DefenseOutcome {
-        let outcome = try BoundFit().apply(global, DefenseContext(synthetic: synthetic, kernels: server.kernels, threads: server.threads,
-                                                                  seed: configuration.seed, round: round))
+        let outcome = try BoundFit().apply(global, defenseContext(server, synthetic, round: round))
         bounds = outcome.bounds
         boundsAreDue = false
         return outcome

@@ -14,6 +14,7 @@ extension RunFile {
         try file.write("/state/finished_rounds", scalar: Int64(state.finishedRounds ?? -1))
         if let images = state.meanImages { try file.write("/state/mean_client_images", scalar: Int64(images)) }
         if state.boundsAreDue { try file.write("/state/bounds_are_due", scalar: Int64(1)) }
+        if let initial = state.initial { try writeModel(initial, "/initial", nil, file) }
         if let previous = state.previousGlobal { try writeModel(previous, "/state/previous_model", nil, file) }
         if !state.memory.isEmpty { try file.createGroup("/state/memory") }
         for (name, values) in state.memory.sorted(by: { $0.key < $1.key }) {
@@ -39,6 +40,7 @@ extension RunFile {
             state.meanImages = Int(try file.read("/state/mean_client_images", as: Int64.self, shape: []).values[0])
         }
         state.boundsAreDue = try file.exists("/state/bounds_are_due")
+        state.initial = try file.exists("/initial/conv1") ? try readModel(file, "/initial", state.network) : nil
         state.previousGlobal = try file.exists("/state/previous_model") ? try readModel(file, "/state/previous_model", state.network) : nil
         state.memory = try file.exists("/state/memory") ? try readMemory(file, state) : [:]
         state.notes = try file.exists("/state/notes") ? try file.readStrings("/state/notes") : []

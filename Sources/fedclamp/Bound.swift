@@ -54,7 +54,7 @@ struct Bound: ParsableCommand {
         guard let defense = ModelDefenses.make(method) else { return }
         let images = ImageSet(channels: data.channels, height: data.height, width: data.width, classes: model.network.classes,
                               images: data.images, labels: data.labels)
-        let context = DefenseContext(synthetic: Samples(images, normalization: model.normalization), kernels: set.kernels, threads: threads,
+        let context = DefenseContext(synthetic: Samples(images, normalization: model.normalization), initial: model.initial, kernels: set.kernels, threads: threads,
                                      seed: seed ?? model.seed)
         let begin = monotonicSeconds()
         let outcome = try defense.apply(model.parameters, context)

@@ -93,14 +93,14 @@ final class BoundFitTests: XCTestCase {
         for kind in TriggerSearch.Kind.allCases {
             let patterns = scan.patterns(kind), answers = wanted.map { scan.perturbation(patterns[$0]) }
             var forwards = 0
-            let best = scan.best(of: patterns, classes: 4, images: images, predictions: images.map { $0 % 4 }, forwards: &forwards) { pairs in
+            let best = scan.best(of: patterns, classes: 4, images: images, isOther: { $0 % 4 != $1 }, forwards: &forwards, logits: { pairs in
                 pairs.flatMap { pair in
                     (0..<4).map { target -> Float in
                         let noise = Float(pair.image % 3) - 1, hit = pair.perturbation == answers[target]
                         return (pair.image % 4 == target ? 5 : 0) + (hit ? 9 : 0) + noise
                     }
                 }
-            }
+            })
             XCTAssertEqual(best.map(\.pattern), wanted.map { patterns[$0] })
             XCTAssertTrue(best.allSatisfy { $0.margin > 0 })
             XCTAssertEqual(forwards, patterns.count * 8 + 4 * 4 * 48)
@@ -124,13 +124,58 @@ final class BoundFitTests: XCTestCase {
         XCTAssertEqual(search.spreadNorms, search.candidates.map { $0.target == 3 ? TriggerSearch.spreadNormFromStart : TriggerSearch.spreadNormInFit })
     }
 
-    func testTheSearchAddsToTheScreenWhatGivesWayMoreEasily() {
-        XCTAssertEqual(BoundFit.attacked([7.6, 1, 7.0, 1.6], poisoned: [0]), [0], "a natural class beside the poisoned one")
-        XCTAssertEqual(BoundFit.attacked([7.6, 1, 7.0, 1.6], poisoned: []), [0, 2])
-        XCTAssertEqual(BoundFit.attacked([11.2, 1, 2.0, 1.6], poisoned: [2]), [0, 2], "a false alarm of the screen hides nothing")
-        XCTAssertEqual(BoundFit.attacked([7.6, 5.0, 3.9, 0], poisoned: []), [0])
-        XCTAssertEqual(BoundFit.attacked([3.9, 0, 0], poisoned: []), [])
-        XCTAssertEqual(BoundFit.attacked([0, 0, 0], poisoned: [1]), [1])
+    func testBesideTheScreenTheSearchNeedsTwiceTheScore() {
+        XCTAssertEqual(BoundFit.attacked([7.6, 1, 7.0, 1.6], from: 4, poisoned: [0]), [0], "a natural class beside the poisoned one")
+        XCTAssertEqual(BoundFit.attacked([7.6, 1, 7.0, 1.6], from: 4, poisoned: []), [0, 2])
+        XCTAssertEqual(BoundFit.attacked([11.2, 1, 2.0, 1.6], from: 4, poisoned: [2]), [0, 2], "a false alarm of the screen hides nothing")
+        XCTAssertEqual(BoundFit.attacked([7.6, 5.0, 3.9, 0], from: 4, poisoned: []), [0])
+        XCTAssertEqual(BoundFit.attacked([3.9, 0, 0], from: 4, poisoned: []), [])
+        XCTAssertEqual(BoundFit.attacked([0, 0, 0], from: 4, poisoned: [1]), [1])
+    }
+
+    /// Margins below -3 count as -3, in both models.
+    func testTheContrastOfAnImage() {
+        XCTAssertEqual(TriggerSearch.contrast(2, -1), 3)
+        XCTAssertEqual(TriggerSearch.contrast(-4, -9), 0)
+        XCTAssertEqual(TriggerSearch.contrast(-5, 1), -4)
+    }
+
+    /// The better of start and ascent is kept; what did not ascend is what it started from.
+    func testContrastsAreSettled() {
+        let search = TriggerSearch(ModelToy.samples(50), classes: 5), floats = 34 * 34
+        for candidate in search.candidates.indices {
+            search.start(candidate, [Float](repeating: 0.01, count: floats), margin: Double(candidate) / 2)
+            search.ascend(candidate, [Float](repeating: 1, count: floats))
+        }
+        search.settle([(1, 4), (9, 0)])
+        XCTAssertEqual(search.scores, [0, 4, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5])
+        XCTAssertNotEqual(search.perturbations[1][500], 0.01)
+        XCTAssertEqual(search.perturbations[9][500], 0.01)
+        XCTAssertEqual(search.scoresOfClasses, [4, 1.5, 2.5, 3.5, 4.5])
+        XCTAssertEqual(search.standingOut, [0, 3, 4])
+        XCTAssertEqual(search.found(0), [1])
+        search.correct(9, 1)
+        XCTAssertEqual(search.found(4), [8])
+    }
+
+    /// Beside the model before the clients trained: what they planted is found, with what leads to it. What the earlier model has,
+    /// too, is none of theirs, and beside a model that has learnt nothing classes are compared instead.
+    func testWhatTheEarlierModelHasIsNoBackdoorOfClients() throws {
+        let backdoor = try backdoor(), clean = ModelToy.context(600)
+        var training = FineTuning()
+        (training.epochs, training.batch, training.sgd.rate) = (6, 16, 0.02)
+        let model = try training.train(ModelToy.trained, poisonedData(backdoor)).model
+        XCTAssertGreaterThan(success(model, Bounds(), backdoor), 0.9)
+        func attacked(_ initial: Parameters) throws -> [String?] {
+            var context = clean
+            context.initial = initial
+            let audit = try BoundFit().apply(model, context).audit
+            return [audit.first { $0.name == "class that looks attacked" }?.value,
+                    audit.first { $0.name.hasPrefix("trigger search per class") }.map { $0.name.contains("contrast") ? "contrast" : "deviations" }]
+        }
+        XCTAssertEqual(try attacked(ModelToy.trained), ["0", "contrast"])
+        XCTAssertEqual(try attacked(model), ["none", "contrast"])
+        XCTAssertEqual(try attacked(ModelToy.random()), ["0", "deviations"])
     }
 
     /// A backdoor that the FM data do not show (malicious clients): the search names the class, nothing is set aside, and
@@ -229,11 +274,16 @@ final class BoundFitTests: XCTestCase {
         Backdoor(trigger: try Triggers.make(trigger, shape: ImageShape(channels: 1, side: 28), seed: 1), relabeling: .target(0))
     }
 
-    /// A model trained on data a fifth of which is poisoned, and what a defence with these data has.
-    private func poisonedModel(_ backdoor: Backdoor) throws -> (model: Parameters, context: DefenseContext) {
+    /// Data a fifth of which is poisoned.
+    private func poisonedData(_ backdoor: Backdoor) -> DefenseContext {
         var stream = RandomStream(seed: 1, purpose: "bound fit test")
         let poisoned = ModelToy.samples(600).poisoned(Poisoning(backdoor, fraction: 0.2, cover: 0), using: &stream)
-        let context = DefenseContext(synthetic: poisoned, kernels: ModelToy.kernels, threads: 2, seed: 1)
+        return DefenseContext(synthetic: poisoned, kernels: ModelToy.kernels, threads: 2, seed: 1)
+    }
+
+    /// A model trained on poisoned data, and what a defence with these data has.
+    private func poisonedModel(_ backdoor: Backdoor) throws -> (model: Parameters, context: DefenseContext) {
+        let context = poisonedData(backdoor)
         var training = FineTuning()
         (training.epochs, training.batch, training.sgd.rate) = (6, 16, 0.02)
         return (try training.train(ModelToy.random(), context).model, context)
