@@ -8,7 +8,7 @@ import Tensor
 /// 1. `Screen` looks for a class whose FM images are of two kinds, and for the trigger that one kind has in common.
 ///    `TriggerSearch` looks for perturbations that turn any image into one class; a class that gives way far more easily than
 ///    the others looks attacked.
-/// 2. Images that look poisoned are set aside as suspects. z starts at the 0.99 quantile of each channel's maxima over the
+/// 2. Images that look poisoned are set aside as suspects, and doubtful ones are not used. z starts at the 0.99 quantile of each channel's maxima over the
 ///    images kept.
 /// 3. Adam on the relative bounds r = z / z0 in [0, 1], its rate falling to 0, minimises over batches
 ///       KL(softmax f(x) || softmax f_z(x))             on kept images: fidelity to the unbounded model
@@ -62,7 +62,7 @@ public struct BoundFit: ModelDefense {
         /// nil without a screen.
         var suspicion: Suspicion?
         var evidence: Evidence { suspicion?.evidence ?? Evidence() }
-        /// FM images that are no suspects.
+        /// FM images that are neither suspects nor doubtful.
         var kept: [Int]
         /// Passes over images so far.
         var passes: Double { optimizer.passes + Double(activations.count) / 3 }
@@ -76,9 +76,9 @@ public struct BoundFit: ModelDefense {
         let activations = Activations(model, samples, predictor)
         let optimizer = BoundOptimizer(model, samples, activations, predictor, context)
         let suspicion = screens ? suspicion(activations, optimizer, context.initial) : nil
-        let suspects = Set((suspicion?.evidence.suspects ?? []).map(\.image))
+        let out = Set((suspicion?.evidence.suspects ?? []).map(\.image) + (suspicion?.evidence.doubtful ?? []))
         return Investigation(activations: activations, optimizer: optimizer, suspicion: suspicion,
-                             kept: (0..<samples.count).filter { !suspects.contains($0) })
+                             kept: (0..<samples.count).filter { !out.contains($0) })
     }
 
     /// Steps 2 and 3: start and fit.
@@ -106,6 +106,8 @@ public struct BoundFit: ModelDefense {
     /// What the bounds are fitted against.
     struct Evidence {
         var suspects: [(image: Int, target: Int)] = []
+        /// Images of suspect classes that may be poisoned.
+        var doubtful: [Int] = []
         /// Suspects that are evidence.
         var witnesses: [(image: Int, target: Int)] = []
         /// Of the search, those whose class looks attacked and has no suspects.
@@ -125,7 +127,7 @@ public struct BoundFit: ModelDefense {
         func images(_ of: KeyPath<Screen.Verdict, [Int]>) -> [(image: Int, target: Int)] {
             poisoned.flatMap { target in screen[target][keyPath: of].map { (image: $0, target: target) } }.sorted { $0.image < $1.image }
         }
-        var evidence = Evidence(suspects: images(\.suspects), witnesses: images(\.witnesses))
+        var evidence = Evidence(suspects: images(\.suspects), doubtful: images(\.doubtful).map(\.image), witnesses: images(\.witnesses))
         evidence.candidates = attacked.filter { !poisoned.contains($0) }.flatMap(triggers.found)
         evidence.patterns = poisoned.map { ($0, screen[$0].transplant) }
             + evidence.candidates.map { (triggers.candidates[$0].target, triggers.perturbations[$0]) }
@@ -175,7 +177,7 @@ public struct BoundFit: ModelDefense {
         let audit = [
             Finding("class that looks attacked", list(suspicion.attacked)),
             Finding("class whose FM images look poisoned", list(suspicion.poisoned)),
-            Finding("FM images set aside", "\(evidence.suspects.count) of \(found.activations.count), \(evidence.witnesses.count) of them evidence"),
+            Finding("FM images set aside", "\(evidence.suspects.count) of \(found.activations.count), \(evidence.witnesses.count) of them evidence; \(evidence.doubtful.count) more not used"),
         ]
         guard suspicion.search.count <= 20 else { return audit }
         return audit + [

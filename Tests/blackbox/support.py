@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("FEDCLAMP", ROOT / "build/fedclamp")).resolve()
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "conv6", "fc1", "fc2"]
 BOUNDED = LAYERS[:-1]
-COMPARED = ("model", "bounds", "history", "state")     # what a run must repeat to the bit
+COMPARED = ("model", "initial", "bounds", "history", "state")     # what a run must repeat to the bit
 CRASH = ("Fatal error", "Illegal instruction", "backtrace", "Sources/", ".swift:")
 
 

@@ -1,6 +1,7 @@
 """`evaluate`, `bound` and `inspect`, against a forward pass in numpy."""
 import json
 import re
+import shutil
 
 import h5py
 import numpy as np
@@ -136,6 +137,22 @@ def test_bound(tmp_path, data, fm, clean_run):
     assert UNBOUNDED <= got.keys()
     fedclamp("bound", clean_run, "--synthetic", fm, "--out", tmp_path / "again.h5", "--threads", 1)
     assert not differing(contents(tmp_path / "again.h5", ["bounds"]), contents(out, ["bounds"]))
+
+
+def test_bound_beside_the_initial_model(tmp_path, fm, clean_run):
+    """A run file has the model before round 1, which the search compares with; a damaged one is refused by name."""
+    said = fedclamp("bound", clean_run, "--synthetic", fm, "--out", tmp_path / "a.h5").stdout
+    assert "contrast to the model before round 1" in said
+    for damage in (lambda file: file["initial/conv2/weight"].write_direct(np.full((32, 32, 3, 3), np.nan, np.float32)),
+                   lambda file: file.__delitem__("initial/fc2")):
+        shutil.copy(clean_run, tmp_path / "damaged.h5")
+        with h5py.File(tmp_path / "damaged.h5", "a") as file:
+            damage(file)
+        refused("bound", tmp_path / "damaged.h5", "--synthetic", fm, "--out", tmp_path / "b.h5", says="/initial", folder=tmp_path)
+    with h5py.File(tmp_path / "damaged.h5", "a") as file:
+        for layer in [name for name, node in file["initial"].items() if isinstance(node, h5py.Group)]:
+            del file["initial"][layer]
+    assert "deviations" in fedclamp("bound", tmp_path / "damaged.h5", "--synthetic", fm, "--out", tmp_path / "b.h5").stdout
 
 
 def test_foreign_checkpoint(tmp_path, fm):

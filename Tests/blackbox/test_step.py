@@ -67,13 +67,15 @@ class Loop:
 def test_loop_equals_run(tmp_path, data, fm, options):
     fedclamp("run", "--data", data, "--synthetic", fm, *RUN, *options, "--out", tmp_path / "run.h5")
     last = Loop(tmp_path, data, fm, *RUN, *options).finish()
-    groups = ["model", "state", *(["bounds"] if "bounds" in str(options) or "--bound-every" in options else [])]
+    groups = ["model", "initial/conv1", "initial/fc2", "state", *(["bounds"] if "bounds" in str(options) or "--bound-every" in options else [])]
     run = contents(tmp_path / "run.h5", groups)
     assert len(run) > 18 and not differing(run, contents(last, groups))
     with h5py.File(tmp_path / "run.h5") as a, h5py.File(last) as b:
         assert ("bounds" in a) == ("bounds" in b)
         for name in ("loss", "precision", "recall", "false_positive_rate"):
             assert a["history"][name][:].tobytes() == b["history"][name][:].tobytes()
+    with h5py.File(tmp_path / "g0.h5") as first, h5py.File(last) as b:
+        assert (first["model/fc1/weight"][:] == b["initial/fc1/weight"][:]).all(), "the model before the first round stays in the file"
     whole, steps = (json.loads(fedclamp("evaluate", f, "--data", data, "--json").stdout) for f in (tmp_path / "run.h5", last))
     assert whole == steps
 
