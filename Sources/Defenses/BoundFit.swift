@@ -5,11 +5,11 @@ import Tensor
 
 /// The defence: bounds z on the hidden activations, a <- min(a, z), fitted on FM data that may be poisoned.
 ///
-/// 1. `Screen` looks for a class whose FM images are of two kinds, and for the trigger that one kind has in common.
-///    `TriggerSearch` looks for perturbations that turn any image into one class; a class that gives way far more easily than
-///    the others looks attacked.
-/// 2. Images that look poisoned are set aside as suspects, and doubtful ones are not used. z starts at the 0.99 quantile of each channel's maxima over the
-///    images kept.
+/// 1. `Screen` looks for a class whose FM images are of two kinds, and for the trigger that one kind has in common. Where it
+///    finds none, `TriggerSearch` looks for what malicious clients planted: perturbations that turn images into one class in
+///    this model and not in the one before round 1.
+/// 2. Images that look poisoned are set aside as suspects, and doubtful ones are not used. z starts at the 0.99 quantile of each
+///    channel's maxima over the images kept.
 /// 3. Adam on the relative bounds r = z / z0 in [0, 1], its rate falling to 0, minimises over batches
 ///       KL(softmax f(x) || softmax f_z(x))             on kept images: fidelity to the unbounded model
 ///     + KL(softmax f(x) || softmax f_z(x + t))         on kept images of all classes under a trigger t that screen or search
@@ -96,9 +96,9 @@ public struct BoundFit: ModelDefense {
 
     /// What screen and search hold against the FM data.
     struct Suspicion {
-        var screen: [Double?], search: [Double]
-        /// What the search's scores are, and from which on a class looks attacked.
-        var searchUnit: String
+        var screen: [Double?]
+        /// What the scores are and from which on a class looks attacked, in words, and the scores; nil where nothing was searched for.
+        var search: (unit: String, scores: [Double])?
         var attacked: [Int], poisoned: [Int]
         var evidence: Evidence
     }
@@ -120,25 +120,17 @@ public struct BoundFit: ModelDefense {
 
     private func suspicion(_ activations: Activations, _ optimizer: BoundOptimizer, _ initial: Parameters?) -> Suspicion {
         let screen = optimizer.screen().verdicts, classes = activations.classes
-        optimizer.search(updates: updates(classes), initial: initial)
-        let triggers = optimizer.triggers, search = triggers.scoresOfClasses
-        let poisoned = (0..<classes).filter { !screen[$0].suspects.isEmpty }
-        let attacked = Self.attacked(search, from: triggers.attackedFrom, poisoned: poisoned)
+        let poisoned = (0..<classes).filter { !screen[$0].suspects.isEmpty }, triggers = optimizer.triggers
+        if poisoned.isEmpty { optimizer.search(updates: updates(classes), initial: initial) }
+        let attacked = poisoned.isEmpty ? triggers.standingOut : poisoned
         func images(_ of: KeyPath<Screen.Verdict, [Int]>) -> [(image: Int, target: Int)] {
             poisoned.flatMap { target in screen[target][keyPath: of].map { (image: $0, target: target) } }.sorted { $0.image < $1.image }
         }
         var evidence = Evidence(suspects: images(\.suspects), doubtful: images(\.doubtful).map(\.image), witnesses: images(\.witnesses))
-        evidence.candidates = attacked.filter { !poisoned.contains($0) }.flatMap(triggers.found)
+        evidence.candidates = poisoned.isEmpty ? attacked.flatMap(triggers.found) : []
         evidence.patterns = poisoned.map { ($0, screen[$0].transplant) }
             + evidence.candidates.map { (triggers.candidates[$0].target, triggers.perturbations[$0]) }
-        return Suspicion(screen: screen.map(\.score), search: search, searchUnit: triggers.unit, attacked: attacked, poisoned: poisoned, evidence: evidence)
-    }
-
-    /// Classes that the screen accuses, and those that stand out in the search. Natural classes may do so, too, where poisoned
-    /// images have changed the model: beside a class that the screen has found it takes twice the score.
-    static func attacked(_ search: [Double], from least: Double, poisoned: [Int]) -> [Int] {
-        let standingOut = TriggerSearch.standingOut(search, from: poisoned.isEmpty ? least : 2 * least)
-        return search.indices.filter { standingOut.contains($0) || poisoned.contains($0) }
+        return Suspicion(screen: screen.map(\.score), search: poisoned.isEmpty ? (triggers.unit, triggers.scoresOfClasses) : nil, attacked: attacked, poisoned: poisoned, evidence: evidence)
     }
 
     private func steps(_ images: Int, suspects: Bool) -> Int {
@@ -179,10 +171,12 @@ public struct BoundFit: ModelDefense {
             Finding("class whose FM images look poisoned", list(suspicion.poisoned)),
             Finding("FM images set aside", "\(evidence.suspects.count) of \(found.activations.count), \(evidence.witnesses.count) of them evidence; \(evidence.doubtful.count) more not used"),
         ]
-        guard suspicion.search.count <= 20 else { return audit }
+        guard suspicion.screen.count <= 20 else { return audit }
+        let search = suspicion.search.map { search in
+            Finding("trigger search per class (\(search.unit): attacked)", search.scores.map { fixed($0, 1) }.joined(separator: " "))
+        } ?? Finding("trigger search", "not needed: the FM data look poisoned")
         return audit + [
-            Finding("trigger search per class (\(suspicion.searchUnit): attacked)",
-                    suspicion.search.map { fixed($0, 1) }.joined(separator: " ")),
+            search,
             Finding("screen per class (from \(fixed(Screen.poisonedFrom, 2)): poisoned)",
                     suspicion.screen.map { $0.map { fixed($0, 2) } ?? "-" }.joined(separator: " ")),
         ]

@@ -71,17 +71,17 @@ extension BoundOptimizer {
         passes += Double(forwards) / 3
     }
 
-    /// The candidate's contrast as it is, over images of other classes.
+    /// The candidate's contrast as it is, over images of other classes; 0 for a weakness that both models have.
     private func contrast(_ candidate: Int, _ earlier: EarlierModel, images: Int = 96) -> Double {
         let target = triggers.candidates[candidate].target, classes = activations.classes
         let others = earlier.images.filter { isOther($0, target, earlier) }.prefix(images)
         let pairs = others.map { (image: $0, perturbation: triggers.perturbations[candidate]) }
         passes += Double(2 * pairs.count) / 3
-        let (now, before) = (logits(trainer.parameters, pairs), logits(earlier.trainer.parameters, pairs))
-        return pairs.indices.reduce(0.0) { sum, i in
+        let rows = (now: logits(trainer.parameters, pairs), before: logits(earlier.trainer.parameters, pairs))
+        return TriggerSearch.contrast(of: pairs.indices.map { i in
             let row = i * classes..<(i + 1) * classes
-            return sum + TriggerSearch.contrast(margin(now[row], of: target), margin(before[row], of: target))
-        } / Double(max(1, pairs.count))
+            return (margin(rows.now[row], of: target), margin(rows.before[row], of: target))
+        })
     }
 
     /// Whether neither model gives the image to the class.

@@ -71,6 +71,14 @@ final class TriggerSearch {
     /// Of one image: a class's margin, and that of the earlier model.
     static func contrast(_ margin: Float, _ earlier: Float) -> Double { Double(max(margin, leastMargin) - max(earlier, leastMargin)) }
 
+    /// The mean over images of margins and earlier margins. 0 where in the earlier model more than a quarter as many images turn:
+    /// that is a weakness that training has deepened, not planted.
+    static func contrast(of margins: [(now: Float, earlier: Float)]) -> Double {
+        let turned = (now: margins.count { $0.now > 0 }, earlier: margins.count { $0.earlier > 0 })
+        guard 4 * turned.earlier <= turned.now else { return 0 }
+        return margins.reduce(0) { $0 + contrast($1.now, $1.earlier) } / Double(max(1, margins.count))
+    }
+
     /// Takes up the contrasts that candidates ascended to; those that started with more go back there, and those not among
     /// them are what they started from.
     func settle(_ ascended: [(candidate: Int, contrast: Double)]) {

@@ -124,13 +124,11 @@ final class BoundFitTests: XCTestCase {
         XCTAssertEqual(search.spreadNorms, search.candidates.map { $0.target == 3 ? TriggerSearch.spreadNormFromStart : TriggerSearch.spreadNormInFit })
     }
 
-    func testBesideTheScreenTheSearchNeedsTwiceTheScore() {
-        XCTAssertEqual(BoundFit.attacked([7.6, 1, 7.0, 1.6], from: 4, poisoned: [0]), [0], "a natural class beside the poisoned one")
-        XCTAssertEqual(BoundFit.attacked([7.6, 1, 7.0, 1.6], from: 4, poisoned: []), [0, 2])
-        XCTAssertEqual(BoundFit.attacked([11.2, 1, 2.0, 1.6], from: 4, poisoned: [2]), [0, 2], "a false alarm of the screen hides nothing")
-        XCTAssertEqual(BoundFit.attacked([7.6, 5.0, 3.9, 0], from: 4, poisoned: []), [0])
-        XCTAssertEqual(BoundFit.attacked([3.9, 0, 0], from: 4, poisoned: []), [])
-        XCTAssertEqual(BoundFit.attacked([0, 0, 0], from: 4, poisoned: [1]), [1])
+    /// Two thirds of the largest score, and the least.
+    func testClassesStandOut() {
+        XCTAssertEqual(TriggerSearch.standingOut([7.6, 1, 7.0, 1.6], from: 4), [0, 2])
+        XCTAssertEqual(TriggerSearch.standingOut([7.6, 5.0, 3.9, 0], from: 4), [0])
+        XCTAssertEqual(TriggerSearch.standingOut([3.9, 0, 0], from: 4), [])
     }
 
     /// Margins below -3 count as -3, in both models.
@@ -138,6 +136,15 @@ final class BoundFitTests: XCTestCase {
         XCTAssertEqual(TriggerSearch.contrast(2, -1), 3)
         XCTAssertEqual(TriggerSearch.contrast(-4, -9), 0)
         XCTAssertEqual(TriggerSearch.contrast(-5, 1), -4)
+    }
+
+    /// What turns a quarter as many images in the earlier model is what it had already.
+    func testAWeaknessOfBothModelsHasNoContrast() {
+        func contrast(_ now: Int, _ earlier: Int) -> Double { TriggerSearch.contrast(of: (0..<20).map { ($0 < now ? 2 : -3, $0 < earlier ? 1 : -3) }) }
+        XCTAssertEqual(contrast(8, 2), (8 * 5 - 2 * 4) / 20)
+        XCTAssertEqual(contrast(8, 3), 0)
+        XCTAssertEqual(contrast(0, 0), 0)
+        XCTAssertEqual(TriggerSearch.contrast(of: []), 0)
     }
 
     /// The better of start and ascent is kept; what did not ascend is what it started from.
