@@ -17,8 +17,8 @@ import Tensor
 /// 3. The class's score is the product of three shares: of other classes' images that the last group's transplant takes along,
 ///    of the group's images that leave the class when it is taken off, and, of the norm of what they have in common, the part
 ///    that the transplant's limit leaves. Suspect are the images that lose a quarter as much as the group; those of them that
-///    leave the class are witnesses, the others may belong to it by right. Images of the class that lose less, but more than
-///    the median image of other classes, are doubtful: poisoned ones among them would have the bounds keep the backdoor.
+///    leave the class are witnesses, the others may belong to it by right. Images of the class that lose less, but more than a
+///    tenth as much, are doubtful: poisoned ones among them would have the bounds keep the backdoor.
 ///
 /// Sources: Tang et al., "Demon in the Variant" (SCAn), arXiv 1908.00686, for the common covariance; the transplant is ours.
 struct Screen {
@@ -31,7 +31,7 @@ struct Screen {
         var suspects: [Int] = []
         /// Of these the ones that leave the class when the transplant is taken off.
         var witnesses: [Int] = []
-        /// Members of the class that lose more than the images of other classes do, and too little to be suspects.
+        /// Members of the class that lose too little to be suspects, and too much to be kept.
         var doubtful: [Int] = []
         /// What the suspects have in common, to be added to the network's input.
         var transplant: [Float] = []
@@ -99,7 +99,7 @@ struct Screen {
         let score = taken(recipients, by: last.pattern, label) * left / Double(group.count) * last.part
         guard score >= Self.poisonedFrom else { return Verdict(score: score) }
         let suspects = losing(0.25, group, of: members, recipients, last.pattern), common = transplant(suspects, beside).pattern
-        let certain = Set(suspects), doubtful = losing(0, group, of: members, recipients, last.pattern).filter { !certain.contains($0) }
+        let certain = Set(suspects), doubtful = losing(0.1, group, of: members, recipients, last.pattern).filter { !certain.contains($0) }
         return Verdict(score: score, suspects: suspects, witnesses: leaving(suspects, without: common, label), doubtful: doubtful, transplant: common)
     }
 
