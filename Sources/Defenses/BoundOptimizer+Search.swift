@@ -6,7 +6,8 @@ import Tensor
 /// The search for triggers on the unbounded model.
 extension BoundOptimizer {
     /// `updates` steps of every candidate, from where the scan found most. Beside the model before any client had a part in it,
-    /// `initial`, every candidate of the sparse kind takes two thirds of them, and one of the spread kind where its class stands out.
+    /// `initial`, every candidate of the sparse kind takes two thirds of them; then those of the spread kind whose classes stand out,
+    /// or where none does all of them half.
     func search(updates: Int, initial: Parameters?) {
         var stream = RandomStream(seed: seed, purpose: "trigger search", round: round)
         let images = stream.permutation(samples.count), all = Array(triggers.candidates.indices)
@@ -22,9 +23,15 @@ extension BoundOptimizer {
         for candidate in all where triggers.scores[candidate] >= TriggerSearch.secondLookFrom {
             triggers.correct(candidate, contrast(candidate, earlier, images: earlier.images.count))
         }
-        let standingOut = triggers.standingOut, spread = all.filter { !sparse.contains($0) && standingOut.contains(triggers.candidates[$0].target) }
-        ascend(spread, updates, earlier, &stream)
-        triggers.settle(spread.map { ($0, contrast($0, earlier)) })
+        let spread = all.filter { !sparse.contains($0) }, standingOut = triggers.standingOut
+        if standingOut.isEmpty {
+            ascend(spread, updates / 2, earlier, &stream)
+            triggers.settle(apart: spread.map { ($0, contrast($0, earlier)) })
+        } else {
+            let found = spread.filter { standingOut.contains(triggers.candidates[$0].target) }
+            ascend(found, updates, earlier, &stream)
+            triggers.settle(found.map { ($0, contrast($0, earlier)) })
+        }
     }
 
     /// Twelve candidates in a batch.

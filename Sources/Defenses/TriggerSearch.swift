@@ -11,7 +11,8 @@ import Tensor
 /// classes give way to is in both. So margins are taken beside that earlier model's: the *contrast* of a perturbation is
 /// max(m, -3) - max(m', -3), averaged over images of other classes, m and m' being the class's margins in the two models; a
 /// margin of -3 is as good as none. Perturbations on few pixels ascend it. What is spread over the image is judged as
-/// scanned, for ascent alone finds directions that no model shares.
+/// scanned, for ascent finds directions that no two models share; only where nothing stands out it ascends, too, and must
+/// then lie far above what the other classes come to.
 ///
 /// Without the earlier model (a checkpoint from elsewhere) margins are compared among classes: all perturbations ascend the
 /// margin, and a class stands out where its margin lies far above the median. Natural classes may do so, too.
@@ -92,6 +93,19 @@ final class TriggerSearch {
         self.contrasts = contrasts
     }
 
+    /// Takes up the contrasts of all candidates of a kind, which may be large for natural classes, only where they lie far above
+    /// those of the other classes.
+    func settle(apart ascended: [(candidate: Int, contrast: Double)]) {
+        for ((candidate, contrast), distance) in zip(ascended, Self.deviations(ascended.map(\.contrast))) {
+            if distance >= Self.deviations, contrast > contrasts?[candidate] ?? .infinity {
+                contrasts?[candidate] = contrast
+                spreadNorms[candidate] = Self.spreadNormInFit
+            } else {
+                perturbations[candidate] = starts[candidate].perturbation
+            }
+        }
+    }
+
     func correct(_ candidate: Int, _ contrast: Double) { contrasts?[candidate] = contrast }
 
     /// Ends a search without an earlier model: a candidate whose start stands out more than what came of it goes back there.
@@ -165,11 +179,16 @@ final class TriggerSearch {
         var result = [Double](repeating: 0, count: candidates.count)
         for kind in Kind.allCases {
             let members = candidates.indices.filter { candidates[$0].kind == kind }
-            let values = members.map { Float(margins[$0]) }, median = quantile(0.5, values)
-            let deviation = max(1.4826 * Double(quantile(0.5, values.map { abs($0 - median) })), Self.leastDeviation)
-            for member in members { result[member] = (margins[member] - Double(median)) / deviation }
+            for (member, value) in zip(members, Self.deviations(members.map { margins[$0] })) { result[member] = value }
         }
         return result
+    }
+
+    /// From the median, in robust deviations of at least 0.5.
+    private static func deviations(_ margins: [Double]) -> [Double] {
+        let values = margins.map { Float($0) }, median = quantile(0.5, values)
+        let deviation = max(1.4826 * Double(quantile(0.5, values.map { abs($0 - median) })), leastDeviation)
+        return margins.map { ($0 - Double(median)) / deviation }
     }
 
     private func projectSpread(_ candidate: Int) {

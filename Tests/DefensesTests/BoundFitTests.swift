@@ -163,6 +163,10 @@ final class BoundFitTests: XCTestCase {
         XCTAssertEqual(search.found(0), [1])
         search.correct(9, 1)
         XCTAssertEqual(search.found(4), [8])
+        let spread = search.candidates.indices.filter { search.candidates[$0].kind == .spread }
+        search.settle(apart: spread.map { ($0, $0 == 0 ? 6 : 1.5) })
+        XCTAssertEqual(spread.map { search.scores[$0] }, [6, 1, 2, 3, 4], "1.5 is what all the others come to")
+        XCTAssertEqual(spread.map { search.perturbations[$0][500] == 0.01 }, [false, true, true, true, true])
     }
 
     /// Beside the model before the clients trained: what they planted is found, with what leads to it. What the earlier model has,
