@@ -67,7 +67,7 @@ def whole(tmp_path_factory, tiny):
 def test_file_limit_in_a_round(tmp_path, tiny, whole):
     """A quota that the first save fits in and the next does not: the first stays, and goes on where there is room."""
     def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, 4 << 20))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5 << 20, 5 << 20))
     out = tmp_path / "out.h5"
     done = fedclamp("run", *tiny, *GROWS, "--out", out, code=2, preexec_fn=limit, restore_signals=False)
     assert "out.h5" in done.stderr.splitlines()[-1] and "File too large" in done.stderr
