@@ -122,15 +122,16 @@ public struct BoundFit: ModelDefense {
         let screen = optimizer.screen().verdicts, classes = activations.classes
         let poisoned = (0..<classes).filter { !screen[$0].suspects.isEmpty }, triggers = optimizer.triggers
         if poisoned.isEmpty { optimizer.search(updates: updates(classes), initial: initial) }
-        let attacked = poisoned.isEmpty ? triggers.standingOut : poisoned
+        let standingOut = triggers.standingOut                                      // none without a search
         func images(_ of: KeyPath<Screen.Verdict, [Int]>) -> [(image: Int, target: Int)] {
             poisoned.flatMap { target in screen[target][keyPath: of].map { (image: $0, target: target) } }.sorted { $0.image < $1.image }
         }
         var evidence = Evidence(suspects: images(\.suspects), doubtful: images(\.doubtful).map(\.image), witnesses: images(\.witnesses))
-        evidence.candidates = poisoned.isEmpty ? attacked.flatMap(triggers.found) : []
+        evidence.candidates = standingOut.flatMap(triggers.found)
         evidence.patterns = poisoned.map { ($0, screen[$0].transplant) }
             + evidence.candidates.map { (triggers.candidates[$0].target, triggers.perturbations[$0]) }
-        return Suspicion(screen: screen.map(\.score), search: poisoned.isEmpty ? (triggers.unit, triggers.scoresOfClasses) : nil, attacked: attacked, poisoned: poisoned, evidence: evidence)
+        return Suspicion(screen: screen.map(\.score), search: poisoned.isEmpty ? (triggers.unit, triggers.scoresOfClasses) : nil,
+                         attacked: poisoned + standingOut, poisoned: poisoned, evidence: evidence)
     }
 
     private func steps(_ images: Int, suspects: Bool) -> Int {

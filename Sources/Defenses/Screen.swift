@@ -91,15 +91,15 @@ struct Screen {
         guard shares[best] >= Self.regroupedFrom else { return Verdict(score: shares[best]) }
         var group = groups[best]
         for _ in 0..<3 {
-            let next = losing(0.5, group, of: members, recipients, transplant(group, beside).pattern)
+            let next = losses(group, of: members, recipients, transplant(group, beside).pattern).from(0.5)
             if next.count < Self.leastGroup { break }
             group = next
         }
         let last = transplant(group, beside), left = Double(leaving(group, without: last.pattern, label).count)
         let score = taken(recipients, by: last.pattern, label) * left / Double(group.count) * last.part
         guard score >= Self.poisonedFrom else { return Verdict(score: score) }
-        let suspects = losing(0.25, group, of: members, recipients, last.pattern), common = transplant(suspects, beside).pattern
-        let certain = Set(suspects), doubtful = losing(0.1, group, of: members, recipients, last.pattern).filter { !certain.contains($0) }
+        let losses = losses(group, of: members, recipients, last.pattern), suspects = losses.from(0.25), certain = Set(suspects)
+        let doubtful = losses.from(0.1).filter { !certain.contains($0) }, common = transplant(suspects, beside).pattern
         return Verdict(score: score, suspects: suspects, witnesses: leaving(suspects, without: common, label), doubtful: doubtful, transplant: common)
     }
 
@@ -113,13 +113,22 @@ struct Screen {
         zip(images, margins(images, times: -1, transplant) { _ in label }).filter { $1 < 0 }.map(\.0)
     }
 
-    /// Taking its transplant off lowers the group's margins by `guilty` at the median, those of other classes' images by
-    /// `innocent`: the members that lose that part of the way between.
-    private mutating func losing(_ part: Float, _ group: [Int], of members: [Int], _ others: [Int], _ transplant: [Float]) -> [Int] {
+    /// By how much margins fall when a group's transplant is taken off: of a class's members, the group's at the median (`guilty`), and
+    /// those of other classes' images (`innocent`).
+    private struct Losses {
+        var group: [Int], members: [Int], falls: [Float], guilty: Float, innocent: Float
+
+        /// The members that lose that part of the way between the two medians.
+        func from(_ part: Float) -> [Int] {
+            guilty > innocent ? members.indices.filter { falls[$0] >= innocent + part * (guilty - innocent) }.map { members[$0] } : group
+        }
+    }
+
+    private mutating func losses(_ group: [Int], of members: [Int], _ others: [Int], _ transplant: [Float]) -> Losses {
         let falls = falls(members, transplant), inGroup = Set(group)
-        let guilty = quantile(0.5, members.indices.filter { inGroup.contains(members[$0]) }.map { falls[$0] })
-        let innocent = quantile(0.5, self.falls(others, transplant))
-        return guilty > innocent ? members.indices.filter { falls[$0] >= innocent + part * (guilty - innocent) }.map { members[$0] } : group
+        return Losses(group: group, members: members, falls: falls,
+                      guilty: quantile(0.5, members.indices.filter { inGroup.contains(members[$0]) }.map { falls[$0] }),
+                      innocent: quantile(0.5, self.falls(others, transplant)))
     }
 
     /// By how much the margin of each image's predicted class falls when the transplant is taken off.

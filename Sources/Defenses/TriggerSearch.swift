@@ -106,6 +106,7 @@ final class TriggerSearch {
         }
     }
 
+    /// A candidate's contrast has been measured again.
     func correct(_ candidate: Int, _ contrast: Double) { contrasts?[candidate] = contrast }
 
     /// Ends a search without an earlier model: a candidate whose start stands out more than what came of it goes back there.

@@ -12,7 +12,8 @@ struct Bound: ParsableCommand {
         abstract: "Fit activation bounds to a finished model on FM data; its parameters stay untouched.",
         discussion: """
             The FM data are taken as they are, poisoned or not; nothing is stamped. What the fit found out is printed: the \
-            class that looks attacked, the images set aside, how far the bounds cut.
+            class that looks attacked, the images set aside, how far the bounds cut. A run file also has the model before round 1, \
+            with which the search for triggers of malicious clients compares; where it is missing, classes are compared.
 
               fedclamp bound run.h5 --synthetic data/fashion-mnist-fm.h5 --out bounded.h5
               fedclamp evaluate bounded.h5 --data data/fashion-mnist.h5
