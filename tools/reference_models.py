@@ -12,7 +12,9 @@ generator u(t, i) of oracle.py. The network has 1 channel, 10 classes and oracle
     270 + s   ANP's noise on weights, before its step, of iteration s            0.4 (2u - 1), (576)
     280 + s   the same on biases
     240 + s   gradients of bounds in step s                                      0.5 (2u - 0.5), (576)
-    295       pattern (28, 28), added to normalised pixels                       2u - 1
+    295       pixels with a trigger, on average (28, 28), normalised             2u - 1
+    297       the same without                                                   u - 0.5
+    298       what pixels keep of their spread under it (28, 28)                 u
     296       bounds under which is unlearnt                                     4 + 4u, (576)
     230       drawn images (28, 28), end to end, of which margins/images are used    u
 
@@ -35,7 +37,7 @@ Inputs of the network are 4 pixel / 255 - 2 (mean 0.5, std 0.25), 2 raw-zero pix
     tuning/losses         (3) before each
     unlearning/parameters (3, 8) projections of all parameters after each of three steps under bounds (t 296), SGD 0.003, momentum 0.9,
                           decay 5e-4, clipped at norm 1: divergence from the unbounded network's predictions, the means over
-                          images 0 to 15; 16 to 23 with the pattern added; 24 to 31, whose teacher has it subtracted
+                          images 0 to 15, and over 16 to 23 with the trigger laid on and 24 to 31, whose teacher has it taken off
     unlearning/losses     (3) before each
     mmbm/gradient         (576) of the squared error of the logits (mean) on images 0 to 19, at z = 0.5 + u(290, i)
     mmbm/start            (576) the larger of 8 and the channel's largest activation over the 40 images
@@ -264,9 +266,11 @@ def unlearning(dtype):
         for bound in (net.bounds[name] for name in BOUNDED):
             bound.copy_((4 + 4 * torch.from_numpy(u(296, bound.numel(), at))).to(dtype).reshape(bound.shape))
             at += bound.numel()
-    pattern = F.pad((2 * torch.from_numpy(u(295, 784)) - 1).to(dtype).reshape(1, 1, 28, 28), (2, 2, 2, 2))
-    learnt = torch.cat([x[:16], (x[16:24] + pattern).clamp(-2, 2), x[24:32]])
-    taught = torch.cat([x[:24], (x[24:32] - pattern).clamp(-2, 2)])
+    inner = x[..., 2:-2, 2:-2]
+    marked, clean, keeps = [torch.from_numpy(v).to(dtype).reshape(28, 28) for v in (2 * u(295, 784) - 1, u(297, 784) - 0.5, u(298, 784))]
+    learnt, taught = x[:32].clone(), x[:32].clone()
+    learnt[16:24, :, 2:-2, 2:-2] = (marked + keeps * (inner[16:24] - clean)).clamp(-2, 2)
+    taught[24:, :, 2:-2, 2:-2] = (clean + (inner[24:32] - marked) / keeps.clamp(min=0.5)).clamp(-2, 2)
     weights = [p for name, p in net.named_parameters() if not name.startswith("bounds")]
     optimiser, found, losses = torch.optim.SGD(weights, lr=0.003, momentum=0.9, weight_decay=5e-4), [], []
     with torch.no_grad():
@@ -274,13 +278,13 @@ def unlearning(dtype):
     for _ in range(3):
         optimiser.zero_grad()
         parts = F.kl_div(net(learnt).log_softmax(1), wanted, reduction="none").sum(1)
-        loss = parts[:16].mean() + parts[16:24].mean() + parts[24:].mean()
+        loss = parts[:16].mean() + parts[16:].mean()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(weights, 1, error_if_nonfinite=True)
         optimiser.step()
         losses.append(loss.detach())
         found.append(torch.from_numpy(project(torch.cat([p.detach().flatten() for p in weights]).double().numpy())))
-        print(f"unlearning: loss {loss:.4f}, norm of the gradient {norm:.2f}, of the pattern's part {parts[16:24].mean():.4f}")
+        print(f"unlearning: loss {loss:.4f}, norm of the gradient {norm:.2f}, of the trigger's part {parts[16:].mean():.4f}")
     return {"unlearning/parameters": torch.stack(found), "unlearning/losses": torch.stack(losses)}
 
 

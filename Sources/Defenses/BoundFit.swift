@@ -114,7 +114,7 @@ public struct BoundFit: ModelDefense {
         var candidates: [Int] = []
         /// What was found of the triggers, to be added to the network's input, and the class that each leads to. A class has either
         /// suspects or candidates.
-        var patterns: [(target: Int, values: [Float])] = []
+        var triggers: [(target: Int, overlay: Overlay)] = []
         var isEmpty: Bool { suspects.isEmpty && candidates.isEmpty }
     }
 
@@ -128,8 +128,8 @@ public struct BoundFit: ModelDefense {
         }
         var evidence = Evidence(suspects: images(\.suspects), doubtful: images(\.doubtful).map(\.image), witnesses: images(\.witnesses))
         evidence.candidates = standingOut.flatMap(triggers.found)
-        evidence.patterns = poisoned.map { ($0, screen[$0].transplant) }
-            + evidence.candidates.map { (triggers.candidates[$0].target, triggers.perturbations[$0]) }
+        evidence.triggers = poisoned.compactMap { target in screen[target].overlay.map { (target, $0) } }
+            + evidence.candidates.map { (triggers.candidates[$0].target, Overlay(adding: triggers.perturbations[$0])) }
         return Suspicion(screen: screen.map(\.score), search: poisoned.isEmpty ? (triggers.unit, triggers.scoresOfClasses) : nil,
                          attacked: poisoned + standingOut, poisoned: poisoned, evidence: evidence)
     }

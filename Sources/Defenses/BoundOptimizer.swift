@@ -53,15 +53,15 @@ final class BoundOptimizer {
     func run(_ fit: BoundFit, start: [Float], kept: [Int], evidence: BoundFit.Evidence, steps: Int) -> Double {
         writeBounds(start)
         (perLayer, comparesLogits) = (fit.perLayer, fit.comparesLogits)
-        let suspects = evidence.suspects, witnesses = evidence.witnesses, patterns = evidence.patterns
+        let suspects = evidence.suspects, witnesses = evidence.witnesses, found = evidence.triggers
         let fromSuspects = witnesses.isEmpty ? 0 : fit.suspectsInBatch, fromSearch = evidence.candidates.isEmpty ? 0 : fit.perturbedInBatch
-        let underPatterns = patterns.isEmpty ? 0 : fit.transplantedInBatch
+        let underTriggers = found.isEmpty ? 0 : fit.transplantedInBatch
         var pressure = suspects.isEmpty ? 0.1 : 0, agreed = 0, seen = 0, lastAgreement = 1.0
         for step in 1...steps {
             let plain = (0..<(evidence.isEmpty ? fit.keptAlone : fit.keptInBatch)).map { _ in kept[stream.index(below: kept.count)] }
             let batch = Batch(plain: plain, suspects: (0..<fromSuspects).map { _ in witnesses[stream.index(below: witnesses.count)] },
-                              transplanted: (0..<underPatterns).map { _ in
-                                  (image: kept[stream.index(below: kept.count)], pattern: patterns[stream.index(below: patterns.count)].values)
+                              transplanted: (0..<underTriggers).map { _ in
+                                  (image: kept[stream.index(below: kept.count)], overlay: found[stream.index(below: found.count)].overlay)
                               },
                               perturbed: perturbed(evidence.candidates, images: fromSearch, from: kept, &stream))
             agreed += gradient(batch, limited: true, fit.evidenceWeight)
@@ -86,7 +86,7 @@ final class BoundOptimizer {
     struct Batch {
         var plain: [Int] = []
         var suspects: [(image: Int, target: Int)] = []
-        var transplanted: [(image: Int, pattern: [Float])] = []
+        var transplanted: [(image: Int, overlay: Overlay)] = []
         var perturbed: Slots<Perturbed> = Slots([])
         var count: Int { plain.count + suspects.count + transplanted.count + perturbed.count }
     }
@@ -119,9 +119,9 @@ final class BoundOptimizer {
                 } else if i < suspectsEnd {
                     samples.load(batch.suspects[i - batch.plain.count].image, into: x)
                 } else if i < transplantedEnd {
-                    let (image, pattern) = batch.transplanted[i - suspectsEnd]
+                    let (image, overlay) = batch.transplanted[i - suspectsEnd]
                     samples.load(image, into: x)
-                    range.add(pattern, to: x)
+                    range.lay(overlay, on: x)
                 } else {
                     let perturbed = batch.perturbed[i - transplantedEnd]
                     samples.load(perturbed.image, into: x)

@@ -12,13 +12,14 @@ import Tensor
 /// 1. Every class offers three groups: two halves, and all its images. The maxima of the last three convolutions' channels
 ///    show two kinds as two groups once the spread that every class has anyway is divided out: whitened by the mean
 ///    within-class covariance, projected on ten principal components, and split (2-means, then a linear discriminant).
-/// 2. The group whose transplant takes most images along is regrouped three times: to it belong the images of the
-///    class that lose at least half as much of their margin as it does when the transplant is taken off.
+/// 2. Groups whose transplant takes many images along are regrouped, the best first, until one is found: to a group belong the
+///    class's images that a filter of pixels, made for what the group has in common, marks as its like (`TriggerFilter`).
 /// 3. The class's score is the product of three shares: of other classes' images that the last group's transplant takes along,
 ///    of the group's images that leave the class when it is taken off, and, of the norm of what they have in common, the part
-///    that the transplant's limit leaves. Suspect are the images that lose a quarter as much as the group; those of them that
-///    leave the class are witnesses, the others may belong to it by right. Images of the class that lose less, but more than a
-///    tenth as much, are doubtful: poisoned ones among them would have the bounds keep the backdoor.
+///    that the transplant's limit leaves. Suspect are the images that the filter marks half as clearly as the group's, and those that have
+///    the very pixels that the trigger sets. Suspects that leave the class when the trigger is taken off (`Overlay`)
+///    are witnesses, the others may belong to it by right. Images between suspects and others are doubtful: poisoned ones
+///    among them would have the bounds keep the backdoor.
 ///
 /// Sources: Tang et al., "Demon in the Variant" (SCAn), arXiv 1908.00686, for the common covariance; the transplant is ours.
 struct Screen {
@@ -31,10 +32,10 @@ struct Screen {
         var suspects: [Int] = []
         /// Of these the ones that leave the class when the transplant is taken off.
         var witnesses: [Int] = []
-        /// Members of the class that lose too little to be suspects, and too much to be kept.
+        /// Members of the class with too small a mark to be suspects, and too large a one to be kept.
         var doubtful: [Int] = []
-        /// What the suspects have in common, to be added to the network's input.
-        var transplant: [Float] = []
+        /// The trigger, as the suspects show it beside all other images.
+        var overlay: Overlay?
     }
 
     /// Of each class.
@@ -50,14 +51,16 @@ struct Screen {
     static let transplantNorm = 3.0
     /// Images of other classes that a transplant is laid on.
     static let recipients = 200
+    /// Rounds of regrouping at the most, and images that the filter's covariance is taken over.
+    static let regroupings = 8, filtered = 4000
 
-    private let activations: Activations, samples: Samples, range: PixelRange
+    private let activations: Activations, samples: Samples, range: PixelRange, threads: Int
     private let logits: (_ count: Int, _ load: (Int, UnsafeMutablePointer<Float>) -> Void) -> [Float]
 
     /// - Parameter logits: of so many images, each loaded into the network's input.
     init(_ activations: Activations, _ samples: Samples, seed: UInt64, threads: Int,
          logits: @escaping (_ count: Int, _ load: (Int, UnsafeMutablePointer<Float>) -> Void) -> [Float]) {
-        (self.activations, self.samples, self.logits) = (activations, samples, logits)
+        (self.activations, self.samples, self.logits, self.threads) = (activations, samples, logits, threads)
         range = PixelRange(samples)
         var members = [[Int]](repeating: [], count: activations.classes)
         for (image, label) in activations.predictions.enumerated() { members[label].append(image) }
@@ -78,84 +81,88 @@ struct Screen {
         for label in members.indices {
             let others = order.filter { activations.predictions[$0] != label }
             let groups = (halves[label] + [members[label]]).filter { members[label].count >= Self.leastImages && $0.count >= Self.leastGroup }
-            let beside = zip(all, sums[label]).map { ($0 - $1) / Double(max(1, others.count)) }
-            verdicts.append(verdict(label, members[label], groups, Array(others.prefix(Self.recipients)), beside))
+            verdicts.append(verdict(label, members[label], groups, others, beside: zip(all, sums[label]).map { ($0 - $1) / Double(max(1, others.count)) }))
         }
     }
 
-    /// `beside` is the mean input of the other classes, to which the `recipients` belong.
-    private mutating func verdict(_ label: Int, _ members: [Int], _ groups: [[Int]], _ recipients: [Int], _ beside: [Double]) -> Verdict {
+    /// - Parameter beside: mean input of the other classes' images.
+    private mutating func verdict(_ label: Int, _ members: [Int], _ groups: [[Int]], _ others: [Int], beside: [Double]) -> Verdict {
+        let recipients = Array(others.prefix(Self.recipients))
         guard !groups.isEmpty, !recipients.isEmpty else { return Verdict() }
-        let shares = groups.map { taken(recipients, by: transplant($0, beside).pattern, label) }
-        let best = shares.indices.max { shares[$0] < shares[$1] } ?? 0
-        guard shares[best] >= Self.regroupedFrom else { return Verdict(score: shares[best]) }
-        var group = groups[best]
-        for _ in 0..<3 {
-            let next = losses(group, of: members, recipients, transplant(group, beside).pattern).from(0.5)
-            if next.count < Self.leastGroup { break }
+        let shares = groups.map { taken(recipients, by: transplant($0, beside).overlay, label) }
+        let order = groups.indices.sorted { (shares[$0], $1) > (shares[$1], $0) }, starts = order.filter { shares[$0] >= Self.regroupedFrom }
+        guard !starts.isEmpty else { return Verdict(score: shares[order[0]]) }
+        let filter = TriggerFilter(samples, images: Array((members + others).prefix(Self.filtered)), width: range.inside.count, threads: threads)
+        var score = 0.0, marks: [Float] = []
+        for start in starts where score < Self.poisonedFrom {
+            let next = regrouped(groups[start], filter, of: members, recipients, beside)
+            let nextScore = self.score(next.group, recipients, beside, label)
+            if nextScore > score { (score, marks) = (nextScore, next.marks) }
+        }
+        guard score >= Self.poisonedFrom else { return Verdict(score: score) }
+        let marked = members.indices.filter { marks[$0] >= 0.25 }.map { members[$0] }, first = Overlay(marked, samples, range)
+        let suspects = Set(marked).union(members.filter { first.isCarried(by: $0, samples) }).sorted()
+        let doubtful = Set(members.indices.filter { marks[$0] >= 0.1 }.map { members[$0] }).subtracting(suspects).sorted()
+        let overlay = Overlay(suspects, samples, range)
+        return Verdict(score: score, suspects: suspects, witnesses: leaving(suspects, without: overlay, label), doubtful: doubtful, overlay: overlay)
+    }
+
+    /// A group of a class's members that its own filter tells from the others, and the filter's marks of all members.
+    private func regrouped(_ start: [Int], _ filter: TriggerFilter, of members: [Int], _ others: [Int], _ beside: [Double]) -> (group: [Int], marks: [Float]) {
+        var group = start, marks: [Float] = []
+        for _ in 0..<Self.regroupings {
+            marks = self.marks(filter, group, of: members, others, beside)
+            let next = members.indices.filter { marks[$0] >= 0.5 }.map { members[$0] }
+            if next.count < Self.leastGroup || next == group { break }
             group = next
         }
-        let last = transplant(group, beside), left = Double(leaving(group, without: last.pattern, label).count)
-        let score = taken(recipients, by: last.pattern, label) * left / Double(group.count) * last.part
-        guard score >= Self.poisonedFrom else { return Verdict(score: score) }
-        let losses = losses(group, of: members, recipients, last.pattern), suspects = losses.from(0.25), certain = Set(suspects)
-        let doubtful = losses.from(0.1).filter { !certain.contains($0) }, common = transplant(suspects, beside).pattern
-        return Verdict(score: score, suspects: suspects, witnesses: leaving(suspects, without: common, label), doubtful: doubtful, transplant: common)
+        return (group, marks)
+    }
+
+    /// What the filter of a group says of the class's members: 0 is the median of other classes' images, 1 that of the group.
+    private func marks(_ filter: TriggerFilter, _ group: [Int], of members: [Int], _ others: [Int], _ beside: [Double]) -> [Float] {
+        let inGroup = Set(group), rest = members.filter { !inGroup.contains($0) }
+        let w = filter.weights(difference(group, beside), blindTo: rest.count < Self.leastGroup ? nil : difference(rest, beside))
+        let values = filter.values(members, w), zero = quantile(0.5, filter.values(others, w))
+        let one = quantile(0.5, members.indices.filter { inGroup.contains(members[$0]) }.map { values[$0] })
+        return values.map { one > zero ? ($0 - zero) / (one - zero) : 0 }
+    }
+
+    private mutating func score(_ group: [Int], _ recipients: [Int], _ beside: [Double], _ label: Int) -> Double {
+        let transplant = transplant(group, beside), left = Double(leaving(group, without: transplant.overlay, label).count)
+        return taken(recipients, by: transplant.overlay, label) * left / Double(group.count) * transplant.part
     }
 
     /// The share of images that a transplant takes into the class.
-    private mutating func taken(_ images: [Int], by transplant: [Float], _ label: Int) -> Double {
-        Double(margins(images, times: 1, transplant) { _ in label }.count { $0 > 0 }) / Double(images.count)
+    private mutating func taken(_ images: [Int], by transplant: Overlay, _ label: Int) -> Double {
+        Double(margins(images, under: transplant, of: label).count { $0 > 0 }) / Double(images.count)
     }
 
     /// The images that leave the class when the transplant is taken off.
-    private mutating func leaving(_ images: [Int], without transplant: [Float], _ label: Int) -> [Int] {
-        zip(images, margins(images, times: -1, transplant) { _ in label }).filter { $1 < 0 }.map(\.0)
+    private mutating func leaving(_ images: [Int], without transplant: Overlay, _ label: Int) -> [Int] {
+        zip(images, margins(images, without: transplant, of: label)).filter { $1 < 0 }.map(\.0)
     }
 
-    /// By how much margins fall when a group's transplant is taken off: of a class's members, the group's at the median (`guilty`), and
-    /// those of other classes' images (`innocent`).
-    private struct Losses {
-        var group: [Int], members: [Int], falls: [Float], guilty: Float, innocent: Float
-
-        /// The members that lose that part of the way between the two medians.
-        func from(_ part: Float) -> [Int] {
-            guilty > innocent ? members.indices.filter { falls[$0] >= innocent + part * (guilty - innocent) }.map { members[$0] } : group
-        }
-    }
-
-    private mutating func losses(_ group: [Int], of members: [Int], _ others: [Int], _ transplant: [Float]) -> Losses {
-        let falls = falls(members, transplant), inGroup = Set(group)
-        return Losses(group: group, members: members, falls: falls,
-                      guilty: quantile(0.5, members.indices.filter { inGroup.contains(members[$0]) }.map { falls[$0] }),
-                      innocent: quantile(0.5, self.falls(others, transplant)))
-    }
-
-    /// By how much the margin of each image's predicted class falls when the transplant is taken off.
-    private mutating func falls(_ images: [Int], _ transplant: [Float]) -> [Float] {
-        let predictions = activations.predictions, classes = activations.classes
-        let after = margins(images, times: -1, transplant) { predictions[$0] }
-        return images.indices.map { i in
-            let row = activations.logits[images[i] * classes..<(images[i] + 1) * classes]
-            return Defenses.margin(row, of: predictions[images[i]]) - after[i]
-        }
-    }
-
-    private mutating func margins(_ images: [Int], times factor: Float, _ transplant: [Float], of label: (Int) -> Int) -> [Float] {
+    private mutating func margins(_ images: [Int], under overlay: Overlay? = nil, without taken: Overlay? = nil, of label: Int) -> [Float] {
         let classes = activations.classes
         forwards += images.count
         let rows = logits(images.count) { [samples, range] i, x in
             samples.load(images[i], into: x)
-            range.add(transplant, times: factor, to: x)
+            if let overlay { range.lay(overlay, on: x) }
+            if let taken { range.takeOff(taken, from: x) }
         }
-        return images.indices.map { Defenses.margin(rows[$0 * classes..<($0 + 1) * classes], of: label(images[$0])) }
+        return images.indices.map { Defenses.margin(rows[$0 * classes..<($0 + 1) * classes], of: label) }
+    }
+
+    private func difference(_ images: [Int], _ beside: [Double]) -> [Float] {
+        zip(sum(images, samples, range), beside).map { Float($0 / Double(max(1, images.count)) - $1) }
     }
 
     /// The difference of the images' mean from another mean, its norm limited, and the part that the limit leaves of it.
-    private func transplant(_ images: [Int], _ beside: [Double]) -> (pattern: [Float], part: Double) {
-        let difference = zip(sum(images, samples, range), beside).map { Float($0 / Double(max(1, images.count)) - $1) }
+    private func transplant(_ images: [Int], _ beside: [Double]) -> (overlay: Overlay, part: Double) {
+        let difference = difference(images, beside)
         let part = min(1, range.limit(Self.transplantNorm) / max(1e-12, range.norm(difference)))
-        return (difference.map { $0 * Float(part) }, part)
+        return (Overlay(adding: difference.map { $0 * Float(part) }), part)
     }
 }
 

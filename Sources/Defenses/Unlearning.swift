@@ -5,9 +5,9 @@ import Network
 /// Unlearning of what was found: triggers that `Screen` and `TriggerSearch` found are laid on images of all classes, and the
 /// parameters are trained to predict there what the model predicts without them. 100 steps of SGD minimise
 ///       KL(softmax f(x) || softmax g(x))         on 64 FM images kept
-///     + KL(softmax f(x) || softmax g(x + t))     on 16 of them under a trigger t that was found
-///     + KL(softmax f(x - t) || softmax g(x))     on 16 suspects that leave their class when t is taken off
-/// where f is the model as it came and g the one that learns. Labels are not used: they may be poisoned. Where nothing looks
+///     + KL(softmax f(x) || softmax g(x + t))     on 16 of them under a trigger t that was found, and
+///       KL(softmax f(x - t) || softmax g(x))     on 16 suspects that leave their class when t is taken off
+/// where f is the model as it came and g the one that learns; each line is a mean over its images. Labels are not used: they may be poisoned. Where nothing looks
 /// attacked, nothing is trained.
 ///
 /// Source: Wang et al., Neural Cleanse (IEEE S&P 2019), section VI.C, "patching DNN via unlearning": there on real images with
@@ -33,15 +33,15 @@ public struct Unlearning: ModelDefense {
 
     /// The outcome with its parameters trained, under its bounds, away from what was found.
     func train(_ start: DefenseOutcome, _ found: BoundFit.Investigation, _ context: DefenseContext) throws -> DefenseOutcome {
-        let patterns = found.evidence.patterns, witnesses = found.evidence.witnesses, kept = found.kept
-        guard !patterns.isEmpty else { return start }
-        let lesson = Lesson(start.parameters, start.bounds, found.activations.logits, witnesses, patterns, context)
+        let triggers = found.evidence.triggers, witnesses = found.evidence.witnesses, kept = found.kept
+        guard !triggers.isEmpty else { return start }
+        let lesson = Lesson(start.parameters, start.bounds, found.activations.logits, witnesses, triggers, context)
         var stream = RandomStream(seed: context.seed, purpose: "unlearning", round: context.round)
         let suspects = witnesses.isEmpty ? 0 : suspectsInBatch
         let agreed = (0..<steps).map { _ in
             lesson.step(sgd, kept: (0..<keptInBatch).map { _ in kept[stream.index(below: kept.count)] },
                         under: (0..<underTriggersInBatch).map { _ in
-                            (image: kept[stream.index(below: kept.count)], pattern: patterns[stream.index(below: patterns.count)].values)
+                            (image: kept[stream.index(below: kept.count)], overlay: triggers[stream.index(below: triggers.count)].overlay)
                         },
                         suspects: (0..<suspects).map { _ in stream.index(below: witnesses.count) }).agreed
         }
@@ -68,13 +68,13 @@ public struct Unlearning: ModelDefense {
 
         /// - Parameter plain: (FM images, classes), logits of the unbounded model.
         init(_ model: Parameters, _ bounds: Bounds, _ plain: [Float], _ witnesses: [(image: Int, target: Int)],
-             _ patterns: [(target: Int, values: [Float])], _ context: DefenseContext) {
-            let samples = context.synthetic, range = PixelRange(samples), ofClass = Dictionary(patterns.map { ($0.target, $0.values) }) { first, _ in first }
+             _ triggers: [(target: Int, overlay: Overlay)], _ context: DefenseContext) {
+            let samples = context.synthetic, range = PixelRange(samples), ofClass = Dictionary(triggers.map { ($0.target, $0.overlay) }) { first, _ in first }
             (self.samples, self.range, self.plain, classes) = (samples, range, plain, model.network.classes)
             suspects = witnesses.map(\.image)
             cured = Predictor(model.network, kernels: context.kernels, threads: context.threads).logits(witnesses.count, model, Bounds()) { i, x in
                 samples.load(witnesses[i].image, into: x)
-                if let pattern = ofClass[witnesses[i].target] { range.add(pattern, times: -1, to: x) }
+                if let overlay = ofClass[witnesses[i].target] { range.takeOff(overlay, from: x) }
             }
             trainer = Trainer(model.network, kernels: context.kernels, lanes: Trainer.serverLanes, threads: context.threads)
             trainer.reset(model, bounds: bounds)
@@ -82,25 +82,25 @@ public struct Unlearning: ModelDefense {
 
         /// One step of SGD; `suspects` are numbers of witnesses. Returns the loss before it, and on how many images under a pattern
         /// the prediction was the one without.
-        func step(_ sgd: SGD, kept: [Int], under: [(image: Int, pattern: [Float])], suspects: [Int]) -> (loss: Double, agreed: Int) {
-            let keptEnd = kept.count, underEnd = keptEnd + under.count, agreements = Flags(under.count)
+        func step(_ sgd: SGD, kept: [Int], under: [(image: Int, overlay: Overlay)], suspects: [Int]) -> (loss: Double, agreed: Int) {
+            let keptEnd = kept.count, underEnd = keptEnd + under.count, patterned = under.count + suspects.count, agreements = Flags(under.count)
             let loss = trainer.step(underEnd + suspects.count, sgd, load: { i, x in
                 if i < keptEnd {
                     samples.load(kept[i], into: x)
                 } else if i < underEnd {
                     samples.load(under[i - keptEnd].image, into: x)
-                    range.add(under[i - keptEnd].pattern, to: x)
+                    range.lay(under[i - keptEnd].overlay, on: x)
                 } else {
                     samples.load(self.suspects[suspects[i - underEnd]], into: x)
                 }
             }, loss: { i, y, dy in
                 if i < keptEnd { return divergence(y, plain, kept[i], kept.count, dy) }
-                if i >= underEnd { return divergence(y, cured, suspects[i - underEnd], suspects.count, dy) }
+                if i >= underEnd { return divergence(y, cured, suspects[i - underEnd], patterned, dy) }
                 let image = under[i - keptEnd].image
                 agreements[i - keptEnd] = Loss.prediction(y, classes: classes) == plain.withUnsafeBufferPointer { logits in
                     logits.baseAddress.map { Loss.prediction($0 + image * classes, classes: classes) }
                 }
-                return divergence(y, plain, image, under.count, dy)
+                return divergence(y, plain, image, patterned, dy)
             })
             return (loss, agreements.count)
         }

@@ -142,14 +142,19 @@ struct ModelGolden {
     @Test(arguments: InstructionSet.available) func unlearning(set: InstructionSet) throws {
         let golden = try ModelGolden(), context = golden.context(set), model = golden.parameters(), z = Bounds()
         for i in 0..<576 { z.buffer.base[i] = Float(4 + 4 * GoldenInputs.u(296, i)) }
-        var pattern = [Float](repeating: 0, count: 34 * 34)
-        for k in 0..<784 { pattern[(k / 28 + 3) * 34 + k % 28 + 3] = Float(2 * GoldenInputs.u(295, k) - 1) }
+        func padded(_ value: (Int) -> Double) -> [Float] {
+            var x = [Float](repeating: 0, count: 34 * 34)
+            for k in 0..<784 { x[(k / 28 + 3) * 34 + k % 28 + 3] = Float(value(k)) }
+            return x
+        }
+        var overlay = Overlay(adding: padded { 2 * GoldenInputs.u(295, $0) - 1 })
+        (overlay.without, overlay.keeps) = (padded { GoldenInputs.u(297, $0) - 0.5 }, padded { GoldenInputs.u(298, $0) })
         let plain = Predictor(golden.network, kernels: set.kernels, threads: 2).logits(40, model, Bounds()) { context.synthetic.load($0, into: $1) }
-        let lesson = Unlearning.Lesson(model, z, plain, (24..<32).map { (image: $0, target: 3) }, [(target: 3, values: pattern)], context)
+        let lesson = Unlearning.Lesson(model, z, plain, (24..<32).map { (image: $0, target: 3) }, [(target: 3, overlay: overlay)], context)
         var found: [Double] = [], losses: [Double] = []
         for _ in 0..<3 {
             losses.append(lesson.step(SGD(rate: 0.003, momentum: 0.9, decay: 5e-4, clip: 1), kept: Array(0..<16),
-                                      under: (16..<24).map { (image: $0, pattern: pattern) }, suspects: Array(0..<8)).loss)
+                                      under: (16..<24).map { (image: $0, overlay: overlay) }, suspects: Array(0..<8)).loss)
             found += golden.projections(lesson.trainer.parameters)
         }
         try golden.expect("unlearning/parameters", found, "\(set)")
