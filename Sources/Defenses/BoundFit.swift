@@ -18,10 +18,10 @@ import Tensor
 ///                                                      class, and for classes that only the search accuses on kept images
 ///                                                      under its perturbations, which go on ascending: evidence against
 ///                                                      the backdoor
-///     + c mean(r)                                      pressure, only where there are no suspects
-///    where c is multiplied or divided by 1.3 every ten steps to hold the agreement of predictions on kept images at a
-///    target. With suspects no pressure is needed, and none is applied: Adam would push every channel down that the
-///    fidelity does not hold.
+///     + c mean(r)                                      pressure, without which channels that a bound does not cut yet have no
+///                                                      gradient
+///    where c is multiplied or divided by 1.3 every ten steps: up while more than a twentieth of the suspects stay in their class,
+///    and where there are no suspects while the predictions on kept images agree with the unbounded ones by more than a target.
 ///
 /// Source: Bi and Li, arXiv 2410.17573 (bounds fitted on FM data); MM-BM (Wang et al.) for the penalty's control.
 public struct BoundFit: ModelDefense {
@@ -40,8 +40,9 @@ public struct BoundFit: ModelDefense {
     public var mostSteps = 400
     public var rate = 0.03
     public var evidenceWeight = 0.5
-    /// Agreement with the unbounded predictions, on kept images, that the pressure is steered to.
-    public var agreement = 0.97
+    /// What the pressure is steered to: the share of suspects that stay in their class (1: no pressure), and where there are none the
+    /// agreement with the unbounded predictions on kept images.
+    public var stayed = 0.05, agreement = 0.97
     /// Whether FM images are screened and triggers searched for.
     public var screens = true
     /// One bound for all channels of a layer, from the largest start among them, instead of one a channel.

@@ -53,10 +53,10 @@ final class BoundOptimizer {
     func run(_ fit: BoundFit, start: [Float], kept: [Int], evidence: BoundFit.Evidence, steps: Int) -> Double {
         writeBounds(start)
         (perLayer, comparesLogits) = (fit.perLayer, fit.comparesLogits)
-        let suspects = evidence.suspects, witnesses = evidence.witnesses, found = evidence.triggers
+        let witnesses = evidence.witnesses, found = evidence.triggers
         let fromSuspects = witnesses.isEmpty ? 0 : fit.suspectsInBatch, fromSearch = evidence.candidates.isEmpty ? 0 : fit.perturbedInBatch
         let underTriggers = found.isEmpty ? 0 : fit.transplantedInBatch
-        var pressure = suspects.isEmpty ? 0.1 : 0, agreed = 0, seen = 0, lastAgreement = 1.0
+        var pressure = fromSuspects > 0 && fit.stayed >= 1 ? 0 : 0.1, counts = Counts(), seen = 0, lastAgreement = 1.0
         for step in 1...steps {
             let plain = (0..<(evidence.isEmpty ? fit.keptAlone : fit.keptInBatch)).map { _ in kept[stream.index(below: kept.count)] }
             let batch = Batch(plain: plain, suspects: (0..<fromSuspects).map { _ in witnesses[stream.index(below: witnesses.count)] },
@@ -64,14 +64,15 @@ final class BoundOptimizer {
                                   (image: kept[stream.index(below: kept.count)], overlay: found[stream.index(below: found.count)].overlay)
                               },
                               perturbed: perturbed(evidence.candidates, images: fromSearch, from: kept, &stream))
-            agreed += gradient(batch, limited: true, fit.evidenceWeight)
+            counts += gradient(batch, limited: true, fit.evidenceWeight)
             climb(batch.perturbed)
             seen += plain.count
             adam(fit.rate * (1 - Double(step - 1) / Double(steps)), pressure, start)
             if step % 10 == 0 {
-                lastAgreement = Double(agreed) / Double(seen)
-                pressure *= lastAgreement >= fit.agreement ? 1.3 : 1 / 1.3
-                (agreed, seen) = (0, 0)
+                lastAgreement = Double(counts.agreed) / Double(seen)
+                let more = fromSuspects > 0 ? Double(counts.stayed) > fit.stayed * Double(10 * fromSuspects) : lastAgreement >= fit.agreement
+                pressure *= more ? 1.3 : 1 / 1.3
+                (counts, seen) = (Counts(), 0)
             }
         }
         return lastAgreement
@@ -104,10 +105,19 @@ final class BoundOptimizer {
         })
     }
 
-    /// Leaves the gradient of one batch in the trainer; returns on how many plain images the predictions agree. Margins
-    /// count up to -0.5 if `limited`, else always.
-    func gradient(_ batch: Batch, limited: Bool, _ weight: Double) -> Int {
-        let classes = activations.classes, agreements = Flags(batch.plain.count), floats = trainer.network.inputFloats
+    /// Of a batch: plain images with the unbounded prediction, and suspects still in their class.
+    struct Counts {
+        var agreed = 0, stayed = 0
+
+        static func += (sum: inout Counts, other: Counts) {
+            sum.agreed += other.agreed
+            sum.stayed += other.stayed
+        }
+    }
+
+    /// Leaves the gradient of one batch in the trainer. Margins count up to -0.5 if `limited`, else always.
+    func gradient(_ batch: Batch, limited: Bool, _ weight: Double) -> Counts {
+        let classes = activations.classes, agreements = Flags(batch.plain.count), stayed = Flags(batch.suspects.count), floats = trainer.network.inputFloats
         let suspectsEnd = batch.plain.count + batch.suspects.count, transplantedEnd = suspectsEnd + batch.transplanted.count
         passes += Double(batch.count) * 2 / 3
         trainer.sum.bounds.zero()
@@ -142,7 +152,7 @@ final class BoundOptimizer {
                 if (suspectsEnd..<transplantedEnd).contains(i) { return divergence(batch.transplanted[i - suspectsEnd].image, batch.transplanted.count) }
                 if i < suspectsEnd {
                     let target = batch.suspects[i - batch.plain.count].target
-                    _ = margin(y, target, classes, limited, weight / Double(batch.suspects.count), dy)
+                    stayed[i - batch.plain.count] = margin(y, target, classes, limited, weight / Double(batch.suspects.count), dy) > 0
                 } else {
                     let target = triggers.candidates[batch.perturbed[i - transplantedEnd].candidate].target
                     batch.perturbed[i - transplantedEnd].margin = margin(y, target, classes, limited, weight / Double(batch.perturbed.count), dy)
@@ -153,7 +163,7 @@ final class BoundOptimizer {
                 batch.perturbed[i - transplantedEnd].gradient = Array(UnsafeBufferPointer(start: g, count: floats))
             })
         }
-        return agreements.count
+        return Counts(agreed: agreements.count, stayed: stayed.count)
     }
 
     /// Every candidate in the batch takes a step up its mean margin.

@@ -24,6 +24,7 @@ public enum BoundVariants {
         Variant("no-screen", "no screen, no search") { $0.screens = false },
         Variant("trimming", "suspects set aside only, no evidence") { $0.evidenceWeight = 0 },
         Variant("no-transplants", "no images under the triggers found") { $0.transplantedInBatch = 0 },
+        Variant("no-pressure", "no pressure on suspects") { $0.stayed = 1 },
         Variant("agreement-0.9", "penalty to an agreement of 0.9") { $0.agreement = 0.9 },
         Variant("agreement-0.99", "penalty to an agreement of 0.99") { $0.agreement = 0.99 },
     ]
