@@ -1,4 +1,5 @@
 import Attacks
+import Network
 import Tensor
 
 /// Tells images with a trigger from images without, once a group is known that mostly has it: a linear function w of the network's
@@ -20,7 +21,7 @@ struct TriggerFilter {
     ///   - width: floats of the network's input.
     init(_ samples: Samples, images: [Int], width: Int, threads: Int) {
         (self.samples, self.width, self.threads) = (samples, width, threads)
-        (count, stride) = (images.count, (width + 15) / 16 * 16)
+        (count, stride) = (images.count, Self.stride(width))
         let rows = FloatBuffer(count * stride), stride = stride
         parallel(count, threads: threads) { row, _ in samples.load(images[row], into: rows.base + row * stride) }
         var mean = [Float](repeating: 0, count: stride)
@@ -28,6 +29,9 @@ struct TriggerFilter {
         for row in 0..<count { for k in 0..<stride { rows.base[row * stride + k] -= mean[k] } }
         self.rows = rows
     }
+
+    /// Rows start on 64-byte boundaries.
+    static func stride(_ width: Int) -> Int { (width + 15) / 16 * 16 }
 
     /// w for a group that differs by `difference` from other classes' images, blind to `nuisance`.
     func weights(_ difference: [Float], blindTo nuisance: [Float]?) -> [Float] {
@@ -110,4 +114,11 @@ private func product(_ a: [Float], _ b: [Float]) -> Float {
 
 private func add(_ x: UnsafePointer<Float>, times factor: Float, to sum: inout [Float]) {
     sum.withUnsafeMutableBufferPointer { sum in for k in sum.indices { sum[k] += factor * x[k] } }
+}
+
+extension BoundFit {
+    /// Memory that the screen's filter takes for so many FM images.
+    public static func filterBytes(_ network: ClampNet, images: Int) -> Int {
+        4 * TriggerFilter.stride(network.inputFloats) * min(images, Screen.filtered)
+    }
 }
