@@ -35,7 +35,7 @@ struct TriggerFilter {
 
     /// w for a group that differs by `difference` from other classes' images, blind to `nuisance`.
     func weights(_ difference: [Float], blindTo nuisance: [Float]?) -> [Float] {
-        let u = nuisance.map { nuisance in nuisance.map { $0 / max(1e-10, product(nuisance, nuisance).squareRoot()) } }
+        let u = nuisance.map(normalized)
         func blind(_ x: [Float]) -> [Float] {
             guard let u else { return x }
             let part = product(u, x)
@@ -110,6 +110,11 @@ private func product(_ a: [Float], _ b: [Float]) -> Float {
             return product(x, y, a.count)
         }
     }
+}
+
+private func normalized(_ x: [Float]) -> [Float] {
+    let length = max(1e-10, product(x, x).squareRoot())
+    return x.map { $0 / length }
 }
 
 private func add(_ x: UnsafePointer<Float>, times factor: Float, to sum: inout [Float]) {
