@@ -22,14 +22,17 @@ struct Overlay {
         }
     }
 
-    /// Whether an image has the very pixels that the trigger sets: those that keep less than a quarter of their spread, four values or more, have on
+    /// The images that have the very pixels that the trigger sets: those that keep less than a quarter of their spread, four values or more, have on
     /// average gone nine tenths of the way from `without` to `with`.
-    func isCarried(by image: Int, _ samples: Samples) -> Bool {
+    func carriers(among images: [Int], _ samples: Samples, _ range: PixelRange) -> [Int] {
         let set = keeps.indices.filter { keeps[$0] < 0.25 && with[$0] != without[$0] }
-        guard set.count >= 4 else { return false }
-        var x = [Float](repeating: 0, count: keeps.count)
-        x.withUnsafeMutableBufferPointer { x in if let base = x.baseAddress { samples.load(image, into: base) } }
-        return set.reduce(0) { $0 + (x[$1] - without[$1]) / (with[$1] - without[$1]) } >= 0.9 * Float(set.count)
+        guard set.count >= 4 else { return [] }
+        var carriers: [Int] = []
+        range.forEachInput(images, of: samples) { image, x in
+            let way = set.reduce(0) { $0 + (x[$1] - without[$1]) / (with[$1] - without[$1]) }
+            if way >= 0.9 * Float(set.count) { carriers.append(image) }
+        }
+        return carriers
     }
 }
 
@@ -52,16 +55,12 @@ extension PixelRange {
 /// Mean and standard deviation of each float of the network's input.
 private func moments(_ images: [Int], _ samples: Samples, _ range: PixelRange) -> (mean: [Float], deviation: [Float]) {
     let floats = range.inside.count, n = Double(max(1, images.count))
-    var sums = [Double](repeating: 0, count: floats), squares = sums, x = [Float](repeating: 0, count: floats)
-    x.withUnsafeMutableBufferPointer { x in
-        guard let base = x.baseAddress else { return }
-        for image in images {
-            samples.load(image, into: base)
-            for k in 0..<floats {
-                let value = Double(base[k])
-                sums[k] += value
-                squares[k] += value * value
-            }
+    var sums = [Double](repeating: 0, count: floats), squares = sums
+    range.forEachInput(images, of: samples) { _, x in
+        for k in 0..<floats {
+            let value = Double(x[k])
+            sums[k] += value
+            squares[k] += value * value
         }
     }
     return (sums.map { Float($0 / n) }, (0..<floats).map { Float(max(0, squares[$0] / n - sums[$0] / n * (sums[$0] / n)).squareRoot()) })

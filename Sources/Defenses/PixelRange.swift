@@ -15,9 +15,21 @@ struct PixelRange {
         inside = (0..<floats).map { k in reach.contains(k / channels / 34) && reach.contains(k / channels % 34) }
     }
 
-    /// Adds `factor` times a perturbation, as far as pixels stay in [0, 1].
-    func add(_ perturbation: [Float], times factor: Float = 1, to x: UnsafeMutablePointer<Float>) {
-        for k in inside.indices where inside[k] { x[k] = min(max(x[k] + factor * perturbation[k], low[k]), high[k]) }
+    /// Adds a perturbation, as far as pixels stay in [0, 1].
+    func add(_ perturbation: [Float], to x: UnsafeMutablePointer<Float>) {
+        for k in inside.indices where inside[k] { x[k] = min(max(x[k] + perturbation[k], low[k]), high[k]) }
+    }
+
+    /// The network's input for each image in turn.
+    func forEachInput(_ images: [Int], of samples: Samples, _ body: (_ image: Int, _ input: UnsafePointer<Float>) -> Void) {
+        var x = [Float](repeating: 0, count: inside.count)
+        x.withUnsafeMutableBufferPointer { x in
+            guard let base = x.baseAddress else { return }
+            for image in images {
+                samples.load(image, into: base)
+                body(image, base)
+            }
+        }
     }
 
     /// A limit on norms for images of 784 values, for these: it grows with the fourth root of the number of values, between

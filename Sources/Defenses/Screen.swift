@@ -16,9 +16,9 @@ import Tensor
 ///    class's images that a filter of pixels, made for what the group has in common, marks as its like (`TriggerFilter`).
 /// 3. The class's score is the product of three shares: of other classes' images that the last group's transplant takes along,
 ///    of the group's images that leave the class when it is taken off, and, of the norm of what they have in common, the part
-///    that the transplant's limit leaves. Suspect are the images that the filter marks half as clearly as the group's, and those that have
-///    the very pixels that the trigger sets. Suspects that leave the class when the trigger is taken off (`Overlay`)
-///    are witnesses, the others may belong to it by right. Images between suspects and others are doubtful: poisoned ones
+///    that the transplant's limit leaves. Suspect are the images that the filter puts a quarter of the way and more from other classes' images
+///    to the group's, and those that have the very pixels that the trigger sets. Suspects that leave the class when the trigger is taken off (`Overlay`)
+///    are witnesses, the others may belong to it by right. Images from a tenth of the way on are doubtful: poisoned ones
 ///    among them would have the bounds keep the backdoor.
 ///
 /// Sources: Tang et al., "Demon in the Variant" (SCAn), arXiv 1908.00686, for the common covariance; the transplant is ours.
@@ -30,7 +30,7 @@ struct Screen {
         var score: Double?
         /// Where the class looks poisoned, positions of the images that look so.
         var suspects: [Int] = []
-        /// Of these the ones that leave the class when the transplant is taken off.
+        /// Of these the ones that leave the class when the trigger is taken off.
         var witnesses: [Int] = []
         /// Members of the class with too small a mark to be suspects, and too large a one to be kept.
         var doubtful: [Int] = []
@@ -101,7 +101,7 @@ struct Screen {
         }
         guard score >= Self.poisonedFrom else { return Verdict(score: score) }
         let marked = members.indices.filter { marks[$0] >= 0.25 }.map { members[$0] }, first = Overlay(marked, samples, range)
-        let suspects = Set(marked).union(members.filter { first.isCarried(by: $0, samples) }).sorted()
+        let suspects = Set(marked).union(first.carriers(among: members, samples, range)).sorted()
         let doubtful = Set(members.indices.filter { marks[$0] >= 0.1 }.map { members[$0] }).subtracting(suspects).sorted()
         let overlay = Overlay(suspects, samples, range)
         return Verdict(score: score, suspects: suspects, witnesses: leaving(suspects, without: overlay, label), doubtful: doubtful, overlay: overlay)
@@ -168,14 +168,8 @@ struct Screen {
 
 /// Of the network's inputs.
 private func sum(_ images: [Int], _ samples: Samples, _ range: PixelRange) -> [Double] {
-    var sum = [Double](repeating: 0, count: range.inside.count), x = [Float](repeating: 0, count: range.inside.count)
-    x.withUnsafeMutableBufferPointer { x in
-        guard let base = x.baseAddress else { return }
-        for image in images {
-            samples.load(image, into: base)
-            for k in sum.indices { sum[k] += Double(base[k]) }
-        }
-    }
+    var sum = [Double](repeating: 0, count: range.inside.count)
+    range.forEachInput(images, of: samples) { _, x in for k in sum.indices { sum[k] += Double(x[k]) } }
     return sum
 }
 
