@@ -44,6 +44,14 @@ struct Activations {
     }
 }
 
+/// KL(teacher || softmax y), a mean over so many images, and its gradient; the teacher is a row of (rows, classes) logits.
+func divergence(_ y: UnsafePointer<Float>, from teachers: [Float], row: Int, classes: Int, images: Int, gradient dy: UnsafeMutablePointer<Float>) -> Double {
+    teachers.withUnsafeBufferPointer { logits in
+        guard let teacher = logits.baseAddress else { return 0 }
+        return Loss.distillation(y, teacher: teacher + row * classes, classes: classes, label: 0, temperature: 1, labelWeight: 0, batch: images, gradient: dy)
+    }
+}
+
 /// The classes predicted by rows of logits.
 func predictedClasses(_ logits: [Float], classes: Int) -> [Int] {
     logits.withUnsafeBufferPointer { buffer in

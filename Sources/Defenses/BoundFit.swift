@@ -28,11 +28,12 @@ public struct BoundFit: ModelDefense {
     public static let name = "bounds"
     public internal(set) var label = Self.name
     public var startQuantile = 0.99
-    /// Kept images in a batch, and beside them kept images under a trigger that was found, suspects, and perturbed images for
-    /// the classes that only the search accuses; where nothing looks attacked kept images alone.
-    public var keptInBatch = 64, transplantedInBatch = 16, suspectsInBatch = 16, perturbedInBatch = 16, keptAlone = 96
-    /// Steps times 96 images: times that the fit goes through as many images as there are FM images.
-    public var epochs = 7.0
+    /// Kept images in a batch, and beside them kept images under a trigger that was found, and suspects, or perturbed images for
+    /// the classes that the search accuses; where nothing looks attacked kept images alone.
+    public var keptInBatch = 64, transplantedInBatch = 16, suspectsInBatch = 16, perturbedInBatch = 16
+    /// Steps times a full batch: times that the fit goes through as many images as there are FM images. With these a fit costs no more than
+    /// a plain round of scale study, whatever it finds.
+    public var epochs = 5.5
     /// The same where there are suspects among few FM images, up to as many steps: with fewer the bounds are still on their
     /// way when the rate has fallen to 0, and accuracy suffers. Without suspects more steps bought nothing.
     public var epochsOfFew = 19.2, stepsOfFew = 300.0
@@ -135,16 +136,18 @@ public struct BoundFit: ModelDefense {
                          attacked: poisoned + standingOut, poisoned: poisoned, evidence: evidence)
     }
 
+    private var batch: Int { keptInBatch + transplantedInBatch + suspectsInBatch }
+
     private func steps(_ images: Int, suspects: Bool) -> Int {
-        let images = Double(images), ofFew = suspects ? min(stepsOfFew, epochsOfFew * images / 96) : 0
-        return min(mostSteps, max(20, Int(max(epochs * images / 96, ofFew))))
+        let images = Double(images), ofFew = suspects ? min(stepsOfFew, epochsOfFew * images / Double(batch)) : 0
+        return min(mostSteps, max(20, Int(max(epochs * images / Double(batch), ofFew))))
     }
 
     /// Steps of each perturbation in the search, 8 images each: 72 for up to 10 classes, fewer for more, at least 12.
     private func updates(_ classes: Int) -> Int { min(72, max(12, 720 / classes)) }
 
     public func plannedPasses(_ images: Int) -> Double {
-        plannedPassesOfInvestigation(images) + Double(steps(images, suspects: true) * keptAlone) * 2 / 3
+        plannedPassesOfInvestigation(images) + Double(steps(images, suspects: true) * batch) * 2 / 3
     }
 
     func plannedPassesOfInvestigation(_ images: Int) -> Double {

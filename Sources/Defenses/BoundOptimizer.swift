@@ -58,7 +58,7 @@ final class BoundOptimizer {
         let underTriggers = found.isEmpty ? 0 : fit.transplantedInBatch
         var pressure = fromSuspects > 0 && fit.stayed >= 1 ? 0 : 0.1, counts = Counts(), seen = 0, lastAgreement = 1.0
         for step in 1...steps {
-            let plain = (0..<(evidence.isEmpty ? fit.keptAlone : fit.keptInBatch)).map { _ in kept[stream.index(below: kept.count)] }
+            let plain = (0..<fit.keptInBatch).map { _ in kept[stream.index(below: kept.count)] }
             let batch = Batch(plain: plain, suspects: (0..<fromSuspects).map { _ in witnesses[stream.index(below: witnesses.count)] },
                               transplanted: (0..<underTriggers).map { _ in
                                   (image: kept[stream.index(below: kept.count)], overlay: found[stream.index(below: found.count)].overlay)
@@ -139,8 +139,7 @@ final class BoundOptimizer {
                 }
             }, loss: { i, y, dy in
                 func divergence(_ image: Int, _ images: Int) -> Double {
-                    Loss.distillation(y, teacher: logits + image * classes, classes: classes, label: 0, temperature: 1, labelWeight: 0,
-                                      batch: images, gradient: dy)
+                    Defenses.divergence(y, from: activations.logits, row: image, classes: classes, images: images, gradient: dy)
                 }
                 if i < batch.plain.count {
                     agreements[i] = Loss.prediction(y, classes: classes) == activations.predictions[batch.plain[i]]

@@ -76,16 +76,16 @@ struct TriggerScan {
     }
 
     /// For each class the pattern under which its margin, averaged over images of other classes, is largest, and that margin.
-    /// `logits` takes pairs of an image and a perturbation to rows of logits; `isOther` says whether an image is none of a class. With the logits of an `earlier` model the last choice is by contrast, which is then returned. Counts the forward passes.
+    /// `logits` takes pairs of an image and a perturbation to rows of logits; `isOther` says whether an image is none of a class. With the logits of a `twin` the last choice is by contrast, which is then returned. Counts the forward passes.
     func best(of patterns: [Pattern], classes: Int, images: [Int], isOther: IsOther, forwards: inout Int,
-              logits: Logits, earlier: Logits? = nil) -> [(pattern: Pattern, margin: Double)] {
+              logits: Logits, twin: Logits? = nil) -> [(pattern: Pattern, margin: Double)] {
         let few = Array(images.prefix(Self.imagesFirst)), more = Array(images.prefix(Self.imagesAgain))
         let first = margins(patterns, few, classes, isOther, logits)
         forwards += patterns.count * few.count
         return (0..<classes).map { target in
             let ranked = patterns.indices.sorted { (first[$0][target], $1) > (first[$1][target], $0) }.prefix(Self.bestOfClass).map { patterns[$0] }
-            let again = margins(ranked, more, classes, isOther, logits, earlier)
-            forwards += ranked.count * more.count * (earlier == nil ? 1 : 2)
+            let again = margins(ranked, more, classes, isOther, logits, twin)
+            forwards += ranked.count * more.count * (twin == nil ? 1 : 2)
             let best = ranked.indices.max { again[$0][target] < again[$1][target] } ?? 0
             return (ranked[best], again[best][target])
         }
@@ -93,15 +93,15 @@ struct TriggerScan {
 
     /// (patterns, classes): mean margins, or contrasts, on those of `images` that are none of the class.
     private func margins(_ patterns: [Pattern], _ images: [Int], _ classes: Int, _ isOther: IsOther,
-                         _ logits: Logits, _ earlier: Logits? = nil) -> [[Double]] {
-        let rows = rows(patterns, images, logits), before = earlier.map { self.rows(patterns, images, $0) }
+                         _ logits: Logits, _ twin: Logits? = nil) -> [[Double]] {
+        let rows = rows(patterns, images, logits), twins = twin.map { self.rows(patterns, images, $0) }
         return patterns.indices.map { pattern in
             (0..<classes).map { target in
                 var sum = 0.0, count = 0
                 for (i, image) in images.enumerated() where isOther(image, target) {
                     let at = (pattern * images.count + i) * classes, row = at..<at + classes
                     let now = margin(rows[row], of: target)
-                    sum += before.map { TriggerSearch.contrast(now, margin($0[row], of: target)) } ?? Double(now)
+                    sum += twins.map { TriggerSearch.contrast(now, margin($0[row], of: target)) } ?? Double(now)
                     count += 1
                 }
                 return count > 0 ? sum / Double(count) : -.infinity

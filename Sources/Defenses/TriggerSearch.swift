@@ -7,14 +7,14 @@ import Tensor
 /// spread over all pixels (L2 norm limited, pixels being 0 to 1) and one on few pixels (the norms over channels sum to at
 /// most 8). Each starts at the pattern in which `TriggerScan` found most, ascends, and stands in for the trigger in the fit.
 ///
-/// What clients have planted is in the global model and not in the one that the server gave them first, while what natural
-/// classes give way to is in both. So margins are taken beside that earlier model's: the *contrast* of a perturbation is
-/// max(m, -3) - max(m', -3), averaged over images of other classes, m and m' being the class's margins in the two models; a
-/// margin of -3 is as good as none. Perturbations on few pixels ascend it. What is spread over the image is judged as
+/// What clients have planted is in the global model and not in its `Twin`, which the server gave them first and has taught
+/// since what the global model says of FM images, while what natural classes give way to is in both. So margins are taken
+/// beside the twin's: the *contrast* of a perturbation is max(m, -3) - max(m', -3), averaged over images of other classes,
+/// m and m' being the class's margins in the two models; a margin of -3 is as good as none. Perturbations on few pixels ascend it. What is spread over the image is judged as
 /// scanned, for ascent finds directions that no two models share; only where nothing stands out it ascends, too, and must
 /// then lie far above what the other classes come to.
 ///
-/// Without the earlier model (a checkpoint from elsewhere) margins are compared among classes: all perturbations ascend the
+/// Without a twin (a checkpoint from elsewhere) margins are compared among classes: all perturbations ascend the
 /// margin, and a class stands out where its margin lies far above the median. Natural classes may do so, too.
 ///
 /// Sources: Wang et al., Neural Cleanse, S&P 2019 (reverse engineering, outlier test); Zeng et al., I-BAU,
@@ -33,15 +33,15 @@ final class TriggerSearch {
     static let spreadStep = 0.45, sparseStep = 1.8
     /// Contrast in logits from which a class looks attacked, from which it is measured again on more images, and the margin that
     /// is as good as none.
-    static let contrastFrom = 1.2, secondLookFrom = 0.9, leastMargin: Float = -3
-    /// Without the earlier model: robust deviations of the margin from which a class looks attacked; for a start fewer do, as natural classes reach less
+    static let contrastFrom = 1.1, secondLookFrom = 0.8, leastMargin: Float = -3
+    /// Without a twin: robust deviations of the margin from which a class looks attacked; for a start fewer do, as natural classes reach less
     /// where nothing has been ascended. The least deviation is 0.5 logits.
     static let deviations = 4.0, deviationsOfStart = 2.5, leastDeviation = 0.5
 
     let candidates: [Candidate]
     /// Running mean of the margin that a candidate reaches on images of other classes.
     private(set) var margins: [Double]
-    /// Beside an earlier model.
+    /// Beside a twin.
     private(set) var contrasts: [Double]?
     /// Largest norm of each candidate of the spread kind.
     private(set) var spreadNorms: [Double]
@@ -69,15 +69,15 @@ final class TriggerSearch {
         starts[candidate] = (perturbation, margin)
     }
 
-    /// Of one image: a class's margin, and that of the earlier model.
-    static func contrast(_ margin: Float, _ earlier: Float) -> Double { Double(max(margin, leastMargin) - max(earlier, leastMargin)) }
+    /// Of one image: a class's margin, and that in the twin.
+    static func contrast(_ margin: Float, _ twin: Float) -> Double { Double(max(margin, leastMargin) - max(twin, leastMargin)) }
 
-    /// The mean over images of margins and earlier margins. 0 where in the earlier model more than a quarter as many images turn:
-    /// that is a weakness that training has deepened, not planted.
-    static func contrast(of margins: [(now: Float, earlier: Float)]) -> Double {
-        let turned = (now: margins.count { $0.now > 0 }, earlier: margins.count { $0.earlier > 0 })
-        guard 4 * turned.earlier <= turned.now else { return 0 }
-        return margins.reduce(0) { $0 + contrast($1.now, $1.earlier) } / Double(max(1, margins.count))
+    /// The mean over images of margins in the model and in the twin. 0 where in the twin more than a quarter as many images turn: that
+    /// is a weakness that training has deepened, not planted.
+    static func contrast(of margins: [(model: Float, twin: Float)]) -> Double {
+        let turned = (model: margins.count { $0.model > 0 }, twin: margins.count { $0.twin > 0 })
+        guard 4 * turned.twin <= turned.model else { return 0 }
+        return margins.reduce(0) { $0 + contrast($1.model, $1.twin) } / Double(max(1, margins.count))
     }
 
     /// Takes up the contrasts that candidates ascended to; those that started with more go back there, and those not among
@@ -109,7 +109,7 @@ final class TriggerSearch {
     /// A candidate's contrast has been measured again.
     func correct(_ candidate: Int, _ contrast: Double) { contrasts?[candidate] = contrast }
 
-    /// Ends a search without an earlier model: a candidate whose start stands out more than what came of it goes back there.
+    /// Ends a search without a twin: a candidate whose start stands out more than what came of it goes back there.
     func finish() {
         for (candidate, (ascended, start)) in zip(deviations(margins), startScores).enumerated() {
             spreadNorms[candidate] = Self.spreadNormInFit
@@ -140,7 +140,7 @@ final class TriggerSearch {
 
     func record(_ candidate: Int, margin: Double) { margins[candidate] = 0.7 * margins[candidate] + 0.3 * margin }
 
-    /// For each candidate its contrast; without an earlier model how far its margin, or the one that it started with, lies above
+    /// For each candidate its contrast; without a twin how far its margin, or the one that it started with, lies above
     /// the median of its kind, in robust deviations.
     var scores: [Double] { contrasts ?? zip(deviations(margins), startScores).map { max($0, $1) } }
 
@@ -148,7 +148,7 @@ final class TriggerSearch {
     var attackedFrom: Double { contrasts == nil ? Self.deviations : Self.contrastFrom }
 
     /// In words.
-    var unit: String { contrasts == nil ? "deviations, from \(fixed(Self.deviations, 1))" : "contrast to the model before round 1, from \(fixed(Self.contrastFrom, 1))" }
+    var unit: String { contrasts == nil ? "deviations, from \(fixed(Self.deviations, 1))" : "contrast to the twin, from \(fixed(Self.contrastFrom, 1))" }
 
     /// The largest score of each class's candidates.
     var scoresOfClasses: [Double] {
@@ -166,7 +166,7 @@ final class TriggerSearch {
         return scores.indices.filter { scores[$0] >= least && scores[$0] > largest * 2 / 3 }
     }
 
-    /// The candidates of a class that stands out, without an earlier model; beside one those of them that do so themselves.
+    /// The candidates of a class that stands out, without a twin; beside one those of them that do so themselves.
     func found(_ target: Int) -> [Int] {
         candidates.indices.filter { candidates[$0].target == target && (contrasts?[$0] ?? .infinity) >= Self.contrastFrom }
     }

@@ -84,6 +84,9 @@ public struct Unlearning: ModelDefense {
         /// the prediction was the one without.
         func step(_ sgd: SGD, kept: [Int], under: [(image: Int, overlay: Overlay)], suspects: [Int]) -> (loss: Double, agreed: Int) {
             let keptEnd = kept.count, underEnd = keptEnd + under.count, patterned = under.count + suspects.count, agreements = Flags(under.count)
+            func divergence(_ y: UnsafePointer<Float>, _ teachers: [Float], _ row: Int, _ images: Int, _ dy: UnsafeMutablePointer<Float>) -> Double {
+                Defenses.divergence(y, from: teachers, row: row, classes: classes, images: images, gradient: dy)
+            }
             let loss = trainer.step(underEnd + suspects.count, sgd, load: { i, x in
                 if i < keptEnd {
                     samples.load(kept[i], into: x)
@@ -103,14 +106,6 @@ public struct Unlearning: ModelDefense {
                 return divergence(y, plain, image, patterned, dy)
             })
             return (loss, agreements.count)
-        }
-
-        private func divergence(_ y: UnsafePointer<Float>, _ teacher: [Float], _ row: Int, _ images: Int, _ dy: UnsafeMutablePointer<Float>) -> Double {
-            teacher.withUnsafeBufferPointer { logits in
-                guard let teacher = logits.baseAddress else { return 0 }
-                return Loss.distillation(y, teacher: teacher + row * classes, classes: classes, label: 0, temperature: 1, labelWeight: 0,
-                                         batch: images, gradient: dy)
-            }
         }
     }
 }

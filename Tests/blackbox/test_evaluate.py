@@ -140,9 +140,9 @@ def test_bound(tmp_path, data, fm, clean_run):
 
 
 def test_bound_beside_the_initial_model(tmp_path, fm, clean_run):
-    """A run file has the model before round 1, which the search compares with; a damaged one is refused by name."""
+    """A run file has the model before round 1, from which the search makes a twin to compare with; a damaged one is refused by name."""
     said = fedclamp("bound", clean_run, "--synthetic", fm, "--out", tmp_path / "a.h5").stdout
-    assert "contrast to the model before round 1" in said
+    assert "contrast to the twin" in said
     for damage in (lambda file: file["initial/conv2/weight"].write_direct(np.full((32, 32, 3, 3), np.nan, np.float32)),
                    lambda file: file.__delitem__("initial/fc2")):
         shutil.copy(clean_run, tmp_path / "damaged.h5")
