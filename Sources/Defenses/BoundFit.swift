@@ -34,9 +34,9 @@ public struct BoundFit: ModelDefense {
     /// Steps times a full batch: times that the fit goes through as many images as there are FM images. With these a fit costs no more than
     /// a plain round of scale study, whatever it finds.
     public var epochs = 5.5
-    /// The same where there are suspects among few FM images, up to as many steps: with fewer the bounds are still on their
-    /// way when the rate has fallen to 0, and accuracy suffers. Without suspects more steps bought nothing.
-    public var epochsOfFew = 19.2, stepsOfFew = 300.0
+    /// The same among few FM images where something was found, up to as many steps, with suspects or of the search: with fewer the bounds
+    /// are still on their way when the rate has fallen to 0. Where nothing was found more steps bought nothing.
+    public var epochsOfFew = 19.2, stepsWithSuspects = 300.0, stepsAfterSearch = 220.0
     /// Never more steps than this: on 10,000 FM images a fit is then about the work of a round with 50,000 images.
     public var mostSteps = 400
     public var rate = 0.03
@@ -89,7 +89,7 @@ public struct BoundFit: ModelDefense {
         var start = found.activations.quantiles(startQuantile, of: found.kept, threads: context.threads)
         if perLayer { for layer in Layer.allCases { for i in layer.bounds { start[i] = start[layer.bounds].max() ?? 0 } } }
         let agreement = found.optimizer.run(self, start: start, kept: found.kept, evidence: found.evidence,
-                                            steps: steps(images, suspects: !found.evidence.suspects.isEmpty))
+                                            steps: steps(images, found.evidence.isEmpty ? 0 : found.evidence.suspects.isEmpty ? stepsAfterSearch : stepsWithSuspects))
         let bounds = found.optimizer.bounds
         return DefenseOutcome(parameters: model, bounds: bounds, passes: found.passes,
                               audit: Self.audit(found) + [Finding("agreement on FM images kept", fixed(agreement, 3))] + tightness(bounds, start),
@@ -138,16 +138,16 @@ public struct BoundFit: ModelDefense {
 
     private var batch: Int { keptInBatch + transplantedInBatch + suspectsInBatch }
 
-    private func steps(_ images: Int, suspects: Bool) -> Int {
-        let images = Double(images), ofFew = suspects ? min(stepsOfFew, epochsOfFew * images / Double(batch)) : 0
-        return min(mostSteps, max(20, Int(max(epochs * images / Double(batch), ofFew))))
+    private func steps(_ images: Int, _ stepsOfFew: Double) -> Int {
+        let passes = Double(images) / Double(batch)
+        return min(mostSteps, max(20, Int(max(epochs * passes, min(stepsOfFew, epochsOfFew * passes)))))
     }
 
     /// Steps of each perturbation in the search, 8 images each: 72 for up to 10 classes, fewer for more, at least 12.
     private func updates(_ classes: Int) -> Int { min(72, max(12, 720 / classes)) }
 
     public func plannedPasses(_ images: Int) -> Double {
-        plannedPassesOfInvestigation(images) + Double(steps(images, suspects: true) * batch) * 2 / 3
+        plannedPassesOfInvestigation(images) + Double(steps(images, stepsWithSuspects) * batch) * 2 / 3
     }
 
     func plannedPassesOfInvestigation(_ images: Int) -> Double {
