@@ -139,8 +139,8 @@ public struct BoundFit: ModelDefense {
     private var batch: Int { keptInBatch + transplantedInBatch + suspectsInBatch }
 
     private func steps(_ images: Int, _ stepsOfFew: Double) -> Int {
-        let passes = Double(images) / Double(batch)
-        return min(mostSteps, max(20, Int(max(epochs * passes, min(stepsOfFew, epochsOfFew * passes)))))
+        let images = Double(images), batch = Double(batch)
+        return min(mostSteps, max(20, Int(max(epochs * images / batch, min(stepsOfFew, epochsOfFew * images / batch)))))
     }
 
     /// Steps of each perturbation in the search, 8 images each: 72 for up to 10 classes, fewer for more, at least 12.
