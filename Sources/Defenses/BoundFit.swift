@@ -89,7 +89,7 @@ public struct BoundFit: ModelDefense {
         var start = found.activations.quantiles(startQuantile, of: found.kept, threads: context.threads)
         if perLayer { for layer in Layer.allCases { for i in layer.bounds { start[i] = start[layer.bounds].max() ?? 0 } } }
         let agreement = found.optimizer.run(self, start: start, kept: found.kept, evidence: found.evidence,
-                                            steps: steps(images, found.evidence.isEmpty ? 0 : found.evidence.suspects.isEmpty ? stepsAfterSearch : stepsWithSuspects))
+                                            steps: steps(images, stepsOfFew(found.evidence)))
         let bounds = found.optimizer.bounds
         return DefenseOutcome(parameters: model, bounds: bounds, passes: found.passes,
                               audit: Self.audit(found) + [Finding("agreement on FM images kept", fixed(agreement, 3))] + tightness(bounds, start),
@@ -137,6 +137,11 @@ public struct BoundFit: ModelDefense {
     }
 
     private var batch: Int { keptInBatch + transplantedInBatch + suspectsInBatch }
+
+    private func stepsOfFew(_ evidence: Evidence) -> Double {
+        if evidence.isEmpty { return 0 }
+        return evidence.suspects.isEmpty ? stepsAfterSearch : stepsWithSuspects
+    }
 
     private func steps(_ images: Int, _ stepsOfFew: Double) -> Int {
         let images = Double(images), batch = Double(batch)
