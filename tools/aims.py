@@ -13,8 +13,10 @@ OURS = ["bounds", "bounds-unlearning", "multi-krum + bounds-unlearning"]
 NO_BASELINES = {"none", "unlearning", "bounds-plain", *OURS}
 SECTIONS = {"Fashion-MNIST, scale study, means of three seeds": ["bounds-study"],
             "CIFAR-10, scale study, means of three seeds": ["bounds-cifar-10"],
-            "Fashion-MNIST, scale quick, one seed": ["main-quick", "triggers-quick", "distribution-quick", "settings-quick",
-                                                     "strength-quick", "adaptive-quick"]}
+            "Fashion-MNIST, scale quick, means of three seeds": ["main-quick"],
+            "Fashion-MNIST, scale quick, one seed": ["triggers-quick", "distribution-quick", "settings-quick", "strength-quick",
+                                                     "adaptive-quick"],
+            "CIFAR-10, scale quick, one seed": ["main-cifar-10"]}
 ATTACKS = {"classic", "fm", "both"}
 # Where the attack hardly works undefended there is nothing to stop.
 JUDGED_FROM = 0.5
