@@ -21,7 +21,8 @@ import Tensor
 ///     + c mean(r)                                      pressure, without which channels that a bound does not cut yet have no
 ///                                                      gradient
 ///    where c is multiplied or divided by 1.3 every ten steps: up while more than a twentieth of the suspects stay in their class,
-///    and where there are no suspects while the predictions on kept images agree with the unbounded ones by more than a target.
+///    and where there are no suspects while the predictions on kept images agree with the unbounded ones by more than a target;
+///    once fewer than half of them agree the bounds go back to where they did, and the pressure is given up.
 ///
 /// Source: Bi and Li, arXiv 2410.17573 (bounds fitted on FM data); MM-BM (Wang et al.) for the penalty's control.
 public struct BoundFit: ModelDefense {
@@ -44,6 +45,9 @@ public struct BoundFit: ModelDefense {
     /// What the pressure is steered to: the share of suspects that stay in their class (1: no pressure), and where there are none the
     /// agreement with the unbounded predictions on kept images.
     public var stayed = 0.05, agreement = 0.97
+    /// Where fewer of the predictions on kept images are the unbounded ones the bounds go back ten steps and the pressure is given up:
+    /// suspects that no bounds can tell from other images would otherwise take the whole model with them.
+    public var leastAgreement = 0.5
     /// Whether FM images are screened and triggers searched for.
     public var screens = true
     /// One bound for all channels of a layer, from the largest start among them, instead of one a channel.
@@ -88,11 +92,11 @@ public struct BoundFit: ModelDefense {
         let images = found.activations.count
         var start = found.activations.quantiles(startQuantile, of: found.kept, threads: context.threads)
         if perLayer { for layer in Layer.allCases { for i in layer.bounds { start[i] = start[layer.bounds].max() ?? 0 } } }
-        let agreement = found.optimizer.run(self, start: start, kept: found.kept, evidence: found.evidence,
-                                            steps: steps(images, stepsOfFew(found.evidence)))
+        let fitted = found.optimizer.run(self, start: start, kept: found.kept, evidence: found.evidence,
+                                         steps: steps(images, stepsOfFew(found.evidence)))
         let bounds = found.optimizer.bounds
         return DefenseOutcome(parameters: model, bounds: bounds, passes: found.passes,
-                              audit: Self.audit(found) + [Finding("agreement on FM images kept", fixed(agreement, 3))] + tightness(bounds, start),
+                              audit: Self.audit(found) + outcome(fitted) + tightness(bounds, start),
                               suspects: found.suspicion?.evidence.suspects.map(\.image))
     }
 
@@ -169,6 +173,19 @@ public struct BoundFit: ModelDefense {
         guard Set((0..<samples.count).map { samples.label($0) }).count >= 2 else {
             throw DefenseError.syntheticData("bounds need FM images of at least 2 classes, got \(samples.count) images of 1 class")
         }
+        guard !allAlike(samples, model.network.inputFloats) else {
+            throw DefenseError.syntheticData("all \(samples.count) FM images are the same; bounds need images that differ")
+        }
+    }
+
+    private func allAlike(_ samples: Samples, _ floats: Int) -> Bool {
+        func input(_ i: Int) -> [Float] {
+            var x = [Float](repeating: 0, count: floats)
+            x.withUnsafeMutableBufferPointer { buffer in buffer.baseAddress.map { samples.load(i, into: $0) } }
+            return x
+        }
+        let first = input(0)
+        return (1..<samples.count).allSatisfy { input($0) == first }
     }
 
     /// What screen and search say.
@@ -190,6 +207,12 @@ public struct BoundFit: ModelDefense {
             Finding("screen per class (from \(fixed(Screen.poisonedFrom, 2)): poisoned)",
                     suspicion.screen.map { $0.map { fixed($0, 2) } ?? "-" }.joined(separator: " ")),
         ]
+    }
+
+    private func outcome(_ fitted: BoundOptimizer.Fitted) -> [Finding] {
+        [Finding("agreement on FM images kept", fixed(fitted.agreement, 3))] + (fitted.stayed.map { share in
+            [Finding("suspects that stay in their class", fixed(share, 3) + (stayed < 1 ? ", wanted at most \(fixed(stayed, 2))" : ""))]
+        } ?? [])
     }
 
     private func tightness(_ bounds: Bounds, _ start: [Float]) -> [Finding] {

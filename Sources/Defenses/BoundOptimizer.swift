@@ -15,9 +15,7 @@ final class BoundOptimizer {
     let predictor: Predictor
     let range: PixelRange
     let seed: UInt64, round: Int, threads: Int
-    private var relative = [Double](repeating: 1, count: Layer.totalBounds)
-    private var first = [Double](repeating: 0, count: Layer.totalBounds), second = [Double](repeating: 0, count: Layer.totalBounds)
-    private var stepsDone = 0
+    private var adam = Adam()
     private var perLayer = false, comparesLogits = false
     private var stream: RandomStream
 
@@ -49,14 +47,21 @@ final class BoundOptimizer {
         return screen
     }
 
-    /// Fits the bounds from `start` on. Returns the agreement on kept images over the last ten steps.
-    func run(_ fit: BoundFit, start: [Float], kept: [Int], evidence: BoundFit.Evidence, steps: Int) -> Double {
+    /// What a fit came to, over its last ten steps: the share of kept images with the unbounded prediction, and that of suspects still in
+    /// their class, nil without suspects.
+    struct Fitted {
+        var agreement = 1.0, stayed: Double?
+    }
+
+    /// Fits the bounds from `start` on.
+    func run(_ fit: BoundFit, start: [Float], kept: [Int], evidence: BoundFit.Evidence, steps: Int) -> Fitted {
         writeBounds(start)
         (perLayer, comparesLogits) = (fit.perLayer, fit.comparesLogits)
         let witnesses = evidence.witnesses, found = evidence.triggers
         let fromSuspects = witnesses.isEmpty ? 0 : fit.suspectsInBatch, fromSearch = evidence.candidates.isEmpty ? 0 : fit.perturbedInBatch
         let underTriggers = found.isEmpty ? 0 : fit.transplantedInBatch
-        var pressure = fromSuspects > 0 && fit.stayed >= 1 ? 0 : 0.1, counts = Counts(), seen = 0, lastAgreement = 1.0
+        var pressure = fromSuspects > 0 && fit.stayed >= 1 ? 0 : 0.1, counts = Counts(), seen = 0, fitted = Fitted()
+        var earlier: [Adam] = []                         // as the last two times ten steps went well began and ended
         for step in 1...steps {
             let plain = (0..<fit.keptInBatch).map { _ in kept[stream.index(below: kept.count)] }
             let batch = Batch(plain: plain, suspects: (0..<fromSuspects).map { _ in witnesses[stream.index(below: witnesses.count)] },
@@ -67,15 +72,22 @@ final class BoundOptimizer {
             counts += gradient(batch, limited: true, fit.evidenceWeight)
             climb(batch.perturbed)
             seen += plain.count
-            adam(fit.rate * (1 - Double(step - 1) / Double(steps)), pressure, start)
+            descend(fit.rate * (1 - Double(step - 1) / Double(steps)), pressure, start)
             if step % 10 == 0 {
-                lastAgreement = Double(counts.agreed) / Double(seen)
-                let more = fromSuspects > 0 ? Double(counts.stayed) > fit.stayed * Double(10 * fromSuspects) : lastAgreement >= fit.agreement
-                pressure *= more ? 1.3 : 1 / 1.3
+                fitted.agreement = Double(counts.agreed) / Double(seen)
+                fitted.stayed = fromSuspects > 0 ? Double(counts.stayed) / Double(10 * fromSuspects) : nil
+                let more = fitted.stayed.map { $0 > fit.stayed } ?? (fitted.agreement >= fit.agreement)
+                if fitted.agreement < fit.leastAgreement {
+                    (adam, pressure) = (earlier.first ?? adam, 0)
+                    writeBounds(start)
+                } else {
+                    earlier = earlier.suffix(1) + [adam]
+                    pressure *= more ? 1.3 : 1 / 1.3
+                }
                 (counts, seen) = (Counts(), 0)
             }
         }
-        return lastAgreement
+        return fitted
     }
 
     struct Perturbed {
@@ -187,25 +199,32 @@ final class BoundOptimizer {
         return value
     }
 
+    /// The relative bounds, and their moments.
+    private struct Adam {
+        var relative = [Double](repeating: 1, count: Layer.totalBounds)
+        var first = [Double](repeating: 0, count: Layer.totalBounds), second = [Double](repeating: 0, count: Layer.totalBounds)
+        var stepsDone = 0
+    }
+
     /// One step on r: gradient dL/dz * z0 + c / 576; beta 0.9 and 0.999.
-    private func adam(_ rate: Double, _ pressure: Double, _ start: [Float]) {
-        stepsDone += 1
+    private func descend(_ rate: Double, _ pressure: Double, _ start: [Float]) {
+        adam.stepsDone += 1
         var power1 = 1.0, power2 = 1.0
-        for _ in 0..<stepsDone { power1 *= 0.9; power2 *= 0.999 }
+        for _ in 0..<adam.stepsDone { power1 *= 0.9; power2 *= 0.999 }
         let gradients = gradients(start)
-        for i in relative.indices {
+        for i in gradients.indices {
             let g = gradients[i] + pressure / Double(Layer.totalBounds)
-            first[i] = 0.9 * first[i] + 0.1 * g
-            second[i] = 0.999 * second[i] + 0.001 * g * g
-            let move = rate * (first[i] / (1 - power1)) / ((second[i] / (1 - power2)).squareRoot() + 1e-8)
-            relative[i] = min(1, max(0, relative[i] - move))
+            adam.first[i] = 0.9 * adam.first[i] + 0.1 * g
+            adam.second[i] = 0.999 * adam.second[i] + 0.001 * g * g
+            let move = rate * (adam.first[i] / (1 - power1)) / ((adam.second[i] / (1 - power2)).squareRoot() + 1e-8)
+            adam.relative[i] = min(1, max(0, adam.relative[i] - move))
         }
         writeBounds(start)
     }
 
     /// dL/dr; with one bound a layer the mean of its channels.
     private func gradients(_ start: [Float]) -> [Double] {
-        var g = relative.indices.map { Double(trainer.sum.bounds.base[$0]) * Double(start[$0]) }
+        var g = adam.relative.indices.map { Double(trainer.sum.bounds.base[$0]) * Double(start[$0]) }
         guard perLayer else { return g }
         for layer in Layer.allCases {
             let mean = layer.bounds.reduce(0) { $0 + g[$1] } / Double(layer.channels)
@@ -215,7 +234,7 @@ final class BoundOptimizer {
     }
 
     private func writeBounds(_ start: [Float]) {
-        for i in relative.indices { trainer.bounds.buffer.base[i] = Float(relative[i]) * start[i] }
+        for i in adam.relative.indices { trainer.bounds.buffer.base[i] = Float(adam.relative[i]) * start[i] }
     }
 }
 

@@ -61,14 +61,14 @@ struct Bound: ParsableCommand {
         let outcome = try defense.apply(model.parameters, context)
         let seconds = monotonicSeconds() - begin
         try model.write(bounds: outcome.bounds, audit: outcome.audit, to: out)
-        output(json ? rendered(outcome, seconds).rendered() : text(outcome, seconds, data.count))
+        output(json ? rendered(outcome, seconds).rendered() : text(outcome, seconds, data.count, replacing: model.bounds != nil))
     }
 
-    private func text(_ outcome: DefenseOutcome, _ seconds: Double, _ images: Int) -> String {
+    private func text(_ outcome: DefenseOutcome, _ seconds: Double, _ images: Int, replacing: Bool) -> String {
         var table = TextTable([.left, .left])
         for finding in outcome.audit { table.add([finding.name, finding.value]) }
         return (["\(method) fitted on \(Numbers.grouped(images)) FM images in \(Numbers.fixed(seconds, 1)) s, \(Numbers.passes(outcome.passes)) image passes"]
-            + table.rendered(indent: 2) + ["wrote \(out)"]).joined(separator: "\n")
+            + table.rendered(indent: 2) + (replacing ? ["\(checkpoint) had bounds already: they were left aside, and are not in \(out)"] : []) + ["wrote \(out)"]).joined(separator: "\n")
     }
 
     private func rendered(_ outcome: DefenseOutcome, _ seconds: Double) -> JSON {

@@ -239,6 +239,19 @@ final class BoundFitTests: XCTestCase {
         XCTAssertGreaterThan(ModelToy.accuracy(model, outcome.bounds), ModelToy.accuracy(model) - 0.03)
     }
 
+    /// A demand that no bounds can meet is not met at any price: the bounds go back to where the model still worked, and the audit
+    /// says what is left. Without that the model is lost.
+    func testWhatCannotBeMetDoesNotTakeTheModelAlong() throws {
+        let (model, context) = try poisonedModel(backdoor())
+        var fit = BoundFit()
+        (fit.perLayer, fit.stayed, fit.epochsOfFew, fit.stepsWithSuspects) = (true, -1, 60, 400)
+        let outcome = try fit.apply(model, context)
+        XCTAssertGreaterThan(ModelToy.accuracy(model, outcome.bounds), ModelToy.accuracy(model) - 0.03)
+        XCTAssertEqual(outcome.audit.first { $0.name == "suspects that stay in their class" }?.value, "1.000, wanted at most -1.00")
+        fit.leastAgreement = 0
+        XCTAssertLessThan(ModelToy.accuracy(model, try fit.apply(model, context).bounds), 0.4)
+    }
+
     /// Unlearning alone, and under bounds, on both ways; under the bounds the parameters have changed, too.
     func testWhatWasFoundIsUnlearnt() throws {
         let backdoor = try backdoor(), (model, poisoned) = try poisonedModel(backdoor)

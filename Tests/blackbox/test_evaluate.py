@@ -137,6 +137,7 @@ def test_bound(tmp_path, data, fm, clean_run):
     assert UNBOUNDED <= got.keys()
     fedclamp("bound", clean_run, "--synthetic", fm, "--out", tmp_path / "again.h5", "--threads", 1)
     assert not differing(contents(tmp_path / "again.h5", ["bounds"]), contents(out, ["bounds"]))
+    assert "had bounds already" in fedclamp("bound", out, "--synthetic", fm, "--out", tmp_path / "anew.h5").stdout, "they are not fitted on top"
 
 
 def test_bound_beside_the_initial_model(tmp_path, fm, clean_run):

@@ -236,6 +236,22 @@ def test_bound_refusals(tmp_path, clean_run, fm, colour):
     refused("bound", clean_run, "--synthetic", fm, "--out", "/proc/out.h5", says="/proc/out.h5")
 
 
+def test_bound_refuses_data_that_say_nothing(tmp_path, clean_run, fm):
+    """Too few FM images, of one class, or all the same; and a model with NaN."""
+    with h5py.File(fm) as file:
+        images, labels = file["images"][:], file["labels"][:]
+    images, labels = np.resize(images, (100, *images.shape[1:])), np.resize(labels, 100)
+    for name, x, y, says in (("few", images[:40], labels[:40], "at least 50"), ("one", images, np.zeros_like(labels), "2 classes"),
+                             ("same", np.repeat(images[:1], 100, axis=0), labels, "the same"), ("black", np.zeros_like(images), labels, "the same")):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            write_split(file, x, y)
+        refused("bound", clean_run, "--synthetic", tmp_path / f"{name}.h5", "--out", tmp_path / "out.h5", says=says, folder=tmp_path)
+    model = random_model(1, 10, seed=1)
+    model["fc1/weight"][3, 3] = np.nan
+    write_checkpoint(tmp_path / "nan.h5", model)
+    refused("bound", tmp_path / "nan.h5", "--synthetic", fm, "--out", tmp_path / "out.h5", says="NaN", folder=tmp_path)
+
+
 def test_inspect_refusals(tmp_path):
     (tmp_path / "text.h5").write_text("no HDF5")
     refused("inspect", tmp_path / "text.h5", says="text.h5")
