@@ -32,8 +32,8 @@ public struct BoundFit: ModelDefense {
     /// Kept images in a batch, and beside them kept images under a trigger that was found, and suspects, or perturbed images for
     /// the classes that the search accuses; where nothing looks attacked kept images alone.
     public var keptInBatch = 64, transplantedInBatch = 16, suspectsInBatch = 16, perturbedInBatch = 16
-    /// Steps times a full batch: times that the fit goes through as many images as there are FM images. With these a fit costs no more than
-    /// a plain round of scale study, whatever it finds.
+    /// Steps times a full batch: times that the fit goes through as many images as there are FM images. With these a fit takes no more
+    /// passes than a plain round of scale study, whatever it finds.
     public var epochs = 5.5
     /// The same among few FM images where something was found, up to as many steps, with suspects or of the search: with fewer the bounds
     /// are still on their way when the rate has fallen to 0. Where nothing was found more steps bought nothing.
@@ -45,7 +45,8 @@ public struct BoundFit: ModelDefense {
     /// What the pressure is steered to: the share of suspects that stay in their class (1: no pressure), and where there are none the
     /// agreement with the unbounded predictions on kept images.
     public var stayed = 0.05, agreement = 0.97
-    /// Where fewer of the predictions on kept images are the unbounded ones the bounds go back ten steps and the pressure is given up:
+    /// Where fewer of the predictions on kept images are the unbounded ones the bounds go back to where the last ten steps that did better began,
+    /// and the pressure is given up:
     /// suspects that no bounds can tell from other images would otherwise take the whole model with them.
     public var leastAgreement = 0.5
     /// Whether FM images are screened and triggers searched for.

@@ -47,7 +47,7 @@ final class BoundOptimizer {
         return screen
     }
 
-    /// What a fit came to, over its last ten steps: the share of kept images with the unbounded prediction, and that of suspects still in
+    /// What a fit came to, over the last ten steps before its bounds: the share of kept images with the unbounded prediction, and that of suspects still in
     /// their class, nil without suspects.
     struct Fitted {
         var agreement = 1.0, stayed: Double?
@@ -61,7 +61,7 @@ final class BoundOptimizer {
         let fromSuspects = witnesses.isEmpty ? 0 : fit.suspectsInBatch, fromSearch = evidence.candidates.isEmpty ? 0 : fit.perturbedInBatch
         let underTriggers = found.isEmpty ? 0 : fit.transplantedInBatch
         var pressure = fromSuspects > 0 && fit.stayed >= 1 ? 0 : 0.1, counts = Counts(), seen = 0, fitted = Fitted()
-        var earlier: [Adam] = []                         // as the last two times ten steps went well began and ended
+        var earlier: [(adam: Adam, fitted: Fitted)] = []          // where the last ten steps that went well began, and where they ended
         for step in 1...steps {
             let plain = (0..<fit.keptInBatch).map { _ in kept[stream.index(below: kept.count)] }
             let batch = Batch(plain: plain, suspects: (0..<fromSuspects).map { _ in witnesses[stream.index(below: witnesses.count)] },
@@ -78,10 +78,11 @@ final class BoundOptimizer {
                 fitted.stayed = fromSuspects > 0 ? Double(counts.stayed) / Double(10 * fromSuspects) : nil
                 let more = fitted.stayed.map { $0 > fit.stayed } ?? (fitted.agreement >= fit.agreement)
                 if fitted.agreement < fit.leastAgreement {
-                    (adam, pressure) = (earlier.first ?? adam, 0)
+                    (adam, fitted) = earlier.first ?? (adam, fitted)
+                    pressure = 0
                     writeBounds(start)
                 } else {
-                    earlier = earlier.suffix(1) + [adam]
+                    earlier = earlier.suffix(1) + [(adam, fitted)]
                     pressure *= more ? 1.3 : 1 / 1.3
                 }
                 (counts, seen) = (Counts(), 0)

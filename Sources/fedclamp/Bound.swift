@@ -13,7 +13,8 @@ struct Bound: ParsableCommand {
         discussion: """
             The FM data are taken as they are, poisoned or not; nothing is stamped. What the fit found out is printed: the \
             class that looks attacked, the images set aside, how far the bounds cut. A run file also has the model before round 1, \
-            from which the search for triggers of malicious clients makes a twin to compare with; where it is missing, classes are compared.
+            from which the search for triggers of malicious clients makes a twin to compare with; where it is missing, classes are compared. \
+            Bounds that the file has already are left aside.
 
               fedclamp bound run.h5 --synthetic data/fashion-mnist-fm.h5 --out bounded.h5
               fedclamp evaluate bounded.h5 --data data/fashion-mnist.h5
