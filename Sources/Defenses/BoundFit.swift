@@ -78,7 +78,7 @@ public struct BoundFit: ModelDefense {
     /// Step 1: the FM images through the model, screen and search.
     func investigate(_ model: Parameters, _ context: DefenseContext) throws -> Investigation {
         let samples = context.synthetic
-        try check(model, samples)
+        try Self.check(model, samples)
         let predictor = Predictor(model.network, kernels: context.kernels, threads: context.threads)
         let activations = Activations(model, samples, predictor)
         let optimizer = BoundOptimizer(model, samples, activations, predictor, context)
@@ -166,7 +166,7 @@ public struct BoundFit: ModelDefense {
         return Double(images) * 4 / 3 + 2_000 + scan + Double(updates(10) * 10 * 16) * 2 / 3
     }
 
-    private func check(_ model: Parameters, _ samples: Samples) throws {
+    static func check(_ model: Parameters, _ samples: Samples) throws {
         guard model.allFinite else { throw DefenseError.model("the model holds NaN or infinite parameters; bounds cannot be fitted to it") }
         guard samples.count >= 50 else {
             throw DefenseError.syntheticData("bounds need at least 50 FM images, got \(samples.count)")
@@ -179,7 +179,7 @@ public struct BoundFit: ModelDefense {
         }
     }
 
-    private func allAlike(_ samples: Samples, _ floats: Int) -> Bool {
+    private static func allAlike(_ samples: Samples, _ floats: Int) -> Bool {
         func input(_ i: Int) -> [Float] {
             var x = [Float](repeating: 0, count: floats)
             x.withUnsafeMutableBufferPointer { buffer in buffer.baseAddress.map { samples.load(i, into: $0) } }
@@ -192,23 +192,28 @@ public struct BoundFit: ModelDefense {
     /// What screen and search say.
     static func audit(_ found: Investigation) -> [Finding] {
         guard let suspicion = found.suspicion else { return [] }
-        func list(_ classes: [Int]) -> String { classes.isEmpty ? "none" : classes.map(String.init).joined(separator: " ") }
         let evidence = suspicion.evidence
         let audit = [
             Finding("class that looks attacked", list(suspicion.attacked)),
-            Finding("class whose FM images look poisoned", list(suspicion.poisoned)),
+            finding(poisoned: suspicion.poisoned),
             Finding("FM images set aside", "\(evidence.suspects.count) of \(found.activations.count), \(evidence.witnesses.count) of them evidence; \(evidence.doubtful.count) more not used"),
         ]
         guard suspicion.screen.count <= 20 else { return audit }
         let search = suspicion.search.map { search in
             Finding("trigger search per class (\(search.unit): attacked)", search.scores.map { fixed($0, 1) }.joined(separator: " "))
         } ?? Finding("trigger search", "not needed: the FM data look poisoned")
-        return audit + [
-            search,
-            Finding("screen per class (from \(fixed(Screen.poisonedFrom, 2)): poisoned)",
-                    suspicion.screen.map { $0.map { fixed($0, 2) } ?? "-" }.joined(separator: " ")),
-        ]
+        return audit + [search] + finding(screen: suspicion.screen)
     }
+
+    static func finding(poisoned: [Int]) -> Finding { Finding("class whose FM images look poisoned", list(poisoned)) }
+
+    /// Of as many classes as people read.
+    static func finding(screen: [Double?]) -> [Finding] {
+        guard screen.count <= 20 else { return [] }
+        return [Finding("screen per class (from \(fixed(Screen.poisonedFrom, 2)): poisoned)", screen.map { $0.map { fixed($0, 2) } ?? "-" }.joined(separator: " "))]
+    }
+
+    private static func list(_ classes: [Int]) -> String { classes.isEmpty ? "none" : classes.map(String.init).joined(separator: " ") }
 
     private func outcome(_ fitted: BoundOptimizer.Fitted) -> [Finding] {
         [Finding("agreement on FM images kept", fixed(fitted.agreement, 3))] + (fitted.stayed.map { share in

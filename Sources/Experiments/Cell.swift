@@ -8,16 +8,16 @@ public struct Cell: Sendable {
     /// The defence on the model; nil for G as it is.
     public var defense: String?
 
-    /// - Parameter defense: a rule before aggregation, which becomes part of the training, a defence on the model, or both:
+    /// - Parameter defense: a rule before aggregation or `screen`, which become part of the training, a defence on the model, or several:
     ///   "multi-krum + bounds".
     public init(_ base: RunConfiguration, attack: Attack, defense: String) {
         configuration = base
         configuration.attack = attack
         configuration.defenses = []
         for part in Self.parts(defense) {
-            if AggregationRules.names.contains(part) {
-                if part != FedAvg.name { configuration.defenses = [part] }
-            } else {
+            if AllDefenses.shapesTraining(part) {
+                configuration.defenses.append(part)
+            } else if part != FedAvg.name {
                 self.defense = part
             }
         }

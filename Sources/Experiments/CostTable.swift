@@ -1,3 +1,4 @@
+import Defenses
 import Federation
 
 /// What every defence takes in time, memory and traffic. It shares the trainings of `main` without attack.
@@ -6,7 +7,8 @@ public struct CostTable: Table {
     public let rows: [String]
     public let columns = ["without attack"]
 
-    public init(_ scale: Scale) { rows = MainTable(scale).rows }
+    /// `screen` has no part in a round: what it takes is in a run's progress, before the first one.
+    public init(_ scale: Scale) { rows = MainTable(scale).rows.filter { $0 != FMScreen.name && Cell.parts($0).count == 1 } }
 
     public var caption: String { "seconds, memory and bytes of every defence, as a share of a plain round" }
     public var claim: String { "" }

@@ -77,10 +77,28 @@ public final class Experiment {
         run.stopSignal = stopSignal
         run.onProgress = report
         run.onCheckpoint = { try RunFile.write($0, to: path) }
+        if record?.finishedRounds ?? 0 <= 0 { try takeOver(training, run) }
         try run.run()
         try measureFloors(training, run)
         try illustrate(training, run)
         return run.history.last
+    }
+
+    /// Where `screen` finds nothing a training is the one without it: what that one has done is taken over.
+    private func takeOver(_ training: Training, _ run: FederatedRun) throws {
+        guard training.configuration.screensSynthetic else { return }
+        var plain = training.configuration
+        plain.defenses.removeAll { $0 == FMScreen.name }
+        let twin = try plan.training(plain)
+        guard let record = try folder.record(twin), record.finishedRounds > 0, record.instructionSet == run.configuration.isa else { return }
+        try run.begin()
+        guard run.state.distrusted.isEmpty else { return }
+        plain = twin.configuration
+        plain.defenses += record.defended.keys.sorted()
+        plain.isa = record.instructionSet
+        let other = try FederatedRun(plain, run.data, threads: threads)
+        try RunFile.restore(other, from: folder.cell(twin.key))
+        try run.takeOver(other)
     }
 
     private func data(_ configuration: RunConfiguration) throws -> RunData {

@@ -1,14 +1,13 @@
 import Defenses
 import Federation
 
-/// Every defence against every attack.
+/// Every defence against every attack, and those together that complement each other.
 public struct MainTable: Table {
     public static let name = "main"
     public let rows: [String], columns: [String]
 
     public init(_ scale: Scale) {
-        let all = AggregationRules.names + ModelDefenses.names
-        rows = scale.defenses.map { wanted in all.filter(wanted.contains) } ?? all
+        rows = scale.defenses ?? AllDefenses.names + [Self.screened, Self.combined(scale)]
         columns = scale.attacks.map { $0.column }
     }
 

@@ -36,9 +36,10 @@ public struct Plan: Sendable {
         for at in trainings.indices { trainings[at].isIllustrated = isIllustrated(trainings[at]) }
     }
 
-    /// Of the tables in which triggers and attacks vary, attacked trainings of the first seed whose bounds are fitted.
+    /// Of the tables in which triggers and attacks vary, attacked trainings of the first seed, undefended, whose bounds are fitted.
     private func isIllustrated(_ training: Training) -> Bool {
-        training.configuration.attack != .none && training.configuration.seed == seeds.first && training.defenses.contains(BoundFit.name)
+        training.configuration.attack != .none && training.configuration.defenses.isEmpty && training.configuration.seed == seeds.first
+            && training.defenses.contains(BoundFit.name)
             && training.tables.contains { [MainTable.name, BoundsTable.name, TriggersTable.name].contains($0) }
     }
 
@@ -74,8 +75,11 @@ public struct Plan: Sendable {
     }
 
     /// The training that a cell belongs to.
-    func training(_ cell: Cell) throws -> Training {
-        let bare = try Training(cell.configuration, datasetDigest: setting.datasetDigest, syntheticDigest: setting.syntheticDigest)
+    func training(_ cell: Cell) throws -> Training { try training(cell.configuration) }
+
+    /// The training with a configuration.
+    func training(_ configuration: RunConfiguration) throws -> Training {
+        let bare = try Training(configuration, datasetDigest: setting.datasetDigest, syntheticDigest: setting.syntheticDigest)
         return positions[bare.key].map { trainings[$0] } ?? bare
     }
 

@@ -28,7 +28,7 @@ public struct Scale: Sendable {
         (base.batch, base.localEpochs, base.rate) = (32, 2, 0.05)      // few steps: they have to be large ones
         (base.fusionEpochs, base.fusionRate) = (3, 0.02)
         return Scale(name: "smoke", summary: "7 clients x 300 images, 3 rounds, 1,000 FM and 2,000 test images, 1 seed", base: base,
-                     seeds: 1, holdout: 1_000, defenses: ["none", "norm-clip", "multi-krum", "bounds"], attacks: [.none, .classic, .fm])
+                     seeds: 1, holdout: 1_000, defenses: ["none", "norm-clip", "multi-krum", "bounds", "screen + bounds"], attacks: [.none, .classic, .fm])
     }()
 
     /// Under an hour on two cores for the table `main`.

@@ -67,16 +67,19 @@ struct AttackRows: Sendable {
 extension Table {
     /// Of `names`, those that this version has.
     static func existing(_ names: [String]) -> [String] {
-        names.filter { Cell.parts($0).allSatisfy { AggregationRules.names.contains($0) || ModelDefenses.names.contains($0) } }
+        names.filter { Cell.parts($0).allSatisfy(AllDefenses.names.contains) }
     }
 
-    /// What tables compare that vary the attack or the clients: bounds, baselines, and a rule with a defence on its model.
+    /// What tables compare that vary the attack or the clients: bounds, baselines, and defences that act together.
     static func compared(_ scale: Scale) -> [String] {
-        existing(["none", "bounds", BoundedUnlearning.name] + scale.baselines + [combined(scale)])
+        existing(["none", BoundFit.name, BoundedUnlearning.name, screened] + scale.baselines + [combined(scale)])
     }
 
-    /// The first baseline, which sees the clients, and after it what sees the FM data.
-    static func combined(_ scale: Scale) -> String { "\(scale.baselines[0]) + \(BoundedUnlearning.name)" }
+    /// What sees the FM data, before the first round and after the last.
+    static var screened: String { "\(FMScreen.name) + \(BoundedUnlearning.name)" }
+
+    /// The first baseline, which sees the clients, and what sees the FM data.
+    static func combined(_ scale: Scale) -> String { "\(scale.baselines[0]) + \(screened)" }
 
     public var name: String { Self.name }
     public var rowTitle: String { "defence" }
@@ -85,6 +88,6 @@ extension Table {
     public var legend: String {
         let combined = (rows + columns).contains { Cell.parts($0).count > 1 }
         return "ACC: clean images right. ASR: triggered images of other classes that go to the target. floor: that rate for the "
-            + "same-seed run without attack." + (combined ? " A + B: rule A before aggregation, and B on the model that came of it." : "")
+            + "same-seed run without attack." + (combined ? " A + B: both, a rule before aggregation or screen before the first round, and the last on the model that came of it." : "")
     }
 }

@@ -29,7 +29,7 @@ public struct Training: Sendable {
     static func normalized(_ configuration: RunConfiguration) -> RunConfiguration {
         var c = configuration
         let defaults = RunConfiguration()
-        c.defenses = c.defenses.filter { AggregationRules.names.contains($0) && $0 != FedAvg.name }
+        c.defenses = AllDefenses.names.filter { AllDefenses.shapesTraining($0) && configuration.defenses.contains($0) }
         if !c.defenses.contains(NormClip.name) { (c.normClipLimit, c.normClipNoise) = (defaults.normClipLimit, defaults.normClipNoise) }
         if !c.attack.poisonsClients {
             c.poisonFraction = defaults.poisonFraction
@@ -42,7 +42,7 @@ public struct Training: Sendable {
 
     /// For people: "multi-krum, fm attack, seed 1", and what else differs from `base`.
     public func title(beside base: RunConfiguration) -> String {
-        var parts = [configuration.defenses.first ?? "none", configuration.attack == .none ? "clean" : "\(configuration.attack.rawValue)"]
+        var parts = [configuration.defenses.isEmpty ? "none" : configuration.defenses.joined(separator: " + "), configuration.attack == .none ? "clean" : "\(configuration.attack.rawValue)"]
         let hidden: Set = ["attack", "defenses", "seed", "data", "synthetic", "isa"]
         for (mine, theirs) in zip(configuration.readable, base.readable) where mine.value != theirs.value && !hidden.contains(mine.name) {
             parts.append("\(mine.name) \(mine.value)")
@@ -59,7 +59,7 @@ public struct Training: Sendable {
         let round = local + synthetic * (Double(c.fusionEpochs) + Double(c.participants) / 3) + evaluation
             + (rule?.serverPasses(clients: c.participants, rootPasses: root) ?? 0)
         let models = defenses.compactMap { ModelDefenses.make($0)?.plannedPasses(Int(synthetic)) }.map { $0 + evaluation }
-        return synthetic * Double(c.initialEpochs) + evaluation + Double(c.rounds) * round + models.reduce(0, +)
+        return c.passesOfInitialisation(synthetic: sizes.synthetic(c)) + evaluation + Double(c.rounds) * round + models.reduce(0, +)
             + Double(probes.count) * evaluation / 2
     }
 }

@@ -1,7 +1,7 @@
 import Attacks
 import Federation
 
-/// Every trigger against the defences on the model.
+/// Every trigger against the defences that see the FM data.
 public struct TriggersTable: Table {
     public static let name = "triggers"
     private let crossed: CrossedRows
@@ -9,10 +9,10 @@ public struct TriggersTable: Table {
 
     public init(_ scale: Scale) {
         crossed = CrossedRows(Triggers.names.map { trigger in Variant(trigger) { $0.trigger = trigger } },
-                              Self.existing(["none", "bounds", "bounds-plain", "bounds-unlearning", "unlearning", "mm-bm", "fine-tuning", "clp"]))
+                              Self.existing(["none", "bounds", "bounds-plain", "bounds-unlearning", "unlearning", "screen", Self.screened, Self.combined(scale), "mm-bm", "fine-tuning", "clp"]))
     }
 
-    public var caption: String { "every trigger against the defences on the model" }
+    public var caption: String { "every trigger against the defences that see the FM data" }
     public var claim: String { "" }
     public var rowTitle: String { "trigger, defence" }
     public var rows: [String] { crossed.names }

@@ -26,6 +26,8 @@ public struct Checkpoint: Sendable {
     /// Name, accuracy, attack success rate of every defended model.
     public var defended: [(name: String, accuracy: Double, attackSuccess: Double)]
     public var audit: [Finding]
+    /// What `screen` said before the first round.
+    public var screenAudit: [Finding]
     public var seed: UInt64 { configuration?.seed ?? 1 }
 
     /// - Parameter name: a defence; the parameters and bounds are then those that it left, of `/defended/NAME`.
@@ -58,8 +60,8 @@ public struct Checkpoint: Sendable {
             }
             (parameters, bounds) = try RunFile.readDefended(file, name, else: parameters)
         }
-        audit = try file.exists("/audit/names")
-            ? zip(try file.readStrings("/audit/names"), try file.readStrings("/audit/values")).map { Finding($0, $1) } : []
+        audit = try file.readFindings("/audit/")
+        screenAudit = try file.readFindings("/screen/")
     }
 
     private static func readAttack(_ file: HDF5File) throws -> AttackRecord? {
@@ -109,8 +111,7 @@ public struct Checkpoint: Sendable {
             }
             guard !audit.isEmpty else { return }
             try file.createGroup("/audit")
-            try file.writeStrings("/audit/names", audit.map(\.name))
-            try file.writeStrings("/audit/values", audit.map(\.value))
+            try file.write(audit, "/audit/")
         }
     }
 }

@@ -25,7 +25,7 @@ public final class FederatedRun {
     let trainers: [Trainer]
     private let rule: any AggregationRule
     private let modelDefenses: [any ModelDefense]
-    private let started = monotonicSeconds()
+    private var started = monotonicSeconds()
     /// Whether the largest resident memory is measured, round by round; it resets the count of the whole process.
     public var measuresMemory = false
     private var secondsBefore = 0.0                // that an interrupted run had taken
@@ -52,7 +52,7 @@ public final class FederatedRun {
         trainers = (0..<max(1, min(threads, configuration.participants))).map { _ in Trainer(data.network, kernels: kernels) }
     }
 
-    /// Splits the names into at most one aggregation rule and any number of defences on the model.
+    /// Splits the names into at most one aggregation rule and any number of defences on the model; `screen` is neither.
     public static func defenses(_ names: [String], _ options: RuleOptions = RuleOptions()) throws -> (any AggregationRule, [any ModelDefense]) {
         var rules: [any AggregationRule] = [], models: [any ModelDefense] = []
         for name in names {
@@ -60,9 +60,9 @@ public final class FederatedRun {
                 if name != FedAvg.name { rules.append(rule) }
             } else if let defense = ModelDefenses.make(name) {
                 models.append(defense)
-            } else {
+            } else if name != FMScreen.name {
                 throw RunError.invalid(option: "--defense", given: name,
-                                       expected: "one of: \((AggregationRules.names + ModelDefenses.names).joined(separator: ", "))")
+                                       expected: "one of: \(AllDefenses.names.joined(separator: ", "))")
             }
         }
         guard rules.count <= 1 else {
@@ -73,15 +73,30 @@ public final class FederatedRun {
 
     /// Runs what is left: initialisation, rounds, defences on the final model.
     public func run() throws {
-        secondsBefore = history.last.map(\.seconds) ?? 0
-        passesDone = finishedRounds.map { passesToStart + Double($0) * passesPerRound } ?? 0
-        if finishedRounds == nil {
-            report("initialisation")
-            state.start(from: server.initialize(configuration, data.synthetic, network: data.network))
-            try finish(HistoryRow(round: 0), passes: Double(configuration.initialEpochs * data.synthetic.count))
-        }
+        try begin()
+        (secondsBefore, started) = (history.last.map(\.seconds) ?? 0, monotonicSeconds())
+        passesDone = passesToStart + Double(finishedRounds ?? 0) * passesPerRound
         while let done = finishedRounds, done < configuration.rounds { try round(done + 1) }
         for defense in modelDefenses where !defended.contains(where: { $0.name == defense.label }) { try apply(defense) }
+    }
+
+    /// Initialises, where that is still to do.
+    public func begin() throws {
+        guard finishedRounds == nil else { return }
+        report("initialisation")
+        try state.start(server, data.synthetic)
+        try finish(HistoryRow(round: 0), passes: passesOfInitialisation)
+    }
+
+    /// Goes on from where `other` is: a run of the same configuration without `screen`. Where `screen` trusts all FM images both are the
+    /// same to the bit.
+    public func takeOver(_ other: FederatedRun) throws {
+        precondition(finishedRounds == 0 && state.distrusted.isEmpty)
+        let mine = (configuration, state.screenAudit)
+        state = other.state
+        (state.configuration, state.screenAudit) = mine
+        defended = other.defended.filter { configuration.defenses.contains($0.name) }
+        try onCheckpoint(self)
     }
 
     private func round(_ round: Int) throws {
@@ -153,7 +168,7 @@ public final class FederatedRun {
         let seconds = monotonicSeconds() - begin, peak = measuresMemory ? ResidentMemory.peakBytes : .nan
         let evaluation = server.evaluate(outcome.parameters, outcome.bounds, data.evaluation, data.backdoor)
         defended.append(DefendedModel(name: name, parameters: outcome.parameters, bounds: outcome.bounds, evaluation: evaluation,
-                                      seconds: seconds, passes: outcome.passes, peakBytes: peak, audit: outcome.audit + judge(outcome.suspects)))
+                                      seconds: seconds, passes: outcome.passes, peakBytes: peak, audit: outcome.audit + (outcome.suspects.map { configuration.judge($0, in: data.synthetic) } ?? [])))
         if name == BoundFit.name, let last = history.indices.last {
             state.bounds = outcome.bounds
             state.history[last].accuracyBounded = evaluation.accuracy
@@ -162,14 +177,6 @@ public final class FederatedRun {
         }
         passesDone += outcome.passes
         try onCheckpoint(self)
-    }
-
-    /// How right a defence's suspicion was, which only the experimenter can know.
-    private func judge(_ suspects: [Int]?) -> [Finding] {
-        guard let suspects, configuration.attack.poisonsSynthetic else { return [] }
-        let poisoned = data.synthetic.poisonedPositions, right = suspects.filter { data.synthetic.isPoisoned($0) }.count
-        return [Finding("suspects that are poisoned (known to the experimenter only)", "\(right) of \(suspects.count)"),
-                Finding("poisoned images among the suspects (likewise)", "\(right) of \(poisoned.count)")]
     }
 
     private func stopIfAsked() throws {
@@ -187,8 +194,10 @@ public final class FederatedRun {
     }
 
     private var passesToStart: Double {
-        Double(data.synthetic.count * configuration.initialEpochs) + Double(data.evaluation.count) * 2 / 3
+        passesOfInitialisation + Double(data.evaluation.count) * 2 / 3
     }
+
+    private var passesOfInitialisation: Double { configuration.passesOfInitialisation(synthetic: data.synthetic.count) }
 
     private var passesPerRound: Double {
         let work = data.clients.indices.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1) }

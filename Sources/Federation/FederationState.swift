@@ -18,7 +18,7 @@ public struct Provenance: Equatable, Sendable {
 /// What a run carries from round to round: all of it is in the run file, and all that a piece of a round needs besides
 /// data. Random streams are named by round and client, and momentum starts at zero every round.
 public struct FederationState: Sendable {
-    public let configuration: RunConfiguration
+    public internal(set) var configuration: RunConfiguration
     public let normalization: Normalization
     public let provenance: Provenance
     public internal(set) var global: Parameters
@@ -35,6 +35,9 @@ public struct FederationState: Sendable {
     public internal(set) var notes: [String] = []
     /// The global model that no client had a part in yet, trained on FM data; nil where it was not trained at all.
     public internal(set) var initial: Parameters?
+    /// Positions of FM images whose labels are not used, ascending, and how `screen` came to them.
+    public internal(set) var distrusted: [Int] = []
+    public internal(set) var screenAudit: [Finding] = []
     /// The global model of the round before, where attackers remember it.
     public internal(set) var previousGlobal: Parameters?
     public internal(set) var history: [HistoryRow] = []
@@ -78,16 +81,33 @@ public struct FederationState: Sendable {
 
     /// Fusion: trains the aggregate on the FM data. Throws `RunError.diverged`.
     mutating func fuse(_ teacherLogits: [Float], _ server: Server, _ synthetic: Samples) throws {
-        let fused = server.fuse(configuration, global, teacherLogits, bounds: bounds, synthetic, round: nextRound)
+        let fused = server.fuse(configuration, global, teacherLogits, bounds: bounds, synthetic, withoutLabels: Set(distrusted), round: nextRound)
         guard fused.allFinite else { throw RunError.diverged(round: nextRound, where: "fusion") }
         global = fused
         boundsAreDue = configuration.boundEvery > 0 && nextRound % configuration.boundEvery == 0
     }
 
-    /// The model before the first round.
-    mutating func start(from model: Parameters) {
+    /// The model before the first round, trained on the FM data: all of them, or, with `screen`, those whose labels are trusted.
+    /// Throws `RunError.diverged`, and `DefenseError` where the FM data cannot be screened.
+    mutating func start(_ server: Server, _ synthetic: Samples) throws {
+        try start(from: server.initialize(configuration, synthetic, network: network))
+        guard configuration.screensSynthetic else { return }
+        let found = try FMScreen().look(global, defenseContext(server, synthetic, round: 0))
+        (distrusted, screenAudit) = (found.distrusted, found.audit + configuration.judge(found.suspects, in: synthetic))
+        if !distrusted.isEmpty { try start(from: server.initialize(configuration, trusted(synthetic), network: network)) }
+    }
+
+    private mutating func start(from model: Parameters) throws {
+        guard model.allFinite else { throw RunError.diverged(round: 0, where: "initialisation") }
         global = model
         initial = configuration.initialEpochs > 0 ? model : nil
+    }
+
+    /// The FM images whose labels are used.
+    func trusted(_ synthetic: Samples) -> Samples {
+        guard !distrusted.isEmpty else { return synthetic }
+        let out = Set(distrusted)
+        return synthetic.subset((0..<synthetic.count).filter { !out.contains($0) })
     }
 
     /// What a defence on the model after `round` has.
@@ -105,6 +125,14 @@ public struct FederationState: Sendable {
 }
 
 extension RunConfiguration {
+    /// How right a defence's suspicion of FM images was, which only the experimenter can know; nothing where none are poisoned.
+    func judge(_ suspects: [Int], in synthetic: Samples) -> [Finding] {
+        guard attack.poisonsSynthetic else { return [] }
+        let right = suspects.filter(synthetic.isPoisoned).count
+        return [Finding("suspects that are poisoned (known to the experimenter only)", "\(right) of \(suspects.count)"),
+                Finding("poisoned images among the suspects (likewise)", "\(right) of \(synthetic.poisonedPositions.count)")]
+    }
+
     /// A round's clients, ascending: all, or a random subset of the given share.
     public func clients(inRound round: Int) -> [Int] {
         guard participants < clients else { return Array(0..<clients) }

@@ -37,8 +37,9 @@ public final class Server: @unchecked Sendable {
 
     /// Fusion: trains `aggregate` on the FM data by ensemble distillation (FedDF), the teacher being the weighted mean
     /// of the logits of the models that the rule let through, plus `labelWeight` of cross-entropy with the labels.
+    /// At positions in `withoutLabels` there is no cross-entropy, and the teacher alone counts.
     public func fuse(_ configuration: RunConfiguration, _ aggregate: Parameters, _ teacherLogits: [Float], bounds: Bounds?, _ synthetic: Samples,
-                     round: Int) -> Parameters {
+                     withoutLabels: Set<Int> = [], round: Int) -> Parameters {
         guard configuration.fusionEpochs > 0 else { return aggregate }
         let classes = synthetic.set.classes
         trainer.reset(aggregate, bounds: bounds)
@@ -49,7 +50,8 @@ public final class Server: @unchecked Sendable {
             for _ in 0..<configuration.fusionEpochs {
                 _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, configuration.batch, sgd) { label, position, batch, logits, gradient in
                     Loss.distillation(logits, teacher: targets + position * classes, classes: classes, label: label,
-                                      temperature: configuration.temperature, labelWeight: configuration.labelWeight,
+                                      temperature: configuration.temperature,
+                                      labelWeight: withoutLabels.contains(position) ? 0 : configuration.labelWeight,
                                       batch: batch, gradient: gradient)
                 }
             }

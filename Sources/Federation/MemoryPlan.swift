@@ -11,7 +11,7 @@ struct MemoryPlan {
         let network = data.network, model = 4 * network.parameterFloats, participants = configuration.participants
         let trainers = max(1, min(threads, participants))
         let size = RoundSize(clients: configuration.clients, participants: participants, rounds: configuration.rounds, modelBytes: model)
-        let screened = configuration.defenses.contains { ModelDefenses.make($0) != nil } ? BoundFit.filterBytes(network, images: data.synthetic.count) : 0
+        let screened = configuration.defenses.contains { $0 == FMScreen.name || ModelDefenses.make($0) != nil } ? BoundFit.filterBytes(network, images: data.synthetic.count) : 0
         parts = [("\(trainers) clients at a time", trainers * Trainer.bytes(network)),
                  ("the server", Trainer.bytes(network, lanes: Trainer.serverLanes, threads: threads) + Predictor.bytes(network, threads: threads)),
                  ("\(type(of: rule).name) with \(participants) of \(configuration.clients) clients", rule.memoryNeeded(size)),

@@ -24,8 +24,7 @@ public enum RoundSteps {
                                   meanImages: Int?, _ server: Server) throws -> FederationState {
         var state = FederationState(configuration, network, data.synthetic.normalization, provenance)
         state.meanImages = meanImages
-        state.start(from: server.initialize(configuration, data.synthetic, network: network))
-        guard state.global.allFinite else { throw RunError.diverged(round: 0, where: "initialisation") }
+        try state.start(server, data.synthetic)
         state.finishedRounds = 0
         state.history = [HistoryRow(round: 0)]
         return state

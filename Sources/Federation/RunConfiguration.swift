@@ -1,4 +1,5 @@
 import Datasets
+import Defenses
 import Network
 
 /// Who attacks: nobody, malicious clients (classic), whoever poisons the FM data (fm), or both with one trigger.
@@ -101,6 +102,8 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
         try require(weightDecay >= 0 && weightDecay.isFinite, "--weight-decay", "\(weightDecay)", "a number from 0")
         try require(clipNorm >= 0, "--clip-norm", "\(clipNorm)", "a norm from 0 (0: no clipping)")
         try count(initialEpochs, "--initial-epochs", from: 0)
+        try require(initialEpochs > 0 || !screensSynthetic, "--initial-epochs", "0",
+                    "1 or more with --defense \(FMScreen.name), which looks at the model that they train")
         try count(fusionEpochs, "--fusion-epochs", from: 0)
         try count(boundEvery, "--bound-every", from: 0)
         try positive(normClipLimit, "--norm-clip-limit")
@@ -115,6 +118,13 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     /// SGD at `rate` with this run's momentum, weight decay and clipping.
     public func sgd(_ rate: Double) -> SGD {
         SGD(rate: Float(rate), momentum: Float(momentum), decay: Float(weightDecay), clip: clipNorm > 0 ? clipNorm : .infinity)
+    }
+
+    /// Whether FM images that look poisoned lose their labels before the first round.
+    public var screensSynthetic: Bool { defenses.contains(FMScreen.name) }
+    /// Passes before the first round, given the number of FM images.
+    public func passesOfInitialisation(synthetic: Int) -> Double {
+        Double(initialEpochs * synthetic) + (screensSynthetic ? FMScreen().plannedPasses(synthetic, epochs: initialEpochs) : 0)
     }
 
     public var instructionSet: InstructionSet { InstructionSet(rawValue: isa) ?? .baseline }

@@ -75,9 +75,7 @@ extension RunFile {
         try file.createGroup("/timing")
         try file.write("/timing/defended_\(model.name)", scalar: model.seconds)
         try file.write("/timing/peak_bytes_\(model.name)", scalar: model.peakBytes)
-        guard !model.audit.isEmpty else { return }
-        try file.writeStrings("\(group)/audit_names", model.audit.map(\.name))
-        try file.writeStrings("\(group)/audit_values", model.audit.map(\.value))
+        try file.write(model.audit, "\(group)/audit_")
     }
 
     /// Names in /defended. A file of strangers may hold any number of links to one large model.
@@ -106,15 +104,26 @@ extension RunFile {
             let images = try file.read("\(group)/images", as: Int64.self, shape: [2]).values.map { Int($0) }
             let evaluation = Evaluation(accuracy: try number("acc"), attackSuccess: try number("asr"), robustAccuracy: try number("robust_accuracy"),
                                         images: images[0], triggeredImages: images[1])
-            let names = try file.exists("\(group)/audit_names") ? try file.readStrings("\(group)/audit_names") : []
-            let values = names.isEmpty ? [] : try file.readStrings("\(group)/audit_values")
             let seconds = try file.read("/timing/defended_\(name)", as: Double.self, shape: []).values[0]
             let peakName = "/timing/peak_bytes_\(name)", peak = try file.exists(peakName) ? try file.read(peakName, as: Double.self, shape: []).values[0] : .nan
             found.append((try file.intAttribute("order", of: group) ?? 0,
                           DefendedModel(name: name, parameters: parameters, bounds: bounds ?? Bounds(), evaluation: evaluation, seconds: seconds,
-                                        passes: try number("passes"), peakBytes: peak, audit: zip(names, values).map { Finding($0, $1) })))
+                                        passes: try number("passes"), peakBytes: peak, audit: try file.readFindings("\(group)/audit_"))))
         }
         return found.sorted { $0.order < $1.order }.map(\.model)
+    }
+}
+
+extension HDF5File {
+    /// Findings as two lists of strings, PREFIXnames and PREFIXvalues; nothing where there are none.
+    func write(_ findings: [Finding], _ prefix: String) throws {
+        guard !findings.isEmpty else { return }
+        try writeStrings("\(prefix)names", findings.map(\.name))
+        try writeStrings("\(prefix)values", findings.map(\.value))
+    }
+
+    func readFindings(_ prefix: String) throws -> [Finding] {
+        try exists("\(prefix)names") ? zip(try readStrings("\(prefix)names"), try readStrings("\(prefix)values")).map { Finding($0, $1) } : []
     }
 }
 

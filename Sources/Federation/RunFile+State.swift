@@ -16,6 +16,7 @@ extension RunFile {
         if state.boundsAreDue { try file.write("/state/bounds_are_due", scalar: Int64(1)) }
         if let initial = state.initial { try writeModel(initial, "/initial", nil, file) }
         if let previous = state.previousGlobal { try writeModel(previous, "/state/previous_model", nil, file) }
+        try writeScreen(state, file)
         if !state.memory.isEmpty { try file.createGroup("/state/memory") }
         for (name, values) in state.memory.sorted(by: { $0.key < $1.key }) {
             try file.write("/state/memory/\(name)", values, shape: [values.count])
@@ -41,9 +42,28 @@ extension RunFile {
         }
         state.boundsAreDue = try file.exists("/state/bounds_are_due")
         state.initial = try file.exists("/initial/conv1") ? try readModel(file, "/initial", state.network) : nil
+        try readScreen(&state, file)
         state.previousGlobal = try file.exists("/state/previous_model") ? try readModel(file, "/state/previous_model", state.network) : nil
         state.memory = try file.exists("/state/memory") ? try readMemory(file, state) : [:]
         state.notes = try file.exists("/state/notes") ? try file.readStrings("/state/notes") : []
+    }
+
+    /// What `screen` said: /screen/images, positions among the FM images as the server holds them, and how it came to them.
+    private static func writeScreen(_ state: FederationState, _ file: HDF5File) throws {
+        guard state.configuration.screensSynthetic, state.finishedRounds != nil else { return }
+        try file.createGroup("/screen")
+        try file.write("/screen/images", state.distrusted.map { Int64($0) }, shape: [state.distrusted.count])
+        try file.write(state.screenAudit, "/screen/")
+    }
+
+    private static func readScreen(_ state: inout FederationState, _ file: HDF5File) throws {
+        guard state.configuration.screensSynthetic, state.finishedRounds != nil else { return }
+        let images = try file.read("/screen/images", as: Int64.self, shape: [-1]).values
+        guard zip(images, images.dropFirst()).allSatisfy(<), images.allSatisfy({ (0...Int64(Int32.max)).contains($0) }) else {
+            throw RunError.incompatible("\(file.path), /screen/images: expected ascending positions of FM images, from 0")
+        }
+        state.distrusted = images.map { Int($0) }
+        state.screenAudit = try file.readFindings("/screen/")
     }
 
     /// What the rule remembers: at most one vector of the model's size for each client, finite.

@@ -134,8 +134,8 @@ extension RunConfiguration {
         }
     }
 
-    /// The defences before aggregation.
-    private var rules: [String] { defenses.filter { AggregationRules.names.contains($0) && $0 != FedAvg.name } }
+    /// The defences that have a part in the training.
+    private var ofTheTraining: [String] { defenses.filter(AllDefenses.shapesTraining) }
 
     /// Names and values in the order of declaration.
     public var readable: [(name: String, value: String)] {
@@ -153,7 +153,7 @@ extension RunConfiguration {
     public func difference(from stored: RunConfiguration) -> String? {
         for (mine, theirs) in zip(readable, stored.readable) where mine.value != theirs.value {
             if mine.name == "data" || (mine.name == "synthetic" && RunData.holdout(ifAny: mine.value) == nil) { continue }
-            if mine.name == "defenses", rules == stored.rules, Set(stored.defenses).isSubset(of: defenses) { continue }
+            if mine.name == "defenses", ofTheTraining == stored.ofTheTraining, Set(stored.defenses).isSubset(of: defenses) { continue }
             return "\(mine.name) was \(theirs.value.isEmpty ? "none" : theirs.value), is \(mine.value.isEmpty ? "none" : mine.value)"
         }
         return nil

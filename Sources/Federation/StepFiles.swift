@@ -23,8 +23,7 @@ public enum GlobalFile {
             try RunFile.writeAttack(state.configuration, data.backdoor, data.synthetic, file)
             guard !audit.isEmpty else { return }
             try file.createGroup("/audit")
-            try file.writeStrings("/audit/names", audit.map(\.name))
-            try file.writeStrings("/audit/values", audit.map(\.value))
+            try file.write(audit, "/audit/")
         }
     }
 }

@@ -1,3 +1,4 @@
+import Defenses
 import Experiments
 import Federation
 
@@ -24,13 +25,19 @@ struct RunReport {
             table.add([model.name] + [e.accuracy, e.attackSuccess, e.robustAccuracy].map { Numbers.fixed($0, 4) })
         }
         var lines = table.rendered()
-        for model in run.defended where !model.audit.isEmpty {
-            var audit = TextTable([.left, .left])
-            for finding in model.audit { audit.add([finding.name, finding.value]) }
-            lines += ["", "\(model.name) (\(Numbers.duration(model.seconds)), \(Numbers.passes(model.passes)) image passes):"] + audit.rendered(indent: 2)
+        lines += Self.audit("\(FMScreen.name), before the first round", run.state.screenAudit)
+        for model in run.defended {
+            lines += Self.audit("\(model.name) (\(Numbers.duration(model.seconds)), \(Numbers.passes(model.passes)) image passes)", model.audit)
         }
         let what = c.attack == .none ? "no attack; floor: rate of triggered images (\(c.trigger)) that go to the target all the same" : "\(c.attack.rawValue) attack, \(c.trigger) trigger"
         return (lines + ["", "\(what); \(Numbers.grouped(run.data.evaluation.count)) \(c.evaluateOn.rawValue) images; seed \(c.seed); \(c.isa)", "wrote \(path)"]).joined(separator: "\n")
+    }
+
+    private static func audit(_ title: String, _ findings: [Finding]) -> [String] {
+        guard !findings.isEmpty else { return [] }
+        var table = TextTable([.left, .left])
+        for finding in findings { table.add([finding.name, finding.value]) }
+        return ["", "\(title):"] + table.rendered(indent: 2)
     }
 
     var json: JSON {
@@ -47,6 +54,7 @@ struct RunReport {
                                       ("robust_accuracy", .number(model.evaluation.robustAccuracy)), ("seconds", .number(model.seconds)), ("passes", .number(model.passes)),
                                       ("audit", .object(model.audit.map { ($0.name, .text($0.value)) }))]))
         }
+        if c.screensSynthetic { members.append((FMScreen.name, .object(run.state.screenAudit.map { ($0.name, .text($0.value)) }))) }
         members += [("rounds", .whole(final.round)), ("attack", .text(c.attack.rawValue)), ("trigger", .text(c.trigger)), ("target", .whole(c.target)),
                     ("defended", .object(defended)), ("seed", .text("\(c.seed)")), ("instruction_set", .text(c.isa)), ("out", .text(path))]
         return .object(members)

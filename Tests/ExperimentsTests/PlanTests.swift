@@ -26,16 +26,16 @@ import Testing
         // Part of it.
         let others = try [key { $0.seed = 2 }, key { $0.attack = .fm }, key { $0.attack = .classic }, key { $0.defenses = [MultiKrum.name] },
                           key { $0.rounds = 3 }, key { $0.synthetic = "holdout:11" }, key({ _ in }, digest: "e"),
-                          key { $0.attack = .fm; $0.fmPoisonFraction = 0.1 }]
+                          key { $0.attack = .fm; $0.fmPoisonFraction = 0.1 }, key { $0.defenses = [FMScreen.name] }]
         #expect(Set(others + [plain]).count == others.count + 1)
     }
 
     @Test func aTrainingIsSharedByDefencesOnTheModel() throws {
         let plan = try Plan(setting)
-        #expect(plan.trainings.count == 9)                                  // none, norm-clip, multi-krum x clean, classic, fm
-        #expect(Set(plan.trainings.map(\.key)).count == 9)
+        #expect(plan.trainings.count == 12)                                 // none, norm-clip, multi-krum, screen x clean, classic, fm
+        #expect(Set(plan.trainings.map(\.key)).count == 12)
         for training in plan.trainings {
-            #expect(training.defenses == (training.configuration.defenses.isEmpty ? [BoundFit.name] : []))
+            #expect(training.defenses == ([[], [FMScreen.name]].contains(training.configuration.defenses) ? [BoundFit.name] : []))
             #expect(training.probes.isEmpty, "the clean column measures these floors")
         }
     }
@@ -84,15 +84,15 @@ import Testing
     }
 
     /// Of the rules, which see clients alone, one stands in table bounds, under the classic attack, and under both with a defence on
-    /// its model: 3 triggers x 2 attacks x (none, Multi-Krum), and two clean trainings for the floors.
+    /// its model: 3 triggers x 2 attacks x (none, Multi-Krum) x (screened, not), and four clean trainings for the floors.
     @Test func tableBoundsHasARuleAloneUnderTheClassicAttackOnly() throws {
         var study = setting
         (study.scale, study.tables) = ("study", [BoundsTable.name])
         let plan = try Plan(study), table = plan.tables[0]
-        #expect(plan.trainings.count == 3 * 2 * 2 + 2)
+        #expect(plan.trainings.count == 3 * 2 * 4 + 4)
         #expect(plan.cell(table, "sig, multi-krum", "fm", 1) == nil && plan.cell(table, "sig, multi-krum", "classic", 1) != nil)
         for training in plan.trainings {
-            let isRule = training.configuration.defenses == [MultiKrum.name]
+            let isRule = training.configuration.defenses.contains(MultiKrum.name)
             #expect(training.defenses.contains(BoundFit.name) != isRule && training.defenses.contains(BoundedUnlearning.name))
         }
     }
@@ -102,7 +102,9 @@ import Testing
         #expect(cell.configuration.defenses == [MultiKrum.name] && cell.defense == BoundedUnlearning.name)
         #expect(cell.clean.configuration.defenses == [MultiKrum.name] && cell.clean.probe.defense == BoundedUnlearning.name)
         #expect(StrengthTable.existing(["multi-krum + bounds", "multi-krum + nothing"]) == ["multi-krum + bounds"])
-        #expect(StrengthTable(.quick).legend.contains("A + B") && !MainTable(.quick).legend.contains("A + B"))
+        #expect(StrengthTable(.quick).legend.contains("A + B") && !CostTable(.quick).legend.contains("A + B"))
+        let all = Cell(RunConfiguration(), attack: .fm, defense: "multi-krum + screen + bounds-unlearning")
+        #expect(all.configuration.defenses == [MultiKrum.name, FMScreen.name] && all.defense == BoundedUnlearning.name)
     }
 
     @Test func settingsGrowButDoNotMix() throws {

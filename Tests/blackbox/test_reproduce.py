@@ -1,6 +1,7 @@
 """`fedclamp reproduce main` from tiny files: every output is there, finished cells are not computed again."""
 import base64
 import csv
+import json
 import re
 import struct
 import zlib
@@ -9,7 +10,7 @@ from xml.etree import ElementTree
 import h5py
 import pytest
 
-from support import fedclamp, listing, refused
+from support import contents, differing, fedclamp, listing, refused
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +30,11 @@ def test_outputs(results):
 
 
 def test_table(results):
-    """smoke: none, norm-clip, multi-krum, bounds against clean, classic, fm."""
+    """smoke: none, norm-clip, multi-krum, bounds, screen + bounds against clean, classic, fm."""
     with open(next(results.rglob("main.csv")), newline="") as file:
         rows = list(csv.reader(file))
     text = "\n".join(",".join(row) for row in rows)
-    for word in ("none", "norm-clip", "multi-krum", "bounds", "classic", "fm"):
+    for word in ("none", "norm-clip", "multi-krum", "bounds", "screen + bounds", "classic", "fm"):
         assert word in text
     assert len({len(row) for row in rows}) == 1, "every row has the same columns"
     assert next(results.rglob("main.md")).read_text().count("|") > 20
@@ -150,3 +151,17 @@ def test_without_data(tmp_path):
 
 def test_merge_refuses(tmp_path):
     refused("merge", tmp_path / "none", "--out", tmp_path / "out", says="none", folder=tmp_path)
+
+
+def test_what_screen_leaves_alone_is_not_trained_again(results):
+    """So few FM images say nothing to it: its trainings are those without it, wall times and all."""
+    cells = {}
+    for path in (results / "cells").glob("????????????????.h5"):
+        with h5py.File(path) as file:
+            config = json.loads(file["config/json"][()])
+            cells[config["attack"], *(name for name in config["defenses"] if name != "bounds")] = path
+    groups = ("model", "initial", "history", "state", "defended", "timing")
+    for attack in ("none", "classic", "fm"):
+        assert not differing(contents(cells[attack, "screen"], groups), contents(cells[attack,], groups))
+        with h5py.File(cells[attack, "screen"]) as file:
+            assert len(file["screen/images"]) == 0

@@ -62,8 +62,9 @@ class Loop:
     ["--attack", "fm", "--defense", "norm-clip", "--norm-clip-limit", 0.5, "--norm-clip-noise", 1e-3, "--bound-every", 1],
     ["--attack", "classic", "--defense", "fltrust", "--participation", 0.5, "--partition", "dirichlet:2", "--adaptive", 1],
     ["--defense", "multi-krum", "--malicious", 0, "--fusion-epochs", 0],
+    ["--attack", "both", "--defense", "screen", "--defense", "fltrust"],
     [],
-], ids=["foolsgold, both", "norm-clip, bounds every round", "fltrust, participation", "multi-krum, no fusion", "plain"])
+], ids=["foolsgold, both", "norm-clip, bounds every round", "fltrust, participation", "multi-krum, no fusion", "screen", "plain"])
 def test_loop_equals_run(tmp_path, data, fm, options):
     fedclamp("run", "--data", data, "--synthetic", fm, *RUN, *options, "--out", tmp_path / "run.h5")
     last = Loop(tmp_path, data, fm, *RUN, *options).finish()
