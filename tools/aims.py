@@ -9,8 +9,8 @@ import csv
 import pathlib
 import sys
 
-OURS = ["bounds", "bounds-unlearning", "multi-krum + bounds-unlearning"]
-NO_BASELINES = {"none", "unlearning", "bounds-plain", *OURS}
+OURS = ["bounds", "bounds-unlearning", "screen + bounds-unlearning", "multi-krum + screen + bounds-unlearning"]
+NO_BASELINES = {"none", "unlearning", "bounds-plain", "screen", *OURS}
 SECTIONS = {"Fashion-MNIST, scale study, means of three seeds": ["bounds-study"],
             "CIFAR-10, scale study, means of three seeds": ["bounds-cifar-10"],
             "Fashion-MNIST, scale quick, means of three seeds": ["main-quick"],
@@ -74,7 +74,7 @@ def main(folder):
         print("|---" * (4 + 2 * len(OURS)) + "|")
         for name, attack, results in section([folder / f"{name}.csv" for name in names]):
             plain = results["none"]
-            best = min((asr for x, (acc, asr, _) in results.items() if x not in NO_BASELINES and acc >= plain[0] - 0.02), default=None)
+            best = min((asr for x, (acc, asr, _) in results.items() if NO_BASELINES.isdisjoint(x.split(" + ")) and acc >= plain[0] - 0.02), default=None)
             cells = [name, f"{plain[0]:.3f} / {plain[1]:.3f}", f"{wanted(attack, plain[2]):.3f}", "-" if best is None else f"{best:.3f}"]
             for x in OURS:
                 if x not in results:

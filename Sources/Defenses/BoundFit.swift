@@ -167,15 +167,15 @@ public struct BoundFit: ModelDefense {
     }
 
     static func check(_ model: Parameters, _ samples: Samples) throws {
-        guard model.allFinite else { throw DefenseError.model("the model holds NaN or infinite parameters; bounds cannot be fitted to it") }
+        guard model.allFinite else { throw DefenseError.model("the model holds NaN or infinite parameters") }
         guard samples.count >= 50 else {
-            throw DefenseError.syntheticData("bounds need at least 50 FM images, got \(samples.count)")
+            throw DefenseError.syntheticData("expected at least 50 FM images, got \(samples.count)")
         }
         guard Set((0..<samples.count).map { samples.label($0) }).count >= 2 else {
-            throw DefenseError.syntheticData("bounds need FM images of at least 2 classes, got \(samples.count) images of 1 class")
+            throw DefenseError.syntheticData("expected FM images of at least 2 classes, got \(samples.count) images of 1 class")
         }
         guard !allAlike(samples, model.network.inputFloats) else {
-            throw DefenseError.syntheticData("all \(samples.count) FM images are the same; bounds need images that differ")
+            throw DefenseError.syntheticData("all \(samples.count) FM images are the same; expected images that differ")
         }
     }
 

@@ -85,6 +85,10 @@ def test_refusals(tmp_path, data, many, runs):
     out = tmp_path / "out.h5"
     refused("run", "--data", data, "--synthetic", many, "--defense", "screen", "--initial-epochs", 0, "--out", out, code=64,
             says=["--initial-epochs 0", "screen"], folder=tmp_path)
+    few = tmp_path / "few.h5"
+    with h5py.File(few, "w") as file:
+        write_split(file, *stripes(40, 3))
+    refused("run", "--data", data, "--synthetic", few, "--defense", "screen", "--clients", 4, "--out", out, says="at least 50", folder=tmp_path)
     with h5py.File(out, "w") as file, h5py.File(runs[0]) as good:
         for name in good:
             good.copy(name, file)
