@@ -1,3 +1,4 @@
+import Defenses
 import Federation
 import HDF5
 
@@ -18,6 +19,8 @@ struct CellRecord: Sendable {
     var finishedRounds: Int
     var final: Rates
     var defended: [String: Rates] = [:]
+    /// Defences on the model that the run was begun with, done or not.
+    var defenses: [String]
     var instructionSet: String, programVersion: String
     /// Wall time of the training.
     var seconds: Double
@@ -41,6 +44,7 @@ struct CellRecord: Sendable {
         for rate in accuracy + attackSuccess where !rate.isNaN && !(0...1).contains(rate) {
             throw RunError.incompatible("\(path), /history: expected rates from 0 to 1, got \(rate)")
         }
+        defenses = (try file.stringAttribute("defenses", of: "/config") ?? "").split(separator: " ").map(String.init).filter(ModelDefenses.namesWithVariants.contains)
         curve = Curve(rounds: Array(accuracy.indices), accuracy: accuracy, attackSuccess: attackSuccess)
         cost = try CostRecord(file)
         instructionSet = try file.stringAttribute("instruction_set", of: "/provenance") ?? "unknown"

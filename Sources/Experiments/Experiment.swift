@@ -68,7 +68,7 @@ public final class Experiment {
     private func train(_ training: Training, _ report: @escaping (RunProgress) -> Void) throws -> HistoryRow? {
         let path = folder.cell(training.key), record = try folder.record(training)
         var configuration = training.configuration
-        configuration.defenses += training.defenses + (record?.defended.keys.filter { !training.defenses.contains($0) }.sorted() ?? [])
+        configuration.defenses += training.defenses + (record?.defenses.filter { !training.defenses.contains($0) } ?? [])
         configuration.isa = isa.rawValue
         if let recorded = record?.instructionSet, recorded != isa.rawValue { configuration.isa = try resumable(recorded, path) }
         let run = try FederatedRun(configuration, data(configuration), threads: threads)
@@ -94,7 +94,7 @@ public final class Experiment {
         try run.begin()
         guard run.state.distrusted.isEmpty else { return }
         plain = twin.configuration
-        plain.defenses += record.defended.keys.sorted()
+        plain.defenses += record.defenses
         plain.isa = record.instructionSet
         let other = try FederatedRun(plain, run.data, threads: threads)
         try RunFile.restore(other, from: folder.cell(twin.key))
