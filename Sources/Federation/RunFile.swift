@@ -34,6 +34,9 @@ public enum RunFile {
         guard !state.boundsAreDue, try !file.exists("/aggregate") else {
             throw RunError.incompatible("\(path): was left within a round; \(state.boundsAreDue ? "step bound" : "step fuse") comes next")
         }
+        guard state.distrusted.last ?? -1 < run.data.synthetic.count else {
+            throw RunError.incompatible("\(path), /screen/images: expected positions below \(run.data.synthetic.count), the number of FM images")
+        }
         run.state = state
         run.defended = try readDefended(file, run)
     }

@@ -88,12 +88,15 @@ def test_refusals(tmp_path, data, many, runs):
     few = tmp_path / "few.h5"
     with h5py.File(few, "w") as file:
         write_split(file, *stripes(40, 3))
-    refused("run", "--data", data, "--synthetic", few, "--defense", "screen", "--clients", 4, "--out", out, says="at least 50", folder=tmp_path)
+    done = fedclamp("run", "--data", data, "--synthetic", few, "--defense", "screen", "--clients", 4, "--out", out, code=2)
+    assert "expected at least 50 FM images, got 40" in done.stderr and not out.exists(), "before the first round"
     with h5py.File(out, "w") as file, h5py.File(runs[0]) as good:
         for name in good:
             good.copy(name, file)
         for key, value in good.attrs.items():
             file.attrs[key] = value
-        del file["screen/images"]
-        file["screen/images"] = np.array([5, 3], dtype=np.int64)
-    refused("run", "--data", data, "--synthetic", many, *RUN, "--defense", "screen", "--resume", "--out", out, says="/screen/images")
+    for images in ([5, 3], [-1, 3], [3, 600]):
+        with h5py.File(out, "r+") as file:
+            del file["screen/images"]
+            file["screen/images"] = np.array(images, dtype=np.int64)
+        refused("run", "--data", data, "--synthetic", many, *RUN, "--defense", "screen", "--resume", "--out", out, says="/screen/images")
