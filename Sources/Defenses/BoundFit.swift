@@ -82,7 +82,7 @@ public struct BoundFit: ModelDefense {
         let predictor = Predictor(model.network, kernels: context.kernels, threads: context.threads)
         let activations = Activations(model, samples, predictor)
         let optimizer = BoundOptimizer(model, samples, activations, predictor, context)
-        let suspicion = screens ? suspicion(activations, optimizer, context.initial) : nil
+        let suspicion = screens ? suspicion(activations, optimizer, context) : nil
         let out = Set((suspicion?.evidence.suspects ?? []).map(\.image) + (suspicion?.evidence.doubtful ?? []))
         return Investigation(activations: activations, optimizer: optimizer, suspicion: suspicion,
                              kept: (0..<samples.count).filter { !out.contains($0) })
@@ -113,7 +113,7 @@ public struct BoundFit: ModelDefense {
     /// What the bounds are fitted against.
     struct Evidence {
         var suspects: [(image: Int, target: Int)] = []
-        /// Images of suspect classes that may be poisoned.
+        /// Images of suspect classes that may be poisoned, and, where anything was found, those that were distrusted before the first round.
         var doubtful: [Int] = []
         /// Suspects that are evidence.
         var witnesses: [(image: Int, target: Int)] = []
@@ -125,10 +125,10 @@ public struct BoundFit: ModelDefense {
         var isEmpty: Bool { suspects.isEmpty && candidates.isEmpty }
     }
 
-    private func suspicion(_ activations: Activations, _ optimizer: BoundOptimizer, _ initial: Parameters?) -> Suspicion {
+    private func suspicion(_ activations: Activations, _ optimizer: BoundOptimizer, _ context: DefenseContext) -> Suspicion {
         let screen = optimizer.screen().verdicts, classes = activations.classes
         let poisoned = (0..<classes).filter { !screen[$0].suspects.isEmpty }, triggers = optimizer.triggers
-        if poisoned.isEmpty { optimizer.search(updates: updates(classes), initial: initial) }
+        if poisoned.isEmpty { optimizer.search(updates: updates(classes), initial: context.initial) }
         let standingOut = triggers.standingOut                                      // none without a search
         func images(_ of: KeyPath<Screen.Verdict, [Int]>) -> [(image: Int, target: Int)] {
             poisoned.flatMap { target in screen[target][keyPath: of].map { (image: $0, target: target) } }.sorted { $0.image < $1.image }
@@ -137,6 +137,9 @@ public struct BoundFit: ModelDefense {
         evidence.candidates = standingOut.flatMap(triggers.found)
         evidence.triggers = poisoned.compactMap { target in screen[target].overlay.map { (target, $0) } }
             + evidence.candidates.map { (triggers.candidates[$0].target, Overlay(adding: triggers.perturbations[$0])) }
+        if !evidence.isEmpty {
+            evidence.doubtful = Set(evidence.doubtful + context.distrusted).subtracting(evidence.suspects.map(\.image)).sorted()
+        }
         return Suspicion(screen: screen.map(\.score), search: poisoned.isEmpty ? (triggers.unit, triggers.scoresOfClasses) : nil,
                          attacked: poisoned + standingOut, poisoned: poisoned, evidence: evidence)
     }

@@ -8,6 +8,8 @@ public struct DefenseContext: Sendable {
     public var synthetic: Samples
     /// The global model before any client had a part in it, trained on the FM data; nil where it is not known.
     public var initial: Parameters?
+    /// Positions of FM images that `screen` did not trust before the first round.
+    public var distrusted: [Int] = []
     public var kernels: KernelTable
     public var threads: Int
     public var seed: UInt64

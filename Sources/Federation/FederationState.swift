@@ -112,7 +112,9 @@ public struct FederationState: Sendable {
 
     /// What a defence on the model after `round` has.
     func defenseContext(_ server: Server, _ synthetic: Samples, round: Int) -> DefenseContext {
-        DefenseContext(synthetic: synthetic, initial: initial, kernels: server.kernels, threads: server.threads, seed: configuration.seed, round: round)
+        var context = DefenseContext(synthetic: synthetic, initial: initial, kernels: server.kernels, threads: server.threads, seed: configuration.seed, round: round)
+        context.distrusted = distrusted
+        return context
     }
 
     /// Fits the bounds of the global model after `round`.

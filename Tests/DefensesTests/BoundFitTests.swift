@@ -286,6 +286,18 @@ final class BoundFitTests: XCTestCase {
         }
     }
 
+    /// Images that were distrusted before the first round are kept only where nothing looks attacked at the end.
+    func testDistrustedImagesAreNotKeptBesideABackdoor() throws {
+        var (model, context) = try poisonedModel(try backdoor())
+        context.distrusted = (0..<context.synthetic.count).filter { $0 % 50 == 0 }
+        let found = try BoundFit().investigate(model, context)
+        XCTAssertGreaterThan(found.evidence.suspects.count, 100)
+        XCTAssertTrue(Set(found.kept).isDisjoint(with: context.distrusted))
+        context = ModelToy.context(60)
+        context.distrusted = [1, 2, 3]
+        XCTAssertEqual(try BoundFit().investigate(ModelToy.trained, context).kept.count, 60)
+    }
+
     /// On clean data and a clean model nothing is set aside.
     func testNothingIsFoundWhereNothingIs() throws {
         let outcome = try BoundFit().apply(ModelToy.trained, ModelToy.context(600))
