@@ -49,7 +49,7 @@ import Testing
         try one.start(server, synthetic)
         try other.start(server, synthetic)
         #expect(other.distrusted.isEmpty && one.global.values == other.global.values)
-        #expect(try one.trusted(synthetic).count == 300)
+        #expect(one.trusted(synthetic).count == 300)
     }
 
     @Test func withoutItsLabelTheTeacherAloneCounts() throws {
