@@ -72,7 +72,7 @@ def datasets(folder):
 
 
 def checkpoints(folder, data, fm):
-    program("run", "--data", data, "--synthetic", fm, *RUN, "--defense", "screen", "--defense", "bounds", "--defense", "clp", "--out", folder / "run.h5")
+    program("run", "--data", data, "--synthetic", fm, *RUN, "--defense", "bounds", "--defense", "clp", "--out", folder / "run.h5")
     model = random_model(1, 10, seed=1)
     write_checkpoint(folder / "minimal.h5", model, {name: np.ones(len(model[f"{name}/bias"])) for name in BOUNDED},
                      {"target": np.int64(0), "mask": np.zeros((1, 32, 32), "f4"), "pattern": np.zeros((1, 32, 32), "f4")})
