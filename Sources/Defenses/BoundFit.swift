@@ -44,7 +44,7 @@ public struct BoundFit: ModelDefense {
     public var evidenceWeight = 0.5
     /// What the pressure is steered to: the share of suspects that stay in their class (1: no pressure), and where there are none the
     /// agreement with the unbounded predictions on kept images.
-    public var stayed = 0.05, agreement = 0.97
+    public var stayed = 0.05, agreement = 0.98
     /// Where fewer of the predictions on kept images are the unbounded ones the bounds go back to where the last ten steps that did better began,
     /// and the pressure is given up:
     /// suspects that no bounds can tell from other images would otherwise take the whole model with them.
@@ -201,7 +201,7 @@ public struct BoundFit: ModelDefense {
             finding(poisoned: suspicion.poisoned),
             Finding("FM images set aside", "\(evidence.suspects.count) of \(found.activations.count), \(evidence.witnesses.count) of them evidence; \(evidence.doubtful.count) more not used"),
         ]
-        guard suspicion.screen.count <= 20 else { return audit }
+        guard suspicion.screen.count <= classesListed else { return audit }
         let search = suspicion.search.map { search in
             Finding("trigger search per class (\(search.unit): attacked)", search.scores.map { fixed($0, 1) }.joined(separator: " "))
         } ?? Finding("trigger search", "not needed: the FM data look poisoned")
@@ -210,9 +210,11 @@ public struct BoundFit: ModelDefense {
 
     static func finding(poisoned: [Int]) -> Finding { Finding("class whose FM images look poisoned", list(poisoned)) }
 
-    /// Of as many classes as people read.
+    /// As many classes as people read: of more, scores are not listed.
+    private static let classesListed = 20
+
     static func finding(screen: [Double?]) -> [Finding] {
-        guard screen.count <= 20 else { return [] }
+        guard screen.count <= classesListed else { return [] }
         return [Finding("screen per class (from \(fixed(Screen.poisonedFrom, 2)): poisoned)", screen.map { $0.map { fixed($0, 2) } ?? "-" }.joined(separator: " "))]
     }
 

@@ -1,36 +1,47 @@
 import Network
 
-/// The defence before the first round: the labels of FM images that look poisoned are not used. The initialisation has taught a model the FM
-/// labels, a backdoor among them, and `Screen` looks at that model. What it finds, and what is doubtful, stays out of the initialisation, which
-/// starts again, and is taught in fusion by the clients' models alone, without its label: these never saw the trigger, and say what is below it.
+/// The defence before the first round: FM images that look poisoned are not used. The initialisation has taught a model the FM labels, a backdoor
+/// among them, and `Screen` looks at that model, after each of its last epochs: how plainly a backdoor shows varies from one epoch to the next. A class
+/// looks poisoned that does so in one of these looks, and comes to two thirds of the highest score: where a trigger covers the image, other classes
+/// score, too. What is found, and what is doubtful, stays out of the initialisation, which starts again, with about as many steps, and out of fusion.
 /// So a backdoor in the FM data is not planted in the first place; one that clients plant is no business of this defence.
 public struct FMScreen: Sendable {
     public static let name = "screen"
+    /// Looks after so many epochs, the last ones.
+    public static let looks = 3
 
-    public struct Outcome: Sendable {
-        /// Positions in the FM data, ascending: images that look poisoned, and those that may be.
-        public var suspects: [Int], doubtful: [Int]
-        public var audit: [Finding]
-        public var distrusted: [Int] { (suspects + doubtful).sorted() }
-    }
+    /// Of each class, that of the look at which it looked most poisoned.
+    private var verdicts: [Screen.Verdict] = []
+    private var images = 0
 
     public init() {}
 
-    /// What looks poisoned to `model`, trained on the FM data of `context` with their labels.
+    /// - Parameter model: trained on the FM data of `context` with their labels.
     /// - Throws: `DefenseError` for a model that is not finite, and FM data that say nothing.
-    public func look(_ model: Parameters, _ context: DefenseContext) throws -> Outcome {
+    public mutating func look(_ model: Parameters, _ context: DefenseContext) throws {
         try BoundFit.check(model, context.synthetic)
         let predictor = Predictor(model.network, kernels: context.kernels, threads: context.threads)
         let activations = Activations(model, context.synthetic, predictor)
-        let verdicts = BoundOptimizer(model, context.synthetic, activations, predictor, context).screen().verdicts
-        let suspects = verdicts.flatMap(\.suspects).sorted(), doubtful = verdicts.flatMap(\.doubtful).sorted()
-        let poisoned = verdicts.indices.filter { !verdicts[$0].suspects.isEmpty }
-        return Outcome(suspects: suspects, doubtful: doubtful, audit: [
-            BoundFit.finding(poisoned: poisoned),
-            Finding("FM images whose labels are not used", "\(suspects.count + doubtful.count) of \(activations.count), \(suspects.count) of them suspects"),
-        ] + BoundFit.finding(screen: verdicts.map(\.score)))
+        let seen = BoundOptimizer(model, context.synthetic, activations, predictor, context).screen().verdicts
+        images = activations.count
+        verdicts = verdicts.isEmpty ? seen : zip(verdicts, seen).map { ($1.score ?? 0) > ($0.score ?? 0) ? $1 : $0 }
     }
 
-    /// About how many passes `look` takes, and the initialisation that starts again.
-    public func plannedPasses(_ images: Int, epochs: Int) -> Double { Double(images) * (2.0 / 3 + Double(epochs)) + 2_000 }
+    /// Positions in the FM data, ascending, of images that look poisoned.
+    public var suspects: [Int] { Set(poisoned.flatMap { verdicts[$0].suspects }).sorted() }
+    /// These, and images that may be poisoned.
+    public var distrusted: [Int] { Set(poisoned.flatMap { verdicts[$0].suspects + verdicts[$0].doubtful }).sorted() }
+    /// Classes that suspects lead to, ascending.
+    public var poisoned: [Int] { TriggerSearch.standingOut(verdicts.map { $0.score ?? 0 }, from: Screen.poisonedFrom) }
+
+    public var audit: [Finding] {
+        [BoundFit.finding(poisoned: poisoned),
+         Finding("FM images that are not used", "\(distrusted.count) of \(images), \(suspects.count) of them suspects")]
+            + BoundFit.finding(screen: verdicts.map(\.score))
+    }
+
+    /// About how many passes the looks take, and the initialisation that starts again.
+    public func plannedPasses(_ images: Int, epochs: Int) -> Double {
+        Double(min(epochs, Self.looks)) * (Double(images) * 2 / 3 + 2_000) + Double(epochs * images)
+    }
 }

@@ -13,7 +13,7 @@ public struct Sender: Equatable, Sendable {
 /// What aggregation leaves for fusion.
 public struct Aggregated: Sendable {
     public var model: Parameters
-    /// Weighted mean of the teachers' logits on all FM data, (count, classes); empty where there is no fusion.
+    /// Weighted mean of the teachers' logits on the FM data that are trusted, (count, classes); empty where there is no fusion.
     public var teacherLogits: [Float]
     /// Models that taught.
     public var teachers: Int
@@ -38,12 +38,15 @@ public final class Aggregation {
     private var ruleSeconds = 0.0
     private var logits: TeacherLogits
 
-    /// - Parameter senders: all whose updates will be added, ascending by client.
+    /// - Parameters:
+    ///   - senders: all whose updates will be added, ascending by client.
+    ///   - synthetic: all FM data.
     /// - Throws: `DefenseError.update` when there is nothing to aggregate.
     public init(_ state: FederationState, _ senders: [Sender], _ rule: any AggregationRule, _ server: Server, _ synthetic: Samples) throws {
         guard senders.contains(where: { $0.images > 0 }) else {
             throw DefenseError.update("expected updates of clients with images to train on, got \(senders.map { "client \($0.client): \($0.images)" })")
         }
+        let synthetic = state.trusted(synthetic)
         (self.state, self.senders, self.rule, self.server, self.synthetic) = (state, senders, rule, server, synthetic)
         let mean = state.meanImages ?? senders.reduce(0) { $0 + $1.images } / senders.count
         context = RuleContext(assumedMalicious: state.configuration.assumedMalicious(senders.count), seed: state.configuration.seed,

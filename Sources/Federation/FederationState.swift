@@ -35,7 +35,7 @@ public struct FederationState: Sendable {
     public internal(set) var notes: [String] = []
     /// The global model that no client had a part in yet, trained on FM data; nil where it was not trained at all.
     public internal(set) var initial: Parameters?
-    /// Positions of FM images whose labels are not used, ascending, and how `screen` came to them.
+    /// Positions of FM images that are not used, ascending, and how `screen` came to them.
     public internal(set) var distrusted: [Int] = []
     public internal(set) var screenAudit: [Finding] = []
     /// The global model of the round before, where attackers remember it.
@@ -79,31 +79,44 @@ public struct FederationState: Sendable {
         notes += aggregated.notes.filter { !notes.contains($0) }
     }
 
-    /// Fusion: trains the aggregate on the FM data. Throws `RunError.diverged`.
+    /// Fusion: trains the aggregate on the FM data, of which teachers say these logits. Throws `RunError.diverged`.
     mutating func fuse(_ teacherLogits: [Float], _ server: Server, _ synthetic: Samples) throws {
-        let fused = server.fuse(configuration, global, teacherLogits, bounds: bounds, synthetic, withoutLabels: Set(distrusted), round: nextRound)
+        let fused = server.fuse(configuration, global, teacherLogits, bounds: bounds, trusted(synthetic), round: nextRound)
         guard fused.allFinite else { throw RunError.diverged(round: nextRound, where: "fusion") }
         global = fused
         boundsAreDue = configuration.boundEvery > 0 && nextRound % configuration.boundEvery == 0
     }
 
-    /// The model before the first round, trained on the FM data: all of them, or, with `screen`, those whose labels are trusted.
+    /// The model before the first round, trained on the FM data: all of them, or, with `screen`, those that are trusted.
     /// Throws `RunError.diverged`, and `DefenseError` where the FM data cannot be screened.
     mutating func start(_ server: Server, _ synthetic: Samples) throws {
-        try start(from: server.initialize(configuration, synthetic, network: network))
-        guard configuration.screensSynthetic else { return }
-        let found = try FMScreen().look(global, defenseContext(server, synthetic, round: 0))
-        (distrusted, screenAudit) = (found.distrusted, found.audit + configuration.judge(found.suspects, in: synthetic))
-        if !distrusted.isEmpty { try start(from: server.initialize(configuration, trusted(synthetic), network: network)) }
+        guard configuration.screensSynthetic else { return try start(from: server.initialize(configuration, synthetic, network: network)) }
+        var screen = FMScreen()
+        let context = defenseContext(server, synthetic, round: 0)
+        try start(from: server.initialize(configuration, synthetic, network: network) { epoch, model in
+            guard epoch > configuration.initialEpochs - FMScreen.looks else { return }
+            try requireFinite(model)
+            try screen.look(model, context)
+        })
+        distrusted = screen.distrusted
+        screenAudit = screen.audit + configuration.judge(screen.suspects, in: synthetic)
+        guard !distrusted.isEmpty else { return }
+        var again = configuration                                                   // about as many steps on fewer images
+        again.initialEpochs = Int((Double(configuration.initialEpochs * synthetic.count) / Double(max(1, synthetic.count - distrusted.count))).rounded())
+        try start(from: server.initialize(again, trusted(synthetic), network: network))
+    }
+
+    private func requireFinite(_ model: Parameters) throws {
+        guard model.allFinite else { throw RunError.diverged(round: 0, where: "initialisation") }
     }
 
     private mutating func start(from model: Parameters) throws {
-        guard model.allFinite else { throw RunError.diverged(round: 0, where: "initialisation") }
+        try requireFinite(model)
         global = model
         initial = configuration.initialEpochs > 0 ? model : nil
     }
 
-    /// The FM images whose labels are used.
+    /// The FM images that are used.
     func trusted(_ synthetic: Samples) -> Samples {
         guard !distrusted.isEmpty else { return synthetic }
         let out = Set(distrusted)

@@ -19,27 +19,28 @@ public final class Server: @unchecked Sendable {
         predictor = Predictor(network, kernels: kernels, threads: threads)
     }
 
-    /// He-normal parameters from the seed, then prototype initialisation: cross-entropy on the FM data.
-    public func initialize(_ configuration: RunConfiguration, _ synthetic: Samples, network: ClampNet) -> Parameters {
+    /// He-normal parameters from the seed, then prototype initialisation: cross-entropy on the FM data. `look` sees the model after each epoch.
+    public func initialize(_ configuration: RunConfiguration, _ synthetic: Samples, network: ClampNet,
+                           look: (_ epoch: Int, _ model: Parameters) throws -> Void = { _, _ in }) throws -> Parameters {
         let start = Parameters(network)
         var stream = RandomStream(seed: configuration.seed, purpose: "initial weights")
         start.initialize(normal: { (s: inout RandomStream) in s.normal() }, using: &stream)
         trainer.reset(start)
         var order = RandomStream(seed: configuration.seed, purpose: "initialisation order")
         let sgd = configuration.sgd(configuration.initialRate)
-        for _ in 0..<configuration.initialEpochs {
+        for number in 0..<configuration.initialEpochs {
             _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, configuration.batch, sgd) { label, _, batch, logits, gradient in
                 Loss.crossEntropy(logits, classes: synthetic.set.classes, label: label, batch: batch, gradient: gradient)
             }
+            try look(number + 1, trainer.parameters)
         }
         return Parameters(copying: trainer.parameters)
     }
 
     /// Fusion: trains `aggregate` on the FM data by ensemble distillation (FedDF), the teacher being the weighted mean
     /// of the logits of the models that the rule let through, plus `labelWeight` of cross-entropy with the labels.
-    /// At positions in `withoutLabels` there is no cross-entropy, and the teacher alone counts.
     public func fuse(_ configuration: RunConfiguration, _ aggregate: Parameters, _ teacherLogits: [Float], bounds: Bounds?, _ synthetic: Samples,
-                     withoutLabels: Set<Int> = [], round: Int) -> Parameters {
+                     round: Int) -> Parameters {
         guard configuration.fusionEpochs > 0 else { return aggregate }
         let classes = synthetic.set.classes
         trainer.reset(aggregate, bounds: bounds)
@@ -50,8 +51,7 @@ public final class Server: @unchecked Sendable {
             for _ in 0..<configuration.fusionEpochs {
                 _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, configuration.batch, sgd) { label, position, batch, logits, gradient in
                     Loss.distillation(logits, teacher: targets + position * classes, classes: classes, label: label,
-                                      temperature: configuration.temperature,
-                                      labelWeight: withoutLabels.contains(position) ? 0 : configuration.labelWeight,
+                                      temperature: configuration.temperature, labelWeight: configuration.labelWeight,
                                       batch: batch, gradient: gradient)
                 }
             }

@@ -71,9 +71,9 @@ public enum RoundSteps {
     /// Fusion of what `AggregateFile.read` returns: the state after the round.
     public static func fuse(_ aggregate: (state: FederationState, row: HistoryRow, teacherLogits: [Float]), _ data: ServerData, _ server: Server) throws -> FederationState {
         var state = aggregate.state
-        let expected = data.synthetic.count * state.network.classes
-        guard state.configuration.fusionEpochs == 0 || aggregate.teacherLogits.count == expected else {
-            throw RunError.incompatible("the aggregate has \(aggregate.teacherLogits.count) teachers' logits, the FM data \(data.synthetic.count) images of \(state.network.classes) classes")
+        let images = state.trusted(data.synthetic).count
+        guard state.configuration.fusionEpochs == 0 || aggregate.teacherLogits.count == images * state.network.classes else {
+            throw RunError.incompatible("the aggregate has \(aggregate.teacherLogits.count) teachers' logits, the FM data \(images) images of \(state.network.classes) classes")
         }
         try state.fuse(aggregate.teacherLogits, server, data.synthetic)
         state.history.append(aggregate.row)

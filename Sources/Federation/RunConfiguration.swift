@@ -120,7 +120,7 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
         SGD(rate: Float(rate), momentum: Float(momentum), decay: Float(weightDecay), clip: clipNorm > 0 ? clipNorm : .infinity)
     }
 
-    /// Whether FM images that look poisoned lose their labels before the first round.
+    /// Whether FM images that look poisoned are left out before the first round.
     public var screensSynthetic: Bool { defenses.contains(FMScreen.name) }
     /// Passes before the first round, given the number of FM images.
     public func passesOfInitialisation(synthetic: Int) -> Double {

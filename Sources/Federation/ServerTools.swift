@@ -9,7 +9,7 @@ extension ServerTools {
     init(_ state: FederationState, _ server: Server, _ synthetic: Samples, rootImages: Int) {
         let configuration = state.configuration
         self.init(normalization: synthetic.normalization, side: synthetic.shape.side, train: {
-            localTraining(configuration, rootSet(configuration, state.trusted(synthetic), rootImages), from: state.global, bounds: state.bounds,
+            localTraining(configuration, rootSet(configuration, synthetic, rootImages), from: state.global, bounds: state.bounds,
                           round: state.nextRound, client: configuration.clients, trainer: server.trainer).update
         }, logits: { model, count, load in
             server.predictor.logits(count, model, state.bounds ?? Bounds(), load: load)

@@ -54,7 +54,7 @@ public enum AggregateFile {
                 try file.write("/aggregate/\(name)", clients.map { Int64($0) }, shape: [clients.count])
             }
             let classes = data.synthetic.set.classes
-            if !round.teacherLogits.isEmpty { try file.write("/aggregate/teacher_logits", round.teacherLogits, shape: [data.synthetic.count, classes]) }
+            if !round.teacherLogits.isEmpty { try file.write("/aggregate/teacher_logits", round.teacherLogits, shape: [round.teacherLogits.count / classes, classes]) }
         }
     }
 

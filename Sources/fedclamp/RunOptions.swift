@@ -10,7 +10,7 @@ struct RunOptions: ParsableArguments {
     @OptionGroup var attack: AttackOptions
 
     @Option(name: .customLong("defense"), parsing: .singleValue,
-            help: ArgumentHelp("Defence; may be repeated. One of the rules before aggregation (\(AggregationRules.names.joined(separator: ", "))), \(FMScreen.name) (labels of FM images that look poisoned are not used), and any on the model (\(ModelDefenses.names.joined(separator: ", ")); bounds:NAME with one part changed: \(BoundVariants.titles)).", valueName: "name"),
+            help: ArgumentHelp("Defence; may be repeated. One of the rules before aggregation (\(AggregationRules.names.joined(separator: ", "))), \(FMScreen.name) (FM images that look poisoned are not used), and any on the model (\(ModelDefenses.names.joined(separator: ", ")); bounds:NAME with one part changed: \(BoundVariants.titles)).", valueName: "name"),
             transform: { try Self.defense($0) })
     var defenses: [String] = []
 

@@ -5,7 +5,7 @@ import Network
 import Testing
 @testable import Federation
 
-/// `screen`: labels of FM images that look poisoned are not used.
+/// `screen`: FM images that look poisoned are not used.
 @Suite struct ScreenTests {
     private var server: Server { Server(Toy.network, kernels: Toy.kernels, threads: 2) }
 
@@ -19,15 +19,18 @@ import Testing
         return c
     }
 
-    @Test func poisonedImagesLoseTheirLabelsBeforeTheFirstRound() throws {
+    @Test func poisonedImagesAreLeftOutBeforeTheFirstRound() throws {
         let synthetic = try Toy.samples(600, poisoned: 0.2), poisoned = Set(synthetic.poisonedPositions)
         var screened = state(configuration)
         try screened.start(server, synthetic)
-        let right = screened.distrusted.filter(poisoned.contains).count
-        #expect(right >= 114 && screened.distrusted.count <= right + 12, "\(right) of 120 poisoned, \(screened.distrusted.count) in all")
+        let images = screened.distrusted, right = images.filter(poisoned.contains).count
+        #expect(right >= 114 && images.count <= right + 12, "\(right) of 120 poisoned, \(images.count) in all")
         #expect(screened.screenAudit.contains(Finding("class whose FM images look poisoned", "0")))
-        // The model before the first round never saw them: it is the one of the others alone.
-        #expect(screened.global.values == server.initialize(configuration, screened.trusted(synthetic), network: Toy.network).values)
+        // The model before the first round never saw them: it is the one of the others alone, after about as many steps.
+        var again = configuration
+        again.initialEpochs = 6
+        #expect(configuration.initialEpochs == 5 && screened.trusted(synthetic).count == 600 - images.count)
+        #expect(try screened.global.values == server.initialize(again, screened.trusted(synthetic), network: Toy.network).values)
         let backdoor = try #require(synthetic.backdoor), clean = Samples(Toy.set(200, seed: 3), normalization: Toy.normalization)
         var plain = configuration
         plain.defenses = []
@@ -52,17 +55,36 @@ import Testing
         #expect(one.trusted(synthetic).count == 300)
     }
 
-    @Test func withoutItsLabelTheTeacherAloneCounts() throws {
-        let synthetic = try Toy.samples(64, poisoned: 0.5), start = Toy.parameters()
-        let teacher = (0..<64 * Toy.classes).map { Float($0 % 7) }
-        func fused(_ weight: Double, without: Set<Int>) -> [Float] {
-            var c = configuration
-            c.labelWeight = weight
-            return server.fuse(c, start, teacher, bounds: nil, synthetic, withoutLabels: without, round: 1).values
+    /// Of several looks the one at which a class looked most poisoned counts, whichever comes first.
+    @Test(arguments: [[true], [true, false], [false, true]]) func theBestLookCounts(_ looks: [Bool]) throws {
+        let synthetic = try Toy.samples(600, poisoned: 0.2), taught = try server.initialize(configuration, synthetic, network: Toy.network)
+        let context = DefenseContext(synthetic: synthetic, kernels: Toy.kernels, threads: 2, seed: 1)
+        var one = FMScreen(), several = FMScreen()
+        try one.look(taught, context)
+        let clean = try server.initialize(configuration, Toy.samples(600), network: Toy.network)
+        for isTaught in looks { try several.look(isTaught ? taught : clean, context) }
+        #expect(!one.distrusted.isEmpty && several.distrusted == one.distrusted && several.audit.first == one.audit.first)
+    }
+
+    /// Neither teachers nor the network that learns from them see images that are not trusted.
+    @Test func whatIsNotTrustedIsNotFused() throws {
+        let synthetic = try Toy.samples(64, poisoned: 0.5), update = Toy.parameters(2)
+        var one = state(configuration), other = one
+        (one.global, one.finishedRounds, one.distrusted) = (Toy.parameters(), 0, synthetic.poisonedPositions)
+        (other.global, other.finishedRounds) = (Toy.parameters(), 0)
+        func fused(_ state: FederationState, _ synthetic: Samples) throws -> [Float] {
+            var state = state
+            let aggregation = try Aggregation(state, [Sender(client: 0, images: 10)], FedAvg(), server, synthetic)
+            aggregation.add(update)
+            let aggregated = try aggregation.finish()
+            #expect(aggregated.teacherLogits.count == state.trusted(synthetic).count * Toy.classes)
+            state.adopt(aggregated)
+            try state.fuse(aggregated.teacherLogits, server, synthetic)
+            return state.global.values
         }
-        #expect(fused(0.5, without: Set(0..<64)) == fused(0, without: []))
-        #expect(fused(0.5, without: Set(synthetic.poisonedPositions)) != fused(0.5, without: []))
-        #expect(fused(0.5, without: []) != fused(0, without: []))
+        #expect(one.trusted(synthetic).poisonedPositions.isEmpty && one.trusted(synthetic).count == 32)
+        #expect(try fused(one, synthetic) == fused(other, one.trusted(synthetic)))
+        #expect(try fused(one, synthetic) != fused(other, synthetic))
     }
 
     @Test func thereMustBeAModelToLookAt() throws {

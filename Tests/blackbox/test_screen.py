@@ -1,4 +1,4 @@
-"""`--defense screen`: labels of FM images that look poisoned are not used, from the first round on."""
+"""`--defense screen`: FM images that look poisoned are not used, from the first round on."""
 import json
 
 import h5py
@@ -58,7 +58,7 @@ def test_the_backdoor_is_not_planted(runs):
         assert screened["history/acc"][-1] >= plain["history/acc"][-1] - 0.05
         assert b"class whose FM images look poisoned" in screened["screen/names"][:] and "screen" not in plain
     text = fedclamp("inspect", runs[0]).stdout
-    assert "FM images whose labels are not used" in text
+    assert "FM images that are not used" in text
 
 
 def test_resume_and_threads(tmp_path, data, many, runs):
