@@ -29,8 +29,8 @@ public struct FMScreen: Sendable {
 
     /// Positions in the FM data, ascending, of images that look poisoned.
     public var suspects: [Int] { Set(poisoned.flatMap { verdicts[$0].suspects }).sorted() }
-    /// These, and images that may be poisoned.
-    public var distrusted: [Int] { Set(poisoned.flatMap { verdicts[$0].suspects + verdicts[$0].doubtful }).sorted() }
+    /// These, and images that may be poisoned, or will be learnt late.
+    public var distrusted: [Int] { Set(poisoned.flatMap { verdicts[$0].suspects + verdicts[$0].doubtful + verdicts[$0].strays }).sorted() }
     /// Classes that suspects lead to, ascending.
     public var poisoned: [Int] { TriggerSearch.standingOut(verdicts.map { $0.score ?? 0 }, from: Screen.poisonedFrom) }
 

@@ -34,6 +34,9 @@ struct Screen {
         var witnesses: [Int] = []
         /// Members of the class with too small a mark to be suspects, and too large a one to be kept.
         var doubtful: [Int] = []
+        /// Images labelled as the class and predicted as another that suspects or doubtful images would be if they were members: the network has not
+        /// learnt them, yet or any more.
+        var strays: [Int] = []
         /// The trigger, as the suspects show it beside all other images.
         var overlay: Overlay?
     }
@@ -93,18 +96,21 @@ struct Screen {
         let order = groups.indices.sorted { (shares[$0], $1) > (shares[$1], $0) }, starts = order.filter { shares[$0] >= Self.regroupedFrom }
         guard !starts.isEmpty else { return Verdict(score: shares[order[0]]) }
         let filter = TriggerFilter(samples, images: Array((members + others).prefix(Self.filtered)), width: range.inside.count, threads: threads)
-        var score = 0.0, marks: [Float] = []
+        var score = 0.0, group: [Int] = [], marks: [Float] = []
         for start in starts where score < Self.poisonedFrom {
             let next = regrouped(groups[start], filter, of: members, recipients, beside)
             let nextScore = self.score(next.group, recipients, beside, label)
-            if nextScore > score { (score, marks) = (nextScore, next.marks) }
+            if nextScore > score { (score, group, marks) = (nextScore, next.group, next.marks) }
         }
         guard score >= Self.poisonedFrom else { return Verdict(score: score) }
         let marked = members.indices.filter { marks[$0] >= 0.25 }.map { members[$0] }, first = Overlay(marked, samples, range)
         let suspects = Set(marked).union(first.carriers(among: members, samples, range)).sorted()
         let doubtful = Set(members.indices.filter { marks[$0] >= 0.1 }.map { members[$0] }).subtracting(suspects).sorted()
+        let labelled = others.filter { samples.label($0) == label }.sorted()
+        let alike = zip(labelled, self.marks(filter, group, of: members, recipients, beside, on: labelled)).filter { $1 >= 0.1 }.map(\.0)
+        let strays = Set(alike).union(first.carriers(among: labelled, samples, range)).sorted()
         let overlay = Overlay(suspects, samples, range)
-        return Verdict(score: score, suspects: suspects, witnesses: leaving(suspects, without: overlay, label), doubtful: doubtful, overlay: overlay)
+        return Verdict(score: score, suspects: suspects, witnesses: leaving(suspects, without: overlay, label), doubtful: doubtful, strays: strays, overlay: overlay)
     }
 
     /// A group of a class's members that its own filter tells from the others, and the filter's marks of all members.
@@ -119,13 +125,13 @@ struct Screen {
         return (group, marks)
     }
 
-    /// What the filter of a group says of the class's members: 0 is the median of other classes' images, 1 that of the group.
-    private func marks(_ filter: TriggerFilter, _ group: [Int], of members: [Int], _ others: [Int], _ beside: [Double]) -> [Float] {
+    /// What the filter of a group says of the class's members, or of other images: 0 is the median of other classes' images, 1 that of the group.
+    private func marks(_ filter: TriggerFilter, _ group: [Int], of members: [Int], _ others: [Int], _ beside: [Double], on images: [Int]? = nil) -> [Float] {
         let inGroup = Set(group), rest = members.filter { !inGroup.contains($0) }
         let w = filter.weights(difference(group, beside), blindTo: rest.count < Self.leastGroup ? nil : difference(rest, beside))
         let values = filter.values(members, w), zero = quantile(0.5, filter.values(others, w))
         let one = quantile(0.5, members.indices.filter { inGroup.contains(members[$0]) }.map { values[$0] })
-        return values.map { one > zero ? ($0 - zero) / (one - zero) : 0 }
+        return (images.map { filter.values($0, w) } ?? values).map { one > zero ? ($0 - zero) / (one - zero) : 0 }
     }
 
     private mutating func score(_ group: [Int], _ recipients: [Int], _ beside: [Double], _ label: Int) -> Double {
