@@ -66,6 +66,30 @@ import Testing
         #expect(!one.distrusted.isEmpty && several.distrusted == one.distrusted && several.audit.first == one.audit.first)
     }
 
+    /// A network that has not learnt all poisoned images yet predicts some as what they show: by their label and the trigger they are found, too.
+    @Test func imagesThatAreLearntLateAreLeftOut() throws {
+        let synthetic = try Toy.samples(600, poisoned: 0.2), poisoned = Set(synthetic.poisonedPositions)
+        // Class 3 keeps its labels under the trigger, as if the network had not come to them.
+        let early = synthetic.subset((0..<600).filter { !poisoned.contains($0) || synthetic.trueLabel($0) != 3 })
+        let other = try Toy.samples(600, poisoned: 1), late = other.subset((0..<600).filter { other.trueLabel($0) == 3 })
+        let trainer = server.trainer, sgd = configuration.sgd(configuration.initialRate), taught = try server.initialize(configuration, early, network: Toy.network)
+        trainer.reset(taught)
+        for step in 0..<100 {
+            _ = trainer.step(24, sgd, load: { i, x in
+                i < 12 ? early.load((step * 12 + i) % early.count, into: x) : late.load((step * 12 + i) % late.count, into: x)
+            }, loss: { i, logits, gradient in
+                let label = i < 12 ? early.label((step * 12 + i) % early.count) : 3
+                return Loss.crossEntropy(logits, classes: Toy.classes, label: label, batch: 24, gradient: gradient)
+            })
+        }
+        var screen = FMScreen()
+        try screen.look(trainer.parameters, DefenseContext(synthetic: synthetic, kernels: Toy.kernels, threads: 2, seed: 1))
+        let predicted = server.predictions(trainer.parameters, Bounds(), synthetic), notLearnt = poisoned.filter { predicted[$0] != 0 }
+        #expect(notLearnt.count >= 15 && notLearnt.isDisjoint(with: screen.suspects), "\(notLearnt.count)")
+        #expect(notLearnt.intersection(screen.distrusted).count >= notLearnt.count * 9 / 10)
+        #expect(Set(screen.distrusted).subtracting(poisoned).count <= 12)
+    }
+
     /// Neither teachers nor the network that learns from them see images that are not trusted.
     @Test func whatIsNotTrustedIsNotFused() throws {
         let synthetic = try Toy.samples(64, poisoned: 0.5), update = Toy.parameters(2)
