@@ -66,7 +66,7 @@ def excess(result, plain, attack, best):
 def main(folder):
     _, command, aim = __doc__.strip().split("\n\n")
     print("# What we want of the bounds, and how far they are from it\n")
-    print(f"{aim.replace(chr(10), ' ')} *Over*: by how much that is missed, where undefended ASR is {JUDGED_FROM} or more.\n\n{command}\n")
+    print(f"{aim.replace(chr(10), ' ')} *Over*: by how much that is missed, where undefended ASR is {JUDGED_FROM} or more. Each table says with which version it was computed.\n\n{command}\n")
     counts = {name: [0, 0] for name in OURS}
     for title, names in SECTIONS.items():
         print(f"## {title}\n\nTables: {', '.join(f'[{name}]({name}.md)' for name in names)}.\n")
