@@ -27,8 +27,9 @@ struct TriggerScan {
     private let channels: Int, height: Int
     private let range: PixelRange
 
-    /// Images under every pattern, and under the best of a class.
-    static let imagesFirst = 8, imagesAgain = 48, bestOfClass = 4
+    /// Images under every pattern, as many as come to so many forward passes (of colour images there are patterns enough to choose
+    /// by fewer), and under the best of a class.
+    static let imagesFirst = 4...8, forwardsFirst = 4096, imagesAgain = 48, bestOfClass = 4
     static let mostPeriods = 8
 
     init(_ samples: Samples) {
@@ -79,15 +80,18 @@ struct TriggerScan {
     /// `logits` takes pairs of an image and a perturbation to rows of logits; `isOther` says whether an image is none of a class. With the logits of a `twin` the last choice is by contrast, which is then returned. Counts the forward passes.
     func best(of patterns: [Pattern], classes: Int, images: [Int], isOther: IsOther, forwards: inout Int,
               logits: Logits, twin: Logits? = nil) -> [(pattern: Pattern, margin: Double)] {
-        let few = Array(images.prefix(Self.imagesFirst)), more = Array(images.prefix(Self.imagesAgain))
+        let count = min(max(Self.forwardsFirst / max(1, patterns.count), Self.imagesFirst.lowerBound), Self.imagesFirst.upperBound)
+        let few = Array(images.prefix(count)), more = Array(images.prefix(Self.imagesAgain))
         let first = margins(patterns, few, classes, isOther, logits)
-        forwards += patterns.count * few.count
+        let ranked = (0..<classes).map { target in
+            patterns.indices.sorted { (first[$0][target], $1) > (first[$1][target], $0) }.prefix(Self.bestOfClass)
+        }
+        let chosen = Set(ranked.joined()).sorted()                             // classes share some
+        let again = Dictionary(uniqueKeysWithValues: zip(chosen, margins(chosen.map { patterns[$0] }, more, classes, isOther, logits, twin)))
+        forwards += patterns.count * few.count + chosen.count * more.count * (twin == nil ? 1 : 2)
         return (0..<classes).map { target in
-            let ranked = patterns.indices.sorted { (first[$0][target], $1) > (first[$1][target], $0) }.prefix(Self.bestOfClass).map { patterns[$0] }
-            let again = margins(ranked, more, classes, isOther, logits, twin)
-            forwards += ranked.count * more.count * (twin == nil ? 1 : 2)
-            let best = ranked.indices.max { again[$0][target] < again[$1][target] } ?? 0
-            return (ranked[best], again[best][target])
+            let reached = ranked[target].map { (pattern: patterns[$0], margin: again[$0]?[target] ?? -.infinity) }
+            return reached.max { $0.margin < $1.margin } ?? (patterns[0], -.infinity)
         }
     }
 
