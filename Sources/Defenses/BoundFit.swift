@@ -165,7 +165,7 @@ public struct BoundFit: ModelDefense {
 
     func plannedPassesOfInvestigation(_ images: Int) -> Double {
         guard screens else { return Double(images) / 3 }
-        let scan = 3_000.0   // 7,000 on colour images
+        let scan = 3_000.0   // 5,000 on colour images
         return Double(images) * 4 / 3 + 2_000 + scan + Double(updates(10) * 10 * 16) * 2 / 3
     }
 

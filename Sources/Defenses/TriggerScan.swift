@@ -80,7 +80,7 @@ struct TriggerScan {
     /// `logits` takes pairs of an image and a perturbation to rows of logits; `isOther` says whether an image is none of a class. With the logits of a `twin` the last choice is by contrast, which is then returned. Counts the forward passes.
     func best(of patterns: [Pattern], classes: Int, images: [Int], isOther: IsOther, forwards: inout Int,
               logits: Logits, twin: Logits? = nil) -> [(pattern: Pattern, margin: Double)] {
-        let count = min(max(Self.forwardsFirst / max(1, patterns.count), Self.imagesFirst.lowerBound), Self.imagesFirst.upperBound)
+        let count = min(max(Self.forwardsFirst / patterns.count, Self.imagesFirst.lowerBound), Self.imagesFirst.upperBound)
         let few = Array(images.prefix(count)), more = Array(images.prefix(Self.imagesAgain))
         let first = margins(patterns, few, classes, isOther, logits)
         let ranked = (0..<classes).map { target in
