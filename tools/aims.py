@@ -20,6 +20,7 @@ SECTIONS = {"Fashion-MNIST, scale study, means of three seeds": ["bounds-study"]
 ATTACKS = {"classic", "fm", "both"}
 # Where the attack hardly works undefended there is nothing to stop.
 JUDGED_FROM = 0.5
+STRONG = 0.9
 
 
 def settings(path):
@@ -63,11 +64,17 @@ def excess(result, plain, attack, best):
     return ", ".join(f"{name} {by:.3f}" for name, by in over if by >= 0.0005)
 
 
+def tally(judgements, least, scale=""):
+    """In how many of the settings with an undefended ASR of at least `least` each defence has all that is wanted, in words."""
+    met = {x: [ok for defence, title, asr, ok in judgements if defence == x and asr >= least and scale in title] for x in OURS}
+    return ", ".join(f"`{x}` in {sum(of)} of {len(of)} settings" for x, of in met.items())
+
+
 def main(folder):
     _, command, aim = __doc__.strip().split("\n\n")
     print("# What we want of the bounds, and how far they are from it\n")
     print(f"{aim.replace(chr(10), ' ')} *Over*: by how much that is missed, where undefended ASR is {JUDGED_FROM} or more. Each table says with which version it was computed.\n\n{command}\n")
-    counts = {name: [0, 0] for name in OURS}
+    judgements = []
     for title, names in SECTIONS.items():
         print(f"## {title}\n\nTables: {', '.join(f'[{name}]({name}.md)' for name in names)}.\n")
         print("| setting, attack | none: ACC / ASR | wanted ASR | best other | " + " | ".join(f"{x}: ACC lost / ASR | over" for x in OURS) + " |")
@@ -83,11 +90,11 @@ def main(folder):
                 over = excess(results[x], plain, attack, best)
                 judged = plain[1] >= JUDGED_FROM
                 cells += [f"{plain[0] - results[x][0]:.3f} / {results[x][1]:.3f}", (over or "met") if judged else ""]
-                counts[x][0] += judged and not over
-                counts[x][1] += judged
+                judgements.append((x, title, plain[1], not over))
             print("| " + " | ".join(cells) + " |")
         print()
-    print("All three are met by " + ", ".join(f"`{x}` in {met} of {of} settings" for x, (met, of) in counts.items()) + ".")
+    print(f"All three are met by {tally(judgements, JUDGED_FROM)}.\n")
+    print(f"At scale study where undefended ASR is {STRONG} or more: by {tally(judgements, STRONG, 'scale study')}.")
 
 
 main(pathlib.Path(sys.argv[1]))
