@@ -20,6 +20,7 @@ import Network
 /// projection of the noise out).
 public struct AdversarialPruning: ModelDefense {
     public static let name = "anp"
+    public static let leastImages = 2
     public var noise: Float = 0.4, naturalWeight = 0.2, rate = 0.2, momentum = 0.9, threshold: Float = 0.2
     /// Images from which on the published schedule runs.
     public var imagesOfPublished = 10_000
@@ -40,7 +41,7 @@ public struct AdversarialPruning: ModelDefense {
     }
 
     public func apply(_ model: Parameters, _ context: DefenseContext) throws -> DefenseOutcome {
-        try require(2, model, context.synthetic)
+        try require(model, context.synthetic)
         let images = context.synthetic.count, plan = schedule(images), masks = MaskTraining(self, model, context, batch: plan.batch)
         var stream = RandomStream(seed: context.seed, purpose: "anp", round: context.round)
         for _ in 0..<plan.iterations {

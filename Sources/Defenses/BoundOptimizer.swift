@@ -62,7 +62,7 @@ final class BoundOptimizer {
         let underTriggers = found.isEmpty ? 0 : fit.transplantedInBatch
         var pressure = fromSuspects > 0 && fit.stayed >= 1 ? 0 : 0.1, counts = Counts(), seen = 0, fitted = Fitted()
         var earlier: [(adam: Adam, fitted: Fitted)] = []          // where the last ten steps that went well began, and where they ended
-        for step in 1...steps {
+        for step in 1..<steps + 1 {
             let plain = (0..<fit.keptInBatch).map { _ in kept[stream.index(below: kept.count)] }
             let batch = Batch(plain: plain, suspects: (0..<fromSuspects).map { _ in witnesses[stream.index(below: witnesses.count)] },
                               transplanted: (0..<underTriggers).map { _ in

@@ -1,3 +1,4 @@
+import Attacks
 import Network
 
 /// The defence before the first round: FM images that look poisoned are not used. The initialisation has taught a model the FM labels, a backdoor
@@ -16,10 +17,13 @@ public struct FMScreen: Sendable {
 
     public init() {}
 
-    /// - Parameter model: trained on the FM data of `context` with their labels.
-    /// - Throws: `DefenseError` for a model that is not finite, and FM data that say nothing.
-    public mutating func look(_ model: Parameters, _ context: DefenseContext) throws {
-        try BoundFit.check(model, context.synthetic)
+    /// Throws `DefenseError` where the FM data of `file` cannot be screened.
+    public static func check(_ samples: Samples, for network: ClampNet, in file: String? = nil) throws {
+        try checkImages(samples, network, atLeast: BoundFit.leastImages, for: name, in: file)
+    }
+
+    /// - Parameter model: finite, trained on the FM data of `context` with their labels, which `check` allows.
+    public mutating func look(_ model: Parameters, _ context: DefenseContext) {
         let predictor = Predictor(model.network, kernels: context.kernels, threads: context.threads)
         let activations = Activations(model, context.synthetic, predictor)
         let seen = BoundOptimizer(model, context.synthetic, activations, predictor, context).screen().verdicts

@@ -13,6 +13,7 @@ import Tensor
 /// Source: Liu, Dolan-Gavitt and Garg, RAID 2018, arXiv 1805.12185, sections 4.1 and 4.3.
 public struct FinePruning: ModelDefense {
     public static let name = "fine-pruning"
+    public static let leastImages = 2
     /// Accuracy that pruning may cost.
     public var loss = 0.1
     public var tuning = FineTuning()
@@ -22,7 +23,7 @@ public struct FinePruning: ModelDefense {
     public func plannedPasses(_ images: Int) -> Double { Double(images) * 2 / 3 + tuning.plannedPasses(images) }
 
     public func apply(_ model: Parameters, _ context: DefenseContext) throws -> DefenseOutcome {
-        try require(2, model, context.synthetic)
+        try require(model, context.synthetic)
         let samples = context.synthetic, pruning = LastConvolution(model, samples, context)
         let activity = pruning.activity(), order = activity.indices.sorted { (activity[$0], $0) < (activity[$1], $1) }
         let accuracies = pruning.accuracies(order), count = Self.channels(accuracies, loss)

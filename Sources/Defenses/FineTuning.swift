@@ -9,6 +9,7 @@ import Network
 /// sum of dCE/dw + decay * w).
 public struct FineTuning: ModelDefense {
     public static let name = "fine-tuning"
+    public static let leastImages = 2
     public var epochs = 5, batch = 64
     public var sgd = SGD(rate: 0.01, momentum: 0.9, decay: 5e-4, clip: 5)
 
@@ -17,7 +18,7 @@ public struct FineTuning: ModelDefense {
     public func plannedPasses(_ images: Int) -> Double { Double(epochs * images) }
 
     public func apply(_ model: Parameters, _ context: DefenseContext) throws -> DefenseOutcome {
-        try require(2, model, context.synthetic)
+        try require(model, context.synthetic)
         let (tuned, loss) = try train(model, context)
         return DefenseOutcome(parameters: tuned, bounds: Bounds(), passes: plannedPasses(context.synthetic.count),
                               audit: [Finding("loss in the first and the last epoch", "\(fixed(loss.first ?? .nan, 3)) \(fixed(loss.last ?? .nan, 3))")])

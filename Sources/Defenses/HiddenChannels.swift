@@ -81,18 +81,3 @@ func accuracy(_ model: Parameters, _ bounds: Bounds, _ samples: Samples, _ predi
         return Double(right.count) / Double(samples.count)
     }
 }
-
-extension ModelDefense {
-    /// Throws unless the model is finite and there are `images` FM images or more, of the model's classes.
-    func require(_ images: Int, _ model: Parameters, _ samples: Samples) throws {
-        guard model.allFinite else {
-            throw DefenseError.model("the model holds NaN or infinite parameters; \(Self.name) cannot work on it")
-        }
-        guard samples.count >= images else {
-            throw DefenseError.syntheticData("\(Self.name) needs at least \(images) FM images, got \(samples.count)")
-        }
-        guard images == 0 || samples.set.classes == model.network.classes else {
-            throw DefenseError.syntheticData("\(Self.name) needs FM images of the model's \(model.network.classes) classes, got \(samples.set.classes)")
-        }
-    }
-}

@@ -10,6 +10,7 @@ import Network
 /// Source: Zheng, Tang, Li and Liu, ECCV 2022, arXiv 2208.03111, equations 9 and 10.
 public struct LipschitzPruning: ModelDefense {
     public static let name = "clp"
+    public static let leastImages = 0
     /// u: standard deviations above the mean.
     public var deviations = 3.0
 
@@ -18,7 +19,7 @@ public struct LipschitzPruning: ModelDefense {
     public func plannedPasses(_ images: Int) -> Double { 0 }
 
     public func apply(_ model: Parameters, _ context: DefenseContext) throws -> DefenseOutcome {
-        try require(0, model, context.synthetic)
+        try require(model, context.synthetic)
         let channels = HiddenChannels(network: model.network)
         var prune = Set<Int>(), audit: [Finding] = []
         for layer in HiddenChannels.convolutions {

@@ -49,7 +49,7 @@ public struct MaximumMarginBounds: ModelDefense {
     }
 
     public func apply(_ model: Parameters, _ context: DefenseContext) throws -> DefenseOutcome {
-        try require(50, model, context.synthetic)
+        try require(model, context.synthetic)
         let samples = context.synthetic, plan = schedule(samples.count), fit = Fit(self, model, context)
         var stream = RandomStream(seed: context.seed, purpose: "mm-bm batches", round: context.round)
         var first = cost, course = descend(fit, plan, first, &stream), images = course.images, attempts = 1

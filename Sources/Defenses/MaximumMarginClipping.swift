@@ -40,7 +40,7 @@ public struct MaximumMarginClipping: ModelDefense {
     public func plannedPasses(_ images: Int) -> Double { schedule(images, classes: 10).passes(images, classes: 10) }
 
     public func apply(_ model: Parameters, _ context: DefenseContext) throws -> DefenseOutcome {
-        try require(50, model, context.synthetic)
+        try require(model, context.synthetic)
         let samples = context.synthetic, classes = model.network.classes, plan = schedule(samples.count, classes: classes)
         let fit = Fit(self, model, context, plan)
         guard !fit.kept.isEmpty else {

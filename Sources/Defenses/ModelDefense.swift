@@ -56,6 +56,8 @@ public struct DefenseOutcome: Sendable {
 public protocol ModelDefense: Sendable {
     /// The name on the command line.
     static var name: String { get }
+    /// So many FM images it needs at least; 0 where it looks at none.
+    static var leastImages: Int { get }
     /// What it is called in results: the name, or that of a variant with something changed.
     var label: String { get }
     init()
@@ -66,9 +68,48 @@ public protocol ModelDefense: Sendable {
 }
 
 extension ModelDefense {
+    public static var leastImages: Int { 50 }
     public var label: String { Self.name }
 
     public func plannedPasses(_ images: Int) -> Double { 4 * Double(images) }
+
+    /// Throws `DefenseError` where the FM data of `file` do not allow the defence, whatever the parameters of the
+    /// network. Asked before anything is trained, too.
+    public static func check(_ samples: Samples, for network: ClampNet, in file: String? = nil) throws {
+        try checkImages(samples, network, atLeast: leastImages, for: name, in: file)
+    }
+
+    /// The same for a model, whose parameters are to be finite.
+    func require(_ model: Parameters, _ samples: Samples) throws {
+        guard model.allFinite else {
+            throw DefenseError.model("the model holds NaN or infinite parameters; \(Self.name) cannot work on it")
+        }
+        try Self.check(samples, for: model.network)
+    }
+}
+
+/// Throws `DefenseError` unless there are FM images enough, of the network's classes and of two at least, that are not all the same.
+func checkImages(_ samples: Samples, _ network: ClampNet, atLeast least: Int, for defense: String, in file: String?) throws {
+    func unless(_ holds: Bool, _ expected: String, _ got: String) throws {
+        guard !holds else { return }
+        throw DefenseError.syntheticData("\(file.map { $0 + ": " } ?? "")expected \(expected), got \(got); \(defense) needs them")
+    }
+    guard least > 0 else { return }
+    let count = samples.count
+    try unless(count >= least, "at least \(least) FM images", "\(count)")
+    try unless(samples.set.classes == network.classes, "FM images of the model's \(network.classes) classes", "\(samples.set.classes)")
+    try unless(Set((0..<count).lazy.map(samples.label)).count >= 2, "FM images of at least 2 classes", "\(count) images of 1 class")
+    try unless(!allAlike(samples, network.inputFloats), "FM images that differ", "\(count) that are the same")
+}
+
+private func allAlike(_ samples: Samples, _ floats: Int) -> Bool {
+    func input(_ i: Int) -> [Float] {
+        var x = [Float](repeating: 0, count: floats)
+        x.withUnsafeMutableBufferPointer { buffer in buffer.baseAddress.map { samples.load(i, into: $0) } }
+        return x
+    }
+    let first = input(0)
+    return (1..<samples.count).allSatisfy { input($0) == first }
 }
 
 /// All defences on the model. Adding one: a file with its type, and its line here.

@@ -88,15 +88,16 @@ public struct FederationState: Sendable {
     }
 
     /// The model before the first round, trained on the FM data: all of them, or, with `screen`, those that are trusted.
-    /// Throws `RunError.diverged`, and `DefenseError` where the FM data cannot be screened.
+    /// Throws `RunError.diverged`, and `DefenseError` where the FM data do not allow a defence.
     mutating func start(_ server: Server, _ synthetic: Samples) throws {
+        try checkDefenses(synthetic)
         guard configuration.screensSynthetic else { return try start(from: server.initialize(configuration, synthetic, network: network)) }
         var screen = FMScreen()
         let context = defenseContext(server, synthetic, round: 0)
         try start(from: server.initialize(configuration, synthetic, network: network) { epoch, model in
             guard epoch > configuration.initialEpochs - FMScreen.looks else { return }
             try requireFinite(model)
-            try screen.look(model, context)
+            screen.look(model, context)
         })
         distrusted = screen.distrusted
         screenAudit = screen.audit + configuration.judge(screen.suspects, in: synthetic)
@@ -104,6 +105,14 @@ public struct FederationState: Sendable {
         var again = configuration                                                   // about as many steps on fewer images
         again.initialEpochs = Int((Double(configuration.initialEpochs * synthetic.count) / Double(max(1, synthetic.count - distrusted.count))).rounded())
         try start(from: server.initialize(again, trusted(synthetic), network: network))
+    }
+
+    /// Throws `DefenseError` where a defence could not work on these FM data in the end.
+    private func checkDefenses(_ synthetic: Samples) throws {
+        if configuration.screensSynthetic { try FMScreen.check(synthetic, for: network, in: provenance.synthetic) }
+        for defense in try FederatedRun.defenses(configuration.defenses).1 {
+            try type(of: defense).check(synthetic, for: network, in: provenance.synthetic)
+        }
     }
 
     private func requireFinite(_ model: Parameters) throws {

@@ -58,6 +58,7 @@ struct Bound: ParsableCommand {
                               images: data.images, labels: data.labels)
         let context = DefenseContext(synthetic: Samples(images, normalization: model.normalization), initial: model.initial, kernels: set.kernels, threads: threads,
                                      seed: seed ?? model.seed)
+        try type(of: defense).check(context.synthetic, for: model.network, in: synthetic)
         let begin = monotonicSeconds()
         let outcome = try defense.apply(model.parameters, context)
         let seconds = monotonicSeconds() - begin

@@ -254,6 +254,18 @@ final class BoundFitTests: XCTestCase {
         XCTAssertLessThan(ModelToy.accuracy(model, try fit.apply(model, context).bounds), 0.4)
     }
 
+    /// A model whose logits are the same for all images agrees with itself under any bounds: these stay where they start, and the audit says so.
+    func testWhatPutsAllImagesIntoOneClassIsLeftAlone() throws {
+        let model = Parameters(copying: ModelToy.trained)
+        ModelToy.edit(model, "fc2/weight") { for i in $0.indices { $0[i] = 0 } }
+        let outcome = try BoundFit().apply(model, ModelToy.context(100))
+        XCTAssertEqual(outcome.audit.first { $0.name == "bounds left where they start" }?.value, "the model puts all FM images into one class")
+        let samples = ModelToy.samples(100), predictor = Predictor(ModelToy.network, kernels: ModelToy.kernels, threads: 2)
+        let start = Activations(model, samples, predictor).quantiles(0.99, of: Array(0..<100), threads: 2)
+        XCTAssertEqual(Array(outcome.bounds.buffer.values), start)
+        XCTAssertTrue(start.contains { $0 > 1 }, "bounds that are all near 0 would be equal, too")
+    }
+
     /// Unlearning alone, and under bounds, on both ways; under the bounds the parameters have changed, too.
     func testWhatWasFoundIsUnlearnt() throws {
         let backdoor = try backdoor(), (model, poisoned) = try poisonedModel(backdoor)

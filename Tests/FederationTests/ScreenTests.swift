@@ -60,9 +60,9 @@ import Testing
         let synthetic = try Toy.samples(600, poisoned: 0.2), taught = try server.initialize(configuration, synthetic, network: Toy.network)
         let context = DefenseContext(synthetic: synthetic, kernels: Toy.kernels, threads: 2, seed: 1)
         var one = FMScreen(), several = FMScreen()
-        try one.look(taught, context)
+        one.look(taught, context)
         let clean = try server.initialize(configuration, Toy.samples(600), network: Toy.network)
-        for isTaught in looks { try several.look(isTaught ? taught : clean, context) }
+        for isTaught in looks { several.look(isTaught ? taught : clean, context) }
         #expect(!one.distrusted.isEmpty && several.distrusted == one.distrusted && several.audit.first == one.audit.first)
     }
 
@@ -83,7 +83,7 @@ import Testing
             })
         }
         var screen = FMScreen()
-        try screen.look(trainer.parameters, DefenseContext(synthetic: synthetic, kernels: Toy.kernels, threads: 2, seed: 1))
+        screen.look(trainer.parameters, DefenseContext(synthetic: synthetic, kernels: Toy.kernels, threads: 2, seed: 1))
         let predicted = server.predictions(trainer.parameters, Bounds(), synthetic), notLearnt = poisoned.filter { predicted[$0] != 0 }
         #expect(notLearnt.count >= 15 && notLearnt.isDisjoint(with: screen.suspects), "\(notLearnt.count)")
         #expect(notLearnt.intersection(screen.distrusted).count >= notLearnt.count * 9 / 10)

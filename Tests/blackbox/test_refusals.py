@@ -245,11 +245,26 @@ def test_bound_refuses_data_that_say_nothing(tmp_path, clean_run, fm):
                              ("same", np.repeat(images[:1], 100, axis=0), labels, "the same"), ("black", np.zeros_like(images), labels, "the same")):
         with h5py.File(tmp_path / f"{name}.h5", "w") as file:
             write_split(file, x, y)
-        refused("bound", clean_run, "--synthetic", tmp_path / f"{name}.h5", "--out", tmp_path / "out.h5", says=says, folder=tmp_path)
+        refused("bound", clean_run, "--synthetic", tmp_path / f"{name}.h5", "--out", tmp_path / "out.h5", says=[f"{name}.h5", says], folder=tmp_path)
     model = random_model(1, 10, seed=1)
     model["fc1/weight"][3, 3] = np.nan
     write_checkpoint(tmp_path / "nan.h5", model)
     refused("bound", tmp_path / "nan.h5", "--synthetic", fm, "--out", tmp_path / "out.h5", says="NaN", folder=tmp_path)
+
+
+@pytest.mark.parametrize("defense", ["bounds", "unlearning", "screen", "mm-bm", "fine-tuning"])
+def test_data_that_say_nothing_are_refused_before_anything_is_trained(tmp_path, data, fm, defense):
+    with h5py.File(fm) as file:
+        images, labels = np.resize(file["images"][:], (100, 1, 28, 28)), np.resize(file["labels"][:], 100)
+    for name, x, y, says in (("few", images[:1], labels[:1], "got 1"), ("one", images, np.zeros_like(labels), "2 classes"),
+                             ("same", np.repeat(images[:1], 100, axis=0), labels, "the same")):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            write_split(file, x, y)
+        done = fedclamp("run", "--data", data, "--synthetic", tmp_path / f"{name}.h5", "--clients", 4, "--batch", 8, "--defense", defense,
+                        "--out", tmp_path / "out.h5", code=2)
+        last = done.stderr.splitlines()[-1]
+        assert f"{name}.h5" in last and says in last and defense in last, done.stderr
+        assert "round" not in done.stderr.splitlines()[-2] and not (tmp_path / "out.h5").exists(), done.stderr
 
 
 def test_inspect_refusals(tmp_path):
