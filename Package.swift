@@ -28,6 +28,8 @@ func tests(_ room: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .testTarget(name: room + "Tests", dependencies: [.target(name: room), "Scratch"] + dependencies)
 }
 
+/// Where the defences are; `Defenses` lists them all.
+let defenseRooms: [Target.Dependency] = ["Bounds", "ModelDefenses", "Detection", "Rules", "Numerics", "DefenseInterface"]
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 // The sanitizers' runtimes are shared libraries, which a static executable cannot have: SANITIZE=1 leaves it dynamic.
 let staticLink = Context.environment["SANITIZE"] != nil ? [] : ["-static-executable", "-l_FoundationCShims", "-l_FoundationCollections", "-lswiftSynchronization",
@@ -48,13 +50,19 @@ let package = Package(
         kernels("KernelsBaseline", path: "Sources/Kernels", x86 ? [] : ["FMA"]),
         room("Network", ["CStart", "Tensor", "KernelTable"] + kernelModules),
         room("Datasets", ["HDF5", "Tensor", "CZlib"]),
-        room("Attacks", ["Datasets", "Tensor"]),
-        room("Defenses", ["Attacks", "Datasets", "Network", "Tensor"]),
-        room("Federation", ["CStart", "Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5"]),
-        room("Experiments", ["Federation", "Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5", "CZlib"]),
+        room("Attacks", ["Datasets", "Network", "Tensor"]),
+        room("Numerics", ["Datasets", "Tensor"]),
+        room("DefenseInterface", ["Attacks", "Network"]),
+        room("Rules", ["DefenseInterface", "Numerics", "Datasets", "Network", "Tensor"]),
+        room("Detection", ["DefenseInterface", "Numerics", "Attacks", "Datasets", "Network", "Tensor"]),
+        room("Bounds", ["Detection", "DefenseInterface", "Numerics", "Attacks", "Datasets", "Network", "Tensor"]),
+        room("ModelDefenses", ["DefenseInterface", "Numerics", "Attacks", "Datasets", "Network", "Tensor"]),
+        room("Defenses", defenseRooms),
+        room("Federation", ["CStart", "Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5"] + defenseRooms),
+        room("Experiments", ["Federation", "Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5", "CZlib"] + defenseRooms),
         .executableTarget(name: "fedclamp",
                           dependencies: ["CStart", "Experiments", "Federation", "Defenses", "Attacks", "Datasets",
-                                         "Network", "Tensor", "HDF5", argumentParser],
+                                         "Network", "Tensor", "HDF5", argumentParser] + defenseRooms,
                           linkerSettings: [.unsafeFlags(staticLink)]),
         .target(name: "Scratch", path: "Tests/Scratch"),     // temporary folders for tests
         .target(name: "GoldenInputs", dependencies: ["Network"], path: "Tests/GoldenInputs"),     // of tools/oracle.py
@@ -62,9 +70,9 @@ let package = Package(
         tests("HDF5", ["CHDF5", "CStart"]),
         tests("Datasets", ["HDF5", "Tensor", "CZlib"]),
         .testTarget(name: "AttacksTests", dependencies: ["Attacks", "Datasets", "HDF5"], exclude: ["Golden"]),
-        .testTarget(name: "DefensesTests", dependencies: ["Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5", "Scratch", "GoldenInputs"], exclude: ["Golden"]),
-        tests("Experiments", ["Federation", "Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5", "CZlib"]),
-        tests("Federation", ["Allocations", "Attacks", "Datasets", "Defenses", "Network", "Tensor", "HDF5"]),
+        .testTarget(name: "DefensesTests", dependencies: defenseRooms + ["Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5", "Scratch", "GoldenInputs"], exclude: ["Golden"]),
+        tests("Experiments", defenseRooms + ["Federation", "Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5", "CZlib"]),
+        tests("Federation", defenseRooms + ["Allocations", "Attacks", "Datasets", "Defenses", "Network", "Tensor", "HDF5"]),
         .testTarget(name: "NetworkTests", dependencies: ["Network", "HDF5", "Tensor", "GoldenInputs"], exclude: ["Golden"]),
     ] + variants,
     swiftLanguageModes: [.v5]

@@ -11,7 +11,7 @@ import re
 import sys
 
 ROOMS = ["CStart", "CZlib", "CHDF5", "HDF5", "Tensor", "KernelTable", "Kernels", "Network", "Datasets", "Attacks",
-         "Defenses", "Federation", "Experiments", "fedclamp"]
+         "Numerics", "DefenseInterface", "Rules", "Detection", "Bounds", "ModelDefenses", "Defenses", "Federation", "Experiments", "fedclamp"]
 LONGEST = 400
 FORBIDDEN = re.compile(r"\btry!|\bfatalError\(")
 WALL_CLOCK = re.compile(r"\btime\((?:nil|NULL|&)|\bgettimeofday\b|\bCLOCK_REALTIME\b|\bDate\(\)|DispatchWallTime")

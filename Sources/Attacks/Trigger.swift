@@ -55,37 +55,3 @@ extension Trigger {
     /// Stamps all of the trigger.
     public func stamp(_ image: UnsafeMutablePointer<Float>) { stamp(image, share: nil) }
 }
-
-/// All triggers. Adding one: a file with its type, and its line here.
-public enum Triggers {
-    public static let all: [any Trigger.Type] = [
-        PatchTrigger.self,
-        BlendTrigger.self,
-        SIGTrigger.self,
-        ChessboardTrigger.self,
-        WaNetTrigger.self,
-        DBATrigger.self,
-    ]
-
-    public static var names: [String] { all.map { $0.name } }
-
-    /// Throws `AttackError.unknownTrigger` for other names.
-    public static func make(_ name: String, shape: ImageShape, seed: UInt64) throws -> any Trigger {
-        guard let type = all.first(where: { $0.name == name }) else { throw AttackError.unknownTrigger(name) }
-        return try type.init(shape: shape, seed: seed)
-    }
-}
-
-public enum AttackError: Error, CustomStringConvertible {
-    case unknownTrigger(String)
-    case triggerTooLarge(name: String, size: String, image: String)
-    case target(Int, classes: Int)
-
-    public var description: String {
-        switch self {
-        case let .unknownTrigger(name): "there is no trigger \"\(name)\"; expected one of: \(Triggers.names.joined(separator: ", "))"
-        case let .triggerTooLarge(name, size, image): "the \(name) trigger is \(size), larger than the \(image) images"
-        case let .target(target, classes): "target \(target) is outside the classes 0 to \(classes - 1)"
-        }
-    }
-}

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Experiments
 import Network
+import Numerics
 
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,10 +1,13 @@
 import ArgumentParser
 import Attacks
+import Bounds
 import Datasets
+import DefenseInterface
 import Defenses
 import Experiments
 import Federation
 import Network
+import Numerics
 
 struct Bound: ParsableCommand {
     static let configuration = CommandConfiguration(

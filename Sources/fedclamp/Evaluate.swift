@@ -4,6 +4,7 @@ import Datasets
 import Experiments
 import Federation
 import Network
+import Numerics
 
 struct Evaluate: ParsableCommand {
     static let configuration = CommandConfiguration(

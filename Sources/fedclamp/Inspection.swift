@@ -2,6 +2,7 @@ import Datasets
 import Experiments
 import Federation
 import Network
+import Numerics
 
 /// What `inspect` found in a file.
 struct Inspection {

@@ -2,6 +2,7 @@ import Dispatch
 import Experiments
 import Federation
 import Glibc
+import Numerics
 import Synchronization
 
 /// Where the work stands, on stderr: on a terminal one line with a bar that is drawn anew every second, elsewhere a plain

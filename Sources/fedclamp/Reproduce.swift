@@ -4,6 +4,7 @@ import Defenses
 import Experiments
 import Federation
 import Network
+import Numerics
 
 struct Reproduce: Configurable {
     static let required = ["--out=x"]

@@ -5,6 +5,7 @@ import Defenses
 import Experiments
 import Federation
 import Network
+import Numerics
 
 struct Run: Configurable {
     static let required = ["--data=x", "--synthetic=x", "--out=x"]

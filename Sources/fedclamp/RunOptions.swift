@@ -1,6 +1,8 @@
 import ArgumentParser
+import Bounds
 import Datasets
 import Defenses
+import Detection
 import Federation
 
 /// The options of a training: with `AttackOptions`, one for each field of `RunConfiguration`, with its defaults.

@@ -1,6 +1,9 @@
+import DefenseInterface
 import Defenses
+import Detection
 import Experiments
 import Federation
+import Numerics
 
 /// What a finished run found, for people and for scripts.
 struct RunReport {

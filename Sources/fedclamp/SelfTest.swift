@@ -2,6 +2,7 @@ import ArgumentParser
 import Experiments
 import Federation
 import Network
+import Numerics
 
 struct SelfTest: ParsableCommand {
     static let configuration = CommandConfiguration(

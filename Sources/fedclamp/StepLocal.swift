@@ -5,6 +5,7 @@ import Experiments
 import Federation
 import HDF5
 import Network
+import Numerics
 
 struct StepLocal: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -2,6 +2,7 @@ import ArgumentParser
 import Defenses
 import Experiments
 import Federation
+import Rules
 
 struct StepAggregate: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -2,7 +2,13 @@ import Attacks
 import Datasets
 import Network
 import XCTest
+@testable import Bounds
+@testable import DefenseInterface
 @testable import Defenses
+@testable import Detection
+@testable import ModelDefenses
+@testable import Numerics
+@testable import Rules
 
 /// The parts of the bound fit, and the whole on a model with a backdoor.
 final class BoundFitTests: XCTestCase {
@@ -199,10 +205,10 @@ final class BoundFitTests: XCTestCase {
         (training.epochs, training.batch, training.sgd.rate) = (1, 16, 0.02)
         let initial = try training.train(ModelToy.random(), ModelToy.context(60)).model, model = try poisonedModel(backdoor).model
         let predictor = Predictor(ModelToy.network, kernels: ModelToy.kernels, threads: 2), activations = Activations(model, samples, predictor)
-        let optimizer = BoundOptimizer(model, samples, activations, predictor, context)
+        let optimizer = Detector(model, samples, activations, predictor, context)
         func agreement(_ other: Parameters) -> Double {
             let logits = predictor.logits(samples.count, other, Bounds()) { samples.load($0, into: $1) }
-            return Double(zip(predictedClasses(logits, classes: 5), activations.predictions).count { $0 == $1 }) / Double(samples.count)
+            return Double(zip(Loss.predictions(logits, classes: 5), activations.predictions).count { $0 == $1 }) / Double(samples.count)
         }
         let twin = try XCTUnwrap(Twin(initial, of: optimizer, Array(0..<samples.count)))
         XCTAssertLessThan(agreement(initial), 0.9)

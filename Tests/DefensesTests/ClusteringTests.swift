@@ -1,7 +1,13 @@
 import Datasets
 import Network
 import Testing
+@testable import Bounds
+@testable import DefenseInterface
 @testable import Defenses
+@testable import Detection
+@testable import ModelDefenses
+@testable import Numerics
+@testable import Rules
 
 /// FLAME and DeepSight by hand.
 @Suite struct FlameTests {

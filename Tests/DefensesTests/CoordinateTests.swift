@@ -1,6 +1,12 @@
 import Network
 import Testing
+@testable import Bounds
+@testable import DefenseInterface
 @testable import Defenses
+@testable import Detection
+@testable import ModelDefenses
+@testable import Numerics
+@testable import Rules
 
 /// Median, trimmed mean, RLR, RFA and norm clipping by hand.
 @Suite struct CoordinateTests {

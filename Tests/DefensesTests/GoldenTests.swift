@@ -2,7 +2,13 @@ import Datasets
 import HDF5
 import Network
 import Testing
+@testable import Bounds
+@testable import DefenseInterface
 @testable import Defenses
+@testable import Detection
+@testable import ModelDefenses
+@testable import Numerics
+@testable import Rules
 
 func goldenFile(_ name: String) throws -> HDF5File {
     let folder = #filePath.split(separator: "/").dropLast().joined(separator: "/")

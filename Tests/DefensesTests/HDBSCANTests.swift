@@ -1,6 +1,12 @@
 import HDF5
 import Testing
+@testable import Bounds
+@testable import DefenseInterface
 @testable import Defenses
+@testable import Detection
+@testable import ModelDefenses
+@testable import Numerics
+@testable import Rules
 
 @Suite struct HDBSCANTests {
     private func distances(_ points: [[Double]]) -> [[Double]] {

@@ -1,6 +1,12 @@
 import Network
 import XCTest
+@testable import Bounds
+@testable import DefenseInterface
 @testable import Defenses
+@testable import Detection
+@testable import ModelDefenses
+@testable import Numerics
+@testable import Rules
 
 /// MM-BM: bounds that keep the logits and are small.
 final class ModelDefensesBoundsTests: XCTestCase {

@@ -2,7 +2,13 @@ import Datasets
 import Glibc
 import Network
 import XCTest
+@testable import Bounds
+@testable import DefenseInterface
 @testable import Defenses
+@testable import Detection
+@testable import ModelDefenses
+@testable import Numerics
+@testable import Rules
 
 /// MMAC, the images it is made of, and MM-BD.
 final class ModelDefensesMarginTests: XCTestCase {

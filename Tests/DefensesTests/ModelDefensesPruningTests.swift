@@ -2,7 +2,13 @@ import Attacks
 import Datasets
 import Network
 import XCTest
+@testable import Bounds
+@testable import DefenseInterface
 @testable import Defenses
+@testable import Detection
+@testable import ModelDefenses
+@testable import Numerics
+@testable import Rules
 
 /// ANP and Fine-Pruning.
 final class ModelDefensesPruningTests: XCTestCase {
@@ -55,7 +61,7 @@ final class ModelDefensesPruningTests: XCTestCase {
         let predictor = Predictor(ModelToy.network, kernels: ModelToy.kernels, threads: 2), accuracies = pruning.accuracies(order)
         for k in [0, 1, 64, 100, 120, 125, 127, 128] {
             let pruned = HiddenChannels(network: ModelToy.network).pruned(model, Set(order.prefix(k).map { Layer.conv6.boundOffset + $0 }))
-            XCTAssertEqual(accuracies[k], accuracy(pruned, Bounds(), context.synthetic, predictor), accuracy: 0.01, "\(k) channels")
+            XCTAssertEqual(accuracies[k], accuracyOnLabels(pruned, Bounds(), context.synthetic, predictor), accuracy: 0.01, "\(k) channels")
         }
     }
 }

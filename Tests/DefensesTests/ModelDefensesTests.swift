@@ -1,7 +1,13 @@
 import Datasets
 import Network
 import XCTest
+@testable import Bounds
+@testable import DefenseInterface
 @testable import Defenses
+@testable import Detection
+@testable import ModelDefenses
+@testable import Numerics
+@testable import Rules
 
 /// Fine-tuning and channel Lipschitz pruning, and what holds of every defence on the model.
 final class ModelDefensesTests: XCTestCase {

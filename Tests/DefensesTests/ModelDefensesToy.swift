@@ -1,7 +1,13 @@
 import Attacks
 import Datasets
 import Network
+@testable import Bounds
+@testable import DefenseInterface
 @testable import Defenses
+@testable import Detection
+@testable import ModelDefenses
+@testable import Numerics
+@testable import Rules
 
 /// A model that knows its data: class k is a bright stripe in the rows 2k + 4 to 2k + 7, on noise.
 enum ModelToy {
@@ -53,7 +59,7 @@ enum ModelToy {
     }
 
     static func accuracy(_ model: Parameters, _ bounds: Bounds = Bounds(), _ count: Int = 200) -> Double {
-        Defenses.accuracy(model, bounds, samples(count), Predictor(network, kernels: kernels, threads: 2))
+        accuracyOnLabels(model, bounds, samples(count), Predictor(network, kernels: kernels, threads: 2))
     }
 
     static func logits(_ model: Parameters, _ bounds: Bounds = Bounds(), _ count: Int = 50) -> [Float] {

@@ -4,7 +4,13 @@ import GoldenInputs
 import HDF5
 import Network
 import Testing
+@testable import Bounds
+@testable import DefenseInterface
 @testable import Defenses
+@testable import Detection
+@testable import ModelDefenses
+@testable import Numerics
+@testable import Rules
 
 /// The inputs of tools/reference_models.py, made by the same formulas, and its golden file.
 struct ModelGolden {

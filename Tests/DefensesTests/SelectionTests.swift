@@ -1,6 +1,12 @@
 import Network
 import Testing
+@testable import Bounds
+@testable import DefenseInterface
 @testable import Defenses
+@testable import Detection
+@testable import ModelDefenses
+@testable import Numerics
+@testable import Rules
 
 /// Krum, Multi-Krum and Bulyan on numbers whose scores can be added up by hand.
 @Suite struct SelectionTests {

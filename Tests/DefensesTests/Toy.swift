@@ -1,7 +1,13 @@
 import Datasets
 import Network
 import Testing
+@testable import Bounds
+@testable import DefenseInterface
 @testable import Defenses
+@testable import Detection
+@testable import ModelDefenses
+@testable import Numerics
+@testable import Rules
 
 /// A network on which a model is a few numbers: the biases of conv1, all else 0.
 enum Toy {

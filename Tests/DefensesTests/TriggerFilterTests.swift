@@ -1,7 +1,13 @@
 import Attacks
 import Datasets
 import XCTest
+@testable import Bounds
+@testable import DefenseInterface
 @testable import Defenses
+@testable import Detection
+@testable import ModelDefenses
+@testable import Numerics
+@testable import Rules
 
 /// What tells images with a trigger from images without, and what the trigger does to them.
 final class TriggerFilterTests: XCTestCase {

@@ -1,6 +1,12 @@
 import Network
 import Testing
+@testable import Bounds
+@testable import DefenseInterface
 @testable import Defenses
+@testable import Detection
+@testable import ModelDefenses
+@testable import Numerics
+@testable import Rules
 
 /// FoolsGold and FLTrust by hand.
 @Suite struct TrustTests {

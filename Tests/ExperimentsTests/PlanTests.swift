@@ -1,4 +1,8 @@
+import Bounds
+import DefenseInterface
 import Defenses
+import Detection
+import Rules
 import Federation
 import Testing
 @testable import Experiments

@@ -1,5 +1,9 @@
-import Attacks
+@testable import Attacks
+import Bounds
+import DefenseInterface
 import Defenses
+import Detection
+import Rules
 import Network
 import Testing
 @testable import Federation
@@ -128,8 +132,8 @@ import Testing
     @Test func nobodyMisbehavesWithoutColluders() {
         var configuration = RunConfiguration()
         (configuration.pgdRadius, configuration.attackBoost, configuration.adaptive, configuration.neurotoxin) = (1, .replacement, 1, 0.05)
-        #expect(MaliciousBehaviors.make(configuration, Toy.context(Toy.parameters(), colluders: 0)).isEmpty)
-        #expect(MaliciousBehaviors.make(configuration, Toy.context(Toy.parameters())).count == 4)
+        #expect(MaliciousBehaviors.make(configuration.maliciousOptions, Toy.context(Toy.parameters(), colluders: 0)).isEmpty)
+        #expect(MaliciousBehaviors.make(configuration.maliciousOptions, Toy.context(Toy.parameters())).count == 4)
         #expect(!configuration.isMalicious(0))
         configuration.attack = .fm
         #expect(!configuration.isMalicious(0))

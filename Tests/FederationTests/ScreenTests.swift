@@ -1,6 +1,10 @@
 import Attacks
 import Datasets
+import Bounds
+import DefenseInterface
 import Defenses
+import Detection
+import Rules
 import Network
 import Testing
 @testable import Federation

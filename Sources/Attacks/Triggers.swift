@@ -1,0 +1,19 @@
+/// All triggers. Adding one: a file with its type, and its line here.
+public enum Triggers {
+    public static let all: [any Trigger.Type] = [
+        PatchTrigger.self,
+        BlendTrigger.self,
+        SIGTrigger.self,
+        ChessboardTrigger.self,
+        WaNetTrigger.self,
+        DBATrigger.self,
+    ]
+
+    public static var names: [String] { all.map { $0.name } }
+
+    /// Throws `AttackError.unknownTrigger` for other names.
+    public static func make(_ name: String, shape: ImageShape, seed: UInt64) throws -> any Trigger {
+        guard let type = all.first(where: { $0.name == name }) else { throw AttackError.unknownTrigger(name, known: names) }
+        return try type.init(shape: shape, seed: seed)
+    }
+}

@@ -1,0 +1,186 @@
+import Attacks
+import Detection
+import Datasets
+import DefenseInterface
+import Network
+import Numerics
+import Tensor
+
+/// Adam on the relative bounds r = z / z0 in [0, 1]. It shares the detector's passes, and perturbations that the search found go on
+/// ascending in it.
+final class BoundOptimizer {
+    private let detector: Detector
+    private var adam = Adam()
+    private var perLayer = false, comparesLogits = false
+    private var stream: RandomStream
+    private var samples: Samples { detector.samples }
+    private var activations: Activations { detector.activations }
+    private var trainer: Trainer { detector.trainer }
+    private var triggers: TriggerSearch { detector.triggers }
+
+    var bounds: Bounds { Bounds(copying: trainer.bounds) }
+
+    /// Starts without bounds, from the model that the detector has looked at.
+    init(_ detector: Detector) {
+        self.detector = detector
+        stream = RandomStream(seed: detector.seed, purpose: "bound fit", round: detector.round)
+    }
+
+    /// What a fit came to, over the last ten steps before its bounds: the share of kept images with the unbounded prediction, and that of suspects still in
+    /// their class, nil without suspects.
+    struct Fitted {
+        var agreement = 1.0, stayed: Double?
+    }
+
+    /// Fits the bounds from `start` on.
+    func run(_ fit: BoundFit, start: [Float], kept: [Int], evidence: Evidence, steps: Int) -> Fitted {
+        writeBounds(start)
+        (perLayer, comparesLogits) = (fit.perLayer, fit.comparesLogits)
+        let witnesses = evidence.witnesses, found = evidence.triggers
+        let fromSuspects = witnesses.isEmpty ? 0 : fit.suspectsInBatch, fromSearch = evidence.candidates.isEmpty ? 0 : fit.perturbedInBatch
+        let underTriggers = found.isEmpty ? 0 : fit.transplantedInBatch
+        var pressure = fromSuspects > 0 && fit.stayed >= 1 ? 0 : 0.1, counts = Counts(), seen = 0, fitted = Fitted()
+        var earlier: [(adam: Adam, fitted: Fitted)] = []          // where the last ten steps that went well began, and where they ended
+        for step in 1..<steps + 1 {
+            let plain = (0..<fit.keptInBatch).map { _ in kept[stream.index(below: kept.count)] }
+            let batch = Batch(plain: plain, suspects: (0..<fromSuspects).map { _ in witnesses[stream.index(below: witnesses.count)] },
+                              transplanted: (0..<underTriggers).map { _ in
+                                  (image: kept[stream.index(below: kept.count)], overlay: found[stream.index(below: found.count)].overlay)
+                              },
+                              perturbed: detector.perturbed(evidence.candidates, images: fromSearch, from: kept, &stream))
+            counts += gradient(batch, limited: true, fit.evidenceWeight)
+            detector.climb(batch.perturbed)
+            seen += plain.count
+            descend(fit.rate * (1 - Double(step - 1) / Double(steps)), pressure, start)
+            if step % 10 == 0 {
+                fitted.agreement = Double(counts.agreed) / Double(seen)
+                fitted.stayed = fromSuspects > 0 ? Double(counts.stayed) / Double(10 * fromSuspects) : nil
+                let more = fitted.stayed.map { $0 > fit.stayed } ?? (fitted.agreement >= fit.agreement)
+                if fitted.agreement < fit.leastAgreement {
+                    (adam, fitted) = earlier.first ?? (adam, fitted)
+                    pressure = 0
+                    writeBounds(start)
+                } else {
+                    earlier = earlier.suffix(1) + [(adam, fitted)]
+                    pressure *= more ? 1.3 : 1 / 1.3
+                }
+                (counts, seen) = (Counts(), 0)
+            }
+        }
+        return fitted
+    }
+
+    struct Batch {
+        var plain: [Int] = []
+        var suspects: [(image: Int, target: Int)] = []
+        var transplanted: [(image: Int, overlay: Overlay)] = []
+        var perturbed: Slots<Detector.Perturbed> = Slots([])
+        var count: Int { plain.count + suspects.count + transplanted.count + perturbed.count }
+    }
+
+    /// Of a batch: plain images with the unbounded prediction, and suspects still in their class.
+    struct Counts {
+        var agreed = 0, stayed = 0
+
+        static func += (sum: inout Counts, other: Counts) {
+            sum.agreed += other.agreed
+            sum.stayed += other.stayed
+        }
+    }
+
+    /// Leaves the gradient of one batch in the trainer. Margins count up to -0.5 if `limited`, else always.
+    func gradient(_ batch: Batch, limited: Bool, _ weight: Double) -> Counts {
+        let classes = activations.classes, agreements = Flags(batch.plain.count), stayed = Flags(batch.suspects.count), floats = trainer.network.inputFloats
+        let suspectsEnd = batch.plain.count + batch.suspects.count, transplantedEnd = suspectsEnd + batch.transplanted.count
+        detector.passes += Double(batch.count) * 2 / 3
+        trainer.sum.bounds.zero()
+        activations.logits.withUnsafeBufferPointer { buffer in
+            guard let logits = buffer.baseAddress else { return }
+            _ = trainer.boundGradient(batch.count, load: { i, x in
+                if i < batch.plain.count {
+                    samples.load(batch.plain[i], into: x)
+                } else if i < suspectsEnd {
+                    samples.load(batch.suspects[i - batch.plain.count].image, into: x)
+                } else if i < transplantedEnd {
+                    let (image, overlay) = batch.transplanted[i - suspectsEnd]
+                    samples.load(image, into: x)
+                    detector.range.lay(overlay, on: x)
+                } else {
+                    let perturbed = batch.perturbed[i - transplantedEnd]
+                    samples.load(perturbed.image, into: x)
+                    triggers.perturb(perturbed.candidate, x)
+                }
+            }, loss: { i, y, dy in
+                func divergence(_ image: Int, _ images: Int) -> Double {
+                    Loss.divergence(y, from: activations.logits, row: image, classes: classes, images: images, gradient: dy)
+                }
+                if i < batch.plain.count {
+                    agreements[i] = Loss.prediction(y, classes: classes) == activations.predictions[batch.plain[i]]
+                    if comparesLogits {
+                        return Loss.squaredError(y, target: logits + batch.plain[i] * classes, classes: classes, batch: batch.plain.count, gradient: dy)
+                    }
+                    return divergence(batch.plain[i], batch.plain.count)
+                }
+                if (suspectsEnd..<transplantedEnd).contains(i) { return divergence(batch.transplanted[i - suspectsEnd].image, batch.transplanted.count) }
+                if i < suspectsEnd {
+                    let target = batch.suspects[i - batch.plain.count].target
+                    stayed[i - batch.plain.count] = margin(y, target, classes, limited, weight / Double(batch.suspects.count), dy) > 0
+                } else {
+                    let target = triggers.candidates[batch.perturbed[i - transplantedEnd].candidate].target
+                    batch.perturbed[i - transplantedEnd].margin = margin(y, target, classes, limited, weight / Double(batch.perturbed.count), dy)
+                }
+                return 0
+            }, image: batch.perturbed.isEmpty ? nil : { i, g in
+                guard i >= transplantedEnd else { return }
+                batch.perturbed[i - transplantedEnd].gradient = Array(UnsafeBufferPointer(start: g, count: floats))
+            })
+        }
+        return Counts(agreed: agreements.count, stayed: stayed.count)
+    }
+
+    /// Returns the margin of `target`. The loss is `weight` times relu(margin + 0.5) if `limited`, else times the margin.
+    private func margin(_ y: UnsafePointer<Float>, _ target: Int, _ classes: Int, _ limited: Bool, _ weight: Double,
+                        _ dy: UnsafeMutablePointer<Float>) -> Float {
+        let value = Loss.margin(y, of: target, classes: classes, weight: weight, gradient: dy)
+        if limited && !(value > -0.5) { for k in 0..<classes { dy[k] = 0 } }
+        return value
+    }
+
+    /// The relative bounds, and their moments.
+    private struct Adam {
+        var relative = [Double](repeating: 1, count: Layer.totalBounds)
+        var first = [Double](repeating: 0, count: Layer.totalBounds), second = [Double](repeating: 0, count: Layer.totalBounds)
+        var stepsDone = 0
+    }
+
+    /// One step on r: gradient dL/dz * z0 + c / 576; beta 0.9 and 0.999.
+    private func descend(_ rate: Double, _ pressure: Double, _ start: [Float]) {
+        adam.stepsDone += 1
+        var power1 = 1.0, power2 = 1.0
+        for _ in 0..<adam.stepsDone { power1 *= 0.9; power2 *= 0.999 }
+        let gradients = gradients(start)
+        for i in gradients.indices {
+            let g = gradients[i] + pressure / Double(Layer.totalBounds)
+            adam.first[i] = 0.9 * adam.first[i] + 0.1 * g
+            adam.second[i] = 0.999 * adam.second[i] + 0.001 * g * g
+            let move = rate * (adam.first[i] / (1 - power1)) / ((adam.second[i] / (1 - power2)).squareRoot() + 1e-8)
+            adam.relative[i] = min(1, max(0, adam.relative[i] - move))
+        }
+        writeBounds(start)
+    }
+
+    /// dL/dr; with one bound a layer the mean of its channels.
+    private func gradients(_ start: [Float]) -> [Double] {
+        var g = adam.relative.indices.map { Double(trainer.sum.bounds.base[$0]) * Double(start[$0]) }
+        guard perLayer else { return g }
+        for layer in Layer.allCases {
+            let mean = layer.bounds.reduce(0) { $0 + g[$1] } / Double(layer.channels)
+            for i in layer.bounds { g[i] = mean }
+        }
+        return g
+    }
+
+    private func writeBounds(_ start: [Float]) {
+        for i in adam.relative.indices { trainer.bounds.buffer.base[i] = Float(adam.relative[i]) * start[i] }
+    }
+}

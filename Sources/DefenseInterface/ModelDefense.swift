@@ -1,0 +1,104 @@
+import Attacks
+import KernelTable
+import Network
+
+/// What a defence on the finished model has: the FM data as the server holds them (possibly poisoned) and a machine.
+/// Nothing about the attack, and no real data.
+public struct DefenseContext: Sendable {
+    public var synthetic: Samples
+    /// The global model before any client had a part in it, trained on the FM data; nil where it is not known.
+    public var initial: Parameters?
+    /// Positions of FM images that `screen` did not trust before the first round.
+    public var distrusted: [Int] = []
+    public var kernels: KernelTable
+    public var threads: Int
+    public var seed: UInt64
+    public var round: Int
+
+    public init(synthetic: Samples, initial: Parameters? = nil, kernels: KernelTable, threads: Int, seed: UInt64, round: Int = 0) {
+        self.synthetic = synthetic
+        self.initial = initial
+        self.kernels = kernels
+        self.threads = threads
+        self.seed = seed
+        self.round = round
+    }
+}
+
+public struct DefenseOutcome: Sendable {
+    public var parameters: Parameters
+    public var bounds: Bounds
+    /// Passes over images, forward and backward counting 1 and a forward a third.
+    public var passes: Double
+    public var audit: [Finding]
+    /// Positions in the FM data that the defence took for poisoned; nil when it does not look.
+    public var suspects: [Int]?
+
+    public init(parameters: Parameters, bounds: Bounds, passes: Double, audit: [Finding] = [], suspects: [Int]? = nil) {
+        self.parameters = parameters
+        self.bounds = bounds
+        self.passes = passes
+        self.audit = audit
+        self.suspects = suspects
+    }
+}
+
+/// A defence on the finished global model: it returns other parameters, or bounds, or both.
+public protocol ModelDefense: Sendable {
+    /// The name on the command line.
+    static var name: String { get }
+    /// So many FM images it needs at least; 0 where it looks at none.
+    static var leastImages: Int { get }
+    /// What it is called in results: the name, or that of a variant with something changed.
+    var label: String { get }
+    init()
+    /// Throws `DefenseError` when the FM data or the model do not allow it.
+    func apply(_ model: Parameters, _ context: DefenseContext) throws -> DefenseOutcome
+    /// About how many passes `apply` takes with that many FM images, for progress and plans.
+    func plannedPasses(_ images: Int) -> Double
+}
+
+extension ModelDefense {
+    public static var leastImages: Int { 50 }
+    public var label: String { Self.name }
+
+    public func plannedPasses(_ images: Int) -> Double { 4 * Double(images) }
+
+    /// Throws `DefenseError` where the FM data of `file` do not allow the defence, whatever the parameters of the
+    /// network. Asked before anything is trained, too.
+    public static func check(_ samples: Samples, for network: ClampNet, in file: String? = nil) throws {
+        try checkImages(samples, network, atLeast: leastImages, for: name, in: file)
+    }
+
+    /// The same for a model, whose parameters are to be finite.
+    package func require(_ model: Parameters, _ samples: Samples) throws {
+        guard model.allFinite else {
+            throw DefenseError.model("the model holds NaN or infinite parameters; \(Self.name) cannot work on it")
+        }
+        try Self.check(samples, for: model.network)
+    }
+}
+
+/// Throws `DefenseError` unless there are FM images enough, of the network's classes and of two at least, that are not all the same.
+package func checkImages(_ samples: Samples, _ network: ClampNet, atLeast least: Int, for defense: String, in file: String?) throws {
+    func unless(_ holds: Bool, _ expected: String, _ got: String) throws {
+        guard !holds else { return }
+        throw DefenseError.syntheticData("\(file.map { $0 + ": " } ?? "")expected \(expected), got \(got); \(defense) needs them")
+    }
+    guard least > 0 else { return }
+    let count = samples.count
+    try unless(count >= least, "at least \(least) FM images", "\(count)")
+    try unless(samples.set.classes == network.classes, "FM images of the model's \(network.classes) classes", "\(samples.set.classes)")
+    try unless(Set((0..<count).lazy.map(samples.label)).count >= 2, "FM images of at least 2 classes", "\(count) images of 1 class")
+    try unless(!allAlike(samples, network.inputFloats), "FM images that differ", "\(count) that are the same")
+}
+
+private func allAlike(_ samples: Samples, _ floats: Int) -> Bool {
+    func input(_ i: Int) -> [Float] {
+        var x = [Float](repeating: 0, count: floats)
+        x.withUnsafeMutableBufferPointer { buffer in buffer.baseAddress.map { samples.load(i, into: $0) } }
+        return x
+    }
+    let first = input(0)
+    return (1..<samples.count).allSatisfy { input($0) == first }
+}

@@ -1,0 +1,139 @@
+import Attacks
+import Bounds
+import Datasets
+import DefenseInterface
+import Defenses
+import Detection
+import Federation
+import HDF5
+import Network
+
+/// Trains what a plan lacks, one training after the other (its clients side by side), into a folder of results.
+public final class Experiment {
+    public struct Progress: Sendable {
+        /// Of the trainings to do in this call, from 1.
+        public var number: Int, count: Int
+        public var title: String
+        public var phase: String
+        /// Image passes, over all of them.
+        public var done: Double, total: Double
+        public var latest: HistoryRow?
+        /// Set once a training is finished.
+        public var finished: Bool
+    }
+
+    private let plan: Plan, folder: ResultFolder
+    private let dataset: Dataset, generated: UnnamedSplit?
+    private let threads: Int, isa: InstructionSet
+    private let sizes: DataSizes
+
+    public var onProgress: (Progress) -> Void = { _ in }
+    public var stopSignal: () -> Int32? = { nil }
+    /// Trainings that could not be done, and why: their cells stay empty.
+    public private(set) var failures: [(title: String, reason: String)] = []
+
+    public init(_ plan: Plan, _ folder: ResultFolder, _ dataset: Dataset, _ generated: UnnamedSplit?, threads: Int, isa: InstructionSet) {
+        (self.plan, self.folder, self.dataset, self.generated) = (plan, folder, dataset, generated)
+        (self.threads, self.isa) = (threads, isa)
+        sizes = DataSizes(train: dataset.train.count, test: dataset.test.count, generated: generated?.set.count)
+    }
+
+    /// Does the trainings that are not finished yet. A training whose rule or numbers fail (too few clients, divergence)
+    /// is noted in `failures`; other errors end the work, which a second call goes on with.
+    public func run(_ trainings: [Training]) throws {
+        let open = try trainings.filter { try !folder.isFinished($0) }
+        let total = open.reduce(0) { $0 + $1.passes(sizes) }
+        var done = 0.0
+        for (at, training) in open.enumerated() {
+            if let signal = stopSignal() { throw RunError.interrupted(signal: signal) }
+            let title = training.title(beside: plan.base), share = training.passes(sizes), before = done
+            func report(_ phase: String, _ part: Double, _ latest: HistoryRow?, finished: Bool = false) {
+                onProgress(Progress(number: at + 1, count: open.count, title: title, phase: phase, done: before + share * min(1, part), total: total,
+                                    latest: latest, finished: finished))
+            }
+            var latest: HistoryRow?
+            do {
+                latest = try train(training) { report($0.phase, $0.done / max(1, $0.total), $0.latest) }
+            } catch let error where Self.isOfTheCell(error) {
+                failures.append((title, "\(error)"))
+            }
+            done += share
+            report("", 1, latest, finished: true)
+        }
+    }
+
+    private static func isOfTheCell(_ error: any Error) -> Bool {
+        if case RunError.diverged = error { return true }
+        return error is DefenseError
+    }
+
+    /// Starts or resumes a training and measures its floors; the last row of its history.
+    private func train(_ training: Training, _ report: @escaping (RunProgress) -> Void) throws -> HistoryRow? {
+        let path = folder.cell(training.key), record = try folder.record(training)
+        var configuration = training.configuration
+        configuration.defenses += training.defenses + (record?.defenses.filter { !training.defenses.contains($0) } ?? [])
+        configuration.isa = isa.rawValue
+        if let recorded = record?.instructionSet, recorded != isa.rawValue { configuration.isa = try resumable(recorded, path) }
+        let run = try FederatedRun(configuration, data(configuration), threads: threads)
+        if record != nil { try RunFile.restore(run, from: path) }
+        run.measuresMemory = true
+        run.stopSignal = stopSignal
+        run.onProgress = report
+        run.onCheckpoint = { try RunFile.write($0, to: path) }
+        if record?.finishedRounds ?? 0 <= 0 { try takeOver(training, run) }
+        try run.run()
+        try measureFloors(training, run)
+        try illustrate(training, run)
+        return run.history.last
+    }
+
+    /// Where `screen` finds nothing a training is the one without it: what that one has done is taken over.
+    private func takeOver(_ training: Training, _ run: FederatedRun) throws {
+        guard training.configuration.screensSynthetic else { return }
+        var plain = training.configuration
+        plain.defenses.removeAll { $0 == FMScreen.name }
+        let twin = try plan.training(plain)
+        guard let record = try folder.record(twin), record.finishedRounds > 0, record.instructionSet == run.configuration.isa else { return }
+        try run.begin()
+        guard run.state.distrusted.isEmpty else { return }
+        plain = twin.configuration
+        plain.defenses += record.defenses
+        plain.isa = record.instructionSet
+        let other = try FederatedRun(plain, run.data, threads: threads)
+        try RunFile.restore(other, from: folder.cell(twin.key))
+        try run.takeOver(other)
+    }
+
+    private func data(_ configuration: RunConfiguration) throws -> RunData {
+        try RunData(configuration, dataset, generated, syntheticName: configuration.synthetic)
+    }
+
+    /// A begun training keeps its instruction set.
+    private func resumable(_ recorded: String, _ path: String) throws -> String {
+        guard let set = InstructionSet(rawValue: recorded), InstructionSet.available.contains(set) else {
+            throw RunError.incompatible("\(path) was begun with \(recorded), which this CPU cannot run; finish it elsewhere or remove it")
+        }
+        return recorded
+    }
+
+    private func illustrate(_ training: Training, _ run: FederatedRun) throws {
+        guard training.isIllustrated, try folder.illustration(of: training) == nil,
+              let model = run.defended.first(where: { $0.name == BoundFit.name }) else { return }
+        let server = Server(run.data.network, kernels: run.configuration.instructionSet.kernels, threads: threads)
+        try Illustrator(run.data, classNames: dataset.classNames, server).illustration(model.parameters, model.bounds)
+            .write(to: folder.illustration(training.key))
+    }
+
+    private func measureFloors(_ training: Training, _ run: FederatedRun) throws {
+        guard !training.probes.isEmpty else { return }
+        var floors = try folder.floors(of: training)
+        let server = Server(run.data.network, kernels: run.configuration.instructionSet.kernels, threads: threads)
+        for probe in training.probes where floors[probe.name] == nil {
+            var configuration = run.configuration
+            (configuration.trigger, configuration.target, configuration.allToAll) = (probe.trigger, probe.target, probe.allToAll)
+            let data = try data(configuration), model = run.defended.first { $0.name == probe.defense }
+            floors[probe.name] = server.evaluate(model?.parameters ?? run.global, model?.bounds ?? Bounds(), data.evaluation, data.backdoor).attackSuccess
+        }
+        try folder.write(floors: floors, of: training)
+    }
+}

@@ -1,0 +1,88 @@
+import Datasets
+import Federation
+import Numerics
+
+/// What a folder of results belongs to. Only results of the same scale and data may be added; tables and seeds may grow.
+public struct Setting: Equatable, Sendable {
+    public var scale: String
+    public var dataset: String, datasetDigest: String
+    /// Name of the FM data: a file's, or holdout:N.
+    public var synthetic: String, syntheticDigest: String
+    public var syntheticImages: Int
+    public var evaluateOn: EvaluationSplit
+    public var tables: [String]
+    public var seeds: [UInt64]
+
+    public init(scale: String, dataset: String, datasetDigest: String, synthetic: String, syntheticDigest: String,
+                syntheticImages: Int, evaluateOn: EvaluationSplit, tables: [String], seeds: [UInt64]) {
+        (self.scale, self.dataset, self.datasetDigest) = (scale, dataset, datasetDigest)
+        (self.synthetic, self.syntheticDigest, self.syntheticImages) = (synthetic, syntheticDigest, syntheticImages)
+        self.evaluateOn = evaluateOn
+        (self.tables, self.seeds) = (tables, seeds)
+    }
+
+    /// Lines "name = value".
+    var text: String {
+        let lines = fixed + [("tables", tables.joined(separator: " ")), ("seeds", seeds.map { "\($0)" }.joined(separator: " "))]
+        return "# What the results in this folder belong to; other data or another scale are refused.\n"
+            + lines.map { "\($0.0) = \($0.1)\n" }.joined()
+    }
+
+    /// The fields that a folder is bound to.
+    private var fixed: [(String, String)] {
+        [("scale", scale), ("dataset", dataset), ("dataset_digest", datasetDigest), ("synthetic", synthetic),
+         ("synthetic_digest", syntheticDigest), ("synthetic_images", "\(syntheticImages)"), ("evaluate_on", evaluateOn.rawValue)]
+    }
+
+    /// Throws `RunError.incompatible` when a field is missing or no value of its kind.
+    init(parsing text: String, path: String) throws {
+        var values: [String: String] = [:]
+        for line in text.split(separator: "\n") where !line.hasPrefix("#") {
+            guard let at = line.firstRange(of: " = ") else { throw RunError.incompatible("\(path): expected lines \"name = value\", got \"\(line.prefix(100))\"") }
+            values[String(line[..<at.lowerBound])] = String(line[at.upperBound...])
+        }
+        func value(_ name: String) throws -> String {
+            guard let value = values[name] else { throw RunError.incompatible("\(path): \(name) is missing; is this a folder of results?") }
+            return value
+        }
+        guard let split = EvaluationSplit(rawValue: try value("evaluate_on")) else {
+            throw RunError.incompatible("\(path): evaluate_on: expected test or dev, got \(try value("evaluate_on"))")
+        }
+        guard let images = Int(try value("synthetic_images")) else {
+            throw RunError.incompatible("\(path): synthetic_images: expected a whole number, got \(try value("synthetic_images"))")
+        }
+        let seeds = try value("seeds").split(separator: " ").map { UInt64($0) }
+        guard seeds.allSatisfy({ $0 != nil }), Self.seedLimits.contains(seeds.count), Set(seeds).count == seeds.count else {
+            throw RunError.incompatible("\(path): seeds: expected 1 to 1000 different whole numbers, got \(try value("seeds").prefix(100))")
+        }
+        let tables = try value("tables").split(separator: " ").map(String.init)
+        guard !tables.isEmpty, Set(tables).count == tables.count, tables.allSatisfy(Tables.names.contains) else {
+            throw RunError.incompatible("\(path): tables: expected some of \(Tables.names.joined(separator: " ")), each once, got \"\(try value("tables").prefix(100))\"")
+        }
+        guard Scale.all.contains(where: { $0.name == values["scale"] }) else {
+            throw RunError.incompatible("\(path): there is no scale \"\(try value("scale").prefix(100))\" in this version")
+        }
+        self.init(scale: try value("scale"), dataset: try value("dataset"), datasetDigest: try value("dataset_digest"),
+                  synthetic: try value("synthetic"), syntheticDigest: try value("synthetic_digest"), syntheticImages: images, evaluateOn: split,
+                  tables: tables, seeds: seeds.compactMap { $0 })
+    }
+
+    /// Seeds of one folder.
+    static let seedLimits = 1...1000
+
+    /// This setting with the tables and seeds of `other` too, in their natural order. Throws `RunError.incompatible`
+    /// naming the first field that differs; file names of FM data may.
+    func joined(with other: Setting, at path: String) throws -> Setting {
+        for (mine, theirs) in zip(fixed, other.fixed) where mine.1 != theirs.1 {
+            if mine.0 == "synthetic", syntheticDigest == other.syntheticDigest { continue }
+            throw RunError.incompatible("\(path) holds results of another setting: \(theirs.0) is \(theirs.1), not \(mine.1); use another --out")
+        }
+        var all = self
+        all.tables = Tables.names.filter { tables.contains($0) || other.tables.contains($0) }
+        all.seeds = Set(seeds + other.seeds).sorted()
+        guard Self.seedLimits.contains(all.seeds.count) else {
+            throw RunError.incompatible("\(path): \(all.seeds.count) seeds in all, at most \(Self.seedLimits.upperBound) go into one folder; use another --out")
+        }
+        return all
+    }
+}

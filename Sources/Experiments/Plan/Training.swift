@@ -1,0 +1,89 @@
+import Datasets
+import Defenses
+import Federation
+import Rules
+
+/// What has to be trained once, whatever tables and defences want of it: a configuration, all defences on the model that
+/// cells ask for, and, where nobody attacks, the floors to be measured.
+public struct Training: Sendable {
+    /// Normalised, with the rule but without defences on the model.
+    public let configuration: RunConfiguration
+    /// 16 hexadecimal digits of the SHA-256 of the configuration and the data's digests.
+    public let key: String
+    public internal(set) var defenses: [String] = []
+    public internal(set) var probes: [Probe] = []
+    /// Tables that want it.
+    public internal(set) var tables: [String] = []
+    /// Whether reports show its pictures and activations.
+    public internal(set) var isIllustrated = false
+
+    public init(_ configuration: RunConfiguration, datasetDigest: String, syntheticDigest: String) throws {
+        self.configuration = Self.normalized(configuration)
+        var named = self.configuration
+        (named.data, named.isa) = ("", "")
+        if RunData.holdout(ifAny: named.synthetic) == nil { named.synthetic = "" }
+        let text = "\(try named.json())\n\(datasetDigest)\n\(syntheticDigest)"
+        key = String(SHA256.hexadecimal(of: Array(text.utf8)).prefix(16))
+    }
+
+    /// Fields that cannot change the training take their defaults, so that equal trainings are equal.
+    static func normalized(_ configuration: RunConfiguration) -> RunConfiguration {
+        var c = configuration
+        let defaults = RunConfiguration()
+        c.defenses = AllDefenses.names.filter { AllDefenses.shapesTraining($0) && configuration.defenses.contains($0) }
+        if !c.defenses.contains(NormClip.name) { (c.normClipLimit, c.normClipNoise) = (defaults.normClipLimit, defaults.normClipNoise) }
+        if !c.attack.poisonsClients {
+            c.poisonFraction = defaults.poisonFraction
+            (c.attackBoost, c.pgdRadius, c.neurotoxin, c.maliciousEpochs, c.maliciousRate, c.adaptive) = (nil, nil, nil, nil, nil, nil)
+        }
+        if !c.attack.poisonsSynthetic { c.fmPoisonFraction = defaults.fmPoisonFraction }
+        if c.attack == .none { (c.trigger, c.target, c.allToAll, c.coverFraction) = (defaults.trigger, defaults.target, defaults.allToAll, nil) }
+        return c
+    }
+
+    /// For people: "multi-krum, fm attack, seed 1", and what else differs from `base`.
+    public func title(beside base: RunConfiguration) -> String {
+        var parts = [configuration.defenses.isEmpty ? "none" : configuration.defenses.joined(separator: " + "), configuration.attack == .none ? "clean" : "\(configuration.attack.rawValue)"]
+        let hidden: Set = ["attack", "defenses", "seed", "data", "synthetic", "isa"]
+        for (mine, theirs) in zip(configuration.readable, base.readable) where mine.value != theirs.value && !hidden.contains(mine.name) {
+            parts.append("\(mine.name) \(mine.value)")
+        }
+        return (parts + ["seed \(configuration.seed)"]).joined(separator: ", ")
+    }
+
+    /// Passes over images that it takes, given the sizes of the data's splits.
+    public func passes(_ sizes: DataSizes) -> Double {
+        let c = configuration, evaluation = Double(sizes.evaluation(c)) * 2 / 3, synthetic = Double(sizes.synthetic(c))
+        let local = Double(sizes.images(c) * c.participants * c.localEpochs)
+        let rule = c.defenses.compactMap { AggregationRules.make($0, c.ruleOptions) }.first
+        let root = Double(min(sizes.images(c), sizes.synthetic(c)) * c.localEpochs)
+        let round = local + synthetic * (Double(c.fusionEpochs) + Double(c.participants) / 3) + evaluation
+            + (rule?.serverPasses(clients: c.participants, rootPasses: root) ?? 0)
+        let models = defenses.compactMap { ModelDefenses.make($0)?.plannedPasses(Int(synthetic)) }.map { $0 + evaluation }
+        return c.passesOfInitialisation(synthetic: sizes.synthetic(c)) + evaluation + Double(c.rounds) * round + models.reduce(0, +)
+            + Double(probes.count) * evaluation / 2
+    }
+}
+
+/// How many images there are.
+public struct DataSizes: Sendable {
+    public var train: Int, test: Int
+    /// Of the file with FM data; nil for `holdout:N`.
+    public var generated: Int?
+
+    public init(train: Int, test: Int, generated: Int?) { (self.train, self.test, self.generated) = (train, test, generated) }
+
+    func synthetic(_ c: RunConfiguration) -> Int {
+        min(c.syntheticLimit ?? .max, generated ?? RunData.holdout(ifAny: c.synthetic) ?? 0)
+    }
+
+    func evaluation(_ c: RunConfiguration) -> Int {
+        min(c.evaluationLimit ?? .max, c.evaluateOn == .dev ? RunData.devImages : test)
+    }
+
+    /// A client's, on average.
+    func images(_ c: RunConfiguration) -> Int {
+        let withheld = (c.evaluateOn == .dev ? RunData.devImages : 0) + (generated == nil ? RunData.holdout(ifAny: c.synthetic) ?? 0 : 0)
+        return min(c.imagesPerClient ?? .max, max(0, train - withheld) / c.clients)
+    }
+}

@@ -1,0 +1,79 @@
+import Federation
+import Numerics
+
+/// What was measured at one place of a table with one seed; NaN where nothing was.
+public struct Measurement: Equatable, Sendable {
+    public var accuracy = Double.nan, attackSuccess = Double.nan, robustAccuracy = Double.nan
+    /// Rate at which the same-seed clean run, with the same defence, puts the same triggered images into the target class.
+    public var floor = Double.nan
+    /// Filled in for the table `cost` only.
+    public var cost = Cost()
+
+    public static let none = Measurement()
+}
+
+/// A numeric column of a table's places.
+public struct Measure: Sendable {
+    /// In files, and for people.
+    public var key: String, title: String
+    public var decimals: Int
+    /// Whether tables show it, or only files have it.
+    public var isShown = true
+    public var value: @Sendable (Measurement) -> Double
+
+    public static let accuracy = Measure(key: "acc", title: "ACC", decimals: 3) { $0.accuracy }
+    public static let attackSuccess = Measure(key: "asr", title: "ASR", decimals: 3) { $0.attackSuccess }
+    public static let floor = Measure(key: "floor", title: "floor", decimals: 3) { $0.floor }
+    public static let robustAccuracy = Measure(key: "robust_accuracy", title: "robust", decimals: 3, isShown: false) { $0.robustAccuracy }
+
+    /// Those of every table but `cost`.
+    public static let outcomes = [accuracy, attackSuccess, floor, robustAccuracy]
+}
+
+/// A table filled in.
+public struct TableResult: Sendable {
+    public var name: String, caption: String, claim: String, rowTitle: String
+    public var legend: String, measures: [Measure]
+    public var rows: [String], columns: [String]
+    public var seeds: [UInt64]
+    /// [row][column][seed]
+    public var places: [[[Measurement]]]
+    /// Columns without attack, which have a floor but no attack success.
+    public var cleanColumns: Set<String>
+    /// [row][column]: a curve for each seed; none where the place is a defence on the model, which comes after the rounds.
+    var curves: [[[Curve]]]
+
+    public func values(_ row: Int, _ column: Int, _ measure: Measure) -> [Double] { places[row][column].map(measure.value) }
+
+    /// Whether accuracy and attack success can be drawn as bars.
+    var hasBars: Bool { measures.contains { $0.key == Measure.accuracy.key } }
+
+    /// The measures that make sense in a column.
+    public func measures(_ column: Int) -> [Measure] {
+        measures.filter { $0.isShown && ($0.key != "asr" || !cleanColumns.contains(columns[column])) }
+    }
+
+    /// "0.812", or "0.812 ± 0.010" over several seeds; "-" where nothing was measured.
+    public func summary(_ row: Int, _ column: Int, _ measure: Measure, plusMinus: String = "±") -> String {
+        let values = values(row, column, measure)
+        let mean = Numbers.fixed(Statistics.mean(values), measure.decimals)
+        guard values.count > 1, mean != "-" else { return mean }
+        return mean + plusMinus + Numbers.fixed(Statistics.deviation(values), measure.decimals)
+    }
+}
+
+/// Over seeds; NaN values, which stand for cells that are missing, are left out.
+public enum Statistics {
+    /// NaN for none.
+    public static func mean(_ values: [Double]) -> Double {
+        let values = values.filter { !$0.isNaN }
+        return values.isEmpty ? .nan : values.reduce(0, +) / Double(values.count)
+    }
+
+    /// Standard deviation of the sample (n - 1); NaN for less than two.
+    public static func deviation(_ values: [Double]) -> Double {
+        let values = values.filter { !$0.isNaN }, mean = mean(values)
+        guard values.count > 1 else { return .nan }
+        return (values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(values.count - 1)).squareRoot()
+    }
+}

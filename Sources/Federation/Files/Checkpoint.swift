@@ -1,0 +1,118 @@
+import Attacks
+import Datasets
+import DefenseInterface
+import Defenses
+import HDF5
+import Network
+
+/// A checkpoint as `bound`, `evaluate` and `inspect` see it. Only the model is required; a file converted from PyTorch
+/// has nothing else.
+public struct Checkpoint: Sendable {
+    public struct AttackRecord: Sendable {
+        public var attack: String, trigger: String?, target: Int, allToAll: Bool
+        /// (32, 32) and (channels, 32, 32), where the file has them.
+        public var mask: [Float]?, pattern: [Float]?
+    }
+
+    public var path: String
+    public var network: ClampNet
+    public var parameters: Parameters
+    public var bounds: Bounds?
+    /// The model before the first round, where the file has it.
+    public var initial: Parameters?
+    public var normalization: Normalization
+    public var configuration: RunConfiguration?
+    public var history: [HistoryRow]
+    public var attack: AttackRecord?
+    /// Name, accuracy, attack success rate of every defended model.
+    public var defended: [(name: String, accuracy: Double, attackSuccess: Double)]
+    public var audit: [Finding]
+    /// What `screen` said before the first round.
+    public var screenAudit: [Finding]
+    public var seed: UInt64 { configuration?.seed ?? 1 }
+
+    /// - Parameter name: a defence; the parameters and bounds are then those that it left, of `/defended/NAME`.
+    /// - Throws: `HDF5Error`, `RunError.incompatible` for what is not a whole and finite ClampNet.
+    public init(reading path: String, defendedBy name: String? = nil) throws {
+        let file = try HDF5File.open(path)
+        guard try file.exists("/model") else {
+            throw RunError.incompatible("\(path): expected a checkpoint with a group /model, got \(try file.children().joined(separator: " "))")
+        }
+        self.path = path
+        network = try RunFile.readNetwork(file)
+        parameters = try RunFile.readModel(file, "/model", network)
+        bounds = try file.exists("/bounds") ? try RunFile.readBounds(file, "/bounds") : nil
+        initial = try file.exists("/initial/conv1") ? try RunFile.readModel(file, "/initial", network) : nil
+        normalization = try RunFile.readNormalization(file, channels: network.channels)
+        configuration = try file.exists("/config/json") ? try RunConfiguration.from(json: try file.readString("/config/json"), path: path) : nil
+        history = try HistoryColumns.read(file)
+        attack = try Self.readAttack(file)
+        defended = []
+        if try file.exists("/defended") {
+            for name in try RunFile.defendedNames(file) {
+                defended.append((name, try file.read("/defended/\(name)/acc", as: Double.self, shape: []).values[0],
+                                 try file.read("/defended/\(name)/asr", as: Double.self, shape: []).values[0]))
+            }
+        }
+        if let name {
+            guard defended.contains(where: { $0.name == name }) else {
+                let names = defended.isEmpty ? "none" : defended.map(\.name).joined(separator: ", ")
+                throw RunError.incompatible("\(path): no model that \(name) defended; there are: \(names)")
+            }
+            (parameters, bounds) = try RunFile.readDefended(file, name, else: parameters)
+        }
+        audit = try file.readFindings("/audit/")
+        screenAudit = try file.readFindings("/screen/")
+    }
+
+    private static func readAttack(_ file: HDF5File) throws -> AttackRecord? {
+        guard try file.exists("/attack/target") else { return nil }
+        return AttackRecord(attack: try file.stringAttribute("attack", of: "/attack") ?? "none",
+                            trigger: try file.stringAttribute("trigger", of: "/attack"),
+                            target: Int(try file.read("/attack/target", as: Int64.self, shape: []).values[0]),
+                            allToAll: try file.intAttribute("all_to_all", of: "/attack") == 1,
+                            mask: try file.exists("/attack/mask") ? try file.read("/attack/mask", as: Float.self, shape: [1, 32, 32]).values : nil,
+                            pattern: try file.exists("/attack/pattern") ? try file.read("/attack/pattern", as: Float.self, shape: [-1, 32, 32]).values : nil)
+    }
+
+    /// The backdoor that the file records, for images of `shape`: by the trigger's name, else by its mask and pattern;
+    /// nil without a record.
+    public func backdoor(_ shape: ImageShape) throws -> Backdoor? {
+        guard let attack else { return nil }
+        guard (0..<network.classes).contains(attack.target) else { throw AttackError.target(attack.target, classes: network.classes) }
+        let relabeling = attack.allToAll ? Relabeling.next : .target(attack.target)
+        if let name = attack.trigger {
+            guard Triggers.names.contains(name) else {
+                throw RunError.incompatible("\(path), attribute trigger of /attack: expected one of \(Triggers.names.joined(separator: ", ")), got \"\(name)\"")
+            }
+            return Backdoor(trigger: try Triggers.make(name, shape: shape, seed: seed), relabeling: relabeling)
+        }
+        guard let mask = attack.mask, let pattern = attack.pattern, pattern.count == shape.channels * 1024 else { return nil }
+        return Backdoor(trigger: OverlayTrigger(shape: shape, mask: mask, pattern: pattern), relabeling: relabeling)
+    }
+
+    /// Writes this checkpoint's model with `bounds`, the attack and configuration it came with, and the fit's findings.
+    public func write(bounds: Bounds, audit: [Finding], to path: String) throws {
+        try HDF5File.write(path) { file in
+            try RunFile.header(file)
+            try RunFile.writeModel(parameters, "/model", normalization, file)
+            try RunFile.writeBounds(bounds, "/bounds", file)
+            if let attack {
+                try file.createGroup("/attack")
+                try file.setAttribute("attack", of: "/attack", attack.attack)
+                if let trigger = attack.trigger { try file.setAttribute("trigger", of: "/attack", trigger) }
+                try file.setAttribute("all_to_all", of: "/attack", attack.allToAll ? 1 : 0)
+                try file.write("/attack/target", scalar: Int64(attack.target))
+                if let mask = attack.mask { try file.write("/attack/mask", mask, shape: [1, 32, 32]) }
+                if let pattern = attack.pattern { try file.write("/attack/pattern", pattern, shape: [pattern.count / 1024, 32, 32]) }
+            }
+            if let configuration {
+                try file.createGroup("/config")
+                try file.writeString("/config/json", try configuration.json())
+            }
+            guard !audit.isEmpty else { return }
+            try file.createGroup("/audit")
+            try file.write(audit, "/audit/")
+        }
+    }
+}

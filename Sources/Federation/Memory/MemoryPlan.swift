@@ -1,0 +1,59 @@
+import CStart
+import Defenses
+import Detection
+import Network
+import Rules
+
+/// What a run takes of memory besides its data, which are there already: known before anything is allocated.
+struct MemoryPlan {
+    /// What it is for, and bytes.
+    let parts: [(name: String, bytes: Int)]
+
+    init(_ rule: any AggregationRule, _ configuration: RunConfiguration, _ data: RunData, threads: Int) {
+        let network = data.network, model = 4 * network.parameterFloats, participants = configuration.participants
+        let trainers = max(1, min(threads, participants))
+        let size = RoundSize(clients: configuration.clients, participants: participants, rounds: configuration.rounds, modelBytes: model)
+        let screened = configuration.defenses.contains { $0 == FMScreen.name || ModelDefenses.make($0) != nil } ? FMScreen.filterBytes(network, images: data.synthetic.count) : 0
+        parts = [("\(trainers) clients at a time", trainers * Trainer.bytes(network)),
+                 ("the server", Trainer.bytes(network, lanes: Trainer.serverLanes, threads: threads) + Predictor.bytes(network, threads: threads)),
+                 ("\(type(of: rule).name) with \(participants) of \(configuration.clients) clients", rule.memoryNeeded(size)),
+                 ("fusion and defences", 8 * model + 8 * Layer.totalBounds * data.synthetic.count + screened)]
+    }
+
+    var bytes: Int { parts.reduce(0) { $0 + $1.bytes } }
+
+    /// Throws `RunError.memory` when that is more than the process may take.
+    func check() throws {
+        var words: UnsafePointer<CChar>?
+        let free = Int(free_memory(&words))
+        guard free >= 0, free < bytes else { return }
+        let list = parts.map { "\($0.name) \(Self.megabytes($0.bytes))" }.joined(separator: ", ")
+        throw RunError.memory(needed: "the plan takes \(Self.megabytes(bytes)) (\(list))",
+                              free: "\(Self.megabytes(free)) are left (\(words.map { String(cString: $0) } ?? ""))")
+    }
+
+    private static func megabytes(_ bytes: Int) -> String { "\((bytes + (1 << 20) - 1) >> 20) MiB" }
+}
+
+/// Refuses, before hours of work, a round that does not fit the memory of this machine.
+extension MemoryPlan {
+    /// Throws `RunError.incompatible` with the bytes that are needed and those that are there.
+    static func require(_ rule: any AggregationRule, _ configuration: RunConfiguration, _ network: ClampNet) throws {
+        let size = RoundSize(clients: configuration.clients, participants: configuration.participants, rounds: configuration.rounds,
+                             modelBytes: network.parameterFloats * MemoryLayout<Float>.size)
+        let needed = rule.memoryNeeded(size)
+        guard let available, needed > available else { return }
+        let streaming = AggregationRules.all.filter { $0 is any StreamingRule.Type }.map { $0.name }
+        throw RunError.incompatible("\(type(of: rule).name) with \(size.participants) of \(size.clients) clients a round needs \(gigabytes(needed)) of memory, "
+            + "there are \(gigabytes(available)): a lower --participation, fewer --clients, or a rule that takes updates one by one (\(streaming.joined(separator: ", ")))")
+    }
+
+    /// What this process may still take, by the machine, its control groups and its own limits; nil where nothing says.
+    static var available: Int? {
+        var words: UnsafePointer<CChar>?
+        let free = Int(free_memory(&words))
+        return free < 0 ? nil : free
+    }
+
+    private static func gigabytes(_ bytes: Int) -> String { "\((Double(bytes) / 1e8).rounded() / 10) GB" }
+}

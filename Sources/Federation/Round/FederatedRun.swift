@@ -1,0 +1,223 @@
+import Attacks
+import Bounds
+import Datasets
+import DefenseInterface
+import Defenses
+import Detection
+import Glibc
+import Network
+import Rules
+import Tensor
+
+/// A federated training from initialisation to the defended models, in one process, on data that are all here. The
+/// pieces of a round are those of `FederationState` and `Aggregation`, which `step` takes one by one.
+public final class FederatedRun {
+    public let data: RunData
+    public let threads: Int
+    public internal(set) var state: FederationState
+    public internal(set) var defended: [DefendedModel] = []
+
+    public var configuration: RunConfiguration { state.configuration }
+    public var global: Parameters { state.global }
+    public var bounds: Bounds? { state.bounds }
+    public var history: [HistoryRow] { state.history }
+    public var notes: [String] { state.notes }
+    public var finishedRounds: Int? { state.finishedRounds }
+    public var previousGlobal: Parameters? { state.previousGlobal }
+
+    let server: Server
+    let trainers: [Trainer]
+    private let rule: any AggregationRule
+    private let modelDefenses: [any ModelDefense]
+    private var started = monotonicSeconds()
+    /// Whether the largest resident memory is measured, round by round; it resets the count of the whole process.
+    public var measuresMemory = false
+    private var secondsBefore = 0.0                // that an interrupted run had taken
+    private var passesDone = 0.0
+
+    /// Called as the work advances.
+    public var onProgress: (RunProgress) -> Void = { _ in }
+    /// Called when a round, the initialisation or a defence is finished and the state is worth keeping.
+    public var onCheckpoint: (FederatedRun) throws -> Void = { _ in }
+    /// Asked between rounds and defences; a signal number ends the run with `RunError.interrupted`.
+    public var stopSignal: () -> Int32? = { nil }
+
+    public init(_ configuration: RunConfiguration, _ data: RunData, threads: Int) throws {
+        try configuration.validate()
+        self.data = data
+        self.threads = threads
+        (rule, modelDefenses) = try Self.defenses(configuration.defenses, configuration.ruleOptions)
+        try MemoryPlan.require(rule, configuration, data.network)
+        try MemoryPlan(rule, configuration, data, threads: threads).check()
+        let kernels = configuration.instructionSet.kernels
+        state = FederationState(configuration, data.network, data.clientsNormalization, data.provenance)
+        state.meanImages = data.meanImages
+        server = Server(data.network, kernels: kernels, threads: threads)
+        trainers = (0..<max(1, min(threads, configuration.participants))).map { _ in Trainer(data.network, kernels: kernels) }
+    }
+
+    /// Splits the names into at most one aggregation rule and any number of defences on the model; `screen` is neither.
+    public static func defenses(_ names: [String], _ options: RuleOptions = RuleOptions()) throws -> (any AggregationRule, [any ModelDefense]) {
+        var rules: [any AggregationRule] = [], models: [any ModelDefense] = []
+        for name in names {
+            if let rule = AggregationRules.make(name, options) {
+                if name != FedAvg.name { rules.append(rule) }
+            } else if let defense = ModelDefenses.make(name) {
+                models.append(defense)
+            } else if name != FMScreen.name {
+                throw RunError.invalid(option: "--defense", given: name,
+                                       expected: "one of: \(AllDefenses.names.joined(separator: ", "))")
+            }
+        }
+        guard rules.count <= 1 else {
+            throw RunError.invalid(option: "--defense", given: names.joined(separator: " "), expected: "at most one rule before aggregation")
+        }
+        return (rules.first ?? FedAvg(), models)
+    }
+
+    /// Runs what is left: initialisation, rounds, defences on the final model.
+    public func run() throws {
+        try begin()
+        (secondsBefore, started) = (history.last.map(\.seconds) ?? 0, monotonicSeconds())
+        passesDone = passesToStart + Double(finishedRounds ?? 0) * passesPerRound
+        while let done = finishedRounds, done < configuration.rounds { try round(done + 1) }
+        for defense in modelDefenses where !defended.contains(where: { $0.name == defense.label }) { try apply(defense) }
+    }
+
+    /// Initialises, where that is still to do.
+    public func begin() throws {
+        guard finishedRounds == nil else { return }
+        report("initialisation")
+        try state.start(server, data.synthetic)
+        try finish(HistoryRow(round: 0), passes: passesOfInitialisation)
+    }
+
+    /// Goes on from where `other` is: a run of the same configuration without `screen`. Where `screen` trusts all FM images both are the
+    /// same to the bit.
+    public func takeOver(_ other: FederatedRun) throws {
+        precondition(finishedRounds == 0 && state.distrusted.isEmpty)
+        let mine = (configuration, state.screenAudit)
+        state = other.state
+        (state.configuration, state.screenAudit) = mine
+        defended = other.defended.filter { configuration.defenses.contains($0.name) }
+        try onCheckpoint(self)
+    }
+
+    private func round(_ round: Int) throws {
+        try stopIfAsked()
+        report("round \(round)/\(configuration.rounds)")
+        if measuresMemory { ResidentMemory.resetPeak() }
+        let clients = state.nextClients, results = try trainAndAggregate(clients)
+        var row = HistoryRow(round: round)
+        row.ruleSeconds = results.aggregated.ruleSeconds
+        row.loss = configuration.benignLoss(results.losses)
+        if let rejected = results.aggregated.rejected { row.rate(rejected, of: clients, malicious: state.malicious) }
+        state.adopt(results.aggregated)
+        try state.fuse(results.aggregated.teacherLogits, server, data.synthetic)
+        if state.boundsAreDue { _ = try state.fitBounds(server, data.synthetic, round: round) }
+        let synthetic = Double(data.synthetic.count)
+        let local = clients.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1) }
+        try finish(row, passes: Double(local) + synthetic * (Double(configuration.fusionEpochs) + Double(results.aggregated.teachers) / 3)
+            + serverPasses(clients.count))
+    }
+
+    /// Clients whose updates are in memory at once; more than a machine has threads, so that these seldom wait.
+    private static let clientsAtOnce = 32
+
+    private func trainAndAggregate(_ clients: [Int]) throws -> (aggregated: Aggregated, losses: [(client: Int, loss: Double)]) {
+        let aggregation = try Aggregation(state, clients.map { Sender(client: $0, images: data.clients[$0].count) }, rule, server, data.synthetic)
+        let behaviors = state.behaviors(server)
+        var losses: [(client: Int, loss: Double)] = []
+        for first in stride(from: 0, to: clients.count, by: Self.clientsAtOnce) {
+            let some = clients[first..<min(first + Self.clientsAtOnce, clients.count)]
+            for (client, result) in zip(some, train(Array(some), behaviors)) {
+                guard result.update.allFinite else { throw RunError.diverged(round: state.nextRound, where: "local training") }
+                aggregation.add(result.update)
+                losses.append((client, result.loss))
+            }
+        }
+        return (try aggregation.finish(), losses)
+    }
+
+    private func train(_ clients: [Int], _ behaviors: [any MaliciousBehavior]) -> [LocalResult] {
+        parallelMap(clients.count, threads: threads) { index, worker in
+            state.train(clients[index], data.clients[clients[index]], trainers[worker], behaviors)
+        }
+    }
+
+    private func finish(_ row: HistoryRow, passes: Double) throws {
+        var row = row
+        let plain = server.evaluate(global, Bounds(), data.evaluation, data.backdoor)
+        (row.accuracy, row.attackSuccess, row.robustAccuracy) = (plain.accuracy, plain.attackSuccess, plain.robustAccuracy)
+        if let bounds {
+            let bounded = server.evaluate(global, bounds, data.evaluation, data.backdoor)
+            (row.accuracyBounded, row.attackSuccessBounded, row.robustAccuracyBounded) = (bounded.accuracy, bounded.attackSuccess, bounded.robustAccuracy)
+        }
+        row.seconds = secondsBefore + monotonicSeconds() - started
+        if measuresMemory { row.peakBytes = ResidentMemory.peakBytes }
+        passesDone += passes + Double(plain.images + plain.triggeredImages) / 3
+        state.history.append(row)
+        state.finishedRounds = row.round
+        try onCheckpoint(self)
+        report(row.round == 0 ? "initialisation" : "round \(row.round)/\(configuration.rounds)")
+    }
+
+    private func apply(_ defense: any ModelDefense) throws {
+        try stopIfAsked()
+        let name = defense.label
+        report("defence \(name)")
+        if measuresMemory { ResidentMemory.resetPeak() }
+        let begin = monotonicSeconds()
+        let outcome = try defense.apply(global, state.defenseContext(server, data.synthetic, round: configuration.rounds))
+        let seconds = monotonicSeconds() - begin, peak = measuresMemory ? ResidentMemory.peakBytes : .nan
+        let evaluation = server.evaluate(outcome.parameters, outcome.bounds, data.evaluation, data.backdoor)
+        defended.append(DefendedModel(name: name, parameters: outcome.parameters, bounds: outcome.bounds, evaluation: evaluation,
+                                      seconds: seconds, passes: outcome.passes, peakBytes: peak, audit: outcome.audit + (outcome.suspects.map { configuration.judge($0, in: data.synthetic) } ?? [])))
+        if name == BoundFit.name, let last = history.indices.last {
+            state.bounds = outcome.bounds
+            state.history[last].accuracyBounded = evaluation.accuracy
+            state.history[last].attackSuccessBounded = evaluation.attackSuccess
+            state.history[last].robustAccuracyBounded = evaluation.robustAccuracy
+        }
+        passesDone += outcome.passes
+        try onCheckpoint(self)
+    }
+
+    private func stopIfAsked() throws {
+        if let signal = stopSignal() { throw RunError.interrupted(signal: signal) }
+    }
+
+    private func report(_ phase: String) {
+        onProgress(RunProgress(phase: phase, done: passesDone, total: plannedPasses, latest: history.last))
+    }
+
+    /// Passes over images (a forward counts a third) that the whole run takes, defences included.
+    public var plannedPasses: Double {
+        passesToStart + Double(configuration.rounds) * passesPerRound
+            + modelDefenses.reduce(0) { $0 + $1.plannedPasses(data.synthetic.count) + Double(data.evaluation.count) * 2 / 3 }
+    }
+
+    private var passesToStart: Double {
+        passesOfInitialisation + Double(data.evaluation.count) * 2 / 3
+    }
+
+    private var passesOfInitialisation: Double { configuration.passesOfInitialisation(synthetic: data.synthetic.count) }
+
+    private var passesPerRound: Double {
+        let work = data.clients.indices.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1) }
+        return Double(work) * Double(configuration.participants) / Double(configuration.clients) + Double(data.evaluation.count) * 2 / 3
+            + Double(data.synthetic.count) * (Double(configuration.fusionEpochs) + Double(configuration.participants) / 3)
+            + serverPasses(configuration.participants)
+    }
+
+    private func serverPasses(_ clients: Int) -> Double {
+        rule.serverPasses(clients: clients, rootPasses: Double(min(data.meanImages, data.synthetic.count) * configuration.localEpochs))
+    }
+}
+
+/// Seconds of a clock that never jumps.
+public func monotonicSeconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+}

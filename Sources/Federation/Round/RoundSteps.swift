@@ -1,0 +1,165 @@
+import Attacks
+import Bounds
+import Datasets
+import DefenseInterface
+import Defenses
+import Network
+import Rules
+
+/// A round after aggregation, before fusion.
+public struct AggregatedRound: Sendable {
+    /// With the aggregate as its model.
+    public var state: FederationState
+    public var row: HistoryRow
+    public var teacherLogits: [Float]
+    /// Clients whose updates are in it, and those of the round that are not.
+    public var clients: [Int], missing: [Int]
+    /// As in `Aggregate`.
+    public var rejected: [Int]?
+    /// Why updates were refused, where that did not end the step.
+    public var refusals: [String]
+}
+
+/// The pieces of a round as `step` takes them, one process and some files each.
+public enum RoundSteps {
+    /// The state before the first round. `meanImages`: nil where only the clients know how many they have.
+    public static func initialize(_ configuration: RunConfiguration, _ network: ClampNet, _ data: ServerData, _ provenance: Provenance,
+                                  meanImages: Int?, _ server: Server) throws -> FederationState {
+        var state = FederationState(configuration, network, data.synthetic.normalization, provenance)
+        state.meanImages = meanImages
+        try state.start(server, data.synthetic)
+        state.finishedRounds = 0
+        state.history = [HistoryRow(round: 0)]
+        return state
+    }
+
+    /// One client's training. Throws `RunError` for a client that has no part in the round, or without a finite result.
+    public static func local(_ state: FederationState, _ client: Int, _ samples: Samples, _ server: Server) throws -> LocalResult {
+        try requireOpen(state)
+        guard state.nextClients.contains(client) else {
+            throw RunError.incompatible("client \(client) has no part in round \(state.nextRound): \(clientsOf(state))")
+        }
+        let result = state.train(client, samples, Trainer(state.network, kernels: server.kernels), state.behaviors(server))
+        guard result.update.allFinite else { throw RunError.diverged(round: state.nextRound, where: "local training of client \(client)") }
+        return result
+    }
+
+    /// Aggregates the updates in `files`; `client` is the sender where that is known from elsewhere.
+    ///
+    /// - Parameter skipsRefused: goes on without updates that are refused, as long as one is left.
+    /// - Throws: `RunError.incompatible` naming the sender, `DefenseError` where the rule's conditions do not hold.
+    public static func aggregate(_ state: FederationState, _ files: [(client: Int?, path: String)], _ rule: any AggregationRule,
+                                 _ data: ServerData, _ server: Server, skipsRefused: Bool) throws -> AggregatedRound {
+        try requireOpen(state)
+        let (updates, refusals) = try accept(state, files, skipsRefused)
+        guard !updates.isEmpty else {
+            throw RunError.incompatible("round \(state.nextRound): no update is left of \(files.count): \(refusals.first ?? "")")
+        }
+        try MemoryPlan.require(rule, state.configuration, state.network)
+        let aggregation = try Aggregation(state, updates.map(\.sender), rule, server, data.synthetic)
+        for update in updates { aggregation.add(try update.parameters(state.network)) }
+        let aggregated = try aggregation.finish(), clients = updates.map(\.sender.client)
+        var row = HistoryRow(round: state.nextRound), after = state
+        row.loss = state.configuration.benignLoss(updates.map { ($0.sender.client, $0.loss) })
+        if let rejected = aggregated.rejected { row.rate(rejected, of: clients, malicious: state.malicious) }
+        after.adopt(aggregated)
+        return AggregatedRound(state: after, row: row, teacherLogits: aggregated.teacherLogits, clients: clients,
+                               missing: state.nextClients.filter { !clients.contains($0) }, rejected: aggregated.rejected, refusals: refusals)
+    }
+
+    public static func write(_ round: AggregatedRound, _ data: ServerData, to path: String) throws {
+        try AggregateFile.write(round, data, to: path)
+    }
+
+    /// Fusion of what `AggregateFile.read` returns: the state after the round.
+    public static func fuse(_ aggregate: (state: FederationState, row: HistoryRow, teacherLogits: [Float]), _ data: ServerData, _ server: Server) throws -> FederationState {
+        var state = aggregate.state
+        let images = state.trusted(data.synthetic).count
+        guard state.configuration.fusionEpochs == 0 || aggregate.teacherLogits.count == images * state.network.classes else {
+            throw RunError.incompatible("the aggregate has \(aggregate.teacherLogits.count) teachers' logits, the FM data \(images) images of \(state.network.classes) classes")
+        }
+        try state.fuse(aggregate.teacherLogits, server, data.synthetic)
+        state.history.append(aggregate.row)
+        state.finishedRounds = aggregate.row.round
+        if state.isFinished, state.configuration.defenses.contains(BoundFit.name) { state.boundsAreDue = true }
+        return state
+    }
+
+    /// The fit of the bounds that is due, within the run or at its end; what it found out.
+    public static func bound(_ state: inout FederationState, _ data: ServerData, _ server: Server) throws -> [Finding] {
+        guard state.boundsAreDue else {
+            throw RunError.incompatible("no fit of the bounds is due after round \(state.finishedRounds ?? 0) of \(state.configuration.rounds) in this run; "
+                + "fedclamp bound fits any checkpoint's")
+        }
+        return try state.fitBounds(server, data.synthetic, round: state.finishedRounds ?? 0).audit
+    }
+
+    /// Updates that are right, ascending by client, and why others are not.
+    private static func accept(_ state: FederationState, _ files: [(client: Int?, path: String)], _ skips: Bool) throws -> ([UpdateFile], [String]) {
+        let fingerprint = state.fingerprint
+        var updates: [UpdateFile] = [], refusals: [String] = []
+        for (client, path) in files {
+            do {
+                updates.append(try UpdateFile(reading: path, from: client, state, fingerprint: fingerprint))
+            } catch let error as RunError where skips {
+                refusals.append("\(error)")
+            }
+        }
+        for (client, all) in Dictionary(grouping: updates, by: \.sender.client).sorted(by: { $0.key < $1.key }) where all.count > 1 {
+            let text = "client \(client) sent \(all.count) updates in round \(state.nextRound): \(all.map(\.path).joined(separator: ", "))"
+            guard skips else { throw RunError.incompatible(text) }
+            refusals.append(text)
+            updates.removeAll { $0.sender.client == client }
+        }
+        return (updates.sorted { $0.sender.client < $1.sender.client }, refusals)
+    }
+
+    private static func requireOpen(_ state: FederationState) throws {
+        guard !state.isFinished else { throw RunError.incompatible("the run is finished: it has \(state.configuration.rounds) rounds") }
+    }
+
+    private static func clientsOf(_ state: FederationState) -> String {
+        let clients = state.nextClients
+        return "its clients are " + clients.prefix(20).map { "\($0)" }.joined(separator: " ") + (clients.count > 20 ? " ..." : "")
+    }
+}
+
+/// A client's images.
+public enum ClientData {
+    /// The share of the run's whole data set that `run` deals this client, as indices.
+    /// - Throws: `RunError.incompatible` for another data set or client.
+    public static func share(_ state: FederationState, _ client: Int, _ dataset: Dataset) throws -> [Int] {
+        let configuration = state.configuration
+        guard dataset.digest == state.provenance.datasetDigest else {
+            throw RunError.incompatible("\(dataset.name) is not the data set of this run: its digest is \(dataset.digest), that of the run \(state.provenance.datasetDigest)")
+        }
+        try requireClient(state, client)
+        let parts = try Withheld(configuration, dataset.train, holdsOut: RunData.holdout(ifAny: configuration.synthetic) != nil)
+        return try parts.shares(configuration, dataset.train)[client]
+    }
+
+    /// Images of `set` (all without `indices`) as the client trains on them, normalised as the server says.
+    /// - Throws: `RunError.incompatible` where they do not fit the network.
+    public static func samples(_ state: FederationState, _ client: Int, _ set: ImageSet, _ indices: [Int]? = nil) throws -> Samples {
+        try requireClient(state, client)
+        let set = try state.network.fitting(set, "the images of client \(client)"), backdoor = try ServerData.backdoor(
+            state.configuration, state.network, ImageShape(channels: set.channels, side: set.height))
+        return clientSamples(state.configuration, client, Samples(set, indices: indices, normalization: state.normalization), backdoor)
+    }
+
+    private static func requireClient(_ state: FederationState, _ client: Int) throws {
+        guard (0..<state.configuration.clients).contains(client) else {
+            throw RunError.incompatible("there is no client \(client): the run has clients 0 to \(state.configuration.clients - 1)")
+        }
+    }
+}
+
+extension ClampNet {
+    /// `set` as of this network's classes. Throws `RunError.incompatible` where its channels or classes do not fit.
+    public func fitting(_ set: ImageSet, _ name: String) throws -> ImageSet {
+        guard set.channels == channels, set.classes <= classes else {
+            throw RunError.incompatible("\(name): \(set.channels) channels and \(set.classes) classes, the network takes \(channels) channels to \(classes) classes")
+        }
+        return ImageSet(channels: channels, height: set.height, width: set.width, classes: classes, images: set.images, labels: set.labels)
+    }
+}

@@ -1,0 +1,43 @@
+import Attacks
+import Datasets
+import Defenses
+import Network
+import Rules
+
+extension ServerTools {
+    /// What aggregation rules may ask of the server in the next round: FLTrust its own update, trained on a root set as
+    /// large as a client's share, DeepSight predictions on random images.
+    init(_ state: FederationState, _ server: Server, _ synthetic: Samples, rootImages: Int) {
+        let configuration = state.configuration
+        self.init(normalization: synthetic.normalization, side: synthetic.shape.side, train: {
+            localTraining(configuration, rootSet(configuration, synthetic, rootImages), from: state.global, bounds: state.bounds,
+                          round: state.nextRound, client: configuration.clients, trainer: server.trainer).update
+        }, logits: { model, count, load in
+            server.predictor.logits(count, model, state.bounds ?? Bounds(), load: load)
+        })
+    }
+}
+
+/// FLTrust's root set, the same in every round: `images` FM images as the server holds them, or all where there are fewer.
+func rootSet(_ configuration: RunConfiguration, _ synthetic: Samples, _ images: Int) -> Samples {
+    let wanted = max(1, images)
+    guard synthetic.count > wanted else { return synthetic }
+    var stream = RandomStream(seed: configuration.seed, purpose: "root set")
+    return synthetic.subset(stream.permutation(synthetic.count).prefix(wanted).sorted())
+}
+
+extension RunConfiguration {
+    /// The settings of the rule before aggregation.
+    public var ruleOptions: RuleOptions {
+        var options = RuleOptions()
+        (options.normClipLimit, options.normClipNoise, options.deepsightImages) = (normClipLimit, normClipNoise, deepsightImages)
+        return options
+    }
+
+    /// How malicious clients train.
+    var maliciousOptions: MaliciousOptions {
+        var options = MaliciousOptions()
+        (options.adaptive, options.neurotoxin, options.pgdRadius, options.boost) = (adaptive, neurotoxin, pgdRadius, attackBoost)
+        return options
+    }
+}

@@ -1,0 +1,180 @@
+import Attacks
+import Bounds
+import Datasets
+import DefenseInterface
+import Defenses
+import Detection
+import Network
+
+/// Where a run's data came from. Names and digests as in `RunData`; "none" for a data set that only the clients have.
+public struct Provenance: Equatable, Sendable {
+    public var dataset: String, datasetDigest: String, synthetic: String, syntheticDigest: String
+
+    public init(dataset: String, datasetDigest: String, synthetic: String, syntheticDigest: String) {
+        (self.dataset, self.datasetDigest, self.synthetic, self.syntheticDigest) = (dataset, datasetDigest, synthetic, syntheticDigest)
+    }
+
+    /// For clients with data of their own.
+    public static let unknown = "none"
+}
+
+/// What a run carries from round to round: all of it is in the run file, and all that a piece of a round needs besides
+/// data. Random streams are named by round and client, and momentum starts at zero every round.
+public struct FederationState: Sendable {
+    public internal(set) var configuration: RunConfiguration
+    public let normalization: Normalization
+    public let provenance: Provenance
+    public internal(set) var global: Parameters
+    /// Finished rounds; nil before the initialisation.
+    public internal(set) var finishedRounds: Int?
+    public internal(set) var bounds: Bounds?
+    /// The bounds are to be fitted before the next round. `run` fits them within the round; between steps it shows.
+    public internal(set) var boundsAreDue = false
+    /// A client's images, on average; nil where only the clients know.
+    public internal(set) var meanImages: Int?
+    /// The rule's, by name.
+    public internal(set) var memory: [String: [Float]] = [:]
+    /// What the rule had to do differently than asked, each once: for reports.
+    public internal(set) var notes: [String] = []
+    /// The global model that no client had a part in yet, trained on FM data; nil where it was not trained at all.
+    public internal(set) var initial: Parameters?
+    /// Positions of FM images that are not used, ascending, and how `screen` came to them.
+    public internal(set) var distrusted: [Int] = []
+    public internal(set) var screenAudit: [Finding] = []
+    /// The global model of the round before, where attackers remember it.
+    public internal(set) var previousGlobal: Parameters?
+    public internal(set) var history: [HistoryRow] = []
+
+    init(_ configuration: RunConfiguration, _ network: ClampNet, _ normalization: Normalization, _ provenance: Provenance) {
+        (self.configuration, self.normalization, self.provenance) = (configuration, normalization, provenance)
+        global = Parameters(network)
+    }
+
+    public var network: ClampNet { global.network }
+    /// The round that comes next, from 1.
+    public var nextRound: Int { (finishedRounds ?? 0) + 1 }
+    public var isFinished: Bool { finishedRounds ?? 0 >= configuration.rounds }
+    /// The clients of the next round.
+    public var nextClients: [Int] { configuration.clients(inRound: nextRound) }
+
+    /// The number of malicious clients that are at work, not only assumed.
+    var malicious: Int { configuration.attack.poisonsClients ? configuration.malicious : 0 }
+
+    /// What the malicious clients of the next round do besides training on poisoned images.
+    func behaviors(_ server: Server) -> [any MaliciousBehavior] {
+        let clients = nextClients
+        return MaliciousBehaviors.make(configuration.maliciousOptions, AttackContext(
+            global: global, previous: previousGlobal, participants: clients.count,
+            colluders: clients.filter(configuration.isMalicious).count, kernels: server.kernels))
+    }
+
+    /// One client's part in the next round.
+    public func train(_ client: Int, _ samples: Samples, _ trainer: Trainer, _ behaviors: [any MaliciousBehavior]) -> LocalResult {
+        localTraining(configuration, samples, from: global, bounds: bounds, round: nextRound, client: client, trainer: trainer,
+                      behaviors: configuration.isMalicious(client) ? behaviors : [])
+    }
+
+    /// Takes up what aggregation made of the round's updates; the round is not finished before fusion.
+    mutating func adopt(_ aggregated: Aggregated) {
+        if configuration.neurotoxin != nil, malicious > 0 { previousGlobal = global }
+        global = aggregated.model
+        memory = aggregated.memory
+        notes += aggregated.notes.filter { !notes.contains($0) }
+    }
+
+    /// Fusion: trains the aggregate on the FM data, of which teachers say these logits. Throws `RunError.diverged`.
+    mutating func fuse(_ teacherLogits: [Float], _ server: Server, _ synthetic: Samples) throws {
+        let fused = server.fuse(configuration, global, teacherLogits, bounds: bounds, trusted(synthetic), round: nextRound)
+        guard fused.allFinite else { throw RunError.diverged(round: nextRound, where: "fusion") }
+        global = fused
+        boundsAreDue = configuration.boundEvery > 0 && nextRound % configuration.boundEvery == 0
+    }
+
+    /// The model before the first round, trained on the FM data: all of them, or, with `screen`, those that are trusted.
+    /// Throws `RunError.diverged`, and `DefenseError` where the FM data do not allow a defence.
+    mutating func start(_ server: Server, _ synthetic: Samples) throws {
+        try checkDefenses(synthetic)
+        guard configuration.screensSynthetic else { return try start(from: server.initialize(configuration, synthetic, network: network)) }
+        var screen = FMScreen()
+        let context = defenseContext(server, synthetic, round: 0)
+        try start(from: server.initialize(configuration, synthetic, network: network) { epoch, model in
+            guard epoch > configuration.initialEpochs - FMScreen.looks else { return }
+            try requireFinite(model)
+            screen.look(model, context)
+        })
+        distrusted = screen.distrusted
+        screenAudit = screen.audit + configuration.judge(screen.suspects, in: synthetic)
+        guard !distrusted.isEmpty else { return }
+        var again = configuration                                                   // about as many steps on fewer images
+        again.initialEpochs = Int((Double(configuration.initialEpochs * synthetic.count) / Double(max(1, synthetic.count - distrusted.count))).rounded())
+        try start(from: server.initialize(again, trusted(synthetic), network: network))
+    }
+
+    /// Throws `DefenseError` where a defence could not work on these FM data in the end.
+    private func checkDefenses(_ synthetic: Samples) throws {
+        if configuration.screensSynthetic { try FMScreen.check(synthetic, for: network, in: provenance.synthetic) }
+        for defense in try FederatedRun.defenses(configuration.defenses).1 {
+            try type(of: defense).check(synthetic, for: network, in: provenance.synthetic)
+        }
+    }
+
+    private func requireFinite(_ model: Parameters) throws {
+        guard model.allFinite else { throw RunError.diverged(round: 0, where: "initialisation") }
+    }
+
+    private mutating func start(from model: Parameters) throws {
+        try requireFinite(model)
+        global = model
+        initial = configuration.initialEpochs > 0 ? model : nil
+    }
+
+    /// The FM images that are used.
+    func trusted(_ synthetic: Samples) -> Samples {
+        guard !distrusted.isEmpty else { return synthetic }
+        let out = Set(distrusted)
+        return synthetic.subset((0..<synthetic.count).filter { !out.contains($0) })
+    }
+
+    /// What a defence on the model after `round` has.
+    func defenseContext(_ server: Server, _ synthetic: Samples, round: Int) -> DefenseContext {
+        var context = DefenseContext(synthetic: synthetic, initial: initial, kernels: server.kernels, threads: server.threads, seed: configuration.seed, round: round)
+        context.distrusted = distrusted
+        return context
+    }
+
+    /// Fits the bounds of the global model after `round`.
+    mutating func fitBounds(_ server: Server, _ synthetic: Samples, round: Int) throws -> DefenseOutcome {
+        let outcome = try BoundFit().apply(global, defenseContext(server, synthetic, round: round))
+        bounds = outcome.bounds
+        boundsAreDue = false
+        return outcome
+    }
+}
+
+extension RunConfiguration {
+    /// How right a defence's suspicion of FM images was, which only the experimenter can know; nothing where none are poisoned.
+    func judge(_ suspects: [Int], in synthetic: Samples) -> [Finding] {
+        guard attack.poisonsSynthetic else { return [] }
+        let right = suspects.filter(synthetic.isPoisoned).count
+        return [Finding("suspects that are poisoned (known to the experimenter only)", "\(right) of \(suspects.count)"),
+                Finding("poisoned images among the suspects (likewise)", "\(right) of \(synthetic.poisonedPositions.count)")]
+    }
+
+    /// A round's clients, ascending: all, or a random subset of the given share.
+    public func clients(inRound round: Int) -> [Int] {
+        guard participants < clients else { return Array(0..<clients) }
+        var stream = RandomStream(seed: seed, purpose: "participants", round: round)
+        return stream.permutation(clients).prefix(participants).sorted()
+    }
+
+    /// The share of malicious clients that rules assume, whatever the attack is: they cannot know it.
+    func assumedMalicious(_ participants: Int) -> Int {
+        min(malicious, Int((Double(malicious * participants) / Double(clients)).rounded(.up)))
+    }
+
+    /// Mean loss of the benign clients' training; NaN without any.
+    func benignLoss(_ losses: [(client: Int, loss: Double)]) -> Double {
+        let benign = losses.filter { !isMalicious($0.client) }
+        return benign.isEmpty ? .nan : benign.reduce(0) { $0 + $1.loss } / Double(benign.count)
+    }
+}

@@ -1,0 +1,79 @@
+import Datasets
+
+/// Rows projected on the leading `count` right singular vectors (orthogonal iteration, 20 rounds). Rows must have mean
+/// zero. The products run over the rows, without a covariance matrix: 4 n d operations a vector and round.
+package func principalComponents(_ x: [[Double]], count: Int, using stream: inout RandomStream) -> [[Double]] {
+    let d = x.first?.count ?? 0
+    var basis = (0..<min(count, d)).map { _ in (0..<d).map { _ in stream.normal() } }
+    orthonormalize(&basis)
+    for _ in 0..<20 {
+        basis = basis.map { v in
+            var image = [Double](repeating: 0, count: d)
+            for row in x {
+                let weight = dot(row, v)
+                for k in 0..<d { image[k] += weight * row[k] }
+            }
+            return image
+        }
+        orthonormalize(&basis)
+    }
+    return x.map { row in basis.map { dot(row, $0) } }
+}
+
+/// Gram-Schmidt.
+private func orthonormalize(_ basis: inout [[Double]]) {
+    for i in basis.indices {
+        for j in 0..<i {
+            let overlap = dot(basis[i], basis[j])
+            for k in basis[i].indices { basis[i][k] -= overlap * basis[j][k] }
+        }
+        let norm = max(dot(basis[i], basis[i]).squareRoot(), 1e-30)
+        for k in basis[i].indices { basis[i][k] /= norm }
+    }
+}
+
+package func dot(_ a: [Double], _ b: [Double]) -> Double {
+    var sum = 0.0
+    for i in a.indices { sum += a[i] * b[i] }
+    return sum
+}
+
+/// 2-means, started from the two sides of each component in turn; the split that explains most of the variance.
+package func twoMeans(_ x: [[Double]]) -> [Bool] {
+    var best: (share: Double, assignment: [Bool]) = (-1, x.map { _ in false })
+    for start in 0..<(x.first?.count ?? 0) {
+        var assignment = x.map { $0[start] > 0 }
+        for _ in 0..<50 {
+            let centres = [false, true].map { side in mean(x.indices.filter { assignment[$0] == side }.map { x[$0] }, like: x) }
+            let next = x.map { squared($0, centres[1]) < squared($0, centres[0]) }
+            if next == assignment { break }
+            assignment = next
+        }
+        let share = explained(x, assignment)
+        if share > best.share { best = (share, assignment) }
+    }
+    return best.assignment
+}
+
+/// Share of the variance that a split into two explains.
+package func explained(_ x: [[Double]], _ assignment: [Bool]) -> Double {
+    let all = mean(x, like: x), total = x.reduce(0) { $0 + squared($1, all) }
+    guard total > 0 else { return 0 }
+    let within = [false, true].reduce(0.0) { sum, side in
+        let part = x.indices.filter { assignment[$0] == side }.map { x[$0] }, centre = mean(part, like: x)
+        return sum + part.reduce(0) { $0 + squared($1, centre) }
+    }
+    return 1 - within / total
+}
+
+private func mean(_ rows: [[Double]], like x: [[Double]]) -> [Double] {
+    var sum = [Double](repeating: 0, count: x.first?.count ?? 0)
+    for row in rows { for k in sum.indices { sum[k] += row[k] } }
+    return sum.map { $0 / Double(max(1, rows.count)) }
+}
+
+private func squared(_ a: [Double], _ b: [Double]) -> Double {
+    var sum = 0.0
+    for i in a.indices { sum += (a[i] - b[i]) * (a[i] - b[i]) }
+    return sum
+}

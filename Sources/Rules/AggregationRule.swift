@@ -1,0 +1,143 @@
+import Datasets
+import DefenseInterface
+import Network
+import Tensor
+
+/// What a client sends after local training.
+public struct ClientUpdate: Sendable {
+    public var client: Int
+    /// Images it trained on: its weight in FedAvg.
+    public var images: Int
+    public var parameters: Parameters
+
+    public init(client: Int, images: Int, parameters: Parameters) {
+        self.client = client
+        self.images = images
+        self.parameters = parameters
+    }
+}
+
+/// A model that teaches in fusion, and how much its logits count (weights need not sum to 1).
+public struct Teacher: Sendable {
+    public var parameters: Parameters
+    public var weight: Double
+
+    public init(_ parameters: Parameters, weight: Double = 1) {
+        self.parameters = parameters
+        self.weight = weight
+    }
+}
+
+/// What a rule makes of a round's updates.
+public struct Aggregate: Sendable {
+    public var model: Parameters
+    /// What the rule lets through (product: fusion's teachers); never empty.
+    public var teachers: [Teacher]
+    /// Client numbers that the rule turned away, ascending; nil when it rejects nobody by design.
+    public var rejected: [Int]?
+    /// What a reader of the results must know: a condition that did not hold and how the rule went on.
+    public var notes: [String]
+
+    public init(model: Parameters, teachers: [Teacher], rejected: [Int]? = nil, notes: [String] = []) {
+        self.model = model
+        self.teachers = teachers
+        self.rejected = rejected
+        self.notes = notes
+    }
+
+    /// Of a rule that lets nobody through: the global model stays, and is its own teacher.
+    static func noStep(_ global: Parameters, rejecting updates: [ClientUpdate]) -> Aggregate {
+        Aggregate(model: Parameters(copying: global), teachers: [Teacher(global)], rejected: updates.map(\.client))
+    }
+}
+
+/// What the server can do for a rule besides arithmetic, with its FM data and its machine.
+public struct ServerTools {
+    /// The global model after local training as a client does it, on the server's root set of FM images.
+    public var train: () -> Parameters
+    /// Logits (count, classes) of a model on `count` network inputs that `load(i, x)` writes.
+    public var logits: (_ model: Parameters, _ count: Int, _ load: (Int, UnsafeMutablePointer<Float>) -> Void) -> [Float]
+    /// Turns pixels in [0, 1] into network inputs.
+    public var normalization: Normalization
+    /// Height and width of the data's own images, 28 or 32.
+    public var side: Int
+
+    public init(normalization: Normalization, side: Int, train: @escaping () -> Parameters,
+                logits: @escaping (Parameters, Int, (Int, UnsafeMutablePointer<Float>) -> Void) -> [Float]) {
+        self.normalization = normalization
+        self.side = side
+        self.train = train
+        self.logits = logits
+    }
+}
+
+/// What a rule may know besides the updates.
+public struct RuleContext {
+    /// Assumed number of malicious clients, f.
+    public var assumedMalicious: Int
+    public var seed: UInt64
+    public var round: Int
+    public var threads: Int
+    /// Memory from round to round, by name (FoolsGold's history by client); saved with the run.
+    public var memory: [String: [Float]]
+    /// Nil where there is no FM data at hand: rules that need it then refuse.
+    public var server: ServerTools?
+
+    public init(assumedMalicious: Int, seed: UInt64, round: Int, threads: Int, memory: [String: [Float]] = [:], server: ServerTools? = nil) {
+        self.assumedMalicious = assumedMalicious
+        self.seed = seed
+        self.round = round
+        self.threads = threads
+        self.memory = memory
+        self.server = server
+    }
+}
+
+/// Settings of rules that experiments vary.
+public struct RuleOptions: Equatable, Sendable {
+    /// Norm clipping's M and its noise's standard deviation s.
+    public var normClipLimit = 3.0, normClipNoise = 0.0
+    /// DeepSight's random images in each of its three draws.
+    public var deepsightImages = 500
+
+    public init() {}
+}
+
+/// A defence before aggregation. Distances, norms and cosines run over the whole flattened vector of parameters in
+/// double; ties go to the lower client number.
+public protocol AggregationRule: Sendable {
+    /// The name on the command line.
+    static var name: String { get }
+    init(_ options: RuleOptions)
+    /// The rule itself. `aggregate` has seen to it that updates are ascending by client, at least one, and finite.
+    func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate
+    /// Passes over images that the server makes for the rule in a round of n clients, a forward counting a third;
+    /// `rootPasses` is what `ServerTools.train` takes.
+    func serverPasses(clients n: Int, rootPasses: Double) -> Double
+    /// Bytes that a round takes besides the data: the updates that are held at once, and memory from round to round.
+    func memoryNeeded(_ size: RoundSize) -> Int
+}
+
+extension AggregationRule {
+    public func serverPasses(clients n: Int, rootPasses: Double) -> Double { 0 }
+
+    /// All updates, and as many models again that are made of them.
+    public func memoryNeeded(_ size: RoundSize) -> Int { 2 * size.participants * size.modelBytes }
+
+    /// Combines a round's updates, in whatever order they came.
+    ///
+    /// Throws `DefenseError` when the updates are not those of a round or the rule's conditions do not hold.
+    public func aggregate(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
+        let updates = updates.sorted { $0.client < $1.client }
+        for update in updates where !update.parameters.allFinite {
+            throw DefenseError.update("the update of client \(update.client) holds NaN or infinite parameters")
+        }
+        for (a, b) in zip(updates, updates.dropFirst()) where a.client == b.client {
+            throw DefenseError.update("client \(a.client) sent two updates in round \(context.round)")
+        }
+        guard updates.allSatisfy({ $0.images >= 0 }), updates.contains(where: { $0.images > 0 }) else {
+            throw DefenseError.update("expected updates of clients with images to train on, got \(updates.map { "client \($0.client): \($0.images)" })")
+        }
+        return try combine(global, updates, &context)
+    }
+}

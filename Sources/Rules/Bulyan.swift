@@ -1,0 +1,51 @@
+import DefenseInterface
+import Network
+
+/// Bulyan (El Mhamdi et al. 2018, "The Hidden Vulnerability of Distributed Learning in Byzantium"), over Krum:
+///
+/// 1. theta = n - 2f models are selected one by one, each by Krum among those still there (scores anew every time);
+/// 2. of every coordinate the theta - 2f selected values nearest their median are averaged, without weights.
+///
+/// Needs n >= 4f + 3. Where the assumed f is too large for n it is lowered to floor((n - 3) / 4), with a note. Of two values
+/// equally far from the median the smaller is nearer.
+public struct Bulyan: AggregationRule {
+    public static let name = "bulyan"
+
+    public init(_ options: RuleOptions = RuleOptions()) {}
+
+    public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
+        let n = updates.count, assumed = context.assumedMalicious
+        guard n >= 3 else { throw DefenseError.tooFewClients(rule: Self.name, needs: "n >= 4f + 3", clients: n, malicious: assumed) }
+        let f = min(assumed, (n - 3) / 4)
+        let selected = select(updates.map(\.parameters), f, threads: context.threads)
+        let chosen = selected.map { updates[$0] }
+        let theta = chosen.count, low = (theta - 1) / 2, high = theta / 2
+        let model = fromSortedCoordinates(chosen.map(\.parameters), like: global, threads: context.threads) { rows, out in
+            forEachColumn { k in
+                let middle = (rows.at(low, k) + rows.at(high, k)) / 2
+                var first = 0, last = theta - 1                          // the nearest values are neighbours once sorted
+                for _ in 0..<2 * f {
+                    if middle - rows.at(first, k) > rows.at(last, k) - middle { first += 1 } else { last -= 1 }
+                }
+                var sum = 0.0
+                for rank in first...last { sum += rows.at(rank, k) }
+                out[k] = Float(sum / Double(theta - 2 * f))
+            }
+        }
+        return Aggregate(model: model, teachers: chosen.map { Teacher($0.parameters) },
+                         rejected: updates.indices.filter { !selected.contains($0) }.map { updates[$0].client },
+                         notes: f == assumed ? [] : ["bulyan: f lowered from \(assumed) to \(f), as n = \(n) is below 4f + 3 = \(4 * assumed + 3)"])
+    }
+
+    /// Positions of n - 2f models, each Krum's choice among those left, ascending.
+    func select(_ models: [Parameters], _ f: Int, threads: Int) -> [Int] {
+        let distances = pairwise(models, threads: threads, blockDistance)
+        var left = Array(models.indices), selected: [Int] = []
+        for _ in 0..<models.count - 2 * f {
+            let scores = krumScores(distances, among: left, f)
+            guard let best = left.indices.min(by: { (scores[$0], $0) < (scores[$1], $1) }) else { break }
+            selected.append(left.remove(at: best))
+        }
+        return selected.sorted()
+    }
+}

@@ -1,0 +1,18 @@
+import Network
+import Numerics
+
+/// Coordinate-wise median (Yin et al. 2018, "Byzantine-Robust Distributed Learning"), unweighted; of an even number of
+/// clients the mean of the two middle values.
+public struct CoordinateMedian: AggregationRule {
+    public static let name = "median"
+
+    public init(_ options: RuleOptions = RuleOptions()) {}
+
+    public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
+        let n = updates.count, low = (n - 1) / 2, high = n / 2
+        let model = fromSortedCoordinates(updates.map(\.parameters), like: global, threads: context.threads) { rows, out in
+            forEachColumn { out[$0] = Float((rows.at(low, $0) + rows.at(high, $0)) / 2) }
+        }
+        return Aggregate(model: model, teachers: updates.map { Teacher($0.parameters) })
+    }
+}

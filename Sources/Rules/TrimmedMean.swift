@@ -1,0 +1,27 @@
+import DefenseInterface
+import Network
+
+/// Coordinate-wise trimmed mean (Yin et al. 2018): of each coordinate the floor(beta n) smallest and as many largest values
+/// are left out, the others averaged without weights. beta = 0.2.
+public struct TrimmedMean: AggregationRule {
+    public static let name = "trimmed-mean"
+    /// beta, a fraction of the clients, from 0 to below 0.5.
+    public var trimmed = 0.2
+
+    public init(_ options: RuleOptions = RuleOptions()) {}
+
+    public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
+        let n = updates.count, cut = Int(trimmed * Double(n) + 1e-9)      // 0.29 * 100 is 28.999999999999996
+        guard cut >= 0, 2 * cut < n else {
+            throw DefenseError.tooFewClients(rule: Self.name, needs: "2 floor(beta n) < n with beta = \(trimmed)", clients: n, malicious: context.assumedMalicious)
+        }
+        let model = fromSortedCoordinates(updates.map(\.parameters), like: global, threads: context.threads) { rows, out in
+            forEachColumn { k in
+                var sum = 0.0
+                for rank in cut..<n - cut { sum += rows.at(rank, k) }
+                out[k] = Float(sum / Double(n - 2 * cut))
+            }
+        }
+        return Aggregate(model: model, teachers: updates.map { Teacher($0.parameters) })
+    }
+}

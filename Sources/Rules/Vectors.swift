@@ -1,0 +1,195 @@
+import Datasets
+import Network
+import Tensor
+
+// Sums over the whole flattened vector of parameters, in double. A block of coordinates is summed in eight interleaved
+// parts, blocks are added in order: the result depends neither on the number of threads nor on the instruction set.
+
+/// Coordinates worked on at a time; 100 clients' blocks (1.6 MB) still fit a second-level cache.
+package let coordinateBlock = 4096
+
+/// Runs `body(first, width, worker)` for every block of coordinates.
+package func forEachBlock(_ count: Int, threads: Int, _ body: (_ first: Int, _ width: Int, _ worker: Int) -> Void) {
+    parallel((count + coordinateBlock - 1) / coordinateBlock, threads: threads) { block, worker in
+        let first = block * coordinateBlock
+        body(first, min(coordinateBlock, count - first), worker)
+    }
+}
+
+/// One block of a sum over two vectors.
+package typealias BlockSum = (_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ count: Int) -> Double
+
+/// sum (a_k - b_k)^2.
+package func blockDistance(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ count: Int) -> Double {
+    var sums = SIMD8<Double>.zero, k = 0
+    while k + 8 <= count {
+        let d = eight(a + k) - eight(b + k)
+        sums += d * d
+        k += 8
+    }
+    var sum = sums.sum()
+    while k < count {
+        let d = Double(a[k]) - Double(b[k])
+        sum += d * d
+        k += 1
+    }
+    return sum
+}
+
+/// sum a_k b_k.
+package func blockProduct(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ count: Int) -> Double {
+    var sums = SIMD8<Double>.zero, k = 0
+    while k + 8 <= count {
+        sums += eight(a + k) * eight(b + k)
+        k += 8
+    }
+    var sum = sums.sum()
+    while k < count {
+        sum += Double(a[k]) * Double(b[k])
+        k += 1
+    }
+    return sum
+}
+
+@inline(__always)
+private func eight(_ a: UnsafePointer<Float>) -> SIMD8<Double> {
+    SIMD8<Double>(UnsafeRawPointer(a).loadUnaligned(as: SIMD8<Float>.self))
+}
+
+/// ||a - b||^2 over all parameters.
+package func squaredDistance(_ a: Parameters, _ b: Parameters) -> Double { total(a, b, blockDistance) }
+
+/// a . b over all parameters.
+package func product(_ a: Parameters, _ b: Parameters) -> Double { total(a, b, blockProduct) }
+
+private func total(_ a: Parameters, _ b: Parameters, _ term: BlockSum) -> Double {
+    var sum = 0.0
+    forEachBlock(a.count, threads: 1) { first, width, _ in sum += term(a.base + first, b.base + first, width) }
+    return sum
+}
+
+/// (a - g) . (b - g) over all parameters.
+package func updateProduct(_ a: Parameters, _ b: Parameters, around g: Parameters) -> Double {
+    var sum = 0.0
+    let bases = (a.base, b.base, g.base)
+    forEachBlock(g.count, threads: 1) { first, width, _ in
+        let (a, b, g) = (bases.0 + first, bases.1 + first, bases.2 + first)
+        var sums = SIMD8<Double>.zero, k = 0
+        while k + 8 <= width {
+            sums += (eight(a + k) - eight(g + k)) * (eight(b + k) - eight(g + k))
+            k += 8
+        }
+        sum += sums.sum()
+        while k < width {
+            sum += (Double(a[k]) - Double(g[k])) * (Double(b[k]) - Double(g[k]))
+            k += 1
+        }
+    }
+    return sum
+}
+
+/// The symmetric matrix of `term` summed over all parameters, for every pair of models, each with itself included.
+package func pairwise(_ models: [Parameters], threads: Int, _ term: BlockSum) -> [[Double]] {
+    guard let count = models.first?.count else { return [] }
+    let n = models.count, pairs = n * (n + 1) / 2, bases = models.map(\.base)
+    let blocks = (count + coordinateBlock - 1) / coordinateBlock
+    var partial = [Double](repeating: 0, count: blocks * pairs)        // every block its own row: no order of threads shows
+    partial.withUnsafeMutableBufferPointer { buffer in
+        guard let partial = buffer.baseAddress else { return }
+        forEachBlock(count, threads: threads) { first, width, _ in
+            let row = partial + first / coordinateBlock * pairs
+            for i in 0..<n {
+                for j in 0...i { row[i * (i + 1) / 2 + j] = term(bases[i] + first, bases[j] + first, width) }
+            }
+        }
+    }
+    var matrix = [[Double]](repeating: [Double](repeating: 0, count: n), count: n)
+    for i in 0..<n {
+        for j in 0...i {
+            let pair = i * (i + 1) / 2 + j
+            matrix[i][j] = (0..<blocks).reduce(0) { $0 + partial[$1 * pairs + pair] }
+            matrix[j][i] = matrix[i][j]
+        }
+    }
+    return matrix
+}
+
+/// Cosines from the matrix of products: 1 for equal vectors, 0 where one is zero, never outside -1...1.
+package func cosines(_ products: [[Double]]) -> [[Double]] {
+    products.indices.map { i in
+        products.indices.map { j in cosine(products[i][j], products[i][i], products[j][j]) }
+    }
+}
+
+/// a . b / (||a|| ||b||) from a . b and the squared norms; 0 where one is zero.
+package func cosine(_ product: Double, _ squaredA: Double, _ squaredB: Double) -> Double {
+    guard squaredA > 0, squaredB > 0 else { return 0 }
+    return min(1, max(-1, product / (squaredA * squaredB).squareRoot()))   // sqrt(x * x) is x: equal vectors give exactly 1
+}
+
+/// Weights by number of images, summing to 1.
+package func imageWeights(_ images: [Int]) -> [Double] {
+    let total = Double(images.reduce(0, +))
+    return images.map { Double($0) / total }
+}
+
+/// G + sum w_i (W_i - G), summed in double in the order given.
+package func weightedSum(_ global: Parameters, _ models: [Parameters], _ weights: [Double], threads: Int = 1) -> Parameters {
+    let result = Parameters(global.network), bases = models.map(\.base), g = global.base
+    forEachBlock(global.count, threads: threads) { first, width, _ in
+        withUnsafeTemporaryAllocation(of: Double.self, capacity: width) { buffer in
+            guard let sum = buffer.baseAddress else { return }
+            for k in 0..<width { sum[k] = Double(g[first + k]) }
+            for (base, weight) in zip(bases, weights) {
+                for k in 0..<width { sum[k] += weight * (Double(base[first + k]) - Double(g[first + k])) }
+            }
+            for k in 0..<width { result.base[first + k] = Float(sum[k]) }
+        }
+    }
+    return result
+}
+
+/// 1 / max(1, ||D|| / limit) for every norm.
+package func clipFactors(_ norms: [Double], _ limit: Double) -> [Double] { norms.map { $0 > limit ? limit / $0 : 1 } }
+
+/// G + s_i (W_i - G) for every model; itself where s_i is 1.
+package func rescaled(_ models: [Parameters], _ factors: [Double], around global: Parameters) -> [Parameters] {
+    zip(models, factors).map { $1 == 1 ? $0 : weightedSum(global, [$0], [$1]) }
+}
+
+/// ||W_i - G|| of every model.
+package func updateNorms(_ models: [Parameters], _ global: Parameters, threads: Int) -> [Double] {
+    var norms = [Double](repeating: 0, count: models.count)
+    norms.withUnsafeMutableBufferPointer { buffer in
+        guard let norms = buffer.baseAddress else { return }
+        parallel(models.count, threads: threads) { i, _ in norms[i] = squaredDistance(models[i], global).squareRoot() }
+    }
+    return norms
+}
+
+/// Adds N(0, deviation^2) to every parameter, in canonical order; padding stays zero.
+package func addNoise(_ model: Parameters, deviation: Double, _ stream: inout RandomStream) {
+    guard deviation > 0 else { return }
+    for tensor in model.network.tensors {
+        for i in 0..<tensor.canonicalCount {
+            let place = tensor.place(i)
+            model.base[place] = Float(Double(model.base[place]) + deviation * stream.normal())
+        }
+    }
+}
+
+extension Parameters {
+    /// All parameters in canonical order, tensor after tensor, without padding.
+    package var flattened: [Float] { network.tensors.flatMap { canonical($0) } }
+
+    /// From `flattened`; nil when the count is another.
+    package convenience init?(_ network: ClampNet, flattened values: [Float]) {
+        guard values.count == network.parameterCount else { return nil }
+        self.init(network)
+        var first = 0
+        for tensor in network.tensors {
+            setCanonical(tensor, Array(values[first..<first + tensor.canonicalCount]))
+            first += tensor.canonicalCount
+        }
+    }
+}
