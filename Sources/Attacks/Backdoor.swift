@@ -34,15 +34,24 @@ public enum Role: UInt8, Sendable {
     case cover
 }
 
+/// Which images of a set poison is drawn from.
+public enum PoisonDraw: String, Codable, CaseIterable, Sendable {
+    /// From all of them, without a look at their classes.
+    case all
+    /// The same fraction of each class that the backdoor relabels, as Bi and Li do: none of the target's own images.
+    case eachOtherClass = "each-other-class"
+}
+
 /// How much of a set is poisoned, and by what.
 public struct Poisoning: Sendable {
     public var backdoor: Backdoor
     /// Fractions of the images, 0 to 1, that become poisoned and cover.
     public var fraction: Double, cover: Double
     public var share: TriggerShare?
+    public var draw: PoisonDraw
 
-    public init(_ backdoor: Backdoor, fraction: Double, cover: Double = 0, share: TriggerShare? = nil) {
-        (self.backdoor, self.fraction, self.cover, self.share) = (backdoor, fraction, cover, share)
+    public init(_ backdoor: Backdoor, fraction: Double, cover: Double = 0, share: TriggerShare? = nil, draw: PoisonDraw = .all) {
+        (self.backdoor, self.fraction, self.cover, self.share, self.draw) = (backdoor, fraction, cover, share, draw)
     }
 
     /// How many of `count` images get each role but `clean`: poisoned ones first, then cover; noise takes at most half

@@ -31,16 +31,29 @@ public struct Samples: Sendable {
         return backdoor.relabeling.label(trueLabel(i), classes: set.classes)
     }
 
-    /// Poisons a fixed set of positions, drawn once from all classes.
+    /// Poisons a fixed set of positions, drawn once: from all classes, or from each that the backdoor relabels by itself.
     public func poisoned(_ poisoning: Poisoning, using stream: inout RandomStream) -> Samples {
         var copy = self
         (copy.backdoor, copy.share) = (poisoning.backdoor, poisoning.share)
-        var order = stream.permutation(count)[...]
-        for (role, images) in poisoning.counts(of: count) {
-            for i in order.prefix(images) { copy.roles[i] = role }
-            order = order.dropFirst(images)
+        let order = stream.permutation(count)
+        switch poisoning.draw {
+        case .all: copy.assign(poisoning, to: order)
+        case .eachOtherClass:
+            let relabeling = poisoning.backdoor.relabeling
+            for label in 0..<set.classes where relabeling.label(label, classes: set.classes) != label {
+                copy.assign(poisoning, to: order.filter { trueLabel($0) == label })
+            }
         }
         return copy
+    }
+
+    /// Gives the first of these positions the roles of poisoned, cover and noise images, as many as the poisoning says.
+    private mutating func assign(_ poisoning: Poisoning, to positions: [Int]) {
+        var rest = positions[...]
+        for (role, images) in poisoning.counts(of: positions.count) {
+            for i in rest.prefix(images) { roles[i] = role }
+            rest = rest.dropFirst(images)
+        }
     }
 
     /// Every image triggered: for measuring the attack.

@@ -32,6 +32,7 @@ import Tensor
 /// Source: Bi and Li, arXiv 2410.17573 (bounds fitted on FM data); MM-BM (Wang et al.) for the penalty's control.
 public struct BoundFit: ModelDefense {
     public static let name = "bounds"
+    public static let handsOutBounds = true
     public internal(set) var label = Self.name
     public var startQuantile = 0.99
     /// Kept images in a batch, and beside them kept images under a trigger that was found, and suspects, or perturbed images for

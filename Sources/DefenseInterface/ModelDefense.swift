@@ -14,6 +14,8 @@ public struct DefenseContext: Sendable {
     public var threads: Int
     public var seed: UInt64
     public var round: Int
+    /// Whether no round comes after this one.
+    public var isLastRound = true
 
     public init(synthetic: Samples, initial: Parameters? = nil, kernels: KernelTable, threads: Int, seed: UInt64, round: Int = 0) {
         self.synthetic = synthetic
@@ -22,6 +24,13 @@ public struct DefenseContext: Sendable {
         self.threads = threads
         self.seed = seed
         self.round = round
+    }
+
+    /// The FM images that the server uses.
+    public var trusted: Samples {
+        guard !distrusted.isEmpty else { return synthetic }
+        let out = Set(distrusted)
+        return synthetic.subset((0..<synthetic.count).filter { !out.contains($0) })
     }
 }
 
@@ -49,6 +58,8 @@ public protocol ModelDefense: Sendable {
     static var name: String { get }
     /// So many FM images it needs at least; 0 where it looks at none.
     static var leastImages: Int { get }
+    /// Whether its bounds are the run's, `/bounds` in the file, unless a defence before it in the list has some.
+    static var handsOutBounds: Bool { get }
     /// What it is called in results: the name, or that of a variant with something changed.
     var label: String { get }
     init()
@@ -60,6 +71,7 @@ public protocol ModelDefense: Sendable {
 
 extension ModelDefense {
     public static var leastImages: Int { 50 }
+    public static var handsOutBounds: Bool { false }
     public var label: String { Self.name }
 
     public func plannedPasses(_ images: Int) -> Double { 4 * Double(images) }

@@ -42,7 +42,7 @@ public enum AggregationRules {
 /// All defences on the model. Adding one: a file with its type, and its line here.
 public enum ModelDefenses {
     public static let all: [any ModelDefense.Type] = [
-        BoundFit.self, PlainBoundFit.self, BoundedUnlearning.self, Unlearning.self, FineTuning.self, LipschitzPruning.self,
+        BoundFit.self, PaperBounds.self, BoundedUnlearning.self, Unlearning.self, FineTuning.self, LipschitzPruning.self,
         AdversarialPruning.self, MaximumMarginBounds.self, MaximumMarginClipping.self, FinePruning.self,
     ]
 

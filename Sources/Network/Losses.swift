@@ -38,7 +38,12 @@ public enum Loss {
     /// Squared error to target logits, averaged over the classes.
     public static func squaredError(_ logits: UnsafePointer<Float>, target: UnsafePointer<Float>, classes: Int, batch: Int,
                                     gradient: UnsafeMutablePointer<Float>) -> Double {
-        let scale = 1 / Double(batch * classes)
+        squaredDifference(logits, target: target, classes: classes, scale: 1 / Double(batch * classes), gradient: gradient)
+    }
+
+    /// `scale` times the sum over classes of the squared differences from target logits.
+    public static func squaredDifference(_ logits: UnsafePointer<Float>, target: UnsafePointer<Float>, classes: Int, scale: Double,
+                                         gradient: UnsafeMutablePointer<Float>) -> Double {
         var sum = 0.0
         for k in 0..<classes {
             let error = Double(logits[k]) - Double(target[k])

@@ -32,7 +32,7 @@ struct Bound: ParsableCommand {
     @Option(help: ArgumentHelp("File to write: the model with its bounds.", valueName: "file.h5"))
     var out: String
 
-    @Option(help: ArgumentHelp("bounds, or bounds-plain: fidelity and penalty alone, as the paper's abstract has it.", valueName: "name"),
+    @Option(help: ArgumentHelp("bounds, or bounds-paper: the paper's Algorithm 1, as many updates as the run had rounds, all on this model.", valueName: "name"),
             transform: { try choose($0, "method", from: Bound.methods.map { ($0, $0) }) })
     var method = BoundFit.name
 
@@ -47,7 +47,7 @@ struct Bound: ParsableCommand {
     @Flag(help: "The findings as one JSON object.")
     var json = false
 
-    static let methods = [BoundFit.name, PlainBoundFit.name]
+    static let methods = ModelDefenses.all.filter { $0.handsOutBounds }.map { $0.name }
 
     func run() throws {
         let threads = try machine.threadCount(), set = try machine.instructionSet()
@@ -59,8 +59,9 @@ struct Bound: ParsableCommand {
         guard let defense = ModelDefenses.make(method) else { return }
         let images = ImageSet(channels: data.channels, height: data.height, width: data.width, classes: model.network.classes,
                               images: data.images, labels: data.labels)
-        let context = DefenseContext(synthetic: Samples(images, normalization: model.normalization), initial: model.initial, kernels: set.kernels, threads: threads,
+        var context = DefenseContext(synthetic: Samples(images, normalization: model.normalization), initial: model.initial, kernels: set.kernels, threads: threads,
                                      seed: seed ?? model.seed)
+        if defense is any RoundDefense { context.round = model.configuration?.rounds ?? RunConfiguration().rounds }
         try type(of: defense).check(context.synthetic, for: model.network, in: synthetic)
         let begin = monotonicSeconds()
         let outcome = try defense.apply(model.parameters, context)

@@ -12,7 +12,7 @@ struct RunOptions: ParsableArguments {
     @OptionGroup var attack: AttackOptions
 
     @Option(name: .customLong("defense"), parsing: .singleValue,
-            help: ArgumentHelp("Defence; may be repeated. One of the rules before aggregation (\(AggregationRules.names.joined(separator: ", "))), \(FMScreen.name) (FM images that look poisoned are not used), and any on the model (\(ModelDefenses.names.joined(separator: ", ")); bounds:NAME with one part changed: \(BoundVariants.titles)).", valueName: "name"),
+            help: ArgumentHelp("Defence; may be repeated. One of the rules before aggregation (\(AggregationRules.names.joined(separator: ", "))), \(FMScreen.name) (FM images that look poisoned are not used), and any on the model (\(ModelDefenses.names.joined(separator: ", ")); bounds:NAME with one part changed: \(BoundVariants.titles(of: BoundFit.name)); \(PaperBounds.name):NAME with another reading: \(BoundVariants.titles(of: PaperBounds.name))).", valueName: "name"),
             transform: { try Self.defense($0) })
     var defenses: [String] = []
 
@@ -108,9 +108,9 @@ struct RunOptions: ParsableArguments {
     }
 
     static func defense(_ name: String) throws -> String {
-        let isVariant = name.hasPrefix("\(BoundFit.name):")
+        let isVariant = name.contains(":")
         let names = isVariant ? BoundVariants.all.map(\.name) : AllDefenses.names
-        return try choose(name, isVariant ? "variant of the bound fit" : "defence", from: names.map { ($0, $0) })
+        return try choose(name, isVariant ? "variant of a bound fit" : "defence", from: names.map { ($0, $0) })
     }
 
     static func partition(_ text: String) throws -> Partition {

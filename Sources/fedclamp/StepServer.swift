@@ -104,10 +104,10 @@ struct StepFuse: ParsableCommand {
 struct StepBound: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bound",
-        abstract: "Fit the activation bounds of a global checkpoint where the run has them fitted.",
+        abstract: "Hand out the activation bounds after the last round.",
         discussion: """
-            Due after the last round of a run with --defense bounds, and after every Nth with --bound-every N. The bounds \
-            of any other checkpoint: fedclamp bound.
+            Due after the last round of a run with --defense bounds or bounds-paper. The bounds of any other checkpoint: \
+            fedclamp bound.
 
               fedclamp step bound g3.h5 --synthetic data/fashion-mnist-fm.h5 --out bounded.h5
             """)

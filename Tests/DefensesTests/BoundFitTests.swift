@@ -327,10 +327,10 @@ final class BoundFitTests: XCTestCase {
 
     /// A variant differs from the fit in its name and in one other field.
     func testVariantsChangeOneThing() throws {
-        func fields(_ fit: BoundFit) -> [String] { Mirror(reflecting: fit).children.map { "\($0.label ?? "") \($0.value)" } }
+        func fields(_ fit: any ModelDefense) -> [String] { Mirror(reflecting: fit).children.map { "\($0.label ?? "") \($0.value)" } }
         for variant in BoundVariants.all {
-            let fit = try XCTUnwrap(BoundVariants.make(variant.name))
-            XCTAssertEqual(zip(fields(fit), fields(BoundFit())).filter { $0 != $1 }.count, 2, variant.name)
+            let fit = try XCTUnwrap(BoundVariants.make(variant.name)), base = try XCTUnwrap(ModelDefenses.make(variant.base))
+            XCTAssertEqual(zip(fields(fit), fields(base)).filter { $0 != $1 }.count, 2, variant.name)
             XCTAssertEqual(fit.label, variant.name)
             XCTAssertEqual(ModelDefenses.make(variant.name)?.label, variant.name)
         }

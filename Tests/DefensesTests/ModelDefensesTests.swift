@@ -12,7 +12,7 @@ import XCTest
 /// Fine-tuning and channel Lipschitz pruning, and what holds of every defence on the model.
 final class ModelDefensesTests: XCTestCase {
     func testNames() {
-        XCTAssertEqual(ModelDefenses.names, ["bounds", "bounds-plain", "bounds-unlearning", "unlearning", "fine-tuning", "clp", "anp", "mm-bm", "mmac", "fine-pruning"])
+        XCTAssertEqual(ModelDefenses.names, ["bounds", "bounds-paper", "bounds-unlearning", "unlearning", "fine-tuning", "clp", "anp", "mm-bm", "mmac", "fine-pruning"])
         XCTAssertEqual(Set(ModelDefenses.names).count, ModelDefenses.names.count)
     }
 

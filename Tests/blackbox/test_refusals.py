@@ -52,7 +52,6 @@ def test_unknown_names(tmp_path, tiny, options, says):
     (["--partition", "shards:0"], "shards"),
     (["--synthetic", "holdout:x"], "holdout"),
     (["--synthetic", "holdout:0"], "holdout"),
-    (["--bound-every", "-1"], "bound-every"),
     (["--defense", "krum", "--defense", "median"], "median"),
     (["--resume", "--overwrite"], "overwrite"),
 ], ids=lambda v: " ".join(map(str, v)) if isinstance(v, list) else "")

@@ -135,7 +135,7 @@ def test_rules(tmp_path, data, fm, rule):
 
 def test_model_defences(tmp_path, tiny):
     """Several at once, each by itself on the same final G."""
-    names = ["fine-tuning", "clp", "anp", "fine-pruning", "mm-bm", "mmac", "bounds-plain", "bounds-unlearning", "unlearning"]
+    names = ["fine-tuning", "clp", "anp", "fine-pruning", "mm-bm", "mmac", "bounds-paper", "bounds-unlearning", "unlearning"]
     fedclamp("run", *tiny, "--attack", "fm", *[a for n in names for a in ("--defense", n)], "--out", tmp_path / "out.h5")
     with h5py.File(tmp_path / "out.h5") as file:
         for name in names:
@@ -159,10 +159,25 @@ def test_variant_of_the_bound_fit(tmp_path, tiny):
     assert "bounds:per-layer" in fedclamp("inspect", tmp_path / "out.h5").stdout
 
 
-def test_bound_every(tmp_path, tiny):
-    fedclamp("run", *tiny, "--attack", "fm", "--defense", "bounds", "--bound-every", 1, "--out", tmp_path / "out.h5")
+def test_the_papers_bounds_work_beside_the_training(tmp_path, tiny):
+    """Algorithm 1 updates its bounds in every round, and the model is the one of a run without them."""
+    fedclamp("run", *tiny, "--rounds", 3, "--attack", "fm", "--out", tmp_path / "plain.h5")
+    fedclamp("run", *tiny, "--rounds", 3, "--attack", "fm", "--defense", "bounds-paper", "--defense", "bounds-paper:once", "--out", tmp_path / "out.h5")
+    assert not differing(contents(tmp_path / "plain.h5", ["model"]), contents(tmp_path / "out.h5", ["model"]))
     with h5py.File(tmp_path / "out.h5") as file:
-        assert np.isfinite(file["history/acc_bounded"][:]).all() and np.isfinite(file["history/asr_bounded"][:]).all()
+        carried = file["state/carried/bounds-paper"]
+        assert len(carried["lambda"]) == 4 and len(carried["drop"]) == 3 and len(file["state/carried/bounds-paper:once/drop"]) == 1
+        assert np.isinf(file["bounds/conv1"][:]).all() and np.isfinite(file["bounds/conv2"][:]).all()
+        assert (file["bounds/fc1"][:] == file["defended/bounds-paper/bounds/fc1"][:]).all(), "the first in the list gives the run its bounds"
+        ratios = carried["lambda"][1:] / carried["lambda"][:-1]
+        assert np.allclose(ratios, [1.1 if drop < 0.1 else 1 / 1.1 for drop in carried["drop"]])
+
+
+def test_the_papers_bounds_are_asked_for_from_the_first_round(tmp_path, tiny):
+    fedclamp("run", *tiny, "--rounds", 2, "--out", tmp_path / "out.h5")
+    before = (tmp_path / "out.h5").read_bytes()
+    failed = fedclamp("run", *tiny, "--rounds", 2, "--defense", "bounds-paper", "--resume", "--out", tmp_path / "out.h5", code=2)
+    assert "bounds-paper" in failed.stderr and "from the first" in failed.stderr and before == (tmp_path / "out.h5").read_bytes()
 
 
 def test_save_synthetic(tmp_path, tiny, fm):

@@ -59,16 +59,16 @@ class Loop:
 
 @pytest.mark.parametrize("options", [
     ["--attack", "both", "--defense", "foolsgold", "--defense", "bounds", "--neurotoxin", 0.05, "--model-replacement", "auto"],
-    ["--attack", "fm", "--defense", "norm-clip", "--norm-clip-limit", 0.5, "--norm-clip-noise", 1e-3, "--bound-every", 1],
+    ["--attack", "fm", "--defense", "norm-clip", "--norm-clip-limit", 0.5, "--norm-clip-noise", 1e-3, "--defense", "bounds-paper"],
     ["--attack", "classic", "--defense", "fltrust", "--participation", 0.5, "--partition", "dirichlet:2", "--adaptive", 1],
     ["--defense", "multi-krum", "--malicious", 0, "--fusion-epochs", 0],
     ["--attack", "both", "--defense", "screen", "--defense", "fltrust"],
     [],
-], ids=["foolsgold, both", "norm-clip, bounds every round", "fltrust, participation", "multi-krum, no fusion", "screen", "plain"])
+], ids=["foolsgold, both", "norm-clip, bounds-paper", "fltrust, participation", "multi-krum, no fusion", "screen", "plain"])
 def test_loop_equals_run(tmp_path, data, fm, options):
     fedclamp("run", "--data", data, "--synthetic", fm, *RUN, *options, "--out", tmp_path / "run.h5")
     last = Loop(tmp_path, data, fm, *RUN, *options).finish()
-    groups = ["model", "initial/conv1", "initial/fc2", "state", *(["bounds"] if "bounds" in str(options) or "--bound-every" in options else [])]
+    groups = ["model", "initial/conv1", "initial/fc2", "state", *(["bounds"] if "bounds" in str(options) else [])]
     run = contents(tmp_path / "run.h5", groups)
     assert len(run) > 18 and not differing(run, contents(last, groups))
     with h5py.File(tmp_path / "run.h5") as a, h5py.File(last) as b:

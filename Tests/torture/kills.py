@@ -30,10 +30,10 @@ VARIANTS = {
     "norm-clip with noise, some clients a round": ["--rounds", "8", "--attack", "both", "--participation", "0.67", "--defense", "norm-clip",
                                                    "--norm-clip-noise", "0.01"],
     "model replacement, median": ["--rounds", "6", "--attack", "classic", "--model-replacement", "2", "--defense", "median", "--trigger", "dba"],
-    "foolsgold, bounds every second round": ["--rounds", "4", "--attack", "fm", "--defense", "foolsgold", "--bound-every", "2"],
+    "foolsgold, bounds-paper": ["--rounds", "4", "--attack", "fm", "--defense", "foolsgold", "--defense", "bounds-paper"],
     "foolsgold, neurotoxin, bounds": ["--rounds", "4", "--attack", "both", "--neurotoxin", "0.1", "--defense", "foolsgold", "--defense", "bounds"],
 }
-SLOW = {name for name, options in VARIANTS.items() if "--bound-every" in options or "bounds" in options}
+SLOW = {name for name, options in VARIANTS.items() if "bounds-paper" in options or "bounds" in options}
 SIGNALS = [signal.SIGKILL] * 3 + [signal.SIGTERM, signal.SIGINT]
 
 

@@ -18,11 +18,9 @@ struct AdaptiveTraining: MaliciousBehavior {
         (self.share, self.context) = (share, context)
     }
 
-    func trainingBounds(_ present: Bounds?, _ samples: Samples) -> Bounds? {
-        let limits = cleanMaxima(context.global, present ?? Bounds(), samples.subset(samples.positions(.clean)), context)
-        for k in 0..<Layer.totalBounds {
-            limits.buffer.base[k] = min(present?.buffer.base[k] ?? .infinity, Float(share) * limits.buffer.base[k])
-        }
+    func trainingBounds(_ samples: Samples) -> Bounds? {
+        let limits = cleanMaxima(context.global, Bounds(), samples.subset(samples.positions(.clean)), context)
+        for k in 0..<Layer.totalBounds { limits.buffer.base[k] *= Float(share) }
         return limits
     }
 

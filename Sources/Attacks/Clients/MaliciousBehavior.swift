@@ -19,9 +19,8 @@ public struct AttackContext: Sendable {
 /// What a malicious client does besides training on poisoned images. One object serves all malicious clients of a round,
 /// on several threads.
 public protocol MaliciousBehavior: Sendable {
-    /// Bounds for every second step on `samples`, beginning with the first, or nil to train all of them under `present`,
-    /// the bounds of the global model (nil: none).
-    func trainingBounds(_ present: Bounds?, _ samples: Samples) -> Bounds?
+    /// Bounds for every second step on `samples`, beginning with the first; nil to train all of them without.
+    func trainingBounds(_ samples: Samples) -> Bounds?
     /// Changes the model after every step of SGD.
     func afterStep(_ model: Parameters)
     /// Changes the trained model into what is sent to the server.
@@ -29,7 +28,7 @@ public protocol MaliciousBehavior: Sendable {
 }
 
 extension MaliciousBehavior {
-    public func trainingBounds(_ present: Bounds?, _ samples: Samples) -> Bounds? { nil }
+    public func trainingBounds(_ samples: Samples) -> Bounds? { nil }
     public func afterStep(_ model: Parameters) {}
     public func beforeUpload(_ model: Parameters) {}
 }

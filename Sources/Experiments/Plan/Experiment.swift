@@ -69,7 +69,7 @@ public final class Experiment {
 
     /// Starts or resumes a training and measures its floors; the last row of its history.
     private func train(_ training: Training, _ report: @escaping (RunProgress) -> Void) throws -> HistoryRow? {
-        let path = folder.cell(training.key), record = try folder.record(training)
+        let path = folder.cell(training.key), record = try folder.record(training).flatMap { $0.allows(training.defenses) ? $0 : nil }
         var configuration = training.configuration
         configuration.defenses += training.defenses + (record?.defenses.filter { !training.defenses.contains($0) } ?? [])
         configuration.isa = isa.rawValue
@@ -93,7 +93,7 @@ public final class Experiment {
         var plain = training.configuration
         plain.defenses.removeAll { $0 == FMScreen.name }
         let twin = try plan.training(plain)
-        guard let record = try folder.record(twin), record.finishedRounds > 0, record.instructionSet == run.configuration.isa else { return }
+        guard let record = try folder.record(twin), record.finishedRounds > 0, record.allows(training.defenses), record.instructionSet == run.configuration.isa else { return }
         try run.begin()
         guard run.state.distrusted.isEmpty else { return }
         plain = twin.configuration

@@ -1,3 +1,4 @@
+import DefenseInterface
 import Defenses
 import Federation
 import HDF5
@@ -25,6 +26,11 @@ struct CellRecord: Sendable {
     /// Wall time of the training.
     var seconds: Double
     var curve: Curve, cost: CostRecord
+
+    /// Whether a training with these defences on the model may go on from here: those that work in every round were there from the first.
+    func allows(_ wanted: [String]) -> Bool {
+        wanted.allSatisfy { defenses.contains($0) || !(ModelDefenses.make($0) is any RoundDefense) }
+    }
 
     /// Throws `HDF5Error` for a file that is no run file.
     init(_ path: String) throws {

@@ -2,7 +2,7 @@ import Bounds
 import Defenses
 import Federation
 
-/// What the parts of the system contribute: those of the bound fit, bounds in every round or once, labels in fusion,
+/// What the parts of the system contribute: those of our bound fit, readings of Algorithm 1, labels in fusion,
 /// initialisation, fusion.
 public struct AblationTable: Table {
     public static let name = "ablation"
@@ -12,14 +12,13 @@ public struct AblationTable: Table {
     public init(_ scale: Scale) {
         variants = [
             Variant("as in main") { _ in },
-            Variant("bounds fitted in every round") { $0.boundEvery = 1 },
             Variant("label weight 0") { $0.labelWeight = 0 },
             Variant("label weight 0.25") { $0.labelWeight = 0.25 },
             Variant("label weight 1") { $0.labelWeight = 1 },
             Variant("no initialisation") { $0.initialEpochs = 0 },
             Variant("no fusion") { $0.fusionEpochs = 0 },
         ]
-        let defenses = Self.existing(["none", "bounds", "bounds-plain"])
+        let defenses = Self.existing(["none", "bounds", "bounds-paper"])
         places = [Attack.classic, .fm].flatMap { attack in defenses.map { ("\(attack.column), \($0)", attack, $0) } }
     }
 
@@ -32,7 +31,7 @@ public struct AblationTable: Table {
     public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? {
         guard let place = places.first(where: { $0.name == column }) else { return nil }
         if let fit = BoundVariants.all.first(where: { $0.title == row }) {
-            return place.defense == BoundFit.name ? Cell(base, attack: place.attack, defense: fit.name) : nil
+            return place.defense == fit.base ? Cell(base, attack: place.attack, defense: fit.name) : nil
         }
         guard let variant = variants.first(where: { $0.name == row }) else { return nil }
         var changed = base

@@ -1,4 +1,5 @@
 import Datasets
+import DefenseInterface
 import Defenses
 import HDF5
 import Network
@@ -21,6 +22,7 @@ extension RunFile {
         for (name, values) in state.memory.sorted(by: { $0.key < $1.key }) {
             try file.write("/state/memory/\(name)", values, shape: [values.count])
         }
+        try writeCarried(state, file)
         if !state.notes.isEmpty { try file.writeStrings("/state/notes", state.notes) }
         try writeConfiguration(state.configuration, state.provenance, file)
     }
@@ -45,6 +47,7 @@ extension RunFile {
         try readScreen(&state, file)
         state.previousGlobal = try file.exists("/state/previous_model") ? try readModel(file, "/state/previous_model", state.network) : nil
         state.memory = try file.exists("/state/memory") ? try readMemory(file, state) : [:]
+        state.carried = try file.exists("/state/carried") ? try readCarried(file) : [:]
         state.notes = try file.exists("/state/notes") ? try file.readStrings("/state/notes") : []
     }
 
@@ -79,6 +82,37 @@ extension RunFile {
             memory[name] = values
         }
         return memory
+    }
+
+    /// What defences carry from round to round: /state/carried/LABEL/NAME, float64.
+    private static func writeCarried(_ state: FederationState, _ file: HDF5File) throws {
+        if !state.carried.isEmpty { try file.createGroup("/state/carried") }
+        for (label, carried) in state.carried.sorted(by: { $0.key < $1.key }) {
+            try file.createGroup("/state/carried/\(label)")
+            for (name, values) in carried.values.sorted(by: { $0.key < $1.key }) {
+                try file.write("/state/carried/\(label)/\(name)", values, shape: [values.count])
+            }
+        }
+    }
+
+    /// Vectors of at most a million numbers, for defences that exist.
+    private static func readCarried(_ file: HDF5File) throws -> [String: CarriedState] {
+        var all: [String: CarriedState] = [:]
+        for label in try file.children(of: "/state/carried") {
+            guard ModelDefenses.make(label) is any RoundDefense else {
+                throw RunError.incompatible("\(file.path), /state/carried: there is no defence named \"\(label)\" that works in every round")
+            }
+            var state = CarriedState()
+            for name in try file.children(of: "/state/carried/\(label)").prefix(100) {
+                let values = try file.read("/state/carried/\(label)/\(name)", as: Double.self, shape: [-1], limit: 8 << 20).values
+                guard values.allSatisfy({ !$0.isNaN }) else {
+                    throw RunError.incompatible("\(file.path), /state/carried/\(label)/\(name): expected numbers, got NaN")
+                }
+                state[name] = values
+            }
+            all[label] = state
+        }
+        return all
     }
 
     static func writeConfiguration(_ configuration: RunConfiguration, _ provenance: Provenance, _ file: HDF5File) throws {

@@ -12,7 +12,7 @@ public enum GlobalFile {
         guard kind == .global else { throw RunError.incompatible("\(path): expected a global checkpoint, got \(kind.description)") }
         let state = try StepKind.readState(file)
         guard boundsMayBeDue || !state.boundsAreDue else {
-            throw RunError.incompatible("\(path): the bounds are to be fitted before round \(state.nextRound); step bound comes next")
+            throw RunError.incompatible("\(path): the bounds are to be handed out; step bound comes next")
         }
         return state
     }
@@ -105,12 +105,11 @@ enum StepKind: Equatable, CustomStringConvertible {
 }
 
 extension FederationState {
-    /// SHA-256 of the finished rounds, the model and the bounds: names the model that clients started from.
+    /// SHA-256 of the finished rounds and the model: names the model that clients started from.
     public var fingerprint: String {
         var hash = SHA256()
         hash.update(Array("\(finishedRounds ?? -1)\n".utf8))
         for tensor in network.tensors { global.canonical(tensor).withUnsafeBytes { hash.update(Array($0)) } }
-        if let bounds { Array(bounds.buffer.values).withUnsafeBytes { hash.update(Array($0)) } }
         return hash.hexadecimal()
     }
 }

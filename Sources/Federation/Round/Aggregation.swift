@@ -55,7 +55,7 @@ public final class Aggregation {
                               round: state.nextRound, threads: server.threads, memory: state.memory,
                               server: ServerTools(state, server, synthetic, rootImages: mean))
         stream = (rule as? any StreamingRule)?.stream(state.global, images: senders.map(\.images), context)
-        logits = TeacherLogits(server, synthetic, state.bounds ?? Bounds(), wanted: state.configuration.fusionEpochs > 0)
+        logits = TeacherLogits(server, synthetic, wanted: state.configuration.fusionEpochs > 0)
     }
 
     /// Takes the next sender's update, which must be finite.
@@ -91,18 +91,18 @@ public final class Aggregation {
 
 /// The weighted mean of models' logits on all FM data, summed in double in the order in which they come.
 private struct TeacherLogits {
-    private let server: Server, synthetic: Samples, bounds: Bounds
+    private let server: Server, synthetic: Samples
     private var sum: [Double]
 
-    init(_ server: Server, _ synthetic: Samples, _ bounds: Bounds, wanted: Bool) {
-        (self.server, self.synthetic, self.bounds) = (server, synthetic, bounds)
+    init(_ server: Server, _ synthetic: Samples, wanted: Bool) {
+        (self.server, self.synthetic) = (server, synthetic)
         sum = [Double](repeating: 0, count: wanted ? synthetic.count * synthetic.set.classes : 0)
     }
 
     /// Shares sum to 1.
     mutating func add(_ model: Parameters, share: Double) {
         guard !sum.isEmpty else { return }
-        let logits = server.predictor.logits(synthetic.count, model, bounds) { synthetic.load($0, into: $1) }
+        let logits = server.predictor.logits(synthetic.count, model, Bounds()) { synthetic.load($0, into: $1) }
         for k in sum.indices { sum[k] += share * Double(logits[k]) }
     }
 

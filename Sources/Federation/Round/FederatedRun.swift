@@ -75,6 +75,11 @@ public final class FederatedRun {
         return (rules.first ?? FedAvg(), models)
     }
 
+    /// Of the defences named, those that work in every round.
+    static func roundDefenses(_ names: [String]) throws -> [any RoundDefense] {
+        try defenses(names).1.compactMap { $0 as? any RoundDefense }
+    }
+
     /// Runs what is left: initialisation, rounds, defences on the final model.
     public func run() throws {
         try begin()
@@ -114,11 +119,10 @@ public final class FederatedRun {
         if let rejected = results.aggregated.rejected { row.rate(rejected, of: clients, malicious: state.malicious) }
         state.adopt(results.aggregated)
         try state.fuse(results.aggregated.teacherLogits, server, data.synthetic)
-        if state.boundsAreDue { _ = try state.fitBounds(server, data.synthetic, round: round) }
         let synthetic = Double(data.synthetic.count)
         let local = clients.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1) }
         try finish(row, passes: Double(local) + synthetic * (Double(configuration.fusionEpochs) + Double(results.aggregated.teachers) / 3)
-            + serverPasses(clients.count))
+            + serverPasses(clients.count) + roundDefensePasses)
     }
 
     /// Clients whose updates are in memory at once; more than a machine has threads, so that these seldom wait.
@@ -149,10 +153,6 @@ public final class FederatedRun {
         var row = row
         let plain = server.evaluate(global, Bounds(), data.evaluation, data.backdoor)
         (row.accuracy, row.attackSuccess, row.robustAccuracy) = (plain.accuracy, plain.attackSuccess, plain.robustAccuracy)
-        if let bounds {
-            let bounded = server.evaluate(global, bounds, data.evaluation, data.backdoor)
-            (row.accuracyBounded, row.attackSuccessBounded, row.robustAccuracyBounded) = (bounded.accuracy, bounded.attackSuccess, bounded.robustAccuracy)
-        }
         row.seconds = secondsBefore + monotonicSeconds() - started
         if measuresMemory { row.peakBytes = ResidentMemory.peakBytes }
         passesDone += passes + Double(plain.images + plain.triggeredImages) / 3
@@ -168,13 +168,12 @@ public final class FederatedRun {
         report("defence \(name)")
         if measuresMemory { ResidentMemory.resetPeak() }
         let begin = monotonicSeconds()
-        let outcome = try defense.apply(global, state.defenseContext(server, data.synthetic, round: configuration.rounds))
+        let hadBounds = state.bounds != nil, outcome = try state.apply(defense, server, data.synthetic)
         let seconds = monotonicSeconds() - begin, peak = measuresMemory ? ResidentMemory.peakBytes : .nan
         let evaluation = server.evaluate(outcome.parameters, outcome.bounds, data.evaluation, data.backdoor)
         defended.append(DefendedModel(name: name, parameters: outcome.parameters, bounds: outcome.bounds, evaluation: evaluation,
                                       seconds: seconds, passes: outcome.passes, peakBytes: peak, audit: outcome.audit + (outcome.suspects.map { configuration.judge($0, in: data.synthetic) } ?? [])))
-        if name == BoundFit.name, let last = history.indices.last {
-            state.bounds = outcome.bounds
+        if !hadBounds, state.bounds != nil, let last = history.indices.last {
             state.history[last].accuracyBounded = evaluation.accuracy
             state.history[last].attackSuccessBounded = evaluation.attackSuccess
             state.history[last].robustAccuracyBounded = evaluation.robustAccuracy
@@ -207,7 +206,11 @@ public final class FederatedRun {
         let work = data.clients.indices.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1) }
         return Double(work) * Double(configuration.participants) / Double(configuration.clients) + Double(data.evaluation.count) * 2 / 3
             + Double(data.synthetic.count) * (Double(configuration.fusionEpochs) + Double(configuration.participants) / 3)
-            + serverPasses(configuration.participants)
+            + serverPasses(configuration.participants) + roundDefensePasses
+    }
+
+    private var roundDefensePasses: Double {
+        modelDefenses.reduce(0) { $0 + (($1 as? any RoundDefense)?.plannedPassesOfRound(data.synthetic.count) ?? 0) }
     }
 
     private func serverPasses(_ clients: Int) -> Double {

@@ -14,10 +14,10 @@ public struct LocalResult: Sendable {
 /// A client's local training: `localEpochs` of SGD with momentum from G, in an order of its own for every round and
 /// epoch, colour images flipped with probability 0.5. The result depends on the seed, the round and the client only.
 /// Malicious clients train with epochs and rate of their own if they have any, and as `behaviors` say.
-public func localTraining(_ configuration: RunConfiguration, _ samples: Samples, from global: Parameters, bounds: Bounds?,
+public func localTraining(_ configuration: RunConfiguration, _ samples: Samples, from global: Parameters,
                           round: Int, client: Int, trainer: Trainer, behaviors: [any MaliciousBehavior] = []) -> LocalResult {
-    let present = bounds ?? Bounds(), special = behaviors.compactMap { $0.trainingBounds(bounds, samples) }.first
-    trainer.reset(global, bounds: special ?? present)
+    let special = behaviors.compactMap { $0.trainingBounds(samples) }.first, none = Bounds()
+    trainer.reset(global, bounds: special)
     var order = RandomStream(seed: configuration.seed, purpose: "local order", round: round, client: client)
     var flips = RandomStream(seed: configuration.seed, purpose: "flips", round: round, client: client)
     let sgd = configuration.sgd(configuration.rate(of: client))
@@ -30,7 +30,7 @@ public func localTraining(_ configuration: RunConfiguration, _ samples: Samples,
         }, afterStep: { model in
             for behavior in behaviors { behavior.afterStep(model) }
             steps += 1
-            if let special { trainer.bounds.buffer.copy(from: steps % 2 == 0 ? special.buffer : present.buffer) }
+            if let special { trainer.bounds.buffer.copy(from: steps % 2 == 0 ? special.buffer : none.buffer) }
         })
     }
     let update = Parameters(copying: trainer.parameters)

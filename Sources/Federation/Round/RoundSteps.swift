@@ -81,17 +81,23 @@ public enum RoundSteps {
         try state.fuse(aggregate.teacherLogits, server, data.synthetic)
         state.history.append(aggregate.row)
         state.finishedRounds = aggregate.row.round
-        if state.isFinished, state.configuration.defenses.contains(BoundFit.name) { state.boundsAreDue = true }
+        state.boundsAreDue = try state.isFinished && handingOut(state) != nil
         return state
     }
 
-    /// The fit of the bounds that is due, within the run or at its end; what it found out.
+    /// Hands out the bounds after the last round; what their fit found out.
     public static func bound(_ state: inout FederationState, _ data: ServerData, _ server: Server) throws -> [Finding] {
-        guard state.boundsAreDue else {
-            throw RunError.incompatible("no fit of the bounds is due after round \(state.finishedRounds ?? 0) of \(state.configuration.rounds) in this run; "
+        guard state.boundsAreDue, let defense = try handingOut(state) else {
+            throw RunError.incompatible("no bounds are due after round \(state.finishedRounds ?? 0) of \(state.configuration.rounds) in this run; "
                 + "fedclamp bound fits any checkpoint's")
         }
-        return try state.fitBounds(server, data.synthetic, round: state.finishedRounds ?? 0).audit
+        state.boundsAreDue = false
+        return try state.apply(defense, server, data.synthetic).audit
+    }
+
+    /// The run's first defence that hands out bounds.
+    private static func handingOut(_ state: FederationState) throws -> (any ModelDefense)? {
+        try FederatedRun.defenses(state.configuration.defenses).1.first { type(of: $0).handsOutBounds }
     }
 
     /// Updates that are right, ascending by client, and why others are not.

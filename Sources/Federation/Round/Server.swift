@@ -39,11 +39,11 @@ public final class Server: @unchecked Sendable {
 
     /// Fusion: trains `aggregate` on the FM data by ensemble distillation (FedDF), the teacher being the weighted mean
     /// of the logits of the models that the rule let through, plus `labelWeight` of cross-entropy with the labels.
-    public func fuse(_ configuration: RunConfiguration, _ aggregate: Parameters, _ teacherLogits: [Float], bounds: Bounds?, _ synthetic: Samples,
+    public func fuse(_ configuration: RunConfiguration, _ aggregate: Parameters, _ teacherLogits: [Float], _ synthetic: Samples,
                      round: Int) -> Parameters {
         guard configuration.fusionEpochs > 0 else { return aggregate }
         let classes = synthetic.set.classes
-        trainer.reset(aggregate, bounds: bounds)
+        trainer.reset(aggregate)
         var order = RandomStream(seed: configuration.seed, purpose: "fusion order", round: round)
         let sgd = configuration.sgd(configuration.fusionRate)
         teacherLogits.withUnsafeBufferPointer { teacher in

@@ -10,10 +10,10 @@ extension ServerTools {
     init(_ state: FederationState, _ server: Server, _ synthetic: Samples, rootImages: Int) {
         let configuration = state.configuration
         self.init(normalization: synthetic.normalization, side: synthetic.shape.side, train: {
-            localTraining(configuration, rootSet(configuration, synthetic, rootImages), from: state.global, bounds: state.bounds,
+            localTraining(configuration, rootSet(configuration, synthetic, rootImages), from: state.global,
                           round: state.nextRound, client: configuration.clients, trainer: server.trainer).update
         }, logits: { model, count, load in
-            server.predictor.logits(count, model, state.bounds ?? Bounds(), load: load)
+            server.predictor.logits(count, model, Bounds(), load: load)
         })
     }
 }

@@ -27,9 +27,12 @@ public struct FederationState: Sendable {
     public internal(set) var global: Parameters
     /// Finished rounds; nil before the initialisation.
     public internal(set) var finishedRounds: Int?
+    /// What the run's defence hands out with the last global model. No client, teacher or fusion meets them.
     public internal(set) var bounds: Bounds?
-    /// The bounds are to be fitted before the next round. `run` fits them within the round; between steps it shows.
+    /// The last round is done and the bounds are to be handed out. `run` does so at once; between steps it shows.
     public internal(set) var boundsAreDue = false
+    /// What defences that work in every round carry, by their label.
+    public internal(set) var carried: [String: CarriedState] = [:]
     /// A client's images, on average; nil where only the clients know.
     public internal(set) var meanImages: Int?
     /// The rule's, by name.
@@ -70,7 +73,7 @@ public struct FederationState: Sendable {
 
     /// One client's part in the next round.
     public func train(_ client: Int, _ samples: Samples, _ trainer: Trainer, _ behaviors: [any MaliciousBehavior]) -> LocalResult {
-        localTraining(configuration, samples, from: global, bounds: bounds, round: nextRound, client: client, trainer: trainer,
+        localTraining(configuration, samples, from: global, round: nextRound, client: client, trainer: trainer,
                       behaviors: configuration.isMalicious(client) ? behaviors : [])
     }
 
@@ -84,16 +87,42 @@ public struct FederationState: Sendable {
 
     /// Fusion: trains the aggregate on the FM data, of which teachers say these logits. Throws `RunError.diverged`.
     mutating func fuse(_ teacherLogits: [Float], _ server: Server, _ synthetic: Samples) throws {
-        let fused = server.fuse(configuration, global, teacherLogits, bounds: bounds, trusted(synthetic), round: nextRound)
+        let fused = server.fuse(configuration, global, teacherLogits, trusted(synthetic), round: nextRound)
         guard fused.allFinite else { throw RunError.diverged(round: nextRound, where: "fusion") }
         global = fused
-        boundsAreDue = configuration.boundEvery > 0 && nextRound % configuration.boundEvery == 0
+        try updateRoundDefenses(server, synthetic)
+    }
+
+    /// Lets the defences that work in every round see the global model of the round that ends.
+    private mutating func updateRoundDefenses(_ server: Server, _ synthetic: Samples) throws {
+        for defense in try FederatedRun.roundDefenses(configuration.defenses) {
+            guard var state = carried[defense.label] else {
+                throw RunError.incompatible("\(defense.label) works in every round from the first, and this run began without it; start the run anew")
+            }
+            try defense.update(&state, global, defenseContext(server, synthetic, round: nextRound))
+            carried[defense.label] = state
+        }
+    }
+
+    /// Throws `RunError.incompatible` where a defence that works in every round was not there from the first.
+    func checkCarried(in path: String) throws {
+        guard finishedRounds != nil else { return }
+        for defense in try FederatedRun.roundDefenses(configuration.defenses) where carried[defense.label] == nil {
+            throw RunError.incompatible("\(path): \(defense.label) works in every round from the first, and this run began without it; use --overwrite or another --out")
+        }
     }
 
     /// The model before the first round, trained on the FM data: all of them, or, with `screen`, those that are trusted.
     /// Throws `RunError.diverged`, and `DefenseError` where the FM data do not allow a defence.
     mutating func start(_ server: Server, _ synthetic: Samples) throws {
         try checkDefenses(synthetic)
+        try initialize(server, synthetic)
+        for defense in try FederatedRun.roundDefenses(configuration.defenses) {
+            carried[defense.label] = defense.start(global, defenseContext(server, synthetic, round: 0))
+        }
+    }
+
+    private mutating func initialize(_ server: Server, _ synthetic: Samples) throws {
         guard configuration.screensSynthetic else { return try start(from: server.initialize(configuration, synthetic, network: network)) }
         var screen = FMScreen()
         let context = defenseContext(server, synthetic, round: 0)
@@ -139,14 +168,19 @@ public struct FederationState: Sendable {
     func defenseContext(_ server: Server, _ synthetic: Samples, round: Int) -> DefenseContext {
         var context = DefenseContext(synthetic: synthetic, initial: initial, kernels: server.kernels, threads: server.threads, seed: configuration.seed, round: round)
         context.distrusted = distrusted
+        context.isLastRound = round == configuration.rounds
         return context
     }
 
-    /// Fits the bounds of the global model after `round`.
-    mutating func fitBounds(_ server: Server, _ synthetic: Samples, round: Int) throws -> DefenseOutcome {
-        let outcome = try BoundFit().apply(global, defenseContext(server, synthetic, round: round))
-        bounds = outcome.bounds
-        boundsAreDue = false
+    /// What a defence on the model makes of the last global model. The first that hands out bounds gives the run its own.
+    mutating func apply(_ defense: any ModelDefense, _ server: Server, _ synthetic: Samples) throws -> DefenseOutcome {
+        let outcome: DefenseOutcome
+        if let defense = defense as? any RoundDefense, let carried = carried[defense.label] {
+            outcome = defense.outcome(carried, global)
+        } else {
+            outcome = try defense.apply(global, defenseContext(server, synthetic, round: configuration.rounds))
+        }
+        if type(of: defense).handsOutBounds, bounds == nil { bounds = outcome.bounds }
         return outcome
     }
 }
