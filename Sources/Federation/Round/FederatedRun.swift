@@ -6,6 +6,7 @@ import Defenses
 import Detection
 import Glibc
 import Network
+import Options
 import Rules
 import Tensor
 
@@ -46,7 +47,7 @@ public final class FederatedRun {
         try configuration.validate()
         self.data = data
         self.threads = threads
-        (rule, modelDefenses) = try Self.defenses(configuration.defenses, configuration.ruleOptions)
+        (rule, modelDefenses) = try Self.defenses(configuration)
         try MemoryPlan.require(rule, configuration, data.network)
         try MemoryPlan(rule, configuration, data, threads: threads).check()
         let kernels = configuration.instructionSet.kernels
@@ -56,21 +57,21 @@ public final class FederatedRun {
         trainers = (0..<max(1, min(threads, configuration.participants))).map { _ in Trainer(data.network, kernels: kernels) }
     }
 
-    /// Splits the names into at most one aggregation rule and any number of defences on the model; `screen` is neither.
-    public static func defenses(_ names: [String], _ options: RuleOptions = RuleOptions()) throws -> (any AggregationRule, [any ModelDefense]) {
+    /// The defences asked for: at most one aggregation rule and any number of defences on the model; `screen` is neither.
+    public static func defenses(_ configuration: RunConfiguration) throws -> (any AggregationRule, [any ModelDefense]) {
+        let names = configuration.defenses, values = configuration.values
         var rules: [any AggregationRule] = [], models: [any ModelDefense] = []
         for name in names {
-            if let rule = AggregationRules.make(name, options) {
+            if let rule = AggregationRules.make(name, values) {
                 if name != FedAvg.name { rules.append(rule) }
-            } else if let defense = ModelDefenses.make(name) {
+            } else if let defense = ModelDefenses.make(name, values) {
                 models.append(defense)
             } else if name != FMScreen.name {
-                throw RunError.invalid(option: "--defense", given: name,
-                                       expected: "one of: \(AllDefenses.names.joined(separator: ", "))")
+                throw SettingError(RunConfiguration.declarations.defenses.name, given: name, expected: AllDefenses.expected)
             }
         }
         guard rules.count <= 1 else {
-            throw RunError.invalid(option: "--defense", given: names.joined(separator: " "), expected: "at most one rule before aggregation")
+            throw SettingError(RunConfiguration.declarations.defenses.name, given: names.joined(separator: " "), expected: "at most one rule before aggregation")
         }
         return (rules.first ?? FedAvg(), models)
     }

@@ -55,7 +55,7 @@ public struct FederationState: Sendable {
     public var nextRound: Int { (finishedRounds ?? 0) + 1 }
     public var isFinished: Bool { finishedRounds ?? 0 >= configuration.rounds }
     /// The clients of the next round.
-    public var nextClients: [Int] { configuration.clients(inRound: nextRound) }
+    public var nextClients: [Int] { configuration.clientNumbers(inRound: nextRound) }
 
     /// The number of malicious clients that are at work, not only assumed.
     var malicious: Int { configuration.attack.poisonsClients ? configuration.malicious : 0 }
@@ -63,7 +63,7 @@ public struct FederationState: Sendable {
     /// What the malicious clients of the next round do besides training on poisoned images.
     func behaviors(_ server: Server) -> [any MaliciousBehavior] {
         let clients = nextClients
-        return MaliciousBehaviors.make(configuration.maliciousOptions, AttackContext(
+        return MaliciousBehaviors.make(configuration.values, AttackContext(
             global: global, previous: previousGlobal, participants: clients.count,
             colluders: clients.filter(configuration.isMalicious).count, kernels: server.kernels))
     }
@@ -76,7 +76,7 @@ public struct FederationState: Sendable {
 
     /// Takes up what aggregation made of the round's updates; the round is not finished before fusion.
     mutating func adopt(_ aggregated: Aggregated) {
-        if configuration.neurotoxin != nil, malicious > 0 { previousGlobal = global }
+        if malicious > 0, MaliciousBehaviors.compareRounds(configuration.values) { previousGlobal = global }
         global = aggregated.model
         memory = aggregated.memory
         notes += aggregated.notes.filter { !notes.contains($0) }
@@ -113,7 +113,7 @@ public struct FederationState: Sendable {
     /// Throws `DefenseError` where a defence could not work on these FM data in the end.
     private func checkDefenses(_ synthetic: Samples) throws {
         if configuration.screensSynthetic { try FMScreen.check(synthetic, for: network, in: provenance.synthetic) }
-        for defense in try FederatedRun.defenses(configuration.defenses).1 {
+        for defense in try FederatedRun.defenses(configuration).1 {
             try type(of: defense).check(synthetic, for: network, in: provenance.synthetic)
         }
     }
@@ -154,22 +154,22 @@ public struct FederationState: Sendable {
 extension RunConfiguration {
     /// How right a defence's suspicion of FM images was, which only the experimenter can know; nothing where none are poisoned.
     func judge(_ suspects: [Int], in synthetic: Samples) -> [Finding] {
-        guard attack.poisonsSynthetic else { return [] }
+        guard self.attack.poisonsSynthetic else { return [] }
         let right = suspects.filter(synthetic.isPoisoned).count
         return [Finding("suspects that are poisoned (known to the experimenter only)", "\(right) of \(suspects.count)"),
                 Finding("poisoned images among the suspects (likewise)", "\(right) of \(synthetic.poisonedPositions.count)")]
     }
 
     /// A round's clients, ascending: all, or a random subset of the given share.
-    public func clients(inRound round: Int) -> [Int] {
-        guard participants < clients else { return Array(0..<clients) }
-        var stream = RandomStream(seed: seed, purpose: "participants", round: round)
-        return stream.permutation(clients).prefix(participants).sorted()
+    public func clientNumbers(inRound round: Int) -> [Int] {
+        guard participants < self.clients else { return Array(0..<self.clients) }
+        var stream = RandomStream(seed: self.seed, purpose: "participants", round: round)
+        return stream.permutation(self.clients).prefix(participants).sorted()
     }
 
     /// The share of malicious clients that rules assume, whatever the attack is: they cannot know it.
     func assumedMalicious(_ participants: Int) -> Int {
-        min(malicious, Int((Double(malicious * participants) / Double(clients)).rounded(.up)))
+        min(self.malicious, Int((Double(self.malicious * participants) / Double(self.clients)).rounded(.up)))
     }
 
     /// Mean loss of the benign clients' training; NaN without any.
