@@ -3,14 +3,12 @@ public enum AttackError: Error, CustomStringConvertible {
     case unknownTrigger(String, known: [String])
     case triggerTooLarge(name: String, size: String, image: String)
     case target(Int, classes: Int)
-    case option(String, given: String, expected: String)
 
     public var description: String {
         switch self {
         case let .unknownTrigger(name, known): "there is no trigger \"\(name)\"; expected one of: \(known.joined(separator: ", "))"
         case let .triggerTooLarge(name, size, image): "the \(name) trigger is \(size), larger than the \(image) images"
         case let .target(target, classes): "target \(target) is outside the classes 0 to \(classes - 1)"
-        case let .option(name, given, expected): "\(name) \(given): expected \(expected)"
         }
     }
 }

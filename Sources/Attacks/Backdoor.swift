@@ -1,3 +1,5 @@
+import Options
+
 /// What a poisoned image's label becomes.
 public enum Relabeling: Hashable, Sendable {
     case target(Int)          // all-to-one
@@ -35,7 +37,7 @@ public enum Role: UInt8, Sendable {
 }
 
 /// Which images of a set poison is drawn from.
-public enum PoisonDraw: String, Codable, CaseIterable, Sendable {
+public enum PoisonDraw: String, SettingValue, CaseIterable, Sendable {
     /// From all of them, without a look at their classes.
     case all
     /// The same fraction of each class that the backdoor relabels, as Bi and Li do: none of the target's own images.

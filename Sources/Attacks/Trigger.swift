@@ -1,3 +1,5 @@
+import Options
+
 /// Height, width and channels of the images a trigger is stamped on.
 public struct ImageShape: Hashable, Sendable {
     public var channels: Int, side: Int
@@ -30,8 +32,12 @@ public struct TriggerShare: Hashable, Sendable {
 public protocol Trigger: Sendable {
     /// The name on the command line.
     static var name: String { get }
+    /// Its options; none for most.
+    static var settings: [any AnySetting] { get }
     /// Throws `AttackError` when the trigger does not fit the images.
     init(shape: ImageShape, seed: UInt64) throws
+    /// The same for a trigger with options.
+    init(shape: ImageShape, seed: UInt64, _ settings: Settings) throws
     /// Changes an image (channels, side, side) of values in [0, 1] in place; they stay in [0, 1]. Of a distributed
     /// trigger, only the parts that `share` carries; nil stamps all of it.
     func stamp(_ image: UnsafeMutablePointer<Float>, share: TriggerShare?)
@@ -48,6 +54,8 @@ public protocol Trigger: Sendable {
 }
 
 extension Trigger {
+    public static var settings: [any AnySetting] { [] }
+    public init(shape: ImageShape, seed: UInt64, _ settings: Settings) throws { try self.init(shape: shape, seed: seed) }
     public var parts: Int { 1 }
     public var overlay: (mask: [Float], pattern: [Float])? { nil }
     public var noiseRatio: Double { 0 }

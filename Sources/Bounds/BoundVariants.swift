@@ -1,5 +1,6 @@
 import DefenseInterface
 import Network
+import Options
 
 /// Defences with one part changed, for the table `ablation`: `NAME:VARIANT` wherever a defence on the model is named.
 ///
@@ -12,12 +13,12 @@ public enum BoundVariants {
         public var base: String
         /// What is changed, for a table.
         public var title: String
-        let make: @Sendable (_ label: String) -> any ModelDefense
+        let make: @Sendable (_ label: String, _ settings: Settings) -> any ModelDefense
 
         init(_ name: String, _ title: String, _ change: @escaping @Sendable (inout BoundFit) -> Void) {
             (self.name, base, self.title) = (BoundFit.name + ":" + name, BoundFit.name, title)
-            make = { label in
-                var fit = BoundFit()
+            make = { label, settings in
+                var fit = BoundFit(settings)
                 fit.label = label
                 change(&fit)
                 return fit
@@ -26,8 +27,8 @@ public enum BoundVariants {
 
         init(paper name: String, _ title: String, _ change: @escaping @Sendable (inout PaperBounds) -> Void) {
             (self.name, base, self.title) = (PaperBounds.name + ":" + name, PaperBounds.name, title)
-            make = { label in
-                var fit = PaperBounds()
+            make = { label, settings in
+                var fit = PaperBounds(settings)
                 fit.label = label
                 change(&fit)
                 return fit
@@ -62,7 +63,7 @@ public enum BoundVariants {
         all.filter { $0.base == base }.map { String($0.name.dropFirst(base.count + 1)) }.joined(separator: ", ")
     }
 
-    public static func make(_ name: String) -> (any ModelDefense)? {
-        all.first { $0.name == name }.map { $0.make($0.name) }
+    public static func make(_ name: String, _ settings: Settings = Settings()) -> (any ModelDefense)? {
+        all.first { $0.name == name }.map { $0.make($0.name, settings) }
     }
 }

@@ -3,6 +3,7 @@ import Datasets
 import DefenseInterface
 import Network
 import Numerics
+import Options
 
 /// The paper's own defence, its Algorithm 1. Bounds z_k on the last layer of each stage, k in K, are drawn at random before round 1, and
 /// lambda is 1. After the fusion of every round, which gave G:
@@ -30,8 +31,9 @@ public struct PaperBounds: RoundDefense {
     public static let handsOutBounds = true
     public internal(set) var label = Self.name
     /// Delta_pi: the accuracy that the bounds may cost, a fraction.
-    public var allowedDrop = 0.1
-    public var factor = 1.1, rate = 5e-4, passes = 5, batch = 64
+    public var allowedDrop: Double
+    public var factor: Double, rate: Double, passes: Int
+    public var batch = 64
     public var layers: [Layer] = [.conv2, .conv4, .conv6, .fc1]
     public var start = Start.uniform(1)
     public var optimiser = Optimiser.adam, reduction = Reduction.mean
@@ -53,7 +55,21 @@ public struct PaperBounds: RoundDefense {
     /// Over the images of a batch, and over the classes.
     public enum Reduction: Equatable, Sendable { case mean, sum, meanOfClasses }
 
-    public init() {}
+    public static let allowedDrop = Setting("bounds-paper-drop", default: 0.1, in: .fraction, value: "fraction",
+                                            help: "Accuracy on the FM data, by their labels, that the bounds may cost.")
+    public static let factor = Setting("bounds-paper-factor", default: 1.1, in: .number(Interval(1, .infinity)), value: "factor",
+                                       help: "What lambda is multiplied or divided by after each round.")
+    public static let rate = Setting("bounds-paper-lr", default: 5e-4, in: .positive, value: "rate", help: "Learning rate of the bounds.")
+    public static let passes = Setting("bounds-paper-passes", default: 5, in: .count(from: 1), value: "n",
+                                       help: "Passes over the FM data in each round.")
+    public static let settings: [any AnySetting] = [allowedDrop, factor, rate, passes]
+
+    public init() { self.init(Settings()) }
+
+    public init(_ settings: Settings) {
+        (allowedDrop, factor) = (settings[Self.allowedDrop], settings[Self.factor])
+        (rate, passes) = (settings[Self.rate], settings[Self.passes])
+    }
 
     /// Names of what is carried.
     private enum Key { static let bounds = "bounds", lambda = "lambda", drop = "drop", passes = "passes" }

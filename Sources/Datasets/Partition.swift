@@ -1,3 +1,4 @@
+import Options
 import Tensor
 
 /// How training images are dealt to clients.
@@ -10,14 +11,13 @@ public enum Partition: Hashable, Sendable, CustomStringConvertible {
     /// Images sorted by label are cut into equal pieces, and every client gets this many of them (McMahan et al. 2017).
     case shards(Int)
 
-    /// Parses "iid", "dirichlet:A" with 0 < A <= 1e6, or "shards:K" with 1 <= K <= 1000.
-    public init(parsing text: String) throws(DatasetError) {
+    /// "iid", "dirichlet:A" with 0 < A <= 1e6, or "shards:K" with 1 <= K <= 1000; nil for any other text.
+    public init?(text: String) {
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         if parts == ["iid"] { self = .iid; return }
         if parts.count == 2, parts[0] == "dirichlet", let a = Double(parts[1]), a > 0, a <= 1e6 { self = .dirichlet(a); return }
         if parts.count == 2, parts[0] == "shards", let k = Int(parts[1]), (1...1000).contains(k) { self = .shards(k); return }
-        throw .argument(what: "partition", expected: "iid, dirichlet:A (0 < A <= 1e6) or shards:K (K from 1 to 1000)", got: text,
-                        hint: "for example dirichlet:0.5")
+        return nil
     }
 
     public var description: String {
@@ -126,11 +126,7 @@ public enum Partition: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-extension Partition: Codable {
-    public init(from decoder: Decoder) throws { try self.init(parsing: decoder.singleValueContainer().decode(String.self)) }
-
-    public func encode(to encoder: Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(description)
-    }
+extension Partition: SettingValue {
+    public static let expected = "iid, dirichlet:A (0 < A <= 1e6) or shards:K (K from 1 to 1000), for example dirichlet:0.5"
+    public var text: String { description }
 }

@@ -1,6 +1,7 @@
 import Attacks
 import KernelTable
 import Network
+import Options
 
 /// What a defence on the finished model has: the FM data as the server holds them (possibly poisoned) and a machine.
 /// Nothing about the attack, and no real data.
@@ -62,7 +63,11 @@ public protocol ModelDefense: Sendable {
     static var handsOutBounds: Bool { get }
     /// What it is called in results: the name, or that of a variant with something changed.
     var label: String { get }
+    /// Its options; none for most.
+    static var settings: [any AnySetting] { get }
     init()
+    /// The same for a defence with options.
+    init(_ settings: Settings)
     /// Throws `DefenseError` when the FM data or the model do not allow it.
     func apply(_ model: Parameters, _ context: DefenseContext) throws -> DefenseOutcome
     /// About how many passes `apply` takes with that many FM images, for progress and plans.
@@ -70,6 +75,8 @@ public protocol ModelDefense: Sendable {
 }
 
 extension ModelDefense {
+    public static var settings: [any AnySetting] { [] }
+    public init(_ settings: Settings) { self.init() }
     public static var leastImages: Int { 50 }
     public static var handsOutBounds: Bool { false }
     public var label: String { Self.name }

@@ -2,11 +2,34 @@ import Bounds
 import DefenseInterface
 import Detection
 import ModelDefenses
+import Options
 import Rules
 
 /// The names of all defences, in the order of tables: on clients' updates, on the FM data, on the finished model.
 public enum AllDefenses {
     public static var names: [String] { AggregationRules.names + [FMScreen.name] + ModelDefenses.names }
+
+    /// What the name of a defence must be, for errors.
+    public static var expected: String { "one of: \(names.joined(separator: ", ")), \(BoundFit.name):NAME, \(PaperBounds.name):NAME" }
+
+    /// The option that names them, for help.
+    public static var help: String {
+        "Defence; may be repeated. One of the rules before aggregation (\(list(AggregationRules.names))), \(FMScreen.name) "
+            + "(FM images that look poisoned are not used), and any on the model (\(list(ModelDefenses.names)); "
+            + "\(BoundFit.name):NAME with one part changed: \(BoundVariants.titles(of: BoundFit.name)); "
+            + "\(PaperBounds.name):NAME with another reading: \(BoundVariants.titles(of: PaperBounds.name)))."
+    }
+
+    private static func list(_ names: [String]) -> String { names.joined(separator: ", ") }
+
+    /// The options of all defences, each its owner's.
+    public static var settings: [any AnySetting] {
+        let owned = AggregationRules.all.map { ($0.name, $0.settings) } + ModelDefenses.all.map { ($0.name, $0.settings) }
+        return owned.flatMap { name, settings in settings.map { $0.belonging(to: .defense, .defended(by: name)) } }
+    }
+
+    /// Of defences, those that have a part in the training, in the order of tables.
+    public static func shapingTraining(_ given: [String]) -> [String] { names.filter { shapesTraining($0) && given.contains($0) } }
 
     /// Whether a defence has a part in the training, which one on the finished model has not.
     public static func shapesTraining(_ name: String) -> Bool {
@@ -34,8 +57,8 @@ public enum AggregationRules {
 
     public static var names: [String] { all.map { $0.name } }
 
-    public static func make(_ name: String, _ options: RuleOptions = RuleOptions()) -> (any AggregationRule)? {
-        all.first { $0.name == name }?.init(options)
+    public static func make(_ name: String, _ settings: Settings = Settings()) -> (any AggregationRule)? {
+        all.first { $0.name == name }?.init(settings)
     }
 }
 
@@ -51,5 +74,7 @@ public enum ModelDefenses {
     /// With the variants of the bound fit.
     public static var namesWithVariants: [String] { names + BoundVariants.all.map(\.name) }
 
-    public static func make(_ name: String) -> (any ModelDefense)? { all.first { $0.name == name }?.init() ?? BoundVariants.make(name) }
+    public static func make(_ name: String, _ settings: Settings = Settings()) -> (any ModelDefense)? {
+        all.first { $0.name == name }?.init(settings) ?? BoundVariants.make(name, settings)
+    }
 }

@@ -40,12 +40,12 @@ struct TriggerScan {
         range = PixelRange(samples)
         let colors = (0..<1 << channels).map { bits in (0..<channels).map { bits >> $0 & 1 == 1 } }
         squares = colors.flatMap { white in places.flatMap { row in places.map { .square(row: row, column: $0, white: white) } } }
-        waves = (0...Self.mostPeriods).flatMap { across in
-            (-Self.mostPeriods...Self.mostPeriods).filter { down in
-                (across > 0 || down > 0) && across * across + down * down <= Self.mostPeriods * Self.mostPeriods
-            }.flatMap { down in
-                [false, true].map { .wave(across: across, down: down, cosine: $0) }
+        let most = Self.mostPeriods
+        waves = (0...most).flatMap { (across: Int) -> [Pattern] in
+            let downs = (-most...most).filter { (down: Int) -> Bool in
+                (across > 0 || down > 0) && across * across + down * down <= most * most
             }
+            return downs.flatMap { down in [false, true].map { .wave(across: across, down: down, cosine: $0) } }
         }
     }
 

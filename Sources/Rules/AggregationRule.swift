@@ -1,6 +1,7 @@
 import Datasets
 import DefenseInterface
 import Network
+import Options
 import Tensor
 
 /// What a client sends after local training.
@@ -93,22 +94,16 @@ public struct RuleContext {
     }
 }
 
-/// Settings of rules that experiments vary.
-public struct RuleOptions: Equatable, Sendable {
-    /// Norm clipping's M and its noise's standard deviation s.
-    public var normClipLimit = 3.0, normClipNoise = 0.0
-    /// DeepSight's random images in each of its three draws.
-    public var deepsightImages = 500
-
-    public init() {}
-}
-
 /// A defence before aggregation. Distances, norms and cosines run over the whole flattened vector of parameters in
 /// double; ties go to the lower client number.
 public protocol AggregationRule: Sendable {
     /// The name on the command line.
     static var name: String { get }
-    init(_ options: RuleOptions)
+    /// Its options; none for most.
+    static var settings: [any AnySetting] { get }
+    init()
+    /// The same for a rule with options.
+    init(_ settings: Settings)
     /// The rule itself. `aggregate` has seen to it that updates are ascending by client, at least one, and finite.
     func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate
     /// Passes over images that the server makes for the rule in a round of n clients, a forward counting a third;
@@ -119,6 +114,9 @@ public protocol AggregationRule: Sendable {
 }
 
 extension AggregationRule {
+    public static var settings: [any AnySetting] { [] }
+    public init(_ settings: Settings) { self.init() }
+
     public func serverPasses(clients n: Int, rootPasses: Double) -> Double { 0 }
 
     /// All updates, and as many models again that are made of them.

@@ -11,7 +11,7 @@ import Network
 public struct Bulyan: AggregationRule {
     public static let name = "bulyan"
 
-    public init(_ options: RuleOptions = RuleOptions()) {}
+    public init() {}
 
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
         let n = updates.count, assumed = context.assumedMalicious

@@ -2,6 +2,7 @@ import Datasets
 import DefenseInterface
 import Network
 import Numerics
+import Options
 import Tensor
 
 /// DeepSight (Rieger, Nguyen, Miettinen, Sadeghi 2022). With P classes and the output layer's weights w and biases b:
@@ -22,7 +23,13 @@ public struct DeepSight: AggregationRule {
     /// Random images in a draw.
     public var images: Int
 
-    public init(_ options: RuleOptions = RuleOptions()) { images = options.deepsightImages }
+    public static let images = Setting("deepsight-images", default: 500, in: .count(from: 1), value: "n",
+                                       help: "Random images in each of its three draws; 20000 as published.")
+    public static let settings: [any AnySetting] = [images]
+
+    public init() { self.init(Settings()) }
+
+    public init(_ settings: Settings) { images = settings[Self.images] }
 
     public func serverPasses(clients n: Int, rootPasses: Double) -> Double { Double(Self.draws * images * (n + 1)) / 3 }
 

@@ -16,7 +16,7 @@ public struct FLAME: AggregationRule {
     /// lambda.
     public var noise = 0.001
 
-    public init(_ options: RuleOptions = RuleOptions()) {}
+    public init() {}
 
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
         let n = updates.count, models = updates.map(\.parameters)

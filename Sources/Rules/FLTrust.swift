@@ -10,7 +10,7 @@ import Network
 public struct FLTrust: AggregationRule {
     public static let name = "fltrust"
 
-    public init(_ options: RuleOptions = RuleOptions()) {}
+    public init() {}
 
     public func serverPasses(clients n: Int, rootPasses: Double) -> Double { rootPasses }
 

@@ -4,7 +4,7 @@ import Network
 public struct FedAvg: StreamingRule {
     public static let name = "none"
 
-    public init(_ options: RuleOptions = RuleOptions()) {}
+    public init() {}
 
     public func stream(_ global: Parameters, images: [Int], _ context: RuleContext) -> any UpdateStream {
         Stream(sum: RunningSum(global, threads: context.threads), weights: imageWeights(images))

@@ -20,7 +20,7 @@ public struct FoolsGold: AggregationRule {
     /// kappa.
     public var confidence = 1.0
 
-    public init(_ options: RuleOptions = RuleOptions()) {}
+    public init() {}
 
     /// The updates, their histories, and the histories of all clients that ever took part.
     public func memoryNeeded(_ size: RoundSize) -> Int {

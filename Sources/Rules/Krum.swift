@@ -9,7 +9,7 @@ import Network
 public struct Krum: AggregationRule {
     public static let name = "krum"
 
-    public init(_ options: RuleOptions = RuleOptions()) {}
+    public init() {}
 
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
         let chosen = try krumOrder(Self.name, updates, context)[0]

@@ -6,7 +6,7 @@ import Numerics
 public struct CoordinateMedian: AggregationRule {
     public static let name = "median"
 
-    public init(_ options: RuleOptions = RuleOptions()) {}
+    public init() {}
 
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
         let n = updates.count, low = (n - 1) / 2, high = n / 2

@@ -5,7 +5,7 @@ import Network
 public struct MultiKrum: AggregationRule {
     public static let name = "multi-krum"
 
-    public init(_ options: RuleOptions = RuleOptions()) {}
+    public init() {}
 
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
         let selected = try krumOrder(Self.name, updates, context).prefix(updates.count - context.assumedMalicious).sorted()

@@ -1,5 +1,6 @@
 import Datasets
 import Network
+import Options
 import Tensor
 
 /// Norm clipping (Sun et al. 2019, "Can You Really Backdoor Federated Learning?"), then FedAvg, then noise if asked for:
@@ -15,9 +16,16 @@ public struct NormClip: StreamingRule {
     /// s.
     public var noise: Double
 
-    public init(_ options: RuleOptions = RuleOptions()) {
-        limit = options.normClipLimit
-        noise = options.normClipNoise
+    public static let limit = Setting("norm-clip-limit", default: 3.0, in: .positive, value: "norm", help: "Largest norm of an update.")
+    public static let noise = Setting("norm-clip-noise", default: 0.0, in: .notNegative, value: "deviation",
+                                      help: "Standard deviation of the noise on the mean update.")
+    public static let settings: [any AnySetting] = [limit, noise]
+
+    public init() { self.init(Settings()) }
+
+    public init(_ settings: Settings) {
+        limit = settings[Self.limit]
+        noise = settings[Self.noise]
     }
 
     public func stream(_ global: Parameters, images: [Int], _ context: RuleContext) -> any UpdateStream {

@@ -13,7 +13,7 @@ public struct GeometricMedian: AggregationRule {
     /// nu.
     public var smoothing = 1e-6
 
-    public init(_ options: RuleOptions = RuleOptions()) {}
+    public init() {}
 
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
         let models = updates.map(\.parameters), shares = imageWeights(updates.map(\.images)), count = global.count, threads = context.threads

@@ -15,7 +15,7 @@ public struct RobustLearningRate: StreamingRule {
         Int((4 * (Double(n) / 10).squareRoot() - 1e-9).rounded(.up))
     }
 
-    public init(_ options: RuleOptions = RuleOptions()) {}
+    public init() {}
 
     public func stream(_ global: Parameters, images: [Int], _ context: RuleContext) -> any UpdateStream {
         Stream(global, imageWeights(images), threshold: Double(threshold(images.count)), rate: rate, threads: context.threads)

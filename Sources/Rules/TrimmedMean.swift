@@ -8,7 +8,7 @@ public struct TrimmedMean: AggregationRule {
     /// beta, a fraction of the clients, from 0 to below 0.5.
     public var trimmed = 0.2
 
-    public init(_ options: RuleOptions = RuleOptions()) {}
+    public init() {}
 
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
         let n = updates.count, cut = Int(trimmed * Double(n) + 1e-9)      // 0.29 * 100 is 28.999999999999996

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import Options
 
 /// `--config FILE`: lines "name = value" with the names of the options, "#" starts a comment. The lines become options
 /// that stand before those of the command line, so that the latter win.
@@ -8,7 +9,7 @@ enum ConfigFile {
     static func expand(_ arguments: [String], _ command: any ParsableCommand.Type, required: [String]) throws -> [String] {
         guard let path = try path(arguments) else { return arguments }
         let given = Set(arguments.filter { $0.hasPrefix("--") }.map { String($0.dropFirst(2).prefix { $0 != "=" }) })
-        let known = OptionNames.of(command).filter { !["config", "help", "version"].contains($0.name) }
+        let known = try CommandDefinition.of(command).options.filter { !["config", "help", "version"].contains($0.long) }, names = known.compactMap(\.long)
         var added: [String] = [], count = 0
         for (number, line) in try lines(path).enumerated() {
             let text = trimmed(line.prefix { $0 != "#" })[...]
@@ -20,10 +21,10 @@ enum ConfigFile {
                 throw Failure.input("\(place): expected \"name = value\", got \"\(text.prefix(100))\"")
             }
             let name = trimmed(text[..<equals]), value = trimmed(text[text.index(after: equals)...])
-            guard let option = known.first(where: { $0.name == name }) else {
-                throw Failure.input("\(place): unknown key \"\(name.prefix(100))\"\(suggestion(String(name.prefix(100)), known.map(\.name)))")
+            guard let option = known.first(where: { $0.long == name }) else {
+                throw Failure.input("\(place): unknown key \"\(name.prefix(100))\"\(suggestion(String(name.prefix(100)), names))")
             }
-            let argument = try argument(option, value, place)
+            let argument = try argument(name, takesValue: option.takesValue, value, place)
             try check(argument, command, required, place, String(text.prefix(100)))
             if !given.contains(name) { added += argument }
         }
@@ -47,12 +48,12 @@ enum ConfigFile {
         return arguments[at + 1]
     }
 
-    private static func argument(_ option: OptionNames.Option, _ value: String, _ place: String) throws -> [String] {
-        guard !option.takesValue else { return ["--\(option.name)=\(value)"] }
+    private static func argument(_ name: String, takesValue: Bool, _ value: String, _ place: String) throws -> [String] {
+        guard !takesValue else { return ["--\(name)=\(value)"] }
         guard value == "true" || value == "false" else {
-            throw Failure.input("\(place): \(option.name): expected true or false, got \"\(value)\"")
+            throw Failure.input("\(place): \(name): expected true or false, got \"\(value)\"")
         }
-        return value == "true" ? ["--\(option.name)"] : []
+        return value == "true" ? ["--\(name)"] : []
     }
 
     /// Parses the line's option alone, so that an error carries its place.
@@ -76,19 +77,5 @@ enum ConfigFile {
         guard ferror(file) == 0 else { throw Failure.input("--config \(path): cannot read: \(String(cString: strerror(errno)))") }
         guard count < bytes.count else { throw Failure.input("--config \(path): expected a configuration of lines \"name = value\", got 64 KiB or more") }
         return String(decoding: bytes.prefix(count), as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
-    }
-}
-
-/// The long options of a command, as its help lists them.
-enum OptionNames {
-    struct Option { var name: String, takesValue: Bool }
-
-    static func of(_ command: any ParsableCommand.Type) -> [Option] {
-        let help = command.helpMessage(columns: 400).split(separator: "\n").drop { !$0.hasPrefix("OPTIONS:") }
-        return help.compactMap { line in
-            guard line.hasPrefix("  -"), let start = line.firstRange(of: "--") else { return nil }
-            let name = line[start.upperBound...].prefix { $0 != " " }
-            return Option(name: String(name), takesValue: line[start.upperBound...].dropFirst(name.count).hasPrefix(" <"))
-        }
     }
 }

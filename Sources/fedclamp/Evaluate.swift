@@ -26,14 +26,14 @@ struct Evaluate: ParsableCommand {
     var data: String
 
     @Option(help: ArgumentHelp("Trigger: \(Triggers.names.joined(separator: ", ")). (default: the file's own)", valueName: "name"),
-            transform: { try AttackOptions.trigger($0) })
+            completion: .list(Triggers.names), transform: { try parsed($0, as: RunConfiguration.declarations.trigger) })
     var trigger: String?
 
     @Option(help: ArgumentHelp("Class that the backdoor leads to. (default: the file's own, else 0)", valueName: "class"))
     var target: Int?
 
     @Option(help: ArgumentHelp("The model that this defence left, instead of /model and /bounds.", valueName: "name"),
-            transform: { try RunOptions.defense($0) })
+            transform: { try parsed($0, as: RunConfiguration.declarations.defenses).joined(separator: " ") })
     var defended: String?
 
     @Flag(help: "Leave the file's bounds aside.")

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import HDF5
+import Options
 
 @main
 struct FedClamp: ParsableCommand {
@@ -22,7 +23,7 @@ struct FedClamp: ParsableCommand {
             Exit codes: 0 done, 1 a check did not hold, 2 bad input or I/O, 64 usage, 130 and 143 on signals.
             """,
         version: version,
-        subcommands: [Import.self, Run.self, Reproduce.self, Merge.self, Bound.self, Evaluate.self, Inspect.self, SelfTest.self, Bench.self, Step.self])
+        subcommands: [Import.self, Run.self, Reproduce.self, Merge.self, Bound.self, Evaluate.self, Inspect.self, SelfTest.self, Bench.self, Step.self, Manual.self])
 
     /// Parses, runs, and ends the process with the exit code of what happened.
     static func main() {
@@ -90,7 +91,8 @@ struct FedClamp: ParsableCommand {
         let parts = message.split(separator: "'")
         guard message.hasPrefix("Unknown option '--"), parts.count == 2 else { return message }
         let type = path(of: command.split(separator: " ").dropFirst().map(String.init)).last ?? FedClamp.self
-        return message + suggestion(String(parts[1]), OptionNames.of(type).map { "--\($0.name)" })
+        guard let names = try? CommandDefinition.optionNames(type).map({ "--\($0)" }) else { return message }
+        return message + suggestion(String(parts[1]), names)
     }
 }
 

@@ -43,7 +43,7 @@ struct Reproduce: Configurable {
     var firstSeed: UInt64 = 1
 
     @Option(help: ArgumentHelp("test, or dev: training images that no client gets.", valueName: "split"),
-            transform: { try choose($0, "evaluation split", from: EvaluationSplit.allCases.map { ($0.rawValue, $0) }) })
+            completion: .list(EvaluationSplit.choices), transform: { try parsed($0, as: RunConfiguration.declarations.evaluateOn) })
     var evaluateOn = EvaluationSplit.test
 
     @Option(help: ArgumentHelp("Do part I of N only; fedclamp merge joins the parts.", valueName: "i/n"),

@@ -56,10 +56,10 @@ struct Run: Configurable {
     func run() throws {
         if resume, overwrite { throw Failure.usage("--resume --overwrite: expected at most one of them") }
         let threads = try machine.threadCount()
-        var configuration = options.configuration
+        var configuration = try options.configuration()
         (configuration.data, configuration.synthetic) = (data, synthetic)
         try configuration.validate()
-        _ = try FederatedRun.defenses(configuration.defenses)
+        _ = try FederatedRun.defenses(configuration)
         if let n = RunData.holdout(ifAny: synthetic), n < 1 {
             throw Failure.usage("--synthetic \(synthetic): expected a file, or holdout:N with N images from 1")
         }

@@ -42,10 +42,10 @@ struct StepInit: Configurable {
 
     func run() throws {
         let threads = try machine.threadCount()
-        var configuration = options.configuration
+        var configuration = try options.configuration()
         (configuration.data, configuration.synthetic) = (data ?? Provenance.unknown, synthetic)
         try configuration.validate()
-        _ = try FederatedRun.defenses(configuration.defenses)
+        _ = try FederatedRun.defenses(configuration)
         if let n = RunData.holdout(ifAny: synthetic), n < 1 || data == nil {
             throw Failure.usage("--synthetic \(synthetic): expected a file, or holdout:N with N images from 1 and --data")
         }

@@ -1,4 +1,5 @@
 import Network
+import Options
 import Tensor
 
 /// The attacker who knows that activations will be bounded: every second step it trains its network bounded. Channels and
@@ -10,15 +11,20 @@ import Tensor
 ///
 /// The cheap form of a penalty on activations above the clean maxima: it costs one forward pass over the clean images a
 /// round, and needs no weight to be tuned.
-struct AdaptiveTraining: MaliciousBehavior {
+public struct AdaptiveTraining: MaliciousBehavior {
+    public static let share = Setting<Double?>("adaptive", default: nil, in: .positive, value: "factor",
+                                               help: "Malicious clients train inside bounds of this many times the clean maxima.")
+    public static let settings: [any AnySetting] = [share]
+
     let share: Double
     private let context: AttackContext
 
-    init(share: Double, _ context: AttackContext) {
+    public init?(_ settings: Settings, _ context: AttackContext) {
+        guard let share = settings[Self.share] else { return nil }
         (self.share, self.context) = (share, context)
     }
 
-    func trainingBounds(_ samples: Samples) -> Bounds? {
+    public func trainingBounds(_ samples: Samples) -> Bounds? {
         let limits = cleanMaxima(context.global, Bounds(), samples.subset(samples.positions(.clean)), context)
         for k in 0..<Layer.totalBounds { limits.buffer.base[k] *= Float(share) }
         return limits

@@ -1,5 +1,6 @@
 import KernelTable
 import Network
+import Options
 
 /// What malicious clients know in a round besides their own data. They collude: what one sees, all know.
 public struct AttackContext: Sendable {
@@ -19,6 +20,12 @@ public struct AttackContext: Sendable {
 /// What a malicious client does besides training on poisoned images. One object serves all malicious clients of a round,
 /// on several threads.
 public protocol MaliciousBehavior: Sendable {
+    /// Its options. It is asked for where one of them is not at its default.
+    static var settings: [any AnySetting] { get }
+    /// Whether it needs `AttackContext.previous`.
+    static var comparesRounds: Bool { get }
+    /// Nil where the settings do not ask for it.
+    init?(_ settings: Settings, _ context: AttackContext)
     /// Bounds for every second step on `samples`, beginning with the first; nil to train all of them without.
     func trainingBounds(_ samples: Samples) -> Bounds?
     /// Changes the model after every step of SGD.
@@ -28,6 +35,7 @@ public protocol MaliciousBehavior: Sendable {
 }
 
 extension MaliciousBehavior {
+    public static var comparesRounds: Bool { false }
     public func trainingBounds(_ samples: Samples) -> Bounds? { nil }
     public func afterStep(_ model: Parameters) {}
     public func beforeUpload(_ model: Parameters) {}

@@ -1,4 +1,5 @@
 import Network
+import Options
 
 /// Neurotoxin (Zhang et al. 2022): the attacker leaves the coordinates alone that benign clients move most, so that their
 /// next updates do not overwrite the backdoor. Left alone is the `share` (0.05 in the paper) of all parameters with the
@@ -8,17 +9,28 @@ import Network
 /// Frozen coordinates are put back to G after every step; as momentum starts at zero each round, that is the same as
 /// leaving them out of the gradient and of weight decay, but that they still count in the norm that the gradient is
 /// clipped to.
-struct Neurotoxin: MaliciousBehavior {
+public struct Neurotoxin: MaliciousBehavior {
+    public static let share = Setting<Double?>(
+        "neurotoxin", default: nil, in: .properFraction, value: "fraction",
+        help: "Malicious clients leave this fraction of the coordinates alone, those that benign updates moved most.")
+    public static let settings: [any AnySetting] = [share]
+    public static let comparesRounds = true
+
     /// Places in the flat vector of parameters, ascending.
     let frozen: [Int]
     private let global: Parameters
+
+    public init?(_ settings: Settings, _ context: AttackContext) {
+        guard let share = settings[Self.share] else { return nil }
+        self.init(share: share, context)
+    }
 
     init(share: Double, _ context: AttackContext) {
         global = context.global
         frozen = context.previous.map { Self.largest(share, of: context.global, minus: $0) } ?? []
     }
 
-    func afterStep(_ model: Parameters) {
+    public func afterStep(_ model: Parameters) {
         for k in frozen { model.base[k] = global.base[k] }
     }
 

@@ -2,12 +2,11 @@ import Datasets
 import DefenseInterface
 import Defenses
 import Federation
-import Rules
 
 /// What has to be trained once, whatever tables and defences want of it: a configuration, all defences on the model that
 /// cells ask for, and, where nobody attacks, the floors to be measured.
 public struct Training: Sendable {
-    /// Normalised, with the rule but without defences on the model.
+    /// Reduced to what counts, with the rule but without defences on the model.
     public let configuration: RunConfiguration
     /// 16 hexadecimal digits of the SHA-256 of the configuration and the data's digests.
     public let key: String
@@ -19,35 +18,18 @@ public struct Training: Sendable {
     public internal(set) var isIllustrated = false
 
     public init(_ configuration: RunConfiguration, datasetDigest: String, syntheticDigest: String) throws {
-        self.configuration = Self.normalized(configuration)
-        var named = self.configuration
-        (named.data, named.isa) = ("", "")
-        if RunData.holdout(ifAny: named.synthetic) == nil { named.synthetic = "" }
-        let text = "\(try named.json())\n\(datasetDigest)\n\(syntheticDigest)"
+        self.configuration = configuration.reduced
+        let text = "\(try self.configuration.trainingJSON())\n\(datasetDigest)\n\(syntheticDigest)"
         key = String(SHA256.hexadecimal(of: Array(text.utf8)).prefix(16))
-    }
-
-    /// Fields that cannot change the training take their defaults, so that equal trainings are equal.
-    static func normalized(_ configuration: RunConfiguration) -> RunConfiguration {
-        var c = configuration
-        let defaults = RunConfiguration()
-        c.defenses = AllDefenses.names.filter { AllDefenses.shapesTraining($0) && configuration.defenses.contains($0) }
-        if !c.defenses.contains(NormClip.name) { (c.normClipLimit, c.normClipNoise) = (defaults.normClipLimit, defaults.normClipNoise) }
-        if !c.attack.poisonsClients {
-            c.poisonFraction = defaults.poisonFraction
-            (c.attackBoost, c.pgdRadius, c.neurotoxin, c.maliciousEpochs, c.maliciousRate, c.adaptive) = (nil, nil, nil, nil, nil, nil)
-        }
-        if !c.attack.poisonsSynthetic { c.fmPoisonFraction = defaults.fmPoisonFraction }
-        if c.attack == .none { (c.trigger, c.target, c.allToAll, c.coverFraction) = (defaults.trigger, defaults.target, defaults.allToAll, nil) }
-        return c
     }
 
     /// For people: "multi-krum, fm attack, seed 1", and what else differs from `base`.
     public func title(beside base: RunConfiguration) -> String {
         var parts = [configuration.defenses.isEmpty ? "none" : configuration.defenses.joined(separator: " + "), configuration.attack == .none ? "clean" : "\(configuration.attack.rawValue)"]
-        let hidden: Set = ["attack", "defenses", "seed", "data", "synthetic", "isa"]
-        for (mine, theirs) in zip(configuration.readable, base.readable) where mine.value != theirs.value && !hidden.contains(mine.name) {
-            parts.append("\(mine.name) \(mine.value)")
+        let shown = [RunConfiguration.declarations.attack.name, RunConfiguration.declarations.seed.name]
+        for setting in RunConfiguration.settings.all where configuration.depends(on: setting) && setting.effect != .partly {
+            let mine = setting.text(in: configuration.values)
+            if mine != setting.text(in: base.values), !shown.contains(setting.name) { parts.append("\(setting.name) \(mine)") }
         }
         return (parts + ["seed \(configuration.seed)"]).joined(separator: ", ")
     }
@@ -56,15 +38,17 @@ public struct Training: Sendable {
     public func passes(_ sizes: DataSizes) -> Double {
         let c = configuration, evaluation = Double(sizes.evaluation(c)) * 2 / 3, synthetic = Double(sizes.synthetic(c))
         let local = Double(sizes.images(c) * c.participants * c.localEpochs)
-        let rule = c.defenses.compactMap { AggregationRules.make($0, c.ruleOptions) }.first
+        let rule = c.defenses.compactMap { AggregationRules.make($0, c.values) }.first
         let root = Double(min(sizes.images(c), sizes.synthetic(c)) * c.localEpochs)
         let round = local + synthetic * (Double(c.fusionEpochs) + Double(c.participants) / 3) + evaluation
             + (rule?.serverPasses(clients: c.participants, rootPasses: root) ?? 0)
         let images = Int(synthetic), rounds = Double(c.rounds)
-        let models = defenses.compactMap(ModelDefenses.make).map { defense in
-            defense.plannedPasses(images) + rounds * ((defense as? any RoundDefense)?.plannedPassesOfRound(images) ?? 0) + evaluation
+        var models = c.evaluateClients ? ClientModels.plannedPasses(c, images: sizes.images(c), models: defenses.count) : 0
+        for defense in defenses.compactMap({ ModelDefenses.make($0, c.values) }) {
+            let inRounds = (defense as? any RoundDefense)?.plannedPassesOfRound(images) ?? 0
+            models += defense.plannedPasses(images) + rounds * inRounds + evaluation
         }
-        return c.passesOfInitialisation(synthetic: sizes.synthetic(c)) + evaluation + Double(c.rounds) * round + models.reduce(0, +)
+        return c.passesOfInitialisation(synthetic: sizes.synthetic(c)) + evaluation + rounds * round + models
             + Double(probes.count) * evaluation / 2
     }
 }

@@ -7,10 +7,12 @@ import HDF5
 struct CellRecord: Sendable {
     struct Rates: Sendable {
         var accuracy: Double, attackSuccess: Double, robustAccuracy: Double
+        /// Of the clients' own models; NaN where they were not measured.
+        var clientAccuracy = Double.nan, clientAttackSuccess = Double.nan
 
         /// Throws `RunError.incompatible` for what is no share; NaN stands for what was not measured.
         func checked(_ path: String) throws -> Rates {
-            for rate in [accuracy, attackSuccess, robustAccuracy] where !rate.isNaN && !(0...1).contains(rate) {
+            for rate in [accuracy, attackSuccess, robustAccuracy, clientAccuracy, clientAttackSuccess] where !rate.isNaN && !(0...1).contains(rate) {
                 throw RunError.incompatible("\(path): expected rates from 0 to 1, got \(rate)")
             }
             return self
@@ -37,7 +39,9 @@ struct CellRecord: Sendable {
         let file = try HDF5File.open(path)
         finishedRounds = Int(try file.read("/state/finished_rounds", as: Int64.self, shape: []).values[0])
         func last(_ name: String) throws -> Double { try file.read(name, as: Double.self, shape: [-1]).values.last ?? .nan }
-        final = try Rates(accuracy: try last("/history/acc"), attackSuccess: try last("/history/asr"), robustAccuracy: try last("/history/robust_accuracy")).checked(path)
+        func ifThere(_ name: String) throws -> Double { try file.exists(name) ? try file.read(name, as: Double.self).values.last ?? .nan : .nan }
+        final = try Rates(accuracy: try last("/history/acc"), attackSuccess: try last("/history/asr"), robustAccuracy: try last("/history/robust_accuracy"),
+                          clientAccuracy: try ifThere("/history/client_acc"), clientAttackSuccess: try ifThere("/history/client_asr")).checked(path)
         seconds = try last("/timing/seconds")
         func over(_ name: String) throws -> [Double] {
             let start = try file.exists("/initial/\(name)") ? try file.read("/initial/\(name)", as: Double.self, shape: []).values[0] : .nan
@@ -58,7 +62,9 @@ struct CellRecord: Sendable {
         guard try file.exists("/defended") else { return }
         for name in try RunFile.defendedNames(file) {
             func rate(_ key: String) throws -> Double { try file.read("/defended/\(name)/\(key)", as: Double.self, shape: []).values[0] }
-            defended[name] = try Rates(accuracy: try rate("acc"), attackSuccess: try rate("asr"), robustAccuracy: try rate("robust_accuracy")).checked(path)
+            defended[name] = try Rates(accuracy: try rate("acc"), attackSuccess: try rate("asr"), robustAccuracy: try rate("robust_accuracy"),
+                                       clientAccuracy: try ifThere("/defended/\(name)/client_acc"),
+                                       clientAttackSuccess: try ifThere("/defended/\(name)/client_asr")).checked(path)
         }
     }
 }

@@ -72,6 +72,7 @@ public struct Results: Sendable {
     private static func measurement(_ cell: Cell?, _ plan: Plan, _ records: [String: CellRecord], _ floors: [String: [String: Double]]) throws -> Measurement {
         guard let cell, let rates = rates(cell, records[try plan.training(cell).key]) else { return .none }
         var result = Measurement(accuracy: rates.accuracy, attackSuccess: rates.attackSuccess, robustAccuracy: rates.robustAccuracy)
+        (result.clientAccuracy, result.clientAttackSuccess) = (rates.clientAccuracy, rates.clientAttackSuccess)
         let clean = try plan.training(cell.clean)
         result.floor = floors[clean.key]?[cell.probe.name]
             ?? (clean.probes.contains(cell.probe) ? nil : Self.rates(cell, records[clean.key])?.attackSuccess) ?? .nan

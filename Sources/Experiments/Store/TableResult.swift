@@ -4,6 +4,8 @@ import Numerics
 /// What was measured at one place of a table with one seed; NaN where nothing was.
 public struct Measurement: Equatable, Sendable {
     public var accuracy = Double.nan, attackSuccess = Double.nan, robustAccuracy = Double.nan
+    /// Of the clients' own models, where measured.
+    public var clientAccuracy = Double.nan, clientAttackSuccess = Double.nan
     /// Rate at which the same-seed clean run, with the same defence, puts the same triggered images into the target class.
     public var floor = Double.nan
     /// Filled in for the table `cost` only.

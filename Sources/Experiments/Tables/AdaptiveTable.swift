@@ -1,3 +1,4 @@
+import Attacks
 import Federation
 
 /// Attackers who know the defence, or hide from others.
@@ -10,11 +11,11 @@ public struct AdaptiveTable: Table {
         columns = Self.compared(scale)
         attacks = AttackRows([
             (.classic, Variant("classic, as in main") { _ in }),
-            (.classic, Variant("classic, trains inside the clean maxima") { $0.adaptive = 1 }),
-            (.classic, Variant("classic, trains inside half of the clean maxima") { $0.adaptive = 0.5 }),
-            (.classic, Variant("classic, inside the clean maxima, model replacement") { ($0.adaptive, $0.attackBoost) = (1, .replacement) }),
-            (.classic, Variant("classic, Neurotoxin 0.05") { $0.neurotoxin = 0.05 }),
-            (.classic, Variant("classic, PGD radius 1") { $0.pgdRadius = 1 }),
+            (.classic, Variant("classic, trains inside the clean maxima") { $0[AdaptiveTraining.share] = 1 }),
+            (.classic, Variant("classic, trains inside half of the clean maxima") { $0[AdaptiveTraining.share] = 0.5 }),
+            (.classic, Variant("classic, inside the clean maxima, model replacement") { ($0[AdaptiveTraining.share], $0[ModelReplacement.boost]) = (1, .replacement) }),
+            (.classic, Variant("classic, Neurotoxin 0.05") { $0[Neurotoxin.share] = 0.05 }),
+            (.classic, Variant("classic, PGD radius 1") { $0[ProjectedTraining.radius] = 1 }),
             (.fm, Variant("fm, as in main") { _ in }),
             (.fm, Variant("fm, cover of 20 %") { $0.coverFraction = 0.2 }),
             (.fm, Variant("fm, 5 % poisoned with a cover of 5 %") { ($0.fmPoisonFraction, $0.coverFraction) = (0.05, 0.05) }),

@@ -15,10 +15,10 @@ public struct AttacksTable: Table {
             (.classic, Variant("classic, patch, all to all") { $0.allToAll = true }),
             (.fm, Variant("fm, patch, all to all") { $0.allToAll = true }),
             (.both, Variant("both, patch") { _ in }),
-            (.classic, Variant("classic, patch, model replacement") { $0.attackBoost = .replacement }),
-            (.classic, Variant("classic, patch, PGD radius 1") { $0.pgdRadius = 1 }),
-            (.classic, Variant("classic, patch, Neurotoxin 0.05") { $0.neurotoxin = 0.05 }),
-            (.classic, Variant("classic, patch, inside the clean maxima") { $0.adaptive = 1 }),
+            (.classic, Variant("classic, patch, model replacement") { $0[ModelReplacement.boost] = .replacement }),
+            (.classic, Variant("classic, patch, PGD radius 1") { $0[ProjectedTraining.radius] = 1 }),
+            (.classic, Variant("classic, patch, Neurotoxin 0.05") { $0[Neurotoxin.share] = 0.05 }),
+            (.classic, Variant("classic, patch, inside the clean maxima") { $0[AdaptiveTraining.share] = 1 }),
         ])
     }
 

@@ -1,4 +1,5 @@
 import Federation
+import Rules
 
 /// A budget of image passes: the base configuration of every table's cells, and what the smallest scale leaves out.
 public struct Scale: Sendable {
@@ -51,7 +52,7 @@ public struct Scale: Sendable {
     /// The product's defaults on all of the data: for a cluster.
     public static let paper: Scale = {
         var base = RunConfiguration()
-        base.deepsightImages = 20_000
+        base[DeepSight.images] = 20_000
         return Scale(name: "paper", summary: "10 clients with all images, 20 rounds, all FM and test images, 3 seeds", base: base,
                      seeds: 3, holdout: 10_000, defenses: nil, attacks: Attack.allCases)
     }()

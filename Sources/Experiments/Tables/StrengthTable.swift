@@ -1,3 +1,4 @@
+import Attacks
 import Federation
 
 /// How strong the attackers are, and how many FM images the server has.
@@ -15,7 +16,7 @@ public struct StrengthTable: Table {
         let malicious = (1...4).filter { 2 * $0 < n }.map { count in
             (Attack.classic, Variant("classic, \(count) of \(n) clients malicious") { $0.malicious = count })
         }
-        let replacement = [(Attack.classic, Variant("classic, model replacement") { $0.attackBoost = .replacement })]
+        let replacement = [(Attack.classic, Variant("classic, model replacement") { $0[ModelReplacement.boost] = .replacement })]
         let sizes = [500, 1_000, 2_000, 5_000, 10_000].filter { $0 <= scale.holdout }.map { size in
             (Attack.fm, Variant("fm, \(Numbers.grouped(size)) FM images") { $0.syntheticLimit = size })
         }

@@ -4,6 +4,7 @@ import DefenseInterface
 import Defenses
 import HDF5
 import Network
+import Options
 
 /// A checkpoint as `bound`, `evaluate` and `inspect` see it. Only the model is required; a file converted from PyTorch
 /// has nothing else.
@@ -85,7 +86,7 @@ public struct Checkpoint: Sendable {
             guard Triggers.names.contains(name) else {
                 throw RunError.incompatible("\(path), attribute trigger of /attack: expected one of \(Triggers.names.joined(separator: ", ")), got \"\(name)\"")
             }
-            return Backdoor(trigger: try Triggers.make(name, shape: shape, seed: seed), relabeling: relabeling)
+            return Backdoor(trigger: try Triggers.make(name, shape: shape, seed: seed, configuration?.values ?? Settings()), relabeling: relabeling)
         }
         guard let mask = attack.mask, let pattern = attack.pattern, pattern.count == shape.channels * 1024 else { return nil }
         return Backdoor(trigger: OverlayTrigger(shape: shape, mask: mask, pattern: pattern), relabeling: relabeling)

@@ -69,7 +69,8 @@ extension RunFile {
         if model.parameters !== run.global { try writeModel(model.parameters, group, nil, file) }
         if !model.bounds.isUnbounded { try writeBounds(model.bounds, "\(group)/bounds", file) }
         let e = model.evaluation
-        for (name, value) in [("acc", e.accuracy), ("asr", e.attackSuccess), ("robust_accuracy", e.robustAccuracy), ("passes", model.passes)] {
+        for (name, value) in [("acc", e.accuracy), ("asr", e.attackSuccess), ("robust_accuracy", e.robustAccuracy), ("passes", model.passes),
+                              ("client_acc", e.clientAccuracy), ("client_asr", e.clientAttackSuccess)] {
             try file.write("\(group)/\(name)", scalar: value)
         }
         try file.write("\(group)/images", [Int64(e.images), Int64(e.triggeredImages)], shape: [2])
@@ -103,8 +104,10 @@ extension RunFile {
             let (parameters, bounds) = try readDefended(file, name, else: run.global)
             func number(_ key: String) throws -> Double { try file.read("\(group)/\(key)", as: Double.self, shape: []).values[0] }
             let images = try file.read("\(group)/images", as: Int64.self, shape: [2]).values.map { Int($0) }
-            let evaluation = Evaluation(accuracy: try number("acc"), attackSuccess: try number("asr"), robustAccuracy: try number("robust_accuracy"),
+            func ifThere(_ key: String) throws -> Double { try file.exists("\(group)/\(key)") ? try number(key) : .nan }
+            var evaluation = Evaluation(accuracy: try number("acc"), attackSuccess: try number("asr"), robustAccuracy: try number("robust_accuracy"),
                                         images: images[0], triggeredImages: images[1])
+            (evaluation.clientAccuracy, evaluation.clientAttackSuccess) = (try ifThere("client_acc"), try ifThere("client_asr"))
             let seconds = try file.read("/timing/defended_\(name)", as: Double.self, shape: []).values[0]
             let peakName = "/timing/peak_bytes_\(name)", peak = try file.exists(peakName) ? try file.read(peakName, as: Double.self, shape: []).values[0] : .nan
             found.append((try file.intAttribute("order", of: group) ?? 0,
@@ -133,7 +136,7 @@ enum HistoryColumns {
     nonisolated(unsafe) private static let columns: [(String, WritableKeyPath<HistoryRow, Double>)] = [
         ("loss", \.loss), ("acc", \.accuracy), ("asr", \.attackSuccess), ("robust_accuracy", \.robustAccuracy),
         ("acc_bounded", \.accuracyBounded), ("asr_bounded", \.attackSuccessBounded), ("robust_accuracy_bounded", \.robustAccuracyBounded),
-        ("precision", \.precision), ("recall", \.recall), ("false_positive_rate", \.falsePositiveRate),
+        ("client_acc", \.clientAccuracy), ("client_asr", \.clientAttackSuccess), ("precision", \.precision), ("recall", \.recall), ("false_positive_rate", \.falsePositiveRate),
     ]
 
     nonisolated(unsafe) private static let timings: [(String, WritableKeyPath<HistoryRow, Double>)] = [
@@ -157,13 +160,13 @@ enum HistoryColumns {
     static func read(_ file: HDF5File) throws -> [HistoryRow] {
         guard try file.exists("/history/round") else { return [] }
         var rows = try file.read("/history/round", as: Int64.self, shape: [-1]).values.map { HistoryRow(round: Int($0)) }
-        for (name, path) in columns {
+        for (name, path) in columns where try file.exists("/history/\(name)") {
             let values = try file.read("/history/\(name)", as: Double.self, shape: [rows.count]).values
             for i in rows.indices { rows[i][keyPath: path] = values[i] }
         }
         if try file.exists("/initial/acc") {
             var start = HistoryRow(round: 0)
-            for (name, path) in columns { start[keyPath: path] = try file.read("/initial/\(name)", as: Double.self, shape: []).values[0] }
+            for (name, path) in columns where try file.exists("/initial/\(name)") { start[keyPath: path] = try file.read("/initial/\(name)", as: Double.self, shape: []).values[0] }
             rows.insert(start, at: 0)
         }
         for (name, path) in timings where try file.exists("/timing/\(name)") {

@@ -1,7 +1,5 @@
 import Attacks
 import Datasets
-import Defenses
-import FoundationEssentials
 import HDF5
 import Network
 import Tensor
@@ -106,60 +104,4 @@ public let programVersion = "0.1.0"
 extension RunData {
     /// The normalisation of every image of the run.
     public var clientsNormalization: Normalization { synthetic.normalization }
-}
-
-/// Decodes from whatever stands there, and keeps nothing.
-private struct AnyValue: Decodable {
-    init(from decoder: any Decoder) {}
-}
-
-extension RunConfiguration {
-    /// One line, keys sorted: the same configuration gives the same text.
-    public func json() throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(self), as: UTF8.self)
-    }
-
-    public static func from(json: String, path: String) throws -> RunConfiguration {
-        let bytes = FoundationEssentials.Data(json.utf8), known = Set(Mirror(reflecting: RunConfiguration()).children.compactMap(\.label))
-        do {
-            let unknown = try JSONDecoder().decode([String: AnyValue].self, from: bytes).keys.filter { !known.contains($0) }
-            guard unknown.isEmpty else {
-                throw RunError.incompatible("\(path): /config/json has keys that this program does not know: \(unknown.sorted().joined(separator: ", "))")
-            }
-            let configuration = try JSONDecoder().decode(RunConfiguration.self, from: bytes)
-            try configuration.validate()
-            return configuration
-        } catch RunError.incompatible(let text) {
-            throw RunError.incompatible(text)
-        } catch {
-            throw RunError.incompatible("\(path): /config/json is not a configuration of this program (\(error))")
-        }
-    }
-
-    /// The defences that have a part in the training.
-    private var ofTheTraining: [String] { defenses.filter(AllDefenses.shapesTraining) }
-
-    /// Names and values in the order of declaration.
-    public var readable: [(name: String, value: String)] {
-        Mirror(reflecting: self).children.compactMap { child -> (name: String, value: String)? in
-            guard let name = child.label else { return nil }
-            let value = Mirror(reflecting: child.value)
-            let inner: Any? = value.displayStyle == .optional ? value.children.first?.value : child.value
-            guard let inner else { return (name, name.hasSuffix("Limit") || name == "imagesPerClient" ? "all" : "none") }
-            return (name, (inner as? [String])?.joined(separator: " ") ?? "\(inner)")
-        }
-    }
-
-    /// The first field that differs, as "name was X, is Y"; paths are not compared (data digests are), and defences on
-    /// the model may have been added, since they come after the training.
-    public func difference(from stored: RunConfiguration) -> String? {
-        for (mine, theirs) in zip(readable, stored.readable) where mine.value != theirs.value {
-            if mine.name == "data" || (mine.name == "synthetic" && RunData.holdout(ifAny: mine.value) == nil) { continue }
-            if mine.name == "defenses", ofTheTraining == stored.ofTheTraining, Set(stored.defenses).isSubset(of: defenses) { continue }
-            return "\(mine.name) was \(theirs.value.isEmpty ? "none" : theirs.value), is \(mine.value.isEmpty ? "none" : mine.value)"
-        }
-        return nil
-    }
 }

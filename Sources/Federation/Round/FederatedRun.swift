@@ -6,6 +6,7 @@ import Defenses
 import Detection
 import Glibc
 import Network
+import Options
 import Rules
 import Tensor
 
@@ -29,6 +30,7 @@ public final class FederatedRun {
     let trainers: [Trainer]
     private let rule: any AggregationRule
     private let modelDefenses: [any ModelDefense]
+    private lazy var clientModels = ClientModels(state, data, server, trainers, threads: threads)
     private var started = monotonicSeconds()
     /// Whether the largest resident memory is measured, round by round; it resets the count of the whole process.
     public var measuresMemory = false
@@ -46,7 +48,7 @@ public final class FederatedRun {
         try configuration.validate()
         self.data = data
         self.threads = threads
-        (rule, modelDefenses) = try Self.defenses(configuration.defenses, configuration.ruleOptions)
+        (rule, modelDefenses) = try Self.defenses(configuration)
         try MemoryPlan.require(rule, configuration, data.network)
         try MemoryPlan(rule, configuration, data, threads: threads).check()
         let kernels = configuration.instructionSet.kernels
@@ -56,28 +58,28 @@ public final class FederatedRun {
         trainers = (0..<max(1, min(threads, configuration.participants))).map { _ in Trainer(data.network, kernels: kernels) }
     }
 
-    /// Splits the names into at most one aggregation rule and any number of defences on the model; `screen` is neither.
-    public static func defenses(_ names: [String], _ options: RuleOptions = RuleOptions()) throws -> (any AggregationRule, [any ModelDefense]) {
+    /// The defences asked for: at most one aggregation rule and any number of defences on the model; `screen` is neither.
+    public static func defenses(_ configuration: RunConfiguration) throws -> (any AggregationRule, [any ModelDefense]) {
+        let names = configuration.defenses, values = configuration.values
         var rules: [any AggregationRule] = [], models: [any ModelDefense] = []
         for name in names {
-            if let rule = AggregationRules.make(name, options) {
+            if let rule = AggregationRules.make(name, values) {
                 if name != FedAvg.name { rules.append(rule) }
-            } else if let defense = ModelDefenses.make(name) {
+            } else if let defense = ModelDefenses.make(name, values) {
                 models.append(defense)
             } else if name != FMScreen.name {
-                throw RunError.invalid(option: "--defense", given: name,
-                                       expected: "one of: \(AllDefenses.names.joined(separator: ", "))")
+                throw SettingError(RunConfiguration.declarations.defenses.name, given: name, expected: AllDefenses.expected)
             }
         }
         guard rules.count <= 1 else {
-            throw RunError.invalid(option: "--defense", given: names.joined(separator: " "), expected: "at most one rule before aggregation")
+            throw SettingError(RunConfiguration.declarations.defenses.name, given: names.joined(separator: " "), expected: "at most one rule before aggregation")
         }
         return (rules.first ?? FedAvg(), models)
     }
 
-    /// Of the defences named, those that work in every round.
-    static func roundDefenses(_ names: [String]) throws -> [any RoundDefense] {
-        try defenses(names).1.compactMap { $0 as? any RoundDefense }
+    /// Of the run's defences, those that work in every round.
+    static func roundDefenses(_ configuration: RunConfiguration) throws -> [any RoundDefense] {
+        try defenses(configuration).1.compactMap { $0 as? any RoundDefense }
     }
 
     /// Runs what is left: initialisation, rounds, defences on the final model.
@@ -152,6 +154,10 @@ public final class FederatedRun {
     private func finish(_ row: HistoryRow, passes: Double) throws {
         var row = row
         let plain = server.evaluate(global, Bounds(), data.evaluation, data.backdoor)
+        if configuration.evaluateClients, row.round == configuration.rounds {
+            report("clients' own models")
+            (row.clientAccuracy, row.clientAttackSuccess) = clientModels.evaluate(global, Bounds())
+        }
         (row.accuracy, row.attackSuccess, row.robustAccuracy) = (plain.accuracy, plain.attackSuccess, plain.robustAccuracy)
         row.seconds = secondsBefore + monotonicSeconds() - started
         if measuresMemory { row.peakBytes = ResidentMemory.peakBytes }
@@ -170,7 +176,10 @@ public final class FederatedRun {
         let begin = monotonicSeconds()
         let hadBounds = state.bounds != nil, outcome = try state.apply(defense, server, data.synthetic)
         let seconds = monotonicSeconds() - begin, peak = measuresMemory ? ResidentMemory.peakBytes : .nan
-        let evaluation = server.evaluate(outcome.parameters, outcome.bounds, data.evaluation, data.backdoor)
+        var evaluation = server.evaluate(outcome.parameters, outcome.bounds, data.evaluation, data.backdoor)
+        if configuration.evaluateClients {
+            (evaluation.clientAccuracy, evaluation.clientAttackSuccess) = clientModels.evaluate(outcome.parameters, outcome.bounds)
+        }
         defended.append(DefendedModel(name: name, parameters: outcome.parameters, bounds: outcome.bounds, evaluation: evaluation,
                                       seconds: seconds, passes: outcome.passes, peakBytes: peak, audit: outcome.audit + (outcome.suspects.map { configuration.judge($0, in: data.synthetic) } ?? [])))
         if !hadBounds, state.bounds != nil, let last = history.indices.last {
@@ -194,6 +203,7 @@ public final class FederatedRun {
     public var plannedPasses: Double {
         passesToStart + Double(configuration.rounds) * passesPerRound
             + modelDefenses.reduce(0) { $0 + $1.plannedPasses(data.synthetic.count) + Double(data.evaluation.count) * 2 / 3 }
+            + (configuration.evaluateClients ? ClientModels.plannedPasses(configuration, images: data.meanImages, models: modelDefenses.count) : 0)
     }
 
     private var passesToStart: Double {

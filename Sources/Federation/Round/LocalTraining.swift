@@ -20,12 +20,12 @@ public func localTraining(_ configuration: RunConfiguration, _ samples: Samples,
     trainer.reset(global, bounds: special)
     var order = RandomStream(seed: configuration.seed, purpose: "local order", round: round, client: client)
     var flips = RandomStream(seed: configuration.seed, purpose: "flips", round: round, client: client)
-    let sgd = configuration.sgd(configuration.rate(of: client))
+    let sgd = configuration.sgd(configuration.learningRate(of: client)), batch = configuration.batch
     var sum = 0.0, steps = 0
     for _ in 0..<configuration.epochs(of: client) {
         let positions = order.permutation(samples.count)
         let flipped = positions.map { _ in samples.set.channels == 3 && flips.uniform() < 0.5 }
-        sum += epoch(trainer, samples, positions, flipped, configuration.batch, sgd, loss: { label, _, batch, logits, gradient in
+        sum += epoch(trainer, samples, positions, flipped, batch, sgd, loss: { label, _, batch, logits, gradient in
             Loss.crossEntropy(logits, classes: samples.set.classes, label: label, batch: batch, gradient: gradient)
         }, afterStep: { model in
             for behavior in behaviors { behavior.afterStep(model) }

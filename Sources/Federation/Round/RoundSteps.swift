@@ -97,7 +97,7 @@ public enum RoundSteps {
 
     /// The run's first defence that hands out bounds.
     private static func handingOut(_ state: FederationState) throws -> (any ModelDefense)? {
-        try FederatedRun.defenses(state.configuration.defenses).1.first { type(of: $0).handsOutBounds }
+        try FederatedRun.defenses(state.configuration).1.first { type(of: $0).handsOutBounds }
     }
 
     /// Updates that are right, ascending by client, and why others are not.

@@ -27,9 +27,9 @@ public final class Server: @unchecked Sendable {
         start.initialize(normal: { (s: inout RandomStream) in s.normal() }, using: &stream)
         trainer.reset(start)
         var order = RandomStream(seed: configuration.seed, purpose: "initialisation order")
-        let sgd = configuration.sgd(configuration.initialRate)
+        let sgd = configuration.sgd(configuration.initialRate), batch = configuration.batch
         for number in 0..<configuration.initialEpochs {
-            _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, configuration.batch, sgd) { label, _, batch, logits, gradient in
+            _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, batch, sgd) { label, _, batch, logits, gradient in
                 Loss.crossEntropy(logits, classes: synthetic.set.classes, label: label, batch: batch, gradient: gradient)
             }
             try look(number + 1, trainer.parameters)
@@ -45,13 +45,14 @@ public final class Server: @unchecked Sendable {
         let classes = synthetic.set.classes
         trainer.reset(aggregate)
         var order = RandomStream(seed: configuration.seed, purpose: "fusion order", round: round)
-        let sgd = configuration.sgd(configuration.fusionRate)
+        let sgd = configuration.sgd(configuration.fusionRate), batch = configuration.batch
+        let temperature = configuration.temperature, labelWeight = configuration.labelWeight
         teacherLogits.withUnsafeBufferPointer { teacher in
             guard let targets = teacher.baseAddress else { return }
             for _ in 0..<configuration.fusionEpochs {
-                _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, configuration.batch, sgd) { label, position, batch, logits, gradient in
+                _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, batch, sgd) { label, position, batch, logits, gradient in
                     Loss.distillation(logits, teacher: targets + position * classes, classes: classes, label: label,
-                                      temperature: configuration.temperature, labelWeight: configuration.labelWeight,
+                                      temperature: temperature, labelWeight: labelWeight,
                                       batch: batch, gradient: gradient)
                 }
             }

@@ -25,19 +25,3 @@ func rootSet(_ configuration: RunConfiguration, _ synthetic: Samples, _ images: 
     var stream = RandomStream(seed: configuration.seed, purpose: "root set")
     return synthetic.subset(stream.permutation(synthetic.count).prefix(wanted).sorted())
 }
-
-extension RunConfiguration {
-    /// The settings of the rule before aggregation.
-    public var ruleOptions: RuleOptions {
-        var options = RuleOptions()
-        (options.normClipLimit, options.normClipNoise, options.deepsightImages) = (normClipLimit, normClipNoise, deepsightImages)
-        return options
-    }
-
-    /// How malicious clients train.
-    var maliciousOptions: MaliciousOptions {
-        var options = MaliciousOptions()
-        (options.adaptive, options.neurotoxin, options.pgdRadius, options.boost) = (adaptive, neurotoxin, pgdRadius, attackBoost)
-        return options
-    }
-}

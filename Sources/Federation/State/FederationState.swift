@@ -58,7 +58,7 @@ public struct FederationState: Sendable {
     public var nextRound: Int { (finishedRounds ?? 0) + 1 }
     public var isFinished: Bool { finishedRounds ?? 0 >= configuration.rounds }
     /// The clients of the next round.
-    public var nextClients: [Int] { configuration.clients(inRound: nextRound) }
+    public var nextClients: [Int] { configuration.clientNumbers(inRound: nextRound) }
 
     /// The number of malicious clients that are at work, not only assumed.
     var malicious: Int { configuration.attack.poisonsClients ? configuration.malicious : 0 }
@@ -66,7 +66,7 @@ public struct FederationState: Sendable {
     /// What the malicious clients of the next round do besides training on poisoned images.
     func behaviors(_ server: Server) -> [any MaliciousBehavior] {
         let clients = nextClients
-        return MaliciousBehaviors.make(configuration.maliciousOptions, AttackContext(
+        return MaliciousBehaviors.make(configuration.values, AttackContext(
             global: global, previous: previousGlobal, participants: clients.count,
             colluders: clients.filter(configuration.isMalicious).count, kernels: server.kernels))
     }
@@ -79,7 +79,7 @@ public struct FederationState: Sendable {
 
     /// Takes up what aggregation made of the round's updates; the round is not finished before fusion.
     mutating func adopt(_ aggregated: Aggregated) {
-        if configuration.neurotoxin != nil, malicious > 0 { previousGlobal = global }
+        if malicious > 0, MaliciousBehaviors.compareRounds(configuration.values) { previousGlobal = global }
         global = aggregated.model
         memory = aggregated.memory
         notes += aggregated.notes.filter { !notes.contains($0) }
@@ -95,7 +95,7 @@ public struct FederationState: Sendable {
 
     /// Lets the defences that work in every round see the global model of the round that ends.
     private mutating func updateRoundDefenses(_ server: Server, _ synthetic: Samples) throws {
-        for defense in try FederatedRun.roundDefenses(configuration.defenses) {
+        for defense in try FederatedRun.roundDefenses(configuration) {
             guard var state = carried[defense.label] else {
                 throw RunError.incompatible("\(defense.label) works in every round from the first, and this run began without it; start the run anew")
             }
@@ -107,7 +107,7 @@ public struct FederationState: Sendable {
     /// Throws `RunError.incompatible` where a defence that works in every round was not there from the first.
     func checkCarried(in path: String) throws {
         guard finishedRounds != nil else { return }
-        for defense in try FederatedRun.roundDefenses(configuration.defenses) where carried[defense.label] == nil {
+        for defense in try FederatedRun.roundDefenses(configuration) where carried[defense.label] == nil {
             throw RunError.incompatible("\(path): \(defense.label) works in every round from the first, and this run began without it; use --overwrite or another --out")
         }
     }
@@ -117,7 +117,7 @@ public struct FederationState: Sendable {
     mutating func start(_ server: Server, _ synthetic: Samples) throws {
         try checkDefenses(synthetic)
         try initialize(server, synthetic)
-        for defense in try FederatedRun.roundDefenses(configuration.defenses) {
+        for defense in try FederatedRun.roundDefenses(configuration) {
             carried[defense.label] = defense.start(global, defenseContext(server, synthetic, round: 0))
         }
     }
@@ -142,7 +142,7 @@ public struct FederationState: Sendable {
     /// Throws `DefenseError` where a defence could not work on these FM data in the end.
     private func checkDefenses(_ synthetic: Samples) throws {
         if configuration.screensSynthetic { try FMScreen.check(synthetic, for: network, in: provenance.synthetic) }
-        for defense in try FederatedRun.defenses(configuration.defenses).1 {
+        for defense in try FederatedRun.defenses(configuration).1 {
             try type(of: defense).check(synthetic, for: network, in: provenance.synthetic)
         }
     }
@@ -188,22 +188,22 @@ public struct FederationState: Sendable {
 extension RunConfiguration {
     /// How right a defence's suspicion of FM images was, which only the experimenter can know; nothing where none are poisoned.
     func judge(_ suspects: [Int], in synthetic: Samples) -> [Finding] {
-        guard attack.poisonsSynthetic else { return [] }
+        guard self.attack.poisonsSynthetic else { return [] }
         let right = suspects.filter(synthetic.isPoisoned).count
         return [Finding("suspects that are poisoned (known to the experimenter only)", "\(right) of \(suspects.count)"),
                 Finding("poisoned images among the suspects (likewise)", "\(right) of \(synthetic.poisonedPositions.count)")]
     }
 
     /// A round's clients, ascending: all, or a random subset of the given share.
-    public func clients(inRound round: Int) -> [Int] {
-        guard participants < clients else { return Array(0..<clients) }
-        var stream = RandomStream(seed: seed, purpose: "participants", round: round)
-        return stream.permutation(clients).prefix(participants).sorted()
+    public func clientNumbers(inRound round: Int) -> [Int] {
+        guard participants < self.clients else { return Array(0..<self.clients) }
+        var stream = RandomStream(seed: self.seed, purpose: "participants", round: round)
+        return stream.permutation(self.clients).prefix(participants).sorted()
     }
 
     /// The share of malicious clients that rules assume, whatever the attack is: they cannot know it.
     func assumedMalicious(_ participants: Int) -> Int {
-        min(malicious, Int((Double(malicious * participants) / Double(clients)).rounded(.up)))
+        min(self.malicious, Int((Double(self.malicious * participants) / Double(self.clients)).rounded(.up)))
     }
 
     /// Mean loss of the benign clients' training; NaN without any.

@@ -8,6 +8,8 @@ public struct RunData: Sendable {
     public let clients: [Samples]
     public let server: ServerData
     public let evaluation: Samples
+    /// As configured: of local test sets, and of their draw.
+    let localTestImages: Int, seed: UInt64
     public let datasetName: String, datasetDigest: String, syntheticName: String, syntheticDigest: String
 
     /// Training images that `--evaluate-on dev` withholds from every client and measures on.
@@ -31,6 +33,7 @@ public struct RunData: Sendable {
         var indices = configuration.evaluateOn == .dev ? parts.dev : Array(0..<split.count)
         if let limit = configuration.evaluationLimit { indices = Array(indices.prefix(limit)) }
         evaluation = Samples(split, indices: indices, normalization: normalization)
+        (localTestImages, seed) = (configuration.localTestImages, configuration.seed)
         datasetName = dataset.name
         datasetDigest = dataset.digest
         self.syntheticName = syntheticName

@@ -8,6 +8,8 @@ public struct HistoryRow: Equatable, Sendable {
     public var loss = Double.nan                   // mean loss of the benign clients' local training
     public var accuracy = Double.nan, attackSuccess = Double.nan, robustAccuracy = Double.nan
     public var accuracyBounded = Double.nan, attackSuccessBounded = Double.nan, robustAccuracyBounded = Double.nan
+    /// Means over clients of their own models' accuracy on their local test sets, and of their attack success; where measured.
+    public var clientAccuracy = Double.nan, clientAttackSuccess = Double.nan
     /// Of the rule's rejections, this round: malicious among rejected, rejected among malicious, rejected among benign.
     public var precision = Double.nan, recall = Double.nan, falsePositiveRate = Double.nan
     /// Wall times: since the start of the run, and of the rule alone.
@@ -29,6 +31,8 @@ public struct HistoryRow: Equatable, Sendable {
 public struct Evaluation: Equatable, Sendable {
     public var accuracy: Double, attackSuccess: Double, robustAccuracy: Double
     public var images: Int, triggeredImages: Int
+    /// As in `HistoryRow`.
+    public var clientAccuracy = Double.nan, clientAttackSuccess = Double.nan
 }
 
 /// A model that a model-level defence made of the final G.

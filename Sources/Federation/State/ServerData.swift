@@ -1,6 +1,7 @@
 import Attacks
 import Datasets
 import Network
+import Options
 
 /// What the server has: the FM data as it holds them, limited, poisoned if attacked, and measured for normalisation.
 public struct ServerData: Sendable {
@@ -22,7 +23,8 @@ public struct ServerData: Sendable {
         var samples = Samples(set, indices: indices, normalization: none)
         if configuration.attack.poisonsSynthetic {
             var stream = RandomStream(seed: configuration.seed, purpose: "poisoned FM images")
-            samples = samples.poisoned(Poisoning(backdoor, fraction: configuration.fmPoisonFraction, cover: configuration.coverFraction ?? 0),
+            samples = samples.poisoned(Poisoning(backdoor, fraction: configuration.fmPoisonFraction, cover: configuration.coverFraction ?? 0,
+                                                  draw: configuration.fmPoisonDraw),
                                        using: &stream)
         }
         synthetic = samples.with(samples.measuredNormalization())
@@ -31,7 +33,7 @@ public struct ServerData: Sendable {
     /// The attack of a configuration on images of `shape`.
     static func backdoor(_ configuration: RunConfiguration, _ network: ClampNet, _ shape: ImageShape) throws -> Backdoor {
         guard configuration.target < network.classes else { throw AttackError.target(configuration.target, classes: network.classes) }
-        return Backdoor(trigger: try Triggers.make(configuration.trigger, shape: shape, seed: configuration.seed),
+        return Backdoor(trigger: try Triggers.make(configuration.trigger, shape: shape, seed: configuration.seed, configuration.values),
                         relabeling: configuration.allToAll ? .next : .target(configuration.target))
     }
 }
@@ -60,7 +62,7 @@ public struct Withheld: Sendable {
 
     private static func holdout(_ synthetic: String) throws -> Int {
         guard let n = RunData.holdout(ifAny: synthetic), n > 0 else {
-            throw RunError.invalid(option: "--synthetic", given: synthetic, expected: "a file, or holdout:N with N images")
+            throw SettingError(RunConfiguration.declarations.synthetic.name, given: synthetic, expected: "a file, or holdout:N with N images")
         }
         return n
     }

@@ -1,0 +1,102 @@
+import Defenses
+import FoundationEssentials
+import Options
+
+/// A configuration as JSON and as lines for people.
+extension RunConfiguration {
+    /// One line, keys sorted, every option: the same configuration gives the same text.
+    public func json() throws -> String { try Self.settings.json(values) }
+
+    /// Reads what `json` wrote, or an older version: options that it did not have yet take their defaults.
+    ///
+    /// - Throws: `RunError.incompatible` for unknown keys and for values that the option does not take.
+    public static func from(json: String, path: String) throws -> RunConfiguration {
+        var configuration = RunConfiguration()
+        do {
+            configuration.values = try settings.settings(json: json)
+            try configuration.validate()
+            return configuration
+        } catch let error as SettingError {
+            throw RunError.incompatible("\(path), /config/json: \(error.inFile)")
+        } catch {
+            throw RunError.incompatible("\(path): /config/json is not a configuration of this program (\(error))")
+        }
+    }
+
+    /// Names and values of all options, by section.
+    public var readable: [(name: String, value: String)] { Self.settings.all.map { ($0.name, $0.text(in: values)) } }
+}
+
+/// What options change, in this configuration.
+extension RunConfiguration {
+    /// Whether the training depends on the option.
+    public func depends(on setting: any AnySetting) -> Bool {
+        switch setting.effect {
+        case .nothing, .rounding: false
+        case .partly: true
+        case let .training(condition): holds(condition)
+        }
+    }
+
+    private func holds(_ condition: Condition) -> Bool {
+        switch condition {
+        case .always: true
+        case .attackOrFloor, .attacked: self.attack != .none
+        case .clientsAttack: self.attack.poisonsClients
+        case .syntheticAttack: self.attack.poisonsSynthetic
+        case let .defended(name): self.defenses.contains(name) && AllDefenses.shapesTraining(name)
+        case let .triggered(name): self.attack != .none && self.trigger == name
+        }
+    }
+
+    /// With defaults for all that cannot change the training, so that equal trainings are equal; defences on the model are left
+    /// out, their options stay. Where the FM data lie and how sums round stay.
+    public var reduced: RunConfiguration {
+        var reduced = self
+        reduced.defenses = AllDefenses.shapingTraining(self.defenses)
+        for setting in Self.settings.all {
+            if case let .training(condition) = setting.effect, !depends(on: setting), !isOfModelDefense(condition) { setting.reset(in: &reduced.values) }
+        }
+        return reduced
+    }
+
+    private func isOfModelDefense(_ condition: Condition) -> Bool {
+        if case let .defended(name) = condition { !AllDefenses.shapesTraining(name) } else { false }
+    }
+
+    /// JSON of what the training depends on, without options that are not set: names the training, whatever options other
+    /// trainings have.
+    public func trainingJSON() throws -> String {
+        var named = self
+        for setting in Self.settings.all { setting.keepTrainingPart(in: &named.values) }
+        return try Self.settings.json(named.values) { depends(on: $0) && ![.null, .text(""), .list([])].contains($0.scalar(in: named.values)) }
+    }
+
+    /// Why a run of this configuration cannot go on with what `stored` has begun: the first option that differs and may not, as
+    /// "name was X, is Y"; nil where it can. Digests of the data are compared elsewhere.
+    public func difference(from stored: RunConfiguration) -> String? {
+        let setting = Self.settings.all.first { $0.scalar(in: values) != $0.scalar(in: stored.values) && !mayChange($0, from: stored) }
+        return setting.map { "\($0.name) was \($0.text(in: stored.values)), is \($0.text(in: values))" }
+    }
+
+    private func mayChange(_ setting: any AnySetting, from stored: RunConfiguration) -> Bool {
+        switch setting.effect {
+        case .nothing: true
+        case .rounding: false
+        case .partly: setting.isLikewise(in: values, and: stored.values)
+        case .training(.defended(let name)): !self.defenses.contains(name) && !stored.defenses.contains(name)
+        case .training: false
+        }
+    }
+}
+
+extension AnySetting {
+    /// Whether both values have the same part in the training, and a list has lost nothing.
+    fileprivate func isLikewise(in mine: Settings, and theirs: Settings) -> Bool {
+        var (a, b) = (mine, theirs)
+        keepTrainingPart(in: &a)
+        keepTrainingPart(in: &b)
+        guard case let (.list(new), .list(old)) = (scalar(in: mine), scalar(in: theirs)) else { return scalar(in: a) == scalar(in: b) }
+        return scalar(in: a) == scalar(in: b) && Set(old).isSubset(of: new)
+    }
+}

@@ -1,0 +1,63 @@
+import ArgumentParser
+
+/// `fedclamp manual`: the man page, made from the same definitions as help and completions.
+struct Manual: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "manual", abstract: "Print the man page, as roff.", shouldDisplay: false)
+
+    func run() throws { output(ManualPage(try CommandDefinition.of(FedClamp.self)).text) }
+}
+
+/// One page with all commands.
+struct ManualPage {
+    private let program: CommandDefinition
+
+    init(_ program: CommandDefinition) { self.program = program }
+
+    /// Roff with the macros of man(7).
+    var text: String {
+        var lines = [".TH FEDCLAMP 1 \"\" \"fedclamp \(FedClamp.version)\"", ".SH NAME", "fedclamp \\- \(Self.escaped(program.abstract ?? ""))",
+                     ".SH SYNOPSIS", ".B fedclamp", ".I command", ".RI [ option " + "...]", ".SH DESCRIPTION"]
+        lines += Self.discussion(program)
+        for command in program.subcommands ?? [] where command.shouldDisplay && command.commandName != "help" { lines += section(command, "fedclamp") }
+        return lines.joined(separator: "\n")
+    }
+
+    /// A command, then those below it.
+    private func section(_ command: CommandDefinition, _ parent: String) -> [String] {
+        let name = "\(parent) \(command.commandName)", below = (command.subcommands ?? []).filter { $0.commandName != "help" }
+        var lines = [".SH \"\(name.uppercased())\"", Self.escaped(command.abstract ?? "")] + Self.discussion(command)
+        var title: String?
+        for argument in command.arguments ?? [] where argument.shouldDisplay && !["help", "version"].contains(argument.long) {
+            if argument.sectionTitle != title { lines += [".SS \"\(Self.escaped(argument.sectionTitle ?? "Other options"))\""] }
+            title = argument.sectionTitle
+            lines += [".TP", Self.synopsis(argument), Self.escaped(argument.abstract ?? "")]
+        }
+        return lines + below.flatMap { section($0, name) }
+    }
+
+    private static func synopsis(_ argument: CommandDefinition.Argument) -> String {
+        let value = escaped(argument.valueName ?? "value"), dots = argument.isRepeating ? " ..." : ""
+        guard let name = argument.long else { return "\\fI\(value)\\fR\(dots)" }
+        return "\\fB\(escaped("--" + name))\\fR" + (argument.takesValue ? " \\fI\(value)\\fR\(dots)" : "")
+    }
+
+    /// Paragraphs; lines that are indented are examples and stay as they are.
+    private static func discussion(_ command: CommandDefinition) -> [String] {
+        var lines: [String] = [".PP"], isExample = false
+        for line in (command.discussion ?? "").split(separator: "\n", omittingEmptySubsequences: false) {
+            if line.hasPrefix("  ") != isExample, !line.isEmpty {
+                isExample.toggle()
+                lines.append(isExample ? ".nf" : ".fi")
+            }
+            lines.append(line.isEmpty ? ".PP" : escaped(String(line)))
+        }
+        return lines + (isExample ? [".fi"] : [])
+    }
+
+    /// Text that roff takes as it is: no escapes, no requests, dashes that can be copied.
+    private static func escaped(_ text: String) -> String {
+        let plain = text.split(separator: "\\", omittingEmptySubsequences: false).joined(separator: "\\e")
+            .split(separator: "-", omittingEmptySubsequences: false).joined(separator: "\\-")
+        return plain.hasPrefix(".") || plain.hasPrefix("'") ? "\\&" + plain : plain
+    }
+}

@@ -1,0 +1,77 @@
+import ArgumentParser
+import Federation
+import Options
+
+/// A section of the options of a run, as a type: the parser takes option groups by type.
+protocol SectionOfOptions { static var section: Section { get } }
+
+/// The options of one section, made from their declarations: the parser finds its arguments by reflection, so that the mirror
+/// is all that help, completions and man page need.
+struct SettingOptions<Owner: SectionOfOptions>: ParsableArguments, CustomReflectable {
+    /// Names and texts as given.
+    private var given: [(name: String, texts: [String])] = []
+
+    init() {}
+
+    init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: Key.self)
+        for setting in Self.settings {
+            let texts = try setting.texts(in: values)
+            if !texts.isEmpty { given.append((setting.name, texts)) }
+        }
+    }
+
+    static var settings: [any AnySetting] { RunConfiguration.settings.all.filter { $0.section == Owner.section } }
+
+    var customMirror: Mirror {
+        Mirror(self, children: Self.settings.map { (label: "_" + $0.name, value: $0.argument) })
+    }
+
+    /// Throws `ValidationError`, which the parser reports as it does its own.
+    func validate() throws {
+        var configuration = RunConfiguration()
+        do { try apply(to: &configuration) } catch { throw ValidationError("\(error)") }
+    }
+
+    /// Throws `SettingError`.
+    func apply(to configuration: inout RunConfiguration) throws {
+        for (name, texts) in given { try configuration.set(name, texts) }
+    }
+}
+
+private struct Key: CodingKey {
+    let stringValue: String
+    var intValue: Int? { nil }
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
+}
+
+extension AnySetting {
+    /// The parser's argument. A value may begin with "-", so that a number below zero is refused for what it is.
+    fileprivate var argument: Any {
+        let label = NameSpecification.customLong(name), text = ArgumentHelp(stringLiteral: help)
+        var help = text
+        if !valueName.isEmpty { help.valueName = valueName }
+        let completion = choices.isEmpty ? CompletionKind.default : .list(choices)
+        return switch form {
+        case .flag: Flag(wrappedValue: false, name: label, help: help)
+        case .single: Option<String?>(name: label, parsing: .unconditional, help: help, completion: completion)
+        case .list: Option<[String]>(wrappedValue: [], name: label, parsing: .unconditionalSingleValue, help: help, completion: completion)
+        }
+    }
+
+    /// What was given; nothing where the default holds.
+    fileprivate func texts(in values: KeyedDecodingContainer<Key>) throws -> [String] {
+        let key = Key(stringValue: name)
+        return switch form {
+        case .flag: try values.decode(Flag<Bool>.self, forKey: key).wrappedValue ? ["true"] : []
+        case .single: try values.decode(Option<String?>.self, forKey: key).wrappedValue.map { [$0] } ?? []
+        case .list: try values.decode(Option<[String]>.self, forKey: key).wrappedValue
+        }
+    }
+}
+
+/// What a setting makes of a text, for an option that a command declares itself. Throws `Failure.usage`.
+func parsed<Value>(_ text: String, as setting: Setting<Value>) throws -> Value {
+    do { return try setting.value(text) } catch let error as SettingError { throw Failure.usage("expected \(error.expected)") }
+}
