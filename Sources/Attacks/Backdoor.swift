@@ -44,6 +44,11 @@ public enum PoisonDraw: String, SettingValue, CaseIterable, Sendable {
     case eachOtherClass = "each-other-class"
 }
 
+/// When the server meets the poisoned FM images.
+public enum PoisonStage: String, SettingValue, CaseIterable, Sendable {
+    case both, initialisation, fusion
+}
+
 /// How much of a set is poisoned, and by what.
 public struct Poisoning: Sendable {
     public var backdoor: Backdoor

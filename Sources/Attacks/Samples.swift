@@ -65,6 +65,9 @@ public struct Samples: Sendable {
         return copy
     }
 
+    /// The same images without poison, under their true labels, normalised as before.
+    public var unpoisoned: Samples { Samples(set, indices: indices, normalization: normalization) }
+
     /// These positions only, poisoned or not as they are.
     public func subset(_ positions: [Int]) -> Samples {
         var copy = Samples(set, indices: positions.map { indices[$0] }, normalization: normalization)

@@ -75,7 +75,9 @@ struct Reproduce: Configurable {
     }
 
     static func tables(_ name: String) throws -> [String] {
-        name == "all" ? Tables.names : [try choose(name, "table", from: (Tables.names + ["all"]).map { ($0, $0) })]
+        if name == "all" { return Tables.names }
+        if let tables = Tables.groups[name] { return tables }
+        return [try choose(name, "table", from: (Tables.names + Tables.groups.keys.sorted() + ["all"]).map { ($0, $0) })]
     }
 
     func run() throws {

@@ -4,12 +4,12 @@ import Numerics
 /// success (solid), and the floor as a tick. Told apart by shape, not by colour; mean over seeds, with one standard
 /// deviation as a line where there are several.
 struct BarFigure {
-    let table: TableResult
+    let table: TableResult, bars: Bars
 
     private let label: Double, panel = 190.0, gap = 22.0, row = 30.0, top = 44.0, bar = 9.0
 
-    init(table: TableResult) {
-        self.table = table
+    init(table: TableResult, bars: Bars) {
+        (self.table, self.bars) = (table, bars)
         label = 30 + 6.5 * Double(table.rows.map(\.count).max() ?? 0)
     }
 
@@ -30,15 +30,15 @@ struct BarFigure {
             drawing.text(x + tick * panel, top - 9, text, anchor: .middle, size: 10)
         }
         for r in table.rows.indices {
-            bars(r, c, x, Measure.accuracy, middle(r) - bar - 1, fill: Drawing.Ink.accuracyFill, stroke: Drawing.Ink.accuracy, &drawing)
+            draw(r, c, x, bars.accuracy, middle(r) - bar - 1, fill: Drawing.Ink.accuracyFill, stroke: Drawing.Ink.accuracy, &drawing)
             guard !table.cleanColumns.contains(table.columns[c]) else { continue }
-            bars(r, c, x, Measure.attackSuccess, middle(r) + 1, fill: Drawing.Ink.attack, stroke: "none", &drawing)
-            let floor = Statistics.mean(table.values(r, c, Measure.floor))
+            draw(r, c, x, bars.attackSuccess, middle(r) + 1, fill: Drawing.Ink.attack, stroke: "none", &drawing)
+            let floor = Statistics.mean(table.values(r, c, bars.tick))
             if !floor.isNaN { drawing.line(x + floor * panel, middle(r) - 1, x + floor * panel, middle(r) + bar + 3, width: 1.5) }
         }
     }
 
-    private func bars(_ r: Int, _ c: Int, _ x: Double, _ measure: Measure, _ y: Double, fill: String, stroke: String, _ drawing: inout Drawing) {
+    private func draw(_ r: Int, _ c: Int, _ x: Double, _ measure: Measure, _ y: Double, fill: String, stroke: String, _ drawing: inout Drawing) {
         let values = table.values(r, c, measure), mean = Statistics.mean(values), deviation = Statistics.deviation(values)
         guard !mean.isNaN else { return }
         drawing.rectangle(x, y, max(0.5, mean * panel), bar, fill: fill, stroke: stroke)
@@ -56,7 +56,7 @@ struct BarFigure {
         drawing.rectangle(label + 235, y, 24, bar, fill: Drawing.Ink.attack)
         drawing.text(label + 265, y + bar, "ASR, attack success rate")
         drawing.line(label + 440, y - 2, label + 440, y + bar + 2, width: 1.5)
-        drawing.text(label + 448, y + bar, "floor: that rate without attack")
+        drawing.text(label + 448, y + bar, bars.tickTitle)
     }
 
     private func middle(_ r: Int) -> Double { top + Double(r) * row + row / 2 }

@@ -34,9 +34,9 @@ struct Report {
         <b>both</b> share trigger and target. <b>ACC</b> is the share of clean images classified right (higher is better), <b>ASR</b> the share of
         triggered images of other classes that go to the target (lower is better). The <b>floor</b> is that share for the same-seed run without
         attack: less cannot be asked for.</p>
-        <p>The method is that of Bi and Li, <a href="https://arxiv.org/abs/2410.17573">arXiv 2410.17573</a>. The paper's own figures are not part of
-        this program; its claims stand beside the tables in words. Figures in the file \(PaperFigures.file) of this folder
-        (\(PaperFigures.header.joined(separator: ","))) appear in the tables in brackets.</p>
+        <p>The method is that of Bi and Li, <a href="https://arxiv.org/abs/2410.17573">arXiv 2410.17573</a>. The tables paper-1 to
+        paper-3 and paper-attack show its printed figures beside ours. Further figures, of any paper, can be put into the file
+        \(PaperFigures.file) of this folder (\(PaperFigures.header.joined(separator: ","))); they appear in the tables in brackets.</p>
         </section>
         </main>
         </body>
@@ -53,7 +53,7 @@ struct Report {
         var parts = ["<section id=\"\(table.name)\">", "<h2>\(escaped(table.name)): \(escaped(table.caption))</h2>"]
         if !table.claim.isEmpty { parts.append("<p class=\"claim\"><b>Claimed:</b> \(escaped(table.claim))</p>") }
         parts += [grid(table), "<p class=\"legend\">\(escaped(table.legend))</p>"]
-        if table.hasBars { parts.append("<div class=\"wide\">\(BarFigure(table: table).svg)</div>") }
+        if let bars = table.bars { parts.append("<div class=\"wide\">\(BarFigure(table: table, bars: bars).svg)</div>") }
         let panels = table.rows.indices.flatMap { row in
             table.columns.indices.compactMap { table.curves[row][$0].isEmpty ? nil : table.curvePanel(row, $0) }
         }

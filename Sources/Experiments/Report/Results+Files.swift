@@ -10,7 +10,7 @@ extension Results {
         var texts = [("report.html", Report(results: self).html)]
         for table in tables {
             texts += [("\(table.name).md", table.markdown(self)), ("\(table.name).csv", table.csv()), ("\(table.name).tex", table.latex(self))]
-            if table.hasBars { texts.append(("\(table.name).svg", BarFigure(table: table).svg)) }
+            if let bars = table.bars { texts.append(("\(table.name).svg", BarFigure(table: table, bars: bars).svg)) }
             if let curves = CurveFigure(table: table).svg { texts.append(("\(table.name)-curves.svg", curves)) }
         }
         for shown in illustrations {

@@ -1,4 +1,5 @@
 import Federation
+import Rules
 
 /// All tables of a folder, filled with what its cells hold.
 public struct Results: Sendable {
@@ -36,7 +37,7 @@ public struct Results: Sendable {
             }
             records[training.key] = record
         }
-        tables = try plan.tables.map { try Self.filled($0, plan, records, floors) }
+        tables = try plan.tables.map { try Self.filled($0, setting.dataset, plan, records, floors) }
         if let text = try TextFile.read(folder.paper) { paper = try PaperFigures(parsing: text, path: folder.paper, tables) }
         for training in plan.trainings where training.isIllustrated {
             guard let illustration = try folder.illustration(of: training) else { continue }
@@ -48,12 +49,25 @@ public struct Results: Sendable {
         seconds = records.values.reduce(0) { $0 + $1.seconds }
     }
 
-    private static func filled(_ table: any Table, _ plan: Plan, _ records: [String: CellRecord], _ floors: [String: [String: Double]]) throws -> TableResult {
+    private static func filled(_ table: any Table, _ data: String, _ plan: Plan, _ records: [String: CellRecord], _ floors: [String: [String: Double]]) throws -> TableResult {
         func everywhere<T>(_ body: (_ row: String, _ column: String) throws -> T) rethrows -> [[T]] {
             try table.rows.map { row in try table.columns.map { try body(row, $0) } }
         }
-        let places = try everywhere { row, column in
-            try plan.seeds.map { try measurement(plan.cell(table, row, column, $0), plan, records, floors) }
+        var places = try everywhere { row, column in
+            try plan.seeds.map { seed in
+                var place = try measurement(plan.cell(table, row, column, seed), plan, records, floors)
+                place.printed = table.printed(row, column, data: data)
+                return place
+            }
+        }
+        if let none = table.rows.firstIndex(of: FedAvg.name) {
+            for row in places.indices {
+                for column in places[row].indices {
+                    for seed in places[row][column].indices {
+                        places[row][column][seed].accuracyDrop = places[none][column][seed].clientAccuracy - places[row][column][seed].clientAccuracy
+                    }
+                }
+            }
         }
         let clean = table.columns.filter { column in
             table.rows.allSatisfy { plan.cell(table, $0, column, 0).map { $0.configuration.attack == .none } ?? true }
@@ -66,7 +80,7 @@ public struct Results: Sendable {
         }
         return TableResult(name: table.name, caption: table.caption, claim: table.claim, rowTitle: table.rowTitle, legend: table.legend,
                            measures: table.measures, rows: table.rows, columns: table.columns, seeds: plan.seeds, places: places,
-                           cleanColumns: Set(clean), curves: curves)
+                           cleanColumns: Set(clean), curves: curves, bars: table.bars)
     }
 
     private static func measurement(_ cell: Cell?, _ plan: Plan, _ records: [String: CellRecord], _ floors: [String: [String: Double]]) throws -> Measurement {

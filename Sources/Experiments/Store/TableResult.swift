@@ -8,6 +8,10 @@ public struct Measurement: Equatable, Sendable {
     public var clientAccuracy = Double.nan, clientAttackSuccess = Double.nan
     /// Rate at which the same-seed clean run, with the same defence, puts the same triggered images into the target class.
     public var floor = Double.nan
+    /// Accuracy of the clients' own models lost against no defence in the same column.
+    public var accuracyDrop = Double.nan
+    /// What the paper prints.
+    public var printed = PrintedFigure.none
     /// Filled in for the table `cost` only.
     public var cost = Cost()
 
@@ -21,12 +25,32 @@ public struct Measure: Sendable {
     public var decimals: Int
     /// Whether tables show it, or only files have it.
     public var isShown = true
+    /// Whether it makes no sense without attack.
+    public var isOfAttack = false
     public var value: @Sendable (Measurement) -> Double
 
     public static let accuracy = Measure(key: "acc", title: "ACC", decimals: 3) { $0.accuracy }
-    public static let attackSuccess = Measure(key: "asr", title: "ASR", decimals: 3) { $0.attackSuccess }
+    public static let attackSuccess = Measure(key: "asr", title: "ASR", decimals: 3, isOfAttack: true) { $0.attackSuccess }
     public static let floor = Measure(key: "floor", title: "floor", decimals: 3) { $0.floor }
     public static let robustAccuracy = Measure(key: "robust_accuracy", title: "robust", decimals: 3, isShown: false) { $0.robustAccuracy }
+
+    /// Of tables that stand beside printed ones: the clients' own models, what is printed, and the difference.
+    static let besideThePaper = [
+        clientAccuracy,
+        Measure(key: "paper_acc", title: "paper's", decimals: 3) { $0.printed.accuracy },
+        Measure(key: "acc_difference", title: "diff", decimals: 3) { $0.clientAccuracy - $0.printed.accuracy },
+        clientAttackSuccess,
+        printedAttackSuccess,
+        Measure(key: "asr_difference", title: "diff", decimals: 3, isOfAttack: true) { $0.clientAttackSuccess - $0.printed.attackSuccess },
+        Measure(key: "client_drop", title: "drop", decimals: 3) { $0.accuracyDrop },
+        Measure(key: "paper_drop", title: "paper's", decimals: 3) { $0.printed.accuracyDrop },
+        Measure(key: "global_acc", title: "global ACC", decimals: 3, isShown: false) { $0.accuracy },
+        Measure(key: "global_asr", title: "global ASR", decimals: 3, isShown: false) { $0.attackSuccess },
+        Measure(key: "global_floor", title: "floor", decimals: 3, isShown: false) { $0.floor },
+    ]
+    static let clientAccuracy = Measure(key: "client_acc", title: "ACC", decimals: 3) { $0.clientAccuracy }
+    static let clientAttackSuccess = Measure(key: "client_asr", title: "ASR", decimals: 3, isOfAttack: true) { $0.clientAttackSuccess }
+    static let printedAttackSuccess = Measure(key: "paper_asr", title: "paper's", decimals: 3, isOfAttack: true) { $0.printed.attackSuccess }
 
     /// Those of every table but `cost`.
     public static let outcomes = [accuracy, attackSuccess, floor, robustAccuracy]
@@ -47,12 +71,12 @@ public struct TableResult: Sendable {
 
     public func values(_ row: Int, _ column: Int, _ measure: Measure) -> [Double] { places[row][column].map(measure.value) }
 
-    /// Whether accuracy and attack success can be drawn as bars.
-    var hasBars: Bool { measures.contains { $0.key == Measure.accuracy.key } }
+    /// What its figure draws; nil for none.
+    public var bars: Bars?
 
     /// The measures that make sense in a column.
     public func measures(_ column: Int) -> [Measure] {
-        measures.filter { $0.isShown && ($0.key != "asr" || !cleanColumns.contains(columns[column])) }
+        measures.filter { $0.isShown && (!$0.isOfAttack || !cleanColumns.contains(columns[column])) }
     }
 
     /// "0.812", or "0.812 ± 0.010" over several seeds; "-" where nothing was measured.
@@ -62,6 +86,13 @@ public struct TableResult: Sendable {
         guard values.count > 1, mean != "-" else { return mean }
         return mean + plusMinus + Numbers.fixed(Statistics.deviation(values), measure.decimals)
     }
+}
+
+/// What a figure of a table draws in every place: two bars, and a tick on the second.
+public struct Bars: Sendable {
+    public var accuracy = Measure.accuracy, attackSuccess = Measure.attackSuccess, tick = Measure.floor
+    /// What the tick is, for the legend.
+    public var tickTitle = "floor: that rate without attack"
 }
 
 /// Over seeds; NaN values, which stand for cells that are missing, are left out.

@@ -15,6 +15,7 @@ public struct CostTable: Table {
     public var caption: String { "seconds, memory and bytes of every defence, as a share of a plain round" }
     public var claim: String { "" }
     public var measures: [Measure] { Measure.costs }
+    public var bars: Bars? { nil }
 
     public var legend: String {
         "Rules before aggregation: a whole round (s, median; rule s: the rule alone). Defences on the model: once, after the last round. "

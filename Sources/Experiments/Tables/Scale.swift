@@ -15,6 +15,10 @@ public struct Scale: Sendable {
     public var defenses: [String]?
     /// Attacks of the table `main`.
     public var attacks: [Attack]
+    /// What it makes of the paper's protocol, and the rows and settings of the paper's tables; nil for all.
+    let paper: PaperScale
+    var paperRows: [String]?
+    var paperSettings: [String]?
     /// Rules that the other tables compare with: two that end at the floor under the classic attack in `main`, scale quick,
     /// at no cost: one that selects by distance, one that clusters.
     public let baselines = ["multi-krum", "flame"]
@@ -29,7 +33,9 @@ public struct Scale: Sendable {
         (base.batch, base.localEpochs, base.rate) = (32, 2, 0.05)      // few steps: they have to be large ones
         (base.fusionEpochs, base.fusionRate) = (3, 0.02)
         return Scale(name: "smoke", summary: "7 clients x 300 images, 3 rounds, 1,000 FM and 2,000 test images, 1 seed", base: base,
-                     seeds: 1, holdout: 1_000, defenses: ["none", "norm-clip", "multi-krum", "bounds", "screen + bounds"], attacks: [.none, .classic, .fm])
+                     seeds: 1, holdout: 1_000, defenses: ["none", "norm-clip", "multi-krum", "bounds", "screen + bounds"], attacks: [.none, .classic, .fm],
+                     paper: .reduced(images: 200, rounds: 3, epochs: 2, rate: 0.05, initial: 10, fusion: 3, synthetic: 1_000, evaluation: 1_000, local: 200),
+                     paperRows: ["none", "krum", "bounds-paper", "screen + bounds-unlearning"], paperSettings: ["cross-silo, iid"])
     }()
 
     /// Under an hour on two cores for the table `main`.
@@ -38,7 +44,8 @@ public struct Scale: Sendable {
         (base.imagesPerClient, base.rounds, base.batch, base.rate) = (400, 5, 32, 0.05)
         (base.syntheticLimit, base.evaluationLimit) = (2_000, 3_000)
         return Scale(name: "quick", summary: "10 clients x 400 images, 5 rounds, 2,000 FM and 3,000 test images, 1 seed", base: base,
-                     seeds: 1, holdout: 2_000, defenses: nil, attacks: Attack.allCases)
+                     seeds: 1, holdout: 2_000, defenses: nil, attacks: Attack.allCases,
+                     paper: .reduced(images: 400, rounds: 5, epochs: 2, rate: 0.05, initial: 20, fusion: 2, synthetic: 2_000, evaluation: 3_000, local: 400))
     }()
 
     /// A night on two cores for the table `bounds`: models trained far enough, and several seeds.
@@ -46,7 +53,8 @@ public struct Scale: Sendable {
         var base = RunConfiguration()
         (base.imagesPerClient, base.rounds, base.syntheticLimit) = (2_000, 8, 4_000)
         return Scale(name: "study", summary: "10 clients x 2,000 images, 8 rounds, 4,000 FM and all test images, 3 seeds", base: base,
-                     seeds: 3, holdout: 4_000, defenses: nil, attacks: Attack.allCases)
+                     seeds: 3, holdout: 4_000, defenses: nil, attacks: Attack.allCases,
+                     paper: .reduced(images: 1_000, rounds: 8, epochs: 2, rate: 0.02, initial: 20, fusion: 2, synthetic: 4_000, evaluation: nil, local: 1_000))
     }()
 
     /// The product's defaults on all of the data: for a cluster.
@@ -54,6 +62,7 @@ public struct Scale: Sendable {
         var base = RunConfiguration()
         base[DeepSight.images] = 20_000
         return Scale(name: "paper", summary: "10 clients with all images, 20 rounds, all FM and test images, 3 seeds", base: base,
-                     seeds: 3, holdout: 10_000, defenses: nil, attacks: Attack.allCases)
+                     seeds: 3, holdout: 10_000, defenses: nil, attacks: Attack.allCases,
+                     paper: .published)
     }()
 }

@@ -22,6 +22,10 @@ public protocol Table: Sendable {
     var legend: String { get }
     /// The cell at a place with `base`, which carries the seed and names the data; nil where there is none.
     func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell?
+    /// What the paper prints there for a data set.
+    func printed(_ row: String, _ column: String, data: String) -> PrintedFigure
+    /// What its figure draws; nil for none.
+    var bars: Bars? { get }
 }
 
 /// A named change of the base configuration: what a row of some tables varies.
@@ -86,6 +90,8 @@ extension Table {
     public var name: String { Self.name }
     public var rowTitle: String { "defence" }
     public var measures: [Measure] { Measure.outcomes }
+    public var bars: Bars? { Bars() }
+    public func printed(_ row: String, _ column: String, data: String) -> PrintedFigure { .none }
 
     public var legend: String {
         let combined = (rows + columns).contains { Cell.parts($0).count > 1 }

@@ -48,7 +48,7 @@ public final class Aggregation {
         guard senders.contains(where: { $0.images > 0 }) else {
             throw DefenseError.update("expected updates of clients with images to train on, got \(senders.map { "client \($0.client): \($0.images)" })")
         }
-        let synthetic = state.trusted(synthetic)
+        let synthetic = state.fusing(synthetic)
         (self.state, self.senders, self.rule, self.server, self.synthetic) = (state, senders, rule, server, synthetic)
         let mean = state.meanImages ?? senders.reduce(0) { $0 + $1.images } / senders.count
         context = RuleContext(assumedMalicious: state.configuration.assumedMalicious(senders.count), seed: state.configuration.seed,

@@ -87,7 +87,7 @@ public struct FederationState: Sendable {
 
     /// Fusion: trains the aggregate on the FM data, of which teachers say these logits. Throws `RunError.diverged`.
     mutating func fuse(_ teacherLogits: [Float], _ server: Server, _ synthetic: Samples) throws {
-        let fused = server.fuse(configuration, global, teacherLogits, trusted(synthetic), round: nextRound)
+        let fused = server.fuse(configuration, global, teacherLogits, fusing(synthetic), round: nextRound)
         guard fused.allFinite else { throw RunError.diverged(round: nextRound, where: "fusion") }
         global = fused
         try updateRoundDefenses(server, synthetic)
@@ -123,10 +123,10 @@ public struct FederationState: Sendable {
     }
 
     private mutating func initialize(_ server: Server, _ synthetic: Samples) throws {
-        guard configuration.screensSynthetic else { return try start(from: server.initialize(configuration, synthetic, network: network)) }
+        guard configuration.screensSynthetic else { return try start(from: server.initialize(configuration, initialising(synthetic), network: network)) }
         var screen = FMScreen()
         let context = defenseContext(server, synthetic, round: 0)
-        try start(from: server.initialize(configuration, synthetic, network: network) { epoch, model in
+        try start(from: server.initialize(configuration, initialising(synthetic), network: network) { epoch, model in
             guard epoch > configuration.initialEpochs - FMScreen.looks else { return }
             try requireFinite(model)
             screen.look(model, context)
@@ -136,7 +136,7 @@ public struct FederationState: Sendable {
         guard !distrusted.isEmpty else { return }
         var again = configuration                                                   // about as many steps on fewer images
         again.initialEpochs = Int((Double(configuration.initialEpochs * synthetic.count) / Double(max(1, synthetic.count - distrusted.count))).rounded())
-        try start(from: server.initialize(again, trusted(synthetic), network: network))
+        try start(from: server.initialize(again, trusted(initialising(synthetic)), network: network))
     }
 
     /// Throws `DefenseError` where a defence could not work on these FM data in the end.
@@ -156,6 +156,12 @@ public struct FederationState: Sendable {
         global = model
         initial = configuration.initialEpochs > 0 ? model : nil
     }
+
+    /// The FM images as the initialisation meets them.
+    private func initialising(_ synthetic: Samples) -> Samples { configuration.fmPoisonStage == .fusion ? synthetic.unpoisoned : synthetic }
+
+    /// The FM images as fusion and its teachers meet them.
+    func fusing(_ synthetic: Samples) -> Samples { trusted(configuration.fmPoisonStage == .initialisation ? synthetic.unpoisoned : synthetic) }
 
     /// The FM images that are used.
     func trusted(_ synthetic: Samples) -> Samples {

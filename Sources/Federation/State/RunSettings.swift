@@ -28,6 +28,9 @@ public struct RunSettings: Sendable {
     public let fmPoisonDraw = Setting("fm-poison-draw", default: PoisonDraw.all, value: "kind",
                                       help: "Which FM images are poisoned: drawn from all, or the same fraction of each class but the target.",
                                       section: .attack, changes: .training(.syntheticAttack))
+    public let fmPoisonStage = Setting("fm-poison-stage", default: PoisonStage.both, value: "stage",
+                                       help: "Where the FM data are poisoned: in the initialisation, in fusion, or in both.",
+                                       section: .attack, changes: .training(.syntheticAttack))
     public let coverFraction = Setting<Double?>(
         "cover-fraction", default: nil, in: .fraction, value: "fraction",
         help: "Fraction of a poisoned set that carries the trigger and keeps its label, besides what the trigger itself asks for.",

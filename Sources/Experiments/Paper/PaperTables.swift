@@ -1,0 +1,159 @@
+import Attacks
+import Bounds
+import Defenses
+import Detection
+import Federation
+
+/// A table of the paper beside our own: its rows are defences by our names, ours under the printed ones, its columns settings.
+protocol PaperTable: Table {
+    /// Roman, as printed.
+    static var numeral: String { get }
+    var `protocol`: PaperProtocol { get }
+    /// The printed line that a column stands beside, for a data set.
+    func place(_ column: String, _ defense: String, data: String) -> Printed.Place?
+}
+
+extension PaperTable {
+    public var rowTitle: String { "defence" }
+    public var measures: [Measure] { Measure.besideThePaper }
+    public var claim: String { "" }
+    public var bars: Bars? {
+        Bars(accuracy: .clientAccuracy, attackSuccess: .clientAttackSuccess, tick: .printedAttackSuccess, tickTitle: "ASR that the paper prints")
+    }
+
+    public var legend: String {
+        "ACC and ASR are means over clients of their own models, as in the paper: accuracy on local test sets, attack success on triggered images. "
+            + "drop: ACC lost against none. paper: what Bi and Li print in table \(Self.numeral) (arXiv 2410.17573 v3) for this data set; bounds-paper "
+            + "is their defence; the rows below it are ours. Where we depart from their protocol: "
+            + `protocol`.deviations.enumerated().map { "(\($0 + 1)) \($1)" }.joined(separator: "; ") + "."
+    }
+
+    public func printed(_ row: String, _ column: String, data: String) -> PrintedFigure {
+        place(column, row, data: data).flatMap { Printed.tables[$0] } ?? .none
+    }
+
+    /// The printed baselines, then what the paper calls its own.
+    static var printedRows: [String] {
+        existing(["none", "norm-clip", "dp", "krum", "clip-cluster", "sign-guard", "rfout", "pruning", PaperBounds.name])
+    }
+
+    /// Ours, under the printed rows.
+    static func ours(_ scale: Scale) -> [String] { existing([BoundFit.name, BoundedUnlearning.name, FMScreen.name, screened, combined(scale)]) }
+}
+
+/// Tables I and II: the novel attack, cross-silo and cross-device, IID and Dirichlet 0.1.
+struct PaperNovelAttack {
+    let `protocol`: PaperProtocol
+    let settings: [(name: String, participation: PaperProtocol.Participation, partition: String)]
+
+    init(_ scale: Scale, _ participations: [PaperProtocol.Participation] = PaperProtocol.Participation.allCases) {
+        `protocol` = PaperProtocol(scale: scale)
+        settings = participations.flatMap { participation in
+            PaperProtocol.partitions.map { ("\(participation.rawValue), \($0)", participation, $0) }
+        }.filter { scale.paperSettings?.contains($0.0) ?? true }
+    }
+
+    func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? {
+        guard let setting = settings.first(where: { $0.name == column }) else { return nil }
+        return Cell(`protocol`.configuration(base, setting.participation, setting.partition), attack: .fm, defense: row)
+    }
+
+    func place(_ table: String, _ column: String, _ defense: String, data: String) -> Printed.Place? {
+        settings.first { $0.name == column }.map {
+            Printed.Place(table: table, setting: $0.participation.rawValue, data: data, partition: $0.partition, attack: "fm", trigger: "patch",
+                          defense: defense)
+        }
+    }
+}
+
+/// Table I: the novel attack on clients of one shape.
+public struct PaperTable1: PaperTable {
+    public static let name = "paper-1", numeral = "I"
+    public let rows: [String]
+    private let attack: PaperNovelAttack
+    var `protocol`: PaperProtocol { attack.protocol }
+
+    public init(_ scale: Scale) {
+        rows = scale.paperRows ?? Self.printedRows + Self.ours(scale)
+        attack = PaperNovelAttack(scale)
+    }
+
+    public var caption: String { "table I of the paper: the novel attack (poisoned FM images), clients of one shape" }
+    public var columns: [String] { attack.settings.map(\.name) }
+
+    public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? { attack.cell(row, column, base) }
+    func place(_ column: String, _ defense: String, data: String) -> Printed.Place? { attack.place("I", column, defense, data: data) }
+}
+
+/// Table III: the paper's defence without attack and under the classic attack with three triggers, cross-silo.
+public struct PaperTable3: PaperTable {
+    public static let name = "paper-3", numeral = "III"
+    let `protocol`: PaperProtocol
+    public let rows: [String]
+    private let cases: [(name: String, attack: Attack, trigger: String, partition: String)]
+
+    public init(_ scale: Scale) {
+        `protocol` = PaperProtocol(scale: scale)
+        rows = scale.paperRows?.filter { $0 != "krum" } ?? Self.existing(["none", PaperBounds.name]) + Self.ours(scale)
+        let attacks = [(Attack.none, "patch")] + ["patch", "blend", "sig"].map { (Attack.classic, $0) }
+        cases = attacks.flatMap { attack, trigger in
+            PaperProtocol.partitions.map { (attack == .none ? "clean, \($0)" : "classic \(trigger), \($0)", attack, trigger, $0) }
+        }.filter { found in scale.paperSettings?.contains("cross-silo, \(found.3)") ?? true }
+    }
+
+    public var caption: String { "table III of the paper: no attack, and the classic attack (malicious clients) with three triggers" }
+    public var columns: [String] { cases.map(\.name) }
+
+    public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? {
+        guard let found = cases.first(where: { $0.name == column }) else { return nil }
+        var c = `protocol`.configuration(base, .crossSilo, found.partition)
+        c.trigger = found.trigger
+        return Cell(c, attack: found.attack, defense: row)
+    }
+
+    func place(_ column: String, _ defense: String, data: String) -> Printed.Place? {
+        cases.first { $0.name == column }.map {
+            Printed.Place(table: "III", setting: "cross-silo", data: data, partition: $0.partition, attack: $0.attack.rawValue,
+                          trigger: $0.attack == .none ? "-" : $0.trigger, defense: defense)
+        }
+    }
+}
+
+/// The attack paper's table, and its ablations of the novel attack: how strong it is with nothing against it.
+public struct PaperAttackTable: PaperTable {
+    public static let name = "paper-attack", numeral = "of the attack paper"
+    let `protocol`: PaperProtocol
+    private let settings: [(name: String, participation: PaperProtocol.Participation, partition: String)]
+    private let variants: [(row: String, attack: Attack, change: @Sendable (inout RunConfiguration) -> Void)]
+
+    public init(_ scale: Scale) {
+        `protocol` = PaperProtocol(scale: scale)
+        settings = PaperNovelAttack(scale).settings
+        variants = [("clean", .none, { _ in }), ("classic", .classic, { _ in }), ("fm", .fm, { _ in })]
+            + [0.0, 0.4, 0.6, 0.8, 1].map { weight in ("fm, label weight \(weight)", .fm, { $0.labelWeight = weight }) }
+            + [0.05, 0.1, 0.3].map { share in ("fm, poisoned share \(share)", .fm, { $0.fmPoisonFraction = share }) }
+            + [("fm, poison in initialisation only", .fm, { $0.fmPoisonStage = .initialisation }),
+               ("fm, poison in fusion only", .fm, { $0.fmPoisonStage = .fusion })]
+    }
+
+    public var rowTitle: String { "attack" }
+    public var rows: [String] { variants.map(\.row) }
+    public var columns: [String] { settings.map(\.name) }
+    public var caption: String { "the attack paper's table and ablations: nothing against the attack" }
+
+    public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? {
+        guard let setting = settings.first(where: { $0.name == column }), let variant = variants.first(where: { $0.row == row }) else { return nil }
+        let isAblation = variant.row.contains(",")
+        guard !isAblation || column == settings[0].name else { return nil }
+        var c = `protocol`.configuration(base, setting.participation, setting.partition)
+        variant.change(&c)
+        return Cell(c, attack: variant.attack, defense: "none")
+    }
+
+    func place(_ column: String, _ defense: String, data: String) -> Printed.Place? { nil }
+
+    public func printed(_ row: String, _ column: String, data: String) -> PrintedFigure {
+        guard let setting = settings.first(where: { $0.name == column }) else { return .none }
+        return Printed.attack("homogeneous", setting.participation.rawValue, data, setting.partition, row == "clean" ? "none" : row)
+    }
+}
