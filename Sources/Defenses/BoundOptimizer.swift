@@ -15,7 +15,7 @@ final class BoundOptimizer {
     let predictor: Predictor
     let range: PixelRange
     let seed: UInt64, round: Int, threads: Int
-    private var adam = Adam()
+    private var adam: Adam
     private var perLayer = false, comparesLogits = false
     private var stream: RandomStream
 
@@ -24,6 +24,7 @@ final class BoundOptimizer {
     /// Starts without bounds.
     init(_ model: Parameters, _ samples: Samples, _ activations: Activations, _ predictor: Predictor, _ context: DefenseContext) {
         self.predictor = predictor
+        adam = Adam(model.network.totalBounds)
         self.samples = samples
         self.activations = activations
         range = PixelRange(samples)
@@ -202,19 +203,24 @@ final class BoundOptimizer {
 
     /// The relative bounds, and their moments.
     private struct Adam {
-        var relative = [Double](repeating: 1, count: Layer.totalBounds)
-        var first = [Double](repeating: 0, count: Layer.totalBounds), second = [Double](repeating: 0, count: Layer.totalBounds)
+        var relative: [Double], first: [Double], second: [Double]
         var stepsDone = 0
+
+        init(_ bounds: Int) {
+            relative = [Double](repeating: 1, count: bounds)
+            first = [Double](repeating: 0, count: bounds)
+            second = first
+        }
     }
 
-    /// One step on r: gradient dL/dz * z0 + c / 576; beta 0.9 and 0.999.
+    /// One step on r: gradient dL/dz * z0 + c / (number of bounds); beta 0.9 and 0.999.
     private func descend(_ rate: Double, _ pressure: Double, _ start: [Float]) {
         adam.stepsDone += 1
         var power1 = 1.0, power2 = 1.0
         for _ in 0..<adam.stepsDone { power1 *= 0.9; power2 *= 0.999 }
         let gradients = gradients(start)
         for i in gradients.indices {
-            let g = gradients[i] + pressure / Double(Layer.totalBounds)
+            let g = gradients[i] + pressure / Double(gradients.count)
             adam.first[i] = 0.9 * adam.first[i] + 0.1 * g
             adam.second[i] = 0.999 * adam.second[i] + 0.001 * g * g
             let move = rate * (adam.first[i] / (1 - power1)) / ((adam.second[i] / (1 - power2)).squareRoot() + 1e-8)
@@ -227,9 +233,9 @@ final class BoundOptimizer {
     private func gradients(_ start: [Float]) -> [Double] {
         var g = adam.relative.indices.map { Double(trainer.sum.bounds.base[$0]) * Double(start[$0]) }
         guard perLayer else { return g }
-        for layer in Layer.allCases {
-            let mean = layer.bounds.reduce(0) { $0 + g[$1] } / Double(layer.channels)
-            for i in layer.bounds { g[i] = mean }
+        for layer in trainer.network.layers {
+            let bounds = trainer.network.bounds(of: layer), mean = bounds.reduce(0) { $0 + g[$1] } / Double(bounds.count)
+            for i in bounds { g[i] = mean }
         }
         return g
     }

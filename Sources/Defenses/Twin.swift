@@ -27,7 +27,7 @@ struct Twin {
         let looked = Array(images.prefix(Self.imagesLookedAt)), activations = optimizer.activations, samples = optimizer.samples
         func predictions(_ model: Parameters) -> [Int] {
             optimizer.passes += Double(looked.count) / 3
-            let logits = optimizer.predictor.logits(looked.count, model, Bounds()) { samples.load(looked[$0], into: $1) }
+            let logits = optimizer.predictor.logits(looked.count, model, Bounds(model.network)) { samples.load(looked[$0], into: $1) }
             return predictedClasses(logits, classes: activations.classes)
         }
         let agreed = zip(looked, predictions(initial)).count { activations.predictions[$0] == $1 }

@@ -20,8 +20,8 @@ struct AdaptiveTraining: MaliciousBehavior {
     }
 
     func trainingBounds(_ present: Bounds?, _ samples: Samples) -> Bounds? {
-        let limits = cleanMaxima(context.global, present ?? Bounds(), samples.subset(samples.positions(.clean)), context)
-        for k in 0..<Layer.totalBounds {
+        let limits = cleanMaxima(context.global, present ?? Bounds(context.global.network), samples.subset(samples.positions(.clean)), context)
+        for k in 0..<limits.buffer.count {
             limits.buffer.base[k] = min(present?.buffer.base[k] ?? .infinity, Float(share) * limits.buffer.base[k])
         }
         return limits
@@ -29,7 +29,7 @@ struct AdaptiveTraining: MaliciousBehavior {
 
     /// The largest activation of every channel and unit over all of `samples`; +inf where there are none.
     private func cleanMaxima(_ model: Parameters, _ bounds: Bounds, _ samples: Samples, _ context: AttackContext) -> Bounds {
-        let maxima = Bounds(), row = FloatBuffer(Layer.totalBounds)
+        let maxima = Bounds(model.network), row = FloatBuffer(model.network.totalBounds)
         guard samples.count > 0 else { return maxima }
         maxima.buffer.zero()
         let predictor = Predictor(model.network, kernels: context.kernels, threads: 1)

@@ -53,7 +53,7 @@ public final class Aggregation {
                               round: state.nextRound, threads: server.threads, memory: state.memory,
                               server: ServerTools(state, server, synthetic, rootImages: mean))
         stream = (rule as? any StreamingRule)?.stream(state.global, images: senders.map(\.images), context)
-        logits = TeacherLogits(server, synthetic, state.bounds ?? Bounds(), wanted: state.configuration.fusionEpochs > 0)
+        logits = TeacherLogits(server, synthetic, state.bounds ?? Bounds(state.network), wanted: state.configuration.fusionEpochs > 0)
     }
 
     /// Takes the next sender's update, which must be finite.

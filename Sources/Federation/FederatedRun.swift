@@ -143,7 +143,7 @@ public final class FederatedRun {
 
     private func finish(_ row: HistoryRow, passes: Double) throws {
         var row = row
-        let plain = server.evaluate(global, Bounds(), data.evaluation, data.backdoor)
+        let plain = server.evaluate(global, Bounds(global.network), data.evaluation, data.backdoor)
         (row.accuracy, row.attackSuccess, row.robustAccuracy) = (plain.accuracy, plain.attackSuccess, plain.robustAccuracy)
         if let bounds {
             let bounded = server.evaluate(global, bounds, data.evaluation, data.backdoor)

@@ -16,7 +16,7 @@ public struct LocalResult: Sendable {
 /// Malicious clients train with epochs and rate of their own if they have any, and as `behaviors` say.
 public func localTraining(_ configuration: RunConfiguration, _ samples: Samples, from global: Parameters, bounds: Bounds?,
                           round: Int, client: Int, trainer: Trainer, behaviors: [any MaliciousBehavior] = []) -> LocalResult {
-    let present = bounds ?? Bounds(), special = behaviors.compactMap { $0.trainingBounds(bounds, samples) }.first
+    let present = bounds ?? Bounds(global.network), special = behaviors.compactMap { $0.trainingBounds(bounds, samples) }.first
     trainer.reset(global, bounds: special ?? present)
     var order = RandomStream(seed: configuration.seed, purpose: "local order", round: round, client: client)
     var flips = RandomStream(seed: configuration.seed, purpose: "flips", round: round, client: client)

@@ -12,7 +12,7 @@ extension ServerTools {
             localTraining(configuration, rootSet(configuration, synthetic, rootImages), from: state.global, bounds: state.bounds,
                           round: state.nextRound, client: configuration.clients, trainer: server.trainer).update
         }, logits: { model, count, load in
-            server.predictor.logits(count, model, state.bounds ?? Bounds(), load: load)
+            server.predictor.logits(count, model, state.bounds ?? Bounds(state.network), load: load)
         })
     }
 }
