@@ -38,7 +38,7 @@ extension RunFile {
         for tensor in network.tensors[(2 * Layer.head1.rawValue)...] {
             let shape = try file.shape(of: "\(group)/\(tensor.name)")
             guard shape == tensor.shape else {
-                throw RunError.incompatible("\(file.path), \(group)/\(tensor.name): expected shape \(text(tensor.shape)) with the head \(network.head), got \(text(shape))")
+                throw RunError.incompatible("\(file.path), \(group)/\(tensor.name): expected shape \(text(tensor.shape)) for \(network), got \(text(shape))")
             }
         }
     }

@@ -92,7 +92,7 @@ import Testing
         let half = AdaptiveTraining(share: 0.5, Toy.context(model)), limits = try #require(half.trainingBounds(nil, samples))
         #expect(clean.count == 20 && largest < 0.9 && abs(limits[.conv1][0] - largest / 2) <= 0x1p-23)
         #expect(limits[.conv1][1] == 0 && limits[.fc1].allSatisfy { $0 == 0 })
-        let present = Bounds()
+        let present = Bounds(Toy.network)
         present[.conv1] = [0.1] + [Float](repeating: 7, count: 31)
         #expect(try #require(half.trainingBounds(present, samples))[.conv1][0] <= 0.05)
         let all = try #require(half.trainingBounds(nil, Toy.samples(10, poisoned: 1)))
@@ -108,7 +108,7 @@ import Testing
         let limits = AdaptiveTraining(share: 0.5, Toy.context(start)).trainingBounds(nil, samples)
         func success(_ share: Double?) throws -> (plain: Evaluation, bounded: Evaluation) {
             let model = Toy.trained(samples, from: start) { ($0.adaptive, $0.maliciousEpochs, $0.maliciousRate) = (share, 8, 0.05) }.update
-            return (server.evaluate(model, Bounds(), clean, backdoor), server.evaluate(model, try #require(limits), clean, backdoor))
+            return (server.evaluate(model, Bounds(model.network), clean, backdoor), server.evaluate(model, try #require(limits), clean, backdoor))
         }
         let adaptive = try success(0.5), plain = try success(nil)
         for result in [adaptive.plain, adaptive.bounded] { #expect(result.attackSuccess > 0.9 && result.accuracy > 0.9, "\(adaptive)") }
