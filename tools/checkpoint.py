@@ -8,7 +8,7 @@
 A .pt file holds a state_dict of `ClampNet` in clampnet.py:
 
     state = torch.load("model.pt", weights_only=True)
-    net = ClampNet(channels=3, classes=10, bounded="bounds.fc1" in state)
+    net = ClampNet(channels=3, classes=10, bounded="bounds.fc1" in state, head=head_of(state))
     net.load_state_dict(state)
     logits = net(net.input(pixels))                    # pixels 0..255, (N, C, 28 or 32, same)
 
@@ -24,7 +24,7 @@ import h5py
 import numpy as np
 import torch
 
-from clampnet import BOUNDED, ClampNet, bound_shapes, parameter_shapes
+from clampnet import ClampNet, bound_shapes, head_of, parameter_shapes
 
 BATCH = 256
 
@@ -55,10 +55,25 @@ def hdf5_path(key, model="/model", above=""):
     return ("/model/" if key.startswith("input.") else model + "/") + key.replace(".", "/")
 
 
-def expected(channels, classes, bounded):
+def expected(channels, classes, bounded, head):
     """(key, shape) of a whole state_dict."""
-    shapes = parameter_shapes(channels, classes) + [("input.mean", (channels,)), ("input.std", (channels,))]
-    return shapes + ([("bounds." + name, (n,)) for name, n in bound_shapes()] if bounded else [])
+    shapes = parameter_shapes(channels, classes, head) + [("input.mean", (channels,)), ("input.std", (channels,))]
+    return shapes + ([("bounds." + name, (n,)) for name, n in bound_shapes(head)] if bounded else [])
+
+
+def head(tensors, where):
+    """The head of {key: tensor} with the keys of a state_dict."""
+    try:
+        return head_of(tensors)
+    except ValueError as error:
+        raise BadInput(f"{where}: {error}") from None
+
+
+def head_tensors(file, model):
+    """What `head` needs of a file: a key of every layer, and the first one's weights where they are there."""
+    keys = {f"{name}.bias": None for name in file[model] if name.startswith("head")}
+    first = file.get(f"{model}/head1/weight")
+    return keys | ({"head1.weight": first} if isinstance(first, h5py.Dataset) else {})
 
 
 def load(path, defended=None):
@@ -73,9 +88,10 @@ def load(path, defended=None):
         if first.ndim != 4 or last.ndim != 1:
             raise BadInput(f"{path}: not a ClampNet checkpoint")
         channels, classes, bounded = first.shape[1], last.shape[0], "bounds" in file[above or "/"]
+        found = head(head_tensors(file, model), f"{path}: {model}")
         state = {key: torch.from_numpy(read_array(file, hdf5_path(key, model, above), shape))
-                 for key, shape in expected(channels, classes, bounded)}
-    net = ClampNet(channels, classes, bounded)
+                 for key, shape in expected(channels, classes, bounded, found)}
+    net = ClampNet(channels, classes, bounded, found)
     net.load_state_dict(state)
     return net
 
@@ -119,7 +135,7 @@ def from_torch(a):
         elif key not in state:
             raise BadInput(f"{a.state}: no tensor {key}: say --{key[6:]}")
     bounded = any(key.startswith("bounds.") for key in state)
-    shapes = dict(expected(state["conv1.weight"].shape[1], len(state["fc2.bias"]), bounded))
+    shapes = dict(expected(state["conv1.weight"].shape[1], len(state["fc2.bias"]), bounded, head(state, a.state)))
     for key in sorted(state.keys() ^ shapes.keys()):
         raise BadInput(f"{a.state}: {'unknown' if key in state else 'missing'} tensor {key}")
     for key, shape in shapes.items():

@@ -14,10 +14,11 @@ INPUTS ARE NOT STORED. Both sides compute them from one counter-based generator,
     t         tensor                                                                value
     0..15     conv1.weight, conv1.bias, ... conv6, fc1, fc2.weight, fc2.bias;       weight (2u - 1) * sqrt(6 / fan_in)
               (O, I, 3, 3), (O, I) or (O); fc1 over the flattened (C, H, W)         bias   (2u - 1) * 0.1
+    24..29    head1.weight, head1.bias, ... head3.bias                              the same
     20        a row of candidate images (C, 32, 32), normalised, end to end         (2u - 1) * 1.7
     21        labels (20), for every case and every training step                   floor(u * 10)
     22        teacher's logits (20, 10)                                             (2u - 1) * 4
-    30..36    bounds z of conv1 ... conv6, fc1                                      zscale * u, but z[3] = 0
+    30..39    bounds z of conv1 ... conv6, fc1, head1, head2, head3                 zscale * u, but z[3] = 0
     40 + s    candidate images of training step s = 0..9                            (2u - 1) * 1.7
     100 + k   signs of projection k = 0..7                                          +1 if u >= 0.5 else -1
 
@@ -35,7 +36,10 @@ CASES, one group each; batch 20, 10 classes, losses are means over the batch:
     training    unbounded; ten steps of SGD on cross-entropy: lr 0.001 (0.02 diverges on such noise), momentum 0.9,
                 weight decay 5e-4 on all parameters, as torch.optim.SGD (the first velocity is the first gradient)
 
-LAYOUT. /zscale (7) float32, /images (20) int32, /training/images (10, 20) int32; then in each case's group, float64
+clampnet-1ch.h5 and clampnet-3ch.h5, without a head, have all cases; clampnet-1x128.h5, -2x192 and -3x256, with that head,
+`bounded` and `training`.
+
+LAYOUT. /zscale (hidden layers) float32, /images (20) int32, /training/images (10, 20) int32; then in each case's group, float64
 unless said otherwise:
 
     loss                       scalar; in `training` the ten losses before each step (10)
@@ -46,29 +50,46 @@ unless said otherwise:
     projection/...             (8) for every tensor under gradient/ or final/ that is not stored whole
 
 A gradient or final tensor of at most 10,000 elements is stored flat and whole (attribute `stride` = 1); of a larger one
-elements 0, 13, 26, ... in row order (`stride` = 13) and its eight projections, which cover every element.
+elements 0, 13, 26, ... in row order (`stride` = 13) and its eight projections, which cover every element. With a head it is
+whole up to 600 elements, else elements 0, 97, 194, ... and projections: the trunk's tensors stand in the other files already.
 Every dataset has the attributes `float32_max` and `float32_rms`: the largest and the root mean square deviation of
 torch's float32 result from the double one, over all elements (also those not stored); and `max` and `rms` of the
 double result itself.
 """
 import pathlib
 import sys
+from typing import NamedTuple
 
 import h5py
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from clampnet import BOUNDED, POOLED, ClampNet, bound_shapes, parameter_shapes
+from clampnet import POOLED, ClampNet, bound_shapes, bounded, parameter_shapes
 
 BATCH, CLASSES, STEPS = 20, 10, 10
-WHOLE, STRIDE, PROJECTIONS = 10_000, 13, 8
+PROJECTIONS = 8
 TEMPERATURE, LABEL_WEIGHT = 2.0, 0.5
 LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 0.001, 0.9, 5e-4
 CLEARANCE = 2e-5                                       # of a layer's rms: how far activations keep from kinks
 
 # Chosen (see `above`) so that 20 to 30 % of each layer's positive activations lie above their bound.
-ZSCALE = dict(conv1=3.4, conv2=2.8, conv3=3.9, conv4=5.0, conv5=3.7, conv6=2.3, fc1=2.2)
+ZSCALE = dict(conv1=3.4, conv2=2.8, conv3=3.9, conv4=5.0, conv5=3.7, conv6=2.3, fc1=2.2, head1=1.8, head2=1.4, head3=1.15)
+
+
+class Golden(NamedTuple):
+    """One file: its network, its cases, and what is stored of a tensor: all of it up to `whole` elements, else each `stride`th."""
+    name: str
+    channels: int
+    head: str = "none"
+    cases: tuple = ("unbounded", "bounded", "distill", "fidelity", "training")
+    whole: int = 10_000
+    stride: int = 13
+
+
+PLAIN = [Golden("1ch", 1), Golden("3ch", 3)]
+WITH_HEAD = [Golden(head, channels, head, ("bounded", "training"), whole=600, stride=97)
+             for head, channels in (("1x128", 1), ("2x192", 3), ("3x256", 1))]
 
 
 # --- the generator -----------------------------------------------------------------------------------------------
@@ -101,15 +122,21 @@ def teacher():
     return uniform(22, (BATCH, CLASSES), 4.0)
 
 
-def network(channels, dtype, zscale=None):
-    """The network of the golden files; bounded when `zscale` (7 values) is given."""
-    net = ClampNet(channels, CLASSES, bounded=zscale is not None)
+def tensor_numbers(golden):
+    """t of each parameter tensor, in their order: a head's tensors stand before fc2's and are numbered apart."""
+    count = len(parameter_shapes(golden.channels, CLASSES, golden.head))
+    return [*range(14), *range(24, 24 + count - 16), 14, 15]
+
+
+def network(golden, dtype, zscale=None):
+    """The network of the golden files; bounded when `zscale` (a value for each hidden layer) is given."""
+    net = ClampNet(golden.channels, CLASSES, zscale is not None, golden.head)
     tensors = dict(net.named_parameters())
     with torch.no_grad():
-        for t, (name, shape) in enumerate(parameter_shapes(channels, CLASSES)):
+        for t, (name, shape) in zip(tensor_numbers(golden), parameter_shapes(golden.channels, CLASSES, golden.head)):
             scale = np.sqrt(6 / np.prod(shape[1:])) if name.endswith("weight") else 0.1
             tensors[name].copy_(uniform(t, shape, scale))
-        for t, (name, count) in enumerate(bound_shapes() if zscale is not None else []):
+        for t, (name, count) in enumerate(bound_shapes(golden.head) if zscale is not None else []):
             z = (float(zscale[t]) * u(30 + t, count)).astype(np.float32)
             z[3] = 0
             tensors["bounds." + name].copy_(torch.from_numpy(z))
@@ -176,15 +203,15 @@ def tree(name):
     return name.replace(".", "/")
 
 
-def one_step(channels, dtype, images, loss_of, zscale=None, parameters=True):
-    net = network(channels, dtype, zscale)
+def one_step(golden, dtype, images, loss_of, zscale=None, parameters=True):
+    net = network(golden, dtype, zscale)
     found = {}
 
     def watch(name, before):
         after = net.activation(name, before).detach()
         found["activation_mean/" + name] = after.mean(dim=(0, *range(2, after.dim())))
 
-    logits = net(inputs(channels, images).to(dtype), watch)
+    logits = net(inputs(golden.channels, images).to(dtype), watch)
     logits.retain_grad()
     loss = loss_of(logits)
     loss.backward()
@@ -195,15 +222,15 @@ def one_step(channels, dtype, images, loss_of, zscale=None, parameters=True):
     return found
 
 
-def training(channels, dtype, images=None):
+def training(golden, dtype, images=None):
     """Ten steps. Without `images` (STEPS, BATCH) they are chosen on the way, clear of the kinks of each step's network."""
-    net = network(channels, dtype)
+    net = network(golden, dtype)
     optimiser = torch.optim.SGD(net.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
     losses, used = [], []
     for step in range(STEPS):
-        used.append(choose_images(channels, [net], 40 + step) if images is None else images[step])
+        used.append(choose_images(golden.channels, [net], 40 + step) if images is None else images[step])
         optimiser.zero_grad()
-        loss = cross_entropy(net(inputs(channels, used[-1], 40 + step).to(dtype)))
+        loss = cross_entropy(net(inputs(golden.channels, used[-1], 40 + step).to(dtype)))
         loss.backward()
         losses.append(loss.detach())
         optimiser.step()
@@ -211,14 +238,15 @@ def training(channels, dtype, images=None):
     return {"images": np.stack(used), "loss": torch.stack(losses)} | final
 
 
-def cases(channels, dtype, images, zscale, training_images=None):
-    return {
-        "unbounded": one_step(channels, dtype, images, cross_entropy),
-        "bounded": one_step(channels, dtype, images, cross_entropy, zscale),
-        "distill": one_step(channels, dtype, images, distillation),
-        "fidelity": one_step(channels, dtype, images, fidelity, zscale, parameters=False),
-        "training": training(channels, dtype, training_images),
+def cases(golden, dtype, images, zscale, training_images=None):
+    run = {
+        "unbounded": lambda: one_step(golden, dtype, images, cross_entropy),
+        "bounded": lambda: one_step(golden, dtype, images, cross_entropy, zscale),
+        "distill": lambda: one_step(golden, dtype, images, distillation),
+        "fidelity": lambda: one_step(golden, dtype, images, fidelity, zscale, parameters=False),
+        "training": lambda: training(golden, dtype, training_images),
     }
+    return {case: run[case]() for case in golden.cases}
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
@@ -243,29 +271,29 @@ def project(a):
     return np.array([np.dot(np.where(u(100 + k, a.size) >= 0.5, 1.0, -1.0), a) for k in range(PROJECTIONS)])
 
 
-def write_tensor(group, name, exact, single):
+def write_tensor(golden, group, name, exact, single):
     kind, _, rest = name.partition("/")
     if kind not in ("gradient", "final"):
         write(group, name, exact, exact, single)
         return
     exact, single = exact.reshape(-1), single.reshape(-1)
-    stride = 1 if exact.size <= WHOLE else STRIDE
+    stride = 1 if exact.size <= golden.whole else golden.stride
     write(group, name, exact[::stride].astype(np.float32), exact, single, stride=stride)
     if stride > 1:
         p = project(exact)
         write(group, "projection/" + rest, p, p, project(single))
 
 
-def above(channels, images, zscale):
+def above(golden, images, zscale):
     """Share of each layer's positive activations that lie above their bound, in the bounded network."""
-    net, shares = network(channels, torch.float64, zscale), {}
+    net, shares = network(golden, torch.float64, zscale), {}
 
     def watch(name, before):
         a, z = before.relu(), net.bounds[name].reshape(1, -1, *[1] * (before.dim() - 2))
         shares[name] = (torch.sum(a > z) / torch.sum(a > 0)).item()
 
     with torch.no_grad():
-        net(inputs(channels, images).double(), watch)
+        net(inputs(golden.channels, images).double(), watch)
     return shares
 
 
@@ -276,19 +304,19 @@ def check_ties():
     assert x.grad.flatten().tolist() == [1, 0, 0, 0]
 
 
-def write_file(path, channels):
-    zscale = np.array([ZSCALE[name] for name in BOUNDED], dtype=np.float32)
-    images = choose_images(channels, [network(channels, torch.float64), network(channels, torch.float64, zscale)])
-    shares = above(channels, images, zscale)
+def write_file(path, golden):
+    zscale = np.array([ZSCALE[name] for name in bounded(golden.head)], dtype=np.float32)
+    images = choose_images(golden.channels, [network(golden, torch.float64), network(golden, torch.float64, zscale)])
+    shares = above(golden, images, zscale)
     print(path, "above their bound:", ", ".join(f"{n} {s:.3f}" for n, s in shares.items()))
     assert all(0.2 <= s <= 0.3 for s in shares.values()), "choose other constants in ZSCALE"
-    exact = cases(channels, torch.float64, images, zscale)
+    exact = cases(golden, torch.float64, images, zscale)
     training_images = exact["training"].pop("images")
-    single = cases(channels, torch.float32, images, zscale, training_images)
+    single = cases(golden, torch.float32, images, zscale, training_images)
     with h5py.File(path, "w") as f:
         f.attrs["format"] = "fedclamp-golden"
         f.attrs["version"] = 1
-        f.attrs["channels"] = channels
+        f.attrs["channels"] = golden.channels
         f.attrs["classes"] = CLASSES
         f.attrs["batch"] = BATCH
         f.attrs["torch"] = str(torch.__version__)
@@ -298,7 +326,7 @@ def write_file(path, channels):
         for case, found in exact.items():
             group = f.create_group(case)
             for name, value in found.items():
-                write_tensor(group, name, value.double().numpy(), single[case][name].double().numpy())
+                write_tensor(golden, group, name, value.double().numpy(), single[case][name].double().numpy())
         f["training/images"] = training_images
     print(f"  {path.stat().st_size / 1e6:.2f} MB")
 
@@ -310,5 +338,5 @@ if __name__ == "__main__":
     check_ties()
     folder = pathlib.Path(sys.argv[1] if len(sys.argv) == 2 else "Tests/NetworkTests/Golden")
     folder.mkdir(parents=True, exist_ok=True)
-    for channels in (1, 3):
-        write_file(folder / f"clampnet-{channels}ch.h5", channels)
+    for golden in PLAIN + WITH_HEAD:
+        write_file(folder / f"clampnet-{golden.name}.h5", golden)

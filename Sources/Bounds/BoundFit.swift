@@ -78,7 +78,9 @@ public struct BoundFit: ModelDefense {
     func fitted(_ found: Investigation, _ model: Parameters, _ context: DefenseContext) -> DefenseOutcome {
         let images = found.activations.count
         var start = found.activations.quantiles(startQuantile, of: found.kept, threads: context.threads)
-        if perLayer { for layer in Layer.allCases { for i in layer.bounds { start[i] = start[layer.bounds].max() ?? 0 } } }
+        if perLayer {
+            for bounds in model.network.layers.map(model.network.bounds(of:)) { for i in bounds { start[i] = start[bounds].max() ?? 0 } }
+        }
         let tellsClassesApart = Set(found.activations.predictions).count > 1
         let optimizer = BoundOptimizer(found.detector)
         let fitted = optimizer.run(self, start: start, kept: found.kept, evidence: found.evidence,
@@ -114,8 +116,8 @@ public struct BoundFit: ModelDefense {
     }
 
     private func tightness(_ bounds: Bounds, _ start: [Float]) -> [Finding] {
-        Layer.allCases.map { layer in
-            let ratios = layer.bounds.map { start[$0] > 0 ? bounds.buffer.base[$0] / start[$0] : 1 }
+        bounds.network.layers.map { layer in
+            let ratios = bounds.network.bounds(of: layer).map { start[$0] > 0 ? bounds.buffer.base[$0] / start[$0] : 1 }
             let tight = ratios.filter { $0 < 0.5 }.count
             return Finding("\(layer.name): bound / start, median", "\(fixed(Double(quantile(0.5, ratios)), 2)), \(tight) of \(ratios.count) below half")
         }

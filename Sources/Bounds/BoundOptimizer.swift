@@ -10,7 +10,7 @@ import Tensor
 /// ascending in it.
 final class BoundOptimizer {
     private let detector: Detector
-    private var adam = Adam()
+    private var adam: Adam
     private var perLayer = false, comparesLogits = false
     private var stream: RandomStream
     private var samples: Samples { detector.samples }
@@ -23,6 +23,7 @@ final class BoundOptimizer {
     /// Starts without bounds, from the model that the detector has looked at.
     init(_ detector: Detector) {
         self.detector = detector
+        adam = Adam(detector.trainer.network.totalBounds)
         stream = RandomStream(seed: detector.seed, purpose: "bound fit", round: detector.round)
     }
 
@@ -148,19 +149,24 @@ final class BoundOptimizer {
 
     /// The relative bounds, and their moments.
     private struct Adam {
-        var relative = [Double](repeating: 1, count: Layer.totalBounds)
-        var first = [Double](repeating: 0, count: Layer.totalBounds), second = [Double](repeating: 0, count: Layer.totalBounds)
+        var relative: [Double], first: [Double], second: [Double]
         var stepsDone = 0
+
+        init(_ bounds: Int) {
+            relative = [Double](repeating: 1, count: bounds)
+            first = [Double](repeating: 0, count: bounds)
+            second = first
+        }
     }
 
-    /// One step on r: gradient dL/dz * z0 + c / 576; beta 0.9 and 0.999.
+    /// One step on r: gradient dL/dz * z0 + c / (number of bounds); beta 0.9 and 0.999.
     private func descend(_ rate: Double, _ pressure: Double, _ start: [Float]) {
         adam.stepsDone += 1
         var power1 = 1.0, power2 = 1.0
         for _ in 0..<adam.stepsDone { power1 *= 0.9; power2 *= 0.999 }
         let gradients = gradients(start)
         for i in gradients.indices {
-            let g = gradients[i] + pressure / Double(Layer.totalBounds)
+            let g = gradients[i] + pressure / Double(gradients.count)
             adam.first[i] = 0.9 * adam.first[i] + 0.1 * g
             adam.second[i] = 0.999 * adam.second[i] + 0.001 * g * g
             let move = rate * (adam.first[i] / (1 - power1)) / ((adam.second[i] / (1 - power2)).squareRoot() + 1e-8)
@@ -173,9 +179,9 @@ final class BoundOptimizer {
     private func gradients(_ start: [Float]) -> [Double] {
         var g = adam.relative.indices.map { Double(trainer.sum.bounds.base[$0]) * Double(start[$0]) }
         guard perLayer else { return g }
-        for layer in Layer.allCases {
-            let mean = layer.bounds.reduce(0) { $0 + g[$1] } / Double(layer.channels)
-            for i in layer.bounds { g[i] = mean }
+        for layer in trainer.network.layers {
+            let bounds = trainer.network.bounds(of: layer), mean = bounds.reduce(0) { $0 + g[$1] } / Double(bounds.count)
+            for i in bounds { g[i] = mean }
         }
         return g
     }

@@ -75,10 +75,10 @@ public struct PaperBounds: RoundDefense {
     private enum Key { static let bounds = "bounds", lambda = "lambda", drop = "drop", passes = "passes" }
 
     public func start(_ model: Parameters, _ context: DefenseContext) -> CarriedState {
-        var z = Bounds().buffer.values.map(Double.init)
+        var z = Bounds(model.network).buffer.values.map(Double.init)
         var stream = RandomStream(seed: context.seed, purpose: "bounds-paper start")
         let maxima = start.needsMaxima ? Self.maxima(model, context) : []
-        for i in layers.flatMap(\.bounds) {
+        for i in bounded(model.network).flatMap(model.network.bounds(of:)) {
             switch start {
             case let .uniform(width): z[i] = width * stream.uniform()
             case .uniformOfMaxima: z[i] = maxima[i] * stream.uniform()
@@ -103,9 +103,9 @@ public struct PaperBounds: RoundDefense {
 
     /// The update with the order of the images in each pass.
     func update(_ carried: inout CarriedState, _ model: Parameters, _ context: DefenseContext, orders: [[Int]]) {
-        let samples = context.trusted, classes = model.network.classes, bounds = self.bounds(carried)
+        let samples = context.trusted, classes = model.network.classes, bounds = self.bounds(carried, model.network)
         let predictor = Predictor(model.network, kernels: context.kernels, threads: context.threads)
-        let plain = predictor.logits(samples.count, model, Bounds()) { samples.load($0, into: $1) }
+        let plain = predictor.logits(samples.count, model, Bounds(model.network)) { samples.load($0, into: $1) }
         let lambda = carried[Key.lambda].last ?? 1
         let fitted = fit(bounds, model, context, plain, lambda, orders)
         let bounded = predictor.logits(samples.count, model, fitted) { samples.load($0, into: $1) }
@@ -121,20 +121,23 @@ public struct PaperBounds: RoundDefense {
 
     public func outcome(_ carried: CarriedState, _ model: Parameters) -> DefenseOutcome {
         func list(_ values: [Double]) -> String { values.map { fixed($0, 3) }.joined(separator: " ") }
-        let bounds = bounds(carried)
+        let bounds = bounds(carried, model.network)
         return DefenseOutcome(parameters: model, bounds: bounds, passes: carried[Key.passes].first ?? 0, audit: [
             Finding("lambda before round 1 and after each update", list(carried[Key.lambda])),
             Finding("accuracy lost on the FM data, by their labels, after each update (allowed \(fixed(allowedDrop, 2)))", list(carried[Key.drop])),
-        ] + layers.map { layer in
+        ] + bounded(model.network).map { layer in
             Finding("\(layer.name): bounds, median and largest", "\(fixed(Double(quantile(0.5, bounds[layer])), 3)) \(fixed(Double(bounds[layer].max() ?? 0), 3))")
         })
     }
 
-    private func bounds(_ carried: CarriedState) -> Bounds {
-        let bounds = Bounds()
+    private func bounds(_ carried: CarriedState, _ network: ClampNet) -> Bounds {
+        let bounds = Bounds(network)
         for (i, z) in carried[Key.bounds].enumerated() where i < bounds.buffer.count { bounds.buffer.base[i] = Float(z) }
         return bounds
     }
+
+    /// K, of a network.
+    private func bounded(_ network: ClampNet) -> [Layer] { network.layers.filter(layers.contains) }
 
     /// Step 1 of the algorithm.
     private func fit(_ start: Bounds, _ model: Parameters, _ context: DefenseContext, _ plain: [Float], _ lambda: Double, _ orders: [[Int]]) -> Bounds {
@@ -142,7 +145,7 @@ public struct PaperBounds: RoundDefense {
         trainer.reset(model, bounds: start)
         trainer.prepareForBounds()
         let samples = context.trusted
-        var adam = BoundAdam()
+        var adam = BoundAdam(model.network)
         for order in orders {
             for first in stride(from: 0, to: passesAreSteps ? min(1, order.count) : order.count, by: batch) {
                 step(trainer, samples, order[first..<min(first + batch, order.count)], plain, lambda, &adam)
@@ -173,9 +176,9 @@ public struct PaperBounds: RoundDefense {
     /// d/dz of lambda * sum over K of ||z_k||_2; 0 for a layer whose bounds are all 0.
     private func slopes(of bounds: Bounds, _ lambda: Double) -> [Double] {
         var slopes = [Double](repeating: 0, count: bounds.buffer.count)
-        for layer in layers {
+        for layer in bounded(bounds.network) {
             let z = bounds[layer].map(Double.init), norm = z.reduce(0) { $0 + $1 * $1 }.squareRoot()
-            for (i, value) in zip(layer.bounds, z) where norm > 0 { slopes[i] = lambda * value / norm }
+            for (i, value) in zip(bounds.network.bounds(of: layer), z) where norm > 0 { slopes[i] = lambda * value / norm }
         }
         return slopes
     }

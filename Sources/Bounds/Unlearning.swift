@@ -29,7 +29,7 @@ public struct Unlearning: ModelDefense {
 
     public func apply(_ model: Parameters, _ context: DefenseContext) throws -> DefenseOutcome {
         let found = try BoundFit().investigate(model, context)
-        let untouched = DefenseOutcome(parameters: model, bounds: Bounds(), passes: found.passes, audit: found.audit,
+        let untouched = DefenseOutcome(parameters: model, bounds: Bounds(model.network), passes: found.passes, audit: found.audit,
                                        suspects: found.suspects)
         return try train(untouched, found, context)
     }
@@ -75,7 +75,7 @@ public struct Unlearning: ModelDefense {
             let samples = context.synthetic, range = PixelRange(samples), ofClass = Dictionary(triggers.map { ($0.target, $0.overlay) }) { first, _ in first }
             (self.samples, self.range, self.plain, classes) = (samples, range, plain, model.network.classes)
             suspects = witnesses.map(\.image)
-            cured = Predictor(model.network, kernels: context.kernels, threads: context.threads).logits(witnesses.count, model, Bounds()) { i, x in
+            cured = Predictor(model.network, kernels: context.kernels, threads: context.threads).logits(witnesses.count, model, Bounds(model.network)) { i, x in
                 samples.load(witnesses[i].image, into: x)
                 if let overlay = ofClass[witnesses[i].target] { range.takeOff(overlay, from: x) }
             }

@@ -188,7 +188,7 @@ package final class Detector {
     }
 
     private func logits(_ model: Parameters, _ pairs: [(image: Int, perturbation: [Float])]) -> [Float] {
-        predictor.logits(pairs.count, model, Bounds()) { i, x in
+        predictor.logits(pairs.count, model, Bounds(model.network)) { i, x in
             samples.load(pairs[i].image, into: x)
             range.add(pairs[i].perturbation, to: x)
         }

@@ -51,7 +51,6 @@ struct Screen {
     /// From this score on a class looks poisoned; groups that start below the other are not regrouped.
     static let poisonedFrom = 0.35, regroupedFrom = 0.15
     static let components = 10, leastImages = 20, leastGroup = 8
-    static let channels = Layer.conv4.bounds.lowerBound..<Layer.conv6.bounds.upperBound
     /// Largest norm of a transplant on 784 values, pixels being 0 to 1.
     static let transplantNorm = 3.0
     /// Images of other classes that a transplant is laid on.
@@ -69,7 +68,8 @@ struct Screen {
         range = PixelRange(samples)
         var members = [[Int]](repeating: [], count: activations.classes)
         for (image, label) in activations.predictions.enumerated() { members[label].append(image) }
-        var points = (0..<activations.count).map { image in Self.channels.map { Double(activations.maximum(image, $0)) } }
+        let network = activations.network, channels = network.bounds(of: .conv4).lowerBound..<network.bounds(of: .conv6).upperBound
+        var points = (0..<activations.count).map { image in channels.map { Double(activations.maximum(image, $0)) } }
         whiten(&points, groups: members, threads: threads)
         let halves = parallelMap(members.count, threads: threads) { [points] label, _ -> [[Int]] in
             let images = members[label]

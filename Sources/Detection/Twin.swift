@@ -28,7 +28,7 @@ struct Twin {
         let looked = Array(images.prefix(Self.imagesLookedAt)), activations = detector.activations, samples = detector.samples
         func predictions(_ model: Parameters) -> [Int] {
             detector.passes += Double(looked.count) / 3
-            let logits = detector.predictor.logits(looked.count, model, Bounds()) { samples.load(looked[$0], into: $1) }
+            let logits = detector.predictor.logits(looked.count, model, Bounds(model.network)) { samples.load(looked[$0], into: $1) }
             return Loss.predictions(logits, classes: activations.classes)
         }
         let agreed = zip(looked, predictions(initial)).count { activations.predictions[$0] == $1 }

@@ -7,7 +7,7 @@ import Numerics
 /// ANP: a neuron that the trigger uses gives way to small changes of its weights; masks on the neurons' weights are trained
 /// under such changes and neurons with small masks are pruned.
 ///
-/// A neuron is an output channel of a convolution or a unit of fc1. The network has no norm layers, whose gains the
+/// A neuron is an output channel of a convolution or a unit of fc1 or of the head. The network has no norm layers, whose gains the
 /// published method scales, so the factors act on the neuron's own weights w and bias b:
 ///     (m + d) w,  (1 + e) b          m in [0, 1]: mask;  d, e in [-eps, eps]: noise
 /// Each iteration, on one batch of FM images with the labels that the server holds (CE: cross-entropy):
@@ -54,7 +54,7 @@ public struct AdversarialPruning: ModelDefense {
         let m = masks.mask, channels = HiddenChannels(network: model.network)
         guard masks.isFinite else { throw DefenseError.model("\(Self.name) diverged: NaN or infinite steps of the masks after \(plan.iterations) iterations") }
         let prune = Set(m.indices.filter { m[$0] <= threshold })
-        return DefenseOutcome(parameters: channels.pruned(model, prune, keepsBiases: true), bounds: Bounds(), passes: plannedPasses(images), audit: [
+        return DefenseOutcome(parameters: channels.pruned(model, prune, keepsBiases: true), bounds: Bounds(model.network), passes: plannedPasses(images), audit: [
             Finding("neurons pruned", channels.summary(prune)),
             Finding("masks: least, median", "\(fixed(Double(m.min() ?? 0), 3)) \(fixed(Double(quantile(0.5, m)), 3))"),
             Finding("iterations, batch", "\(plan.iterations) \(plan.batch) (published: 2000 iterations, batch 128)"),
@@ -68,12 +68,12 @@ public struct AdversarialPruning: ModelDefense {
         var batch: [Int]
         /// Noise d and e of the next iteration, in [-eps, eps]; `iterate` takes a step with it.
         var weightNoise: [Float], biasNoise: [Float]
-        private(set) var mask = [Float](repeating: 1, count: HiddenChannels.count)
+        private(set) var mask: [Float]
         /// Cross-entropy before the last step, of the masked network without and with noise.
         private(set) var losses = (natural: 0.0, robust: 0.0)
         private let method: AdversarialPruning
         private let model: Parameters, samples: Samples, trainer: Trainer, channels: HiddenChannels
-        private var velocity = [Double](repeating: 0, count: HiddenChannels.count), descent: [Double]
+        private var velocity: [Double], descent: [Double]
         private var weightGradient: [Double], biasGradient: [Double]
         private var weightFactors: [Float], biasFactors: [Float]
 
@@ -83,9 +83,9 @@ public struct AdversarialPruning: ModelDefense {
             trainer = Trainer(model.network, kernels: context.kernels, lanes: Trainer.serverLanes, threads: context.threads)
             trainer.reset(model)
             self.batch = [Int](repeating: 0, count: batch)
-            let zeros = [Double](repeating: 0, count: HiddenChannels.count), ones = [Float](repeating: 1, count: HiddenChannels.count)
-            (descent, weightGradient, biasGradient) = (zeros, zeros, zeros)
-            (weightNoise, biasNoise, weightFactors, biasFactors) = (ones, ones, ones, ones)
+            let zeros = [Double](repeating: 0, count: channels.count), ones = [Float](repeating: 1, count: channels.count)
+            (velocity, descent, weightGradient, biasGradient) = (zeros, zeros, zeros, zeros)
+            (mask, weightNoise, biasNoise, weightFactors, biasFactors) = (ones, ones, ones, ones, ones)
         }
 
         var isFinite: Bool { velocity.allSatisfy(\.isFinite) }

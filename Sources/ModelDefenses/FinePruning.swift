@@ -29,10 +29,10 @@ public struct FinePruning: ModelDefense {
         let samples = context.synthetic, pruning = LastConvolution(model, samples, context)
         let activity = pruning.activity(), order = activity.indices.sorted { (activity[$0], $0) < (activity[$1], $1) }
         let accuracies = pruning.accuracies(order), count = Self.channels(accuracies, loss)
-        let prune = Set(order.prefix(count).map { Layer.conv6.boundOffset + $0 })
+        let prune = Set(order.prefix(count).map { model.network.boundOffset(.conv6) + $0 })
         let pruned = HiddenChannels(network: model.network).pruned(model, prune)
         let (tuned, losses) = try tuning.train(pruned, context)
-        return DefenseOutcome(parameters: tuned, bounds: Bounds(), passes: plannedPasses(samples.count), audit: [
+        return DefenseOutcome(parameters: tuned, bounds: Bounds(model.network), passes: plannedPasses(samples.count), audit: [
             Finding("channels of conv6 pruned", "\(count) of \(order.count)"),
             Finding("accuracy on FM images: before, pruned", "\(fixed(accuracies[0], 3)) \(fixed(accuracies[count], 3))"),
             Finding("loss in the first and the last epoch of fine-tuning", "\(fixed(losses.first ?? .nan, 3)) \(fixed(losses.last ?? .nan, 3))"),
@@ -44,11 +44,11 @@ public struct FinePruning: ModelDefense {
         (accuracies.firstIndex { $0 < accuracies[0] - loss } ?? accuracies.count) - 1
     }
 
-    /// What the network makes of the FM images when channels of its last convolution go. Those matter to fc1 only, so that
+    /// What the network makes of the FM images when channels of its last convolution go. Only fc1 reads those, so that
     /// one forward pass is enough for all 129 prunings: a channel's part of fc1's sums is taken off at a time.
     struct LastConvolution {
         private let model: Parameters, samples: Samples, predictor: Predictor, threads: Int
-        private static let pixels = 16, channels = Layer.conv6.channels, units = ClampNet.hidden
+        private static let pixels = 16, channels = ClampNet.flattened / pixels, units = ClampNet.hidden
 
         init(_ model: Parameters, _ samples: Samples, _ context: DefenseContext) {
             (self.model, self.samples, threads) = (model, samples, context.threads)
@@ -74,15 +74,15 @@ public struct FinePruning: ModelDefense {
 
         /// Accuracy on the FM data without the first 0, 1, ... 128 channels of `order`, in double.
         func accuracies(_ order: [Int]) -> [Double] {
-            let states = order.count + 1, right = Flags(samples.count * states), head = Head(model)
+            let states = order.count + 1, right = Flags(samples.count * states), dense = DenseLayers(model)
             forEachImage { image, maps in
-                withUnsafeTemporaryAllocation(of: Double.self, capacity: Self.units + model.network.classes) { scratch in
+                withUnsafeTemporaryAllocation(of: Double.self, capacity: dense.scratch) { scratch in
                     guard let sums = scratch.baseAddress else { return }
-                    head.start(maps, sums)
-                    right[image * states] = head.prediction(sums) == samples.label(image)
+                    dense.start(maps, sums)
+                    right[image * states] = dense.prediction(sums) == samples.label(image)
                     for (k, channel) in order.enumerated() {
-                        head.remove(channel, maps, sums)
-                        right[image * states + k + 1] = head.prediction(sums) == samples.label(image)
+                        dense.remove(channel, maps, sums)
+                        right[image * states + k + 1] = dense.prediction(sums) == samples.label(image)
                     }
                 }
             }
@@ -95,26 +95,30 @@ public struct FinePruning: ModelDefense {
         private static func place(_ channel: Int, _ pixel: Int) -> Int { (channel / 32 * pixels + pixel) * 32 + channel % 32 }
 
         private func forEachImage(_ body: (_ image: Int, _ maps: UnsafePointer<Float>) -> Void) {
-            predictor.forEachChunk(samples.count, model, Bounds(), load: { samples.load($0, into: $1) }) { first, n, workspace in
+            predictor.forEachChunk(samples.count, model, Bounds(model.network), load: { samples.load($0, into: $1) }) { first, n, workspace in
                 for i in 0..<n { body(first + i, workspace.flat + i * ClampNet.flattened) }
             }
         }
 
-        /// fc1 and fc2 in double.
-        private struct Head {
+        /// The dense layers in double.
+        private struct DenseLayers {
             let model: Parameters, classes: Int
-            /// fc2, (classes, 128).
-            let output: [Float]
+            /// Canonical weights (units, inputs) and biases of the head's layers, then fc2's.
+            let behind: [(weights: [Float], biases: [Float])]
 
             init(_ model: Parameters) {
                 self.model = model
                 classes = model.network.classes
-                output = model.canonical(model.network.tensors[14])
+                let first = 2 * Layer.head1.rawValue, tensors = model.network.tensors[first...].map(model.canonical)
+                behind = stride(from: 0, to: tensors.count, by: 2).map { (tensors[$0], tensors[$0 + 1]) }
             }
 
-            /// fc1's sums, bias included; the logits' place lies behind them.
+            /// Doubles that `prediction` needs: fc1's sums, and then room for the values of two layers.
+            var scratch: Int { units + 2 * max(classes, model.network.head.width) }
+
+            /// fc1's sums, bias included.
             func start(_ maps: UnsafePointer<Float>, _ sums: UnsafeMutablePointer<Double>) {
-                let bias = model.base + model.network.tensors[13].offset
+                let bias = model.base + model.network.bias(.fc1).offset
                 for unit in 0..<units { sums[unit] = Double(bias[unit]) }
                 for channel in 0..<channels { add(1, channel, maps, sums) }
             }
@@ -122,7 +126,7 @@ public struct FinePruning: ModelDefense {
             func remove(_ channel: Int, _ maps: UnsafePointer<Float>, _ sums: UnsafeMutablePointer<Double>) { add(-1, channel, maps, sums) }
 
             private func add(_ sign: Double, _ channel: Int, _ maps: UnsafePointer<Float>, _ sums: UnsafeMutablePointer<Double>) {
-                let weights = model.base + model.network.tensors[12].offset
+                let weights = model.base + model.network.weight(.fc1).offset
                 for pixel in 0..<pixels {
                     let at = place(channel, pixel), x = sign * Double(maps[at])
                     guard x != 0 else { continue }
@@ -133,16 +137,24 @@ public struct FinePruning: ModelDefense {
                 }
             }
 
+            /// The class with the largest logit, from fc1's sums; the first among equals.
             func prediction(_ sums: UnsafeMutablePointer<Double>) -> Int {
-                let bias = model.base + model.network.tensors[15].offset
-                return output.withUnsafeBufferPointer { output in
-                    var best = 0, top = -Double.infinity
-                    for k in 0..<classes {
-                        var logit = Double(bias[k])
-                        for unit in 0..<units where sums[unit] > 0 { logit += sums[unit] * Double(output[k * units + unit]) }
-                        if logit > top { (best, top) = (k, logit) }
+                var x = sums, inputs = units, y = sums + units, other = y + max(classes, model.network.head.width)
+                for layer in behind {
+                    apply(layer, x, inputs, y)
+                    (x, inputs, y, other) = (y, layer.biases.count, other, y)
+                }
+                return (0..<classes).reduce(0) { x[$1] > x[$0] ? $1 : $0 }
+            }
+
+            /// y = b + W relu(x).
+            private func apply(_ layer: (weights: [Float], biases: [Float]), _ x: UnsafeMutablePointer<Double>, _ inputs: Int, _ y: UnsafeMutablePointer<Double>) {
+                layer.weights.withUnsafeBufferPointer { weights in
+                    for unit in layer.biases.indices {
+                        var sum = Double(layer.biases[unit])
+                        for i in 0..<inputs where x[i] > 0 { sum += x[i] * Double(weights[unit * inputs + i]) }
+                        y[unit] = sum
                     }
-                    return best
                 }
             }
         }

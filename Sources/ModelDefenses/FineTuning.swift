@@ -22,7 +22,7 @@ public struct FineTuning: ModelDefense {
     public func apply(_ model: Parameters, _ context: DefenseContext) throws -> DefenseOutcome {
         try require(model, context.synthetic)
         let (tuned, loss) = try train(model, context)
-        return DefenseOutcome(parameters: tuned, bounds: Bounds(), passes: plannedPasses(context.synthetic.count),
+        return DefenseOutcome(parameters: tuned, bounds: Bounds(model.network), passes: plannedPasses(context.synthetic.count),
                               audit: [Finding("loss in the first and the last epoch", "\(fixed(loss.first ?? .nan, 3)) \(fixed(loss.last ?? .nan, 3))")])
     }
 

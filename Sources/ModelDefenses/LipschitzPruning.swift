@@ -24,13 +24,13 @@ public struct LipschitzPruning: ModelDefense {
         try require(model, context.synthetic)
         let channels = HiddenChannels(network: model.network)
         var prune = Set<Int>(), audit: [Finding] = []
-        for layer in HiddenChannels.convolutions {
+        for layer in Layer.convolutions {
             let bounds = Self.lipschitz(model, layer), limit = threshold(bounds)
-            prune.formUnion(bounds.indices.filter { bounds[$0] > limit }.map { layer.boundOffset + $0 })
+            prune.formUnion(bounds.indices.filter { bounds[$0] > limit }.map { model.network.boundOffset(layer) + $0 })
             audit.append(Finding("\(layer.name): largest singular value, threshold", "\(fixed(bounds.max() ?? 0, 3)) \(fixed(limit, 3))"))
         }
         audit.insert(Finding("channels pruned", channels.summary(prune)), at: 0)
-        return DefenseOutcome(parameters: channels.pruned(model, prune), bounds: Bounds(), passes: 0, audit: audit)
+        return DefenseOutcome(parameters: channels.pruned(model, prune), bounds: Bounds(model.network), passes: 0, audit: audit)
     }
 
     /// mean + u std, with n - 1 under the sum of squares.
@@ -42,9 +42,9 @@ public struct LipschitzPruning: ModelDefense {
 
     /// Every channel's largest singular value: the root of the largest eigenvalue of the 9 x 9 product of its taps.
     static func lipschitz(_ model: Parameters, _ layer: Layer) -> [Double] {
-        let tensor = HiddenChannels(network: model.network).weight(layer), inputs = tensor.shape[1]
+        let tensor = model.network.weight(layer), inputs = tensor.shape[1]
         let values = model.canonical(tensor)
-        return (0..<layer.channels).map { channel in
+        return (0..<model.network.units(layer)).map { channel in
             var gram = [Double](repeating: 0, count: 81)
             for input in 0..<inputs {
                 let kernel = (channel * inputs + input) * 9

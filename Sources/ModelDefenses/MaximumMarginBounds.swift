@@ -66,7 +66,7 @@ public struct MaximumMarginBounds: ModelDefense {
             Finding("epochs, batch, steps", "\(plan.epochs) \(plan.batch) \(plan.steps) (published: 50 epochs, batch 200)"),
             Finding("accuracy on FM images: unbounded, under bounds", "\(fixed(fit.unbounded, 3)) \(fixed(course.share, 3))"),
             Finding("cost at first, at the end, attempts", "\(fixed(first, 4)) \(fixed(course.cost, 4)) \(attempts) (published: 0.5 at first)"),
-        ] + detection.findings(margins) + Layer.allCases.map { Finding("\($0.name): median bound", fixed(Double(quantile(0.5, z[$0])), 3)) })
+        ] + detection.findings(margins) + model.network.layers.map { Finding("\($0.name): median bound", fixed(Double(quantile(0.5, z[$0])), 3)) })
     }
 
     static let attempts = 6
@@ -95,11 +95,12 @@ public struct MaximumMarginBounds: ModelDefense {
         private let logits: [Float], start: [Float]
         /// The unbounded model's accuracy on the FM images.
         let unbounded: Double
-        private var adam = BoundAdam()
+        private var adam: BoundAdam
 
         init(_ method: MaximumMarginBounds, _ model: Parameters, _ context: DefenseContext) {
             let samples = context.synthetic
             self.samples = samples
+            adam = BoundAdam(model.network)
             let predictor = Predictor(model.network, kernels: context.kernels, threads: context.threads)
             let activations = Activations(model, samples, predictor)
             logits = activations.logits
@@ -113,7 +114,7 @@ public struct MaximumMarginBounds: ModelDefense {
         var count: Int { samples.count }
 
         func restart() {
-            adam = BoundAdam()
+            adam = BoundAdam(trainer.network)
             for (i, z) in start.enumerated() { trainer.bounds.buffer.base[i] = z }
         }
 
@@ -144,12 +145,12 @@ public struct MaximumMarginBounds: ModelDefense {
             return MaximumMarginDetection(images.largest(of: MaximumMarginDetection.images))
         }
 
-        /// The norm of its layer's bounds, for each of the 576.
+        /// The norm of its layer's bounds, for each bound.
         private func norms() -> [Double] {
             let z = trainer.bounds.buffer.base
-            return Layer.allCases.flatMap { layer -> [Double] in
-                let norm = layer.bounds.reduce(0) { $0 + Double(z[$1]) * Double(z[$1]) }.squareRoot()
-                return [Double](repeating: norm, count: layer.channels)
+            return trainer.network.layers.flatMap { layer -> [Double] in
+                let norm = trainer.network.bounds(of: layer).reduce(0) { $0 + Double(z[$1]) * Double(z[$1]) }.squareRoot()
+                return [Double](repeating: norm, count: trainer.network.units(layer))
             }
         }
     }

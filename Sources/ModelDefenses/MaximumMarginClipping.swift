@@ -70,7 +70,7 @@ public struct MaximumMarginClipping: ModelDefense {
             Finding("FM images classified as labelled: before, share at the end", "\(fit.kept.count) of \(samples.count), \(fixed(share, 3))"),
             Finding("mean margin of the margin images: unbounded, bounded", "\(fixed(fit.marginBefore, 2)) \(fixed(fit.marginNow, 2))"),
             Finding("cost at the end", fixed(cost, 5)),
-        ] + (detection?.findings(plan.margins) ?? []) + Layer.allCases.map { Finding("\($0.name): median bound", fixed(Double(quantile(0.5, z[$0])), 3)) })
+        ] + (detection?.findings(plan.margins) ?? []) + model.network.layers.map { Finding("\($0.name): median bound", fixed(Double(quantile(0.5, z[$0])), 3)) })
     }
 
     /// The descent of z. All memory is taken when it is made.
@@ -84,18 +84,19 @@ public struct MaximumMarginClipping: ModelDefense {
         private(set) var marginBefore = 0.0, marginNow = 0.0
         private let samples: Samples, logits: [Float], right: Flags
         private let values: UnsafeMutableBufferPointer<Float>
-        private var adam = BoundAdam()
+        private var adam: BoundAdam
 
         init(_ method: MaximumMarginClipping, _ model: Parameters, _ context: DefenseContext, _ plan: Schedule) {
             let samples = context.synthetic, classes = model.network.classes
             let predictor = Predictor(model.network, kernels: context.kernels, threads: context.threads)
-            let logits = predictor.logits(samples.count, model, Bounds()) { samples.load($0, into: $1) }
+            let logits = predictor.logits(samples.count, model, Bounds(model.network)) { samples.load($0, into: $1) }
             kept = logits.withUnsafeBufferPointer { buffer in
                 (0..<samples.count).filter { i in
                     buffer.baseAddress.map { Loss.prediction($0 + i * classes, classes: classes) } == samples.label(i)
                 }
             }
             (self.samples, self.logits) = (samples, logits)
+            adam = BoundAdam(model.network)
             margins = MarginImages(classes: classes, perClass: plan.margins.perClass, side: samples.set.height, samples.normalization)
             trainer = Trainer(model.network, kernels: context.kernels, lanes: Trainer.serverLanes, threads: context.threads)
             trainer.reset(model)

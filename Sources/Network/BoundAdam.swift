@@ -2,10 +2,13 @@ import Tensor
 
 /// Adam (0.9, 0.999, 1e-8) on bounds, in double; projected to z >= 0.
 package struct BoundAdam {
-    private var first = [Double](repeating: 0, count: Layer.totalBounds), second = [Double](repeating: 0, count: Layer.totalBounds)
+    private var first: [Double], second: [Double]
     private var power1 = 1.0, power2 = 1.0
 
-    package init() {}
+    package init(_ network: ClampNet) {
+        first = [Double](repeating: 0, count: network.totalBounds)
+        second = first
+    }
 
     /// One step against `gradient` plus `penalty(i)`, the gradient of a penalty on bound i.
     package mutating func step(_ bounds: Bounds, _ gradient: FloatBuffer, _ rate: Double, penalty: (Int) -> Double = { _ in 0 }) {

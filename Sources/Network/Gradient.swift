@@ -8,24 +8,30 @@ public final class Gradient: @unchecked Sendable {
     /// Gradient of every parameter, in the layout of `Parameters`; complete after `finish`.
     public let parameters: FloatBuffer
     /// Gradient of every bound.
-    public let bounds = FloatBuffer(Layer.totalBounds)
+    public let bounds: FloatBuffer
     private let tiles: FloatBuffer
     private let offsets: [Int]
 
     public init(_ network: ClampNet) {
         self.network = network
         parameters = FloatBuffer(network.parameterFloats)
+        bounds = FloatBuffer(network.totalBounds)
         var plan = ArenaPlan()
-        offsets = (0..<6).map { plan.reserve($0 == 0 ? 0 : 36 * PreparedWeights.positionStride(network, $0)) }
+        offsets = Layer.convolutions.map { plan.reserve(Self.tileFloats(network, $0)) }
         tiles = FloatBuffer(plan.floats)
     }
 
     /// Bytes of one.
     static func bytes(_ network: ClampNet) -> Int {
-        4 * (network.parameterFloats + Layer.totalBounds + 36 * (1..<6).reduce(0) { $0 + PreparedWeights.positionStride(network, $1) })
+        4 * (network.parameterFloats + network.totalBounds + Layer.convolutions.reduce(0) { $0 + tileFloats(network, $1) })
     }
 
-    func tiles(_ conv: Int) -> UnsafeMutablePointer<Float> { tiles.base + offsets[conv] }
+    /// conv1's gradient needs no tiles.
+    private static func tileFloats(_ network: ClampNet, _ conv: Layer) -> Int {
+        conv == .conv1 ? 0 : 36 * PreparedWeights.positionStride(network, conv)
+    }
+
+    func tiles(_ conv: Layer) -> UnsafeMutablePointer<Float> { tiles.base + offsets[conv.rawValue] }
 
     public func zero() {
         parameters.zero()
@@ -35,7 +41,7 @@ public final class Gradient: @unchecked Sendable {
 
     /// Adds the Winograd-domain sums to the taps.
     func finish(_ kernels: KernelTable) {
-        for conv in 1..<6 {
+        for conv in Layer.convolutions where conv != .conv1 {
             let tensor = network.weight(conv), step = tensor.count / 9
             kernels.weightGradient(tiles(conv), PreparedWeights.positionStride(network, conv), step,
                                    parameters.base + tensor.offset, step)

@@ -41,22 +41,32 @@ public final class Parameters: @unchecked Sendable {
     public var allFinite: Bool { buffer.values.allSatisfy(\.isFinite) }
 }
 
-/// One z >= 0 per channel (convolutions) or unit (fc1); +inf where nothing is bounded.
+/// One z >= 0 per channel (convolutions) or unit (fc1 and the head's layers) of a network; +inf where nothing is bounded.
 public final class Bounds: @unchecked Sendable {
-    public let buffer = FloatBuffer(Layer.totalBounds)
+    public let network: ClampNet
+    public let buffer: FloatBuffer
 
-    public init() { buffer.fill(.infinity) }
+    public init(_ network: ClampNet) {
+        self.network = network
+        buffer = FloatBuffer(network.totalBounds)
+        buffer.fill(.infinity)
+    }
 
     public convenience init(copying other: Bounds) {
-        self.init()
+        self.init(other.network)
         buffer.copy(from: other.buffer)
     }
 
     public subscript(_ layer: Layer) -> [Float] {
-        get { Array(UnsafeBufferPointer(start: pointer(layer), count: layer.channels)) }
-        set { for i in 0..<layer.channels { pointer(layer)[i] = newValue[i] } }
+        get { Array(UnsafeBufferPointer(start: pointer(layer), count: network.units(layer))) }
+        set { for i in 0..<network.units(layer) { pointer(layer)[i] = newValue[i] } }
     }
 
-    public func pointer(_ layer: Layer) -> UnsafeMutablePointer<Float> { buffer.base + layer.boundOffset }
+    /// - Parameter layer: one of the network's.
+    public func pointer(_ layer: Layer) -> UnsafeMutablePointer<Float> {
+        assert(layer.rawValue < network.layers.count)
+        return buffer.base + network.boundOffset(layer)
+    }
+
     public var isUnbounded: Bool { buffer.values.allSatisfy { $0 == .infinity } }
 }

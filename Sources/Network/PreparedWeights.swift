@@ -7,39 +7,54 @@ public final class PreparedWeights: @unchecked Sendable {
     let network: ClampNet
     private let buffer: FloatBuffer
     private let scratch: FloatBuffer
-    private let forwardOffsets: [Int], backwardOffsets: [Int], dense1: Int, dense2: Int
+    private let plan: Layout
+    /// Of the largest convolution: nine taps of 128 to 128 channels.
+    private static let scratchFloats = 9 * 128 * 128
+
+    /// Offsets, in floats, of everything in the one allocation.
+    private struct Layout {
+        /// Of the convolutions but the first.
+        let forward, backward: [Int]
+        /// Of fc1, the head's layers and fc2.
+        let dense: [Int]
+        let floats: Int
+
+        init(_ network: ClampNet) {
+            var plan = ArenaPlan()
+            func tiles() -> [Int] {
+                Layer.convolutions.map { plan.reserve($0 == .conv1 ? 0 : 36 * PreparedWeights.positionStride(network, $0)) }
+            }
+            forward = tiles()
+            backward = tiles()
+            dense = network.layers[Layer.fc1.rawValue...].map { plan.reserve(network.weight($0).count) } + [plan.reserve(network.output.weight.count)]
+            floats = plan.floats
+        }
+    }
 
     public init(_ network: ClampNet) {
         self.network = network
-        var plan = ArenaPlan()
-        forwardOffsets = (0..<6).map { plan.reserve($0 == 0 ? 0 : 36 * Self.positionStride(network, $0)) }
-        backwardOffsets = (0..<6).map { plan.reserve($0 == 0 ? 0 : 36 * Self.positionStride(network, $0)) }
-        dense1 = plan.reserve(ClampNet.flattened * ClampNet.hidden)
-        dense2 = plan.reserve(ClampNet.hidden * network.logitStride)
+        plan = Layout(network)
         buffer = FloatBuffer(plan.floats)
-        scratch = FloatBuffer(9 * 128 * 128)
+        scratch = FloatBuffer(Self.scratchFloats)
     }
 
     /// Bytes of one.
-    static func bytes(_ network: ClampNet) -> Int {
-        let tiles = 72 * (1..<6).reduce(0) { $0 + positionStride(network, $1) }
-        return 4 * (tiles + ClampNet.flattened * ClampNet.hidden + ClampNet.hidden * network.logitStride + 9 * 128 * 128)
-    }
+    static func bytes(_ network: ClampNet) -> Int { 4 * (Layout(network).floats + scratchFloats) }
 
     /// Floats between two of the 36 positions: the (inputs x outputs) matrix and 32 more, against cache-set conflicts.
-    static func positionStride(_ network: ClampNet, _ conv: Int) -> Int {
+    static func positionStride(_ network: ClampNet, _ conv: Layer) -> Int {
         network.weight(conv).count / 9 + channelBlock
     }
 
-    func forward(_ conv: Int) -> UnsafeMutablePointer<Float> { buffer.base + forwardOffsets[conv] }
-    func backward(_ conv: Int) -> UnsafeMutablePointer<Float> { buffer.base + backwardOffsets[conv] }
-    /// fc1 transposed: (64 panels of inputs, 128, 32).
-    var fc1Transposed: UnsafeMutablePointer<Float> { buffer.base + dense1 }
-    /// fc2 transposed: (4 panels of hidden units, padded classes, 32).
-    var fc2Transposed: UnsafeMutablePointer<Float> { buffer.base + dense2 }
+    func forward(_ conv: Layer) -> UnsafeMutablePointer<Float> { buffer.base + plan.forward[conv.rawValue] }
+    func backward(_ conv: Layer) -> UnsafeMutablePointer<Float> { buffer.base + plan.backward[conv.rawValue] }
+    /// A dense layer transposed: (inputs / 32 panels, units, 32).
+    func transposed(_ layer: Layer) -> UnsafeMutablePointer<Float> { buffer.base + plan.dense[layer.rawValue - Layer.fc1.rawValue] }
+    /// fc2 transposed: (panels of the last hidden layer's units, padded classes, 32).
+    var outputTransposed: UnsafeMutablePointer<Float> { buffer.base + plan.dense[plan.dense.count - 1] }
 
     public func prepare(_ parameters: Parameters, _ kernels: KernelTable, backward needed: Bool) {
-        for conv in 1..<6 {
+        for conv in Layer.convolutions where conv != .conv1 {
             let tensor = network.weight(conv), step = tensor.count / 9
             let w = parameters.base + tensor.offset, stride = Self.positionStride(network, conv)
             kernels.weightTiles(w, step, step, forward(conv), stride)
@@ -49,8 +64,12 @@ public final class PreparedWeights: @unchecked Sendable {
             }
         }
         guard needed else { return }
-        transposePanels(parameters.base + network.weight(6).offset, ClampNet.flattened, ClampNet.hidden, fc1Transposed, kernels)
-        transposePanels(parameters.base + network.weight(7).offset, ClampNet.hidden, network.logitStride, fc2Transposed, kernels)
+        for layer in network.layers[Layer.fc1.rawValue...] {
+            let tensor = network.weight(layer)
+            transposePanels(parameters.base + tensor.offset, tensor.shape[1], tensor.shape[0], transposed(layer), kernels)
+        }
+        let output = network.output.weight
+        transposePanels(parameters.base + output.offset, output.shape[1], network.logitStride, outputTransposed, kernels)
     }
 
     /// scratch(8 - tap, input panel, output, 32) = w(tap, output panel, input, 32).

@@ -9,33 +9,33 @@ public struct Reference: Sendable {
     /// z of every hidden layer.
     public var bounds: [[Double]]
 
-    /// conv1 ... conv6, fc1, fc2.
-    public static let stages = 8
+    /// The hidden layers and fc2: conv1 ... conv6, fc1, the head's, fc2.
+    public var stages: Int { network.layers.count + 1 }
 
     public init(_ parameters: Parameters, _ bounds: Bounds) {
         network = parameters.network
         weights = parameters.network.tensors.map { parameters.canonical($0).map(Double.init) }
-        self.bounds = Layer.allCases.map { bounds[$0].map(Double.init) }
+        self.bounds = network.layers.map { bounds[$0].map(Double.init) }
     }
 
     /// Logits of an image (channels, 32, 32), or of what goes into stage `first`.
     public func logits(_ x: [Double], from first: Int = 0) -> [Double] {
-        (first..<Self.stages).reduce(x) { stage($1, $0) }
+        (first..<stages).reduce(x) { stage($1, $0) }
     }
 
-    /// What goes into each of the eight stages.
+    /// What goes into each stage.
     public func inputs(_ image: [Double]) -> [[Double]] {
-        (0..<Self.stages - 1).reduce(into: [image]) { inputs, s in inputs.append(stage(s, inputs[s])) }
+        (0..<stages - 1).reduce(into: [image]) { inputs, s in inputs.append(stage(s, inputs[s])) }
     }
 
     /// One layer: convolution or product, ReLU, bound, and the pool behind every second convolution.
     func stage(_ s: Int, _ x: [Double]) -> [Double] {
-        guard s < 7 else { return dense(s, x) }
+        guard s < network.layers.count else { return dense(s, x) }
         let z = bounds[s]
-        var a = s < 6 ? convolution(s, x) : dense(s, x)
+        var a = s < Layer.convolutions.count ? convolution(s, x) : dense(s, x)
         let plane = a.count / z.count
         for k in a.indices { a[k] = min(max(a[k], 0), z[k / plane]) }
-        return s < 6 && s % 2 == 1 ? pool(a, side: Layer.allCases[s].side) : a
+        return s < Layer.convolutions.count && s % 2 == 1 ? pool(a, side: Layer.allCases[s].side) : a
     }
 
     /// y(o) = b(o) + sum over i, ky, kx of w(o, i, ky, kx) x(i, . + ky - 1, . + kx - 1), zero outside.

@@ -17,35 +17,36 @@ public struct ReferenceCheck: Sendable {
     private static let images = Workspace.capacity + 2
     /// Those that the reference computes too.
     private let compared: [Int]
-    /// float32 through eight layers with Winograd transforms loses about 1e-5 of the largest logit.
+    /// float32 through eight to eleven layers with Winograd transforms loses about 1e-5 of the largest logit.
     private static let logitLimit = 1e-4, gradientLimit = 2e-4
     private static let step = 1e-8
 
     let network: ClampNet
     let parameters: Parameters
-    let bounds = Bounds()
+    let bounds: Bounds
     private let reference: Reference
     private let logits: [[Double]]
     /// Derivatives of the mean loss over `compared` along `direction`, for each tensor, then each layer's bounds.
     private let slopes: [Double]
 
     /// - Parameter images: 3 for the first and last of the first chunk and the last of the second, 1 for that one only.
-    public init(channels: Int, classes: Int, threads: Int, images: Int = 3) {
+    public init(channels: Int, classes: Int, head: Head = .none, threads: Int, images: Int = 3) {
         compared = Array([0, Workspace.capacity - 1, Self.images - 1].suffix(images))
-        network = ClampNet(channels: channels, classes: classes)
+        network = ClampNet(channels: channels, classes: classes, head: head)
+        bounds = Bounds(network)
         parameters = Parameters(network)
         var generator = Scrambler(state: UInt64(channels * 1000 + classes))
         parameters.initialize(normal: { (g: inout Scrambler) in g.gaussian() }, using: &generator)
         for tensor in network.tensors where tensor.shape.count == 1 {
             parameters.setCanonical(tensor, (0..<tensor.shape[0]).map { _ in Float(0.1 * generator.gaussian()) })
         }
-        for layer in Layer.allCases {
-            bounds[layer] = (0..<layer.channels).map { $0 % 4 == 3 ? .infinity : 0.5 + 0.25 * Float($0 % 4) }
+        for layer in network.layers {
+            bounds[layer] = (0..<network.units(layer)).map { $0 % 4 == 3 ? .infinity : 0.5 + 0.25 * Float($0 % 4) }
         }
         let reference = Reference(parameters, bounds), net = network
         self.reference = reference
         let inputs = compared.map { reference.inputs(Self.image($0, channels: net.channels)) }
-        logits = inputs.map { reference.logits($0[7], from: 7) }
+        logits = inputs.map { reference.logits($0[reference.stages - 1], from: reference.stages - 1) }
         slopes = Self.slopes(reference, inputs, compared, threads)
     }
 
@@ -74,8 +75,8 @@ public struct ReferenceCheck: Sendable {
         let tensors = network.tensors.map { tensor in
             (tensor.name, (0..<tensor.canonicalCount).map { Double(trainer.sum.parameters.base[tensor.place($0)]) })
         }
-        let layers = Layer.allCases.map { layer in
-            ("\(layer.name)/bounds", layer.bounds.map { Double(trainer.sum.bounds.base[$0]) })
+        let layers = network.layers.map { layer in
+            ("\(layer.name)/bounds", network.bounds(of: layer).map { Double(trainer.sum.bounds.base[$0]) })
         }
         return (tensors + layers).enumerated().map { at, named in
             let direction = Self.direction(at, named.1.count)
@@ -106,7 +107,7 @@ public struct ReferenceCheck: Sendable {
     }
 
     private static func slopes(_ reference: Reference, _ inputs: [[[Double]]], _ compared: [Int], _ threads: Int) -> [Double] {
-        let tensors = reference.network.tensors.count, all = tensors + Layer.allCases.count, out = FloatBuffer64(all)
+        let tensors = reference.network.tensors.count, all = tensors + reference.network.layers.count, out = FloatBuffer64(all)
         parallel(all, threads: threads) { at, _ in
             let stage = at < tensors ? at / 2 : at - tensors
             let direction = direction(at, at < tensors ? reference.weights[at].count : reference.bounds[stage].count)

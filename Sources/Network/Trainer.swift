@@ -36,7 +36,7 @@ public final class Trainer: @unchecked Sendable {
         self.network = network
         self.kernels = kernels
         parameters = Parameters(network)
-        bounds = Bounds()
+        bounds = Bounds(network)
         prepared = PreparedWeights(network)
         velocity = FloatBuffer(network.parameterFloats)
         gradients = (0..<lanes).map { _ in Gradient(network) }
@@ -107,7 +107,7 @@ public final class Trainer: @unchecked Sendable {
             losses.base[lane] = sum
         }
         for lane in 1..<max(1, lanes) {
-            kernels.add(gradients[0].bounds.base, gradients[lane].bounds.base, Layer.totalBounds)
+            kernels.add(gradients[0].bounds.base, gradients[lane].bounds.base, network.totalBounds)
             gradients[lane].bounds.zero()
             guard weights else { continue }
             kernels.add(gradients[0].parameters.base, gradients[lane].parameters.base, parameters.count)

@@ -25,8 +25,8 @@ public final class Workspace: @unchecked Sendable {
     let pooled: [Maps]
     /// Pooled conv6, bounded: (n, 4, 4, 4, 32) = rows of fc1's input.
     public let flat: UnsafeMutablePointer<Float>
-    /// fc1 after ReLU (n, 128), before and after its bound.
-    let hidden: UnsafeMutablePointer<Float>, hiddenBounded: UnsafeMutablePointer<Float>
+    /// fc1 and the head's layers.
+    let dense: [DenseLayer]
     /// (n, logitStride); columns beyond the classes are zero.
     public let logits: UnsafeMutablePointer<Float>
     public let logitGradient: UnsafeMutablePointer<Float>
@@ -37,18 +37,19 @@ public final class Workspace: @unchecked Sendable {
     private let da: [Maps]
     private let dpooled: [Maps]
     private let dflat: UnsafeMutablePointer<Float>
-    private let dhidden: UnsafeMutablePointer<Float>
-    private let noBound: UnsafeMutablePointer<Float>              // 128 times +inf
+    private let noBound: UnsafeMutablePointer<Float>              // 128 times +inf, for as many channels
     private let tilesIn: UnsafeMutablePointer<Float>, tilesOut: UnsafeMutablePointer<Float>
     private let taps: UnsafeMutablePointer<Float>                 // conv1 transposed: (32 outputs, 9 taps * channels, padded to 32)
     private let tapGradients: UnsafeMutablePointer<Float>         // (32 pixels of a row, 32)
 
     /// Offsets, in floats, of everything in the one allocation.
     private struct Layout {
-        let input, flat, hidden, hiddenBounded, logits, logitGradient, dflat, dhidden, noBound, tilesIn, tilesOut, floats: Int
+        let input, flat, logits, logitGradient, dflat, noBound, tilesIn, tilesOut, floats: Int
         let inputGradient, taps, tapGradients: Int
         /// Offset, side, blocks.
         let a, pooled, da, dpooled: [(Int, Int, Int)]
+        /// Offsets of a dense layer's units before and after their bound, and of their gradient.
+        let dense: [(a: Int, bounded: Int, da: Int)]
 
         init(_ network: ClampNet, backward: Bool) {
             let n = Workspace.capacity
@@ -57,18 +58,19 @@ public final class Workspace: @unchecked Sendable {
                 (plan.reserve(images * channels * (side + 2) * (side + 2)), side, channels / 32)
             }
             input = plan.reserve(n * network.inputFloats)
-            let convs = Layer.allCases.dropLast()
-            a = convs.map { maps($0.side, $0.channels) }
+            let convs = Layer.convolutions
+            a = convs.map { maps($0.side, network.units($0)) }
             pooled = [maps(16, 32), maps(8, 64)]
             flat = plan.reserve(n * ClampNet.flattened)
-            hidden = plan.reserve(n * ClampNet.hidden)
-            hiddenBounded = plan.reserve(n * ClampNet.hidden)
+            dense = network.layers[Layer.fc1.rawValue...].map { layer in
+                let floats = n * network.units(layer)
+                return (plan.reserve(floats), plan.reserve(floats), plan.reserve(backward ? floats : 0))
+            }
             logits = plan.reserve(n * network.logitStride)
             logitGradient = plan.reserve(n * network.logitStride)
-            da = backward ? convs.map { maps($0.side, $0.channels, together[$0.rawValue / 2]) } : []
+            da = backward ? convs.map { maps($0.side, network.units($0), together[$0.rawValue / 2]) } : []
             dpooled = backward ? [maps(16, 32), maps(8, 64)] : []
             dflat = plan.reserve(backward ? n * ClampNet.flattened : 0)
-            dhidden = plan.reserve(n * ClampNet.hidden)
             noBound = plan.reserve(128)
             inputGradient = plan.reserve(backward ? n * network.inputFloats : 0)
             taps = plan.reserve(1024)
@@ -94,14 +96,12 @@ public final class Workspace: @unchecked Sendable {
         a = plan.a.map(view)
         pooled = plan.pooled.map(view)
         flat = base + plan.flat
-        hidden = base + plan.hidden
-        hiddenBounded = base + plan.hiddenBounded
         logits = base + plan.logits
         logitGradient = base + plan.logitGradient
         da = plan.da.map(view)
         dpooled = plan.dpooled.map(view)
         dflat = base + plan.dflat
-        dhidden = base + plan.dhidden
+        dense = Self.dense(network, plan, base)
         noBound = base + plan.noBound
         inputGradient = base + plan.inputGradient
         taps = base + plan.taps
@@ -111,28 +111,36 @@ public final class Workspace: @unchecked Sendable {
         for i in 0..<128 { noBound[i] = .infinity }
     }
 
+    /// fc1 and the head's layers, each reading what the one before it leaves.
+    private static func dense(_ network: ClampNet, _ plan: Layout, _ base: UnsafeMutablePointer<Float>) -> [DenseLayer] {
+        var inputs = ClampNet.flattened, x = base + plan.flat, dx = base + plan.dflat
+        return zip(network.layers[Layer.fc1.rawValue...], plan.dense).map { layer, at in
+            let dense = DenseLayer(layer: layer, inputs: inputs, units: network.units(layer), x: x, dx: dx,
+                                   a: base + at.a, bounded: base + at.bounded, da: base + at.da)
+            (inputs, x, dx) = (dense.units, dense.bounded, dense.da)
+            return dense
+        }
+    }
+
     /// Logits of the first n images of `input`.
     public func forward(_ n: Int, _ parameters: Parameters, _ weights: PreparedWeights, _ bounds: Bounds) {
         forEachPart(n, 0) { first, count in
             firstConvolution(first, count, parameters)
-            convolve(first, count, a[0], bounds.pointer(.conv1), weights, parameters, 1)
+            convolve(first, count, a[0], bounds.pointer(.conv1), weights, parameters, .conv2)
             kernels.pool(a[1].from(first), bounds.pointer(.conv2), count, pooled[0].from(first).base, true)
         }
         forEachPart(n, 1) { first, count in
-            convolve(first, count, pooled[0], noBound, weights, parameters, 2)
-            convolve(first, count, a[2], bounds.pointer(.conv3), weights, parameters, 3)
+            convolve(first, count, pooled[0], noBound, weights, parameters, .conv3)
+            convolve(first, count, a[2], bounds.pointer(.conv3), weights, parameters, .conv4)
             kernels.pool(a[3].from(first), bounds.pointer(.conv4), count, pooled[1].from(first).base, true)
         }
         forEachPart(n, 2) { first, count in
-            convolve(first, count, pooled[1], noBound, weights, parameters, 4)
-            convolve(first, count, a[4], bounds.pointer(.conv5), weights, parameters, 5)
+            convolve(first, count, pooled[1], noBound, weights, parameters, .conv5)
+            convolve(first, count, a[4], bounds.pointer(.conv5), weights, parameters, .conv6)
             kernels.pool(a[5].from(first), bounds.pointer(.conv6), count, flat + first * ClampNet.flattened, false)
         }
-        dense(n, parameters, 6, flat, ClampNet.flattened, hidden, ClampNet.hidden)
-        for block in 0..<4 * n { kernels.biasRelu(hidden + block * 32, 1, bias(parameters, 6) + block % 4 * 32) }
-        for i in 0..<n { kernels.clamp(hidden + i * 128, bounds.pointer(.fc1), 128, hiddenBounded + i * 128) }
-        dense(n, parameters, 7, hiddenBounded, ClampNet.hidden, logits, network.logitStride)
-        for i in 0..<n { kernels.add(logits + i * network.logitStride, bias(parameters, 7), network.logitStride) }
+        for layer in dense { forward(n, layer, parameters, bounds) }
+        outputForward(n, parameters)
     }
 
     /// Adds to `gradient` what `logitGradient` implies, in the order opposite to `forward`. Without `weights` only the
@@ -141,37 +149,31 @@ public final class Workspace: @unchecked Sendable {
     public func backward(_ n: Int, _ prepared: PreparedWeights, _ bounds: Bounds, _ gradient: Gradient, weights: Bool = true,
                          inputOf parameters: Parameters? = nil) {
         let g = gradient.parameters.base
-        func db(_ layer: Int) -> UnsafeMutablePointer<Float> { g + network.bias(layer).offset }
-        func dz(_ layer: Layer) -> UnsafeMutablePointer<Float> { gradient.bounds.base + layer.boundOffset }
-        if weights {
-            for i in 0..<n { kernels.add(db(7), logitGradient + i * network.logitStride, network.logitStride) }
-            denseWeightGradient(n, 7, hiddenBounded, ClampNet.hidden, logitGradient, network.logitStride, g)
-        }
-        denseInputGradient(n, prepared.fc2Transposed, network.logitStride, ClampNet.hidden, logitGradient, dhidden)
-        hiddenBackward(n, bounds, db(6), dz(.fc1))
-        if weights { denseWeightGradient(n, 6, flat, ClampNet.flattened, dhidden, ClampNet.hidden, g) }
-        denseInputGradient(n, prepared.fc1Transposed, ClampNet.hidden, ClampNet.flattened, dhidden, dflat)
+        func db(_ layer: Layer) -> UnsafeMutablePointer<Float> { g + network.bias(layer).offset }
+        func dz(_ layer: Layer) -> UnsafeMutablePointer<Float> { gradient.bounds.base + network.boundOffset(layer) }
+        outputBackward(n, prepared, gradient, weights)
+        for layer in dense.reversed() { backward(n, layer, prepared, bounds, gradient, weights) }
 
         if let parameters { prepareInput(n, parameters) }
         forEachPart(n, 2) { first, count in
             let dy = dflat + first * ClampNet.flattened
-            kernels.poolBackward(a[5].from(first), bounds.pointer(.conv6), count, dy, false, da[5], db(5), dz(.conv6))
-            convolveBackward(count, a[4].from(first), bounds.pointer(.conv5), 5, prepared, gradient, da[4], weights)
-            kernels.boundBackward(a[4].from(first), bounds.pointer(.conv5), count, da[4], db(4), dz(.conv5))
-            convolveBackward(count, pooled[1].from(first), noBound, 4, prepared, gradient, dpooled[1].from(first), weights)
+            kernels.poolBackward(a[5].from(first), bounds.pointer(.conv6), count, dy, false, da[5], db(.conv6), dz(.conv6))
+            convolveBackward(count, a[4].from(first), bounds.pointer(.conv5), .conv6, prepared, gradient, da[4], weights)
+            kernels.boundBackward(a[4].from(first), bounds.pointer(.conv5), count, da[4], db(.conv5), dz(.conv5))
+            convolveBackward(count, pooled[1].from(first), noBound, .conv5, prepared, gradient, dpooled[1].from(first), weights)
         }
         forEachPart(n, 1) { first, count in
             let dy = dpooled[1].from(first).base
-            kernels.poolBackward(a[3].from(first), bounds.pointer(.conv4), count, dy, true, da[3], db(3), dz(.conv4))
-            convolveBackward(count, a[2].from(first), bounds.pointer(.conv3), 3, prepared, gradient, da[2], weights)
-            kernels.boundBackward(a[2].from(first), bounds.pointer(.conv3), count, da[2], db(2), dz(.conv3))
-            convolveBackward(count, pooled[0].from(first), noBound, 2, prepared, gradient, dpooled[0].from(first), weights)
+            kernels.poolBackward(a[3].from(first), bounds.pointer(.conv4), count, dy, true, da[3], db(.conv4), dz(.conv4))
+            convolveBackward(count, a[2].from(first), bounds.pointer(.conv3), .conv4, prepared, gradient, da[2], weights)
+            kernels.boundBackward(a[2].from(first), bounds.pointer(.conv3), count, da[2], db(.conv3), dz(.conv3))
+            convolveBackward(count, pooled[0].from(first), noBound, .conv3, prepared, gradient, dpooled[0].from(first), weights)
         }
         forEachPart(n, 0) { first, count in
             let dy = dpooled[0].from(first).base
-            kernels.poolBackward(a[1].from(first), bounds.pointer(.conv2), count, dy, true, da[1], db(1), dz(.conv2))
-            convolveBackward(count, a[0].from(first), bounds.pointer(.conv1), 1, prepared, gradient, da[0], weights)
-            kernels.boundBackward(a[0].from(first), bounds.pointer(.conv1), count, da[0], db(0), dz(.conv1))
+            kernels.poolBackward(a[1].from(first), bounds.pointer(.conv2), count, dy, true, da[1], db(.conv2), dz(.conv2))
+            convolveBackward(count, a[0].from(first), bounds.pointer(.conv1), .conv2, prepared, gradient, da[0], weights)
+            kernels.boundBackward(a[0].from(first), bounds.pointer(.conv1), count, da[0], db(.conv1), dz(.conv1))
             if weights { firstConvolutionGradient(first, count, g) }
             if parameters != nil { firstConvolutionInput(first, count) }
         }
@@ -187,34 +189,36 @@ public final class Workspace: @unchecked Sendable {
         }
     }
 
-    /// Largest bounded activation of every channel or unit of image i, in the order of the bounds (576).
+    /// Largest bounded activation of every channel or unit of image i, in the order of the bounds.
     public func maxima(_ i: Int, _ bounds: Bounds, into y: UnsafeMutablePointer<Float>) {
-        for layer in Layer.allCases where layer != .fc1 {
-            kernels.channelMaxima(a[layer.rawValue], bounds.pointer(layer), i, y + layer.boundOffset)
+        for layer in Layer.convolutions {
+            kernels.channelMaxima(a[layer.rawValue], bounds.pointer(layer), i, y + network.boundOffset(layer))
         }
-        for unit in 0..<ClampNet.hidden { y[Layer.fc1.boundOffset + unit] = hiddenBounded[i * ClampNet.hidden + unit] }
+        for layer in dense {
+            (y + network.boundOffset(layer.layer)).update(from: layer.bounded + i * layer.units, count: layer.units)
+        }
     }
 
-    private func bias(_ parameters: Parameters, _ layer: Int) -> UnsafeMutablePointer<Float> {
+    private func bias(_ parameters: Parameters, _ layer: Layer) -> UnsafeMutablePointer<Float> {
         parameters.base + network.bias(layer).offset
     }
 
     /// conv1 reads the image in place: row y, tap row ky is a run of 3 * channels floats for each pixel.
     private func firstConvolution(_ first: Int, _ n: Int, _ parameters: Parameters) {
-        let c = network.channels, w = parameters.base + network.weight(0).offset
+        let c = network.channels, w = parameters.base + network.weight(.conv1).offset
         let taps = Operand(w, rowStride: 0, outerStride: 3 * c * 32, innerStride: 32)
         for image in first..<first + n {
             for y in 0..<32 {
                 let pixels = Operand(input + image * network.inputFloats + y * 34 * c, rowStride: c, outerStride: 34 * c, innerStride: 1)
                 let row = a[0].interior(image: image, block: 0) + y * a[0].rowFloats
                 kernels.gemm(32, 3, 3 * c, pixels, taps, row, 32, false)
-                kernels.biasRelu(row, 32, bias(parameters, 0))
+                kernels.biasRelu(row, 32, bias(parameters, .conv1))
             }
         }
     }
 
     private func firstConvolutionGradient(_ first: Int, _ n: Int, _ g: UnsafeMutablePointer<Float>) {
-        let c = network.channels, dw = g + network.weight(0).offset
+        let c = network.channels, dw = g + network.weight(.conv1).offset
         for image in first..<first + n {
             let dy = Operand(da[0].interior(image: image - first, block: 0), rowStride: 0, outerStride: da[0].rowFloats, innerStride: 32)
             for ky in 0..<3 {
@@ -226,7 +230,7 @@ public final class Workspace: @unchecked Sendable {
 
     /// The transposed taps of conv1, and zeros where `firstConvolutionInput` adds.
     private func prepareInput(_ n: Int, _ parameters: Parameters) {
-        let c = network.channels, w = parameters.base + network.weight(0).offset
+        let c = network.channels, w = parameters.base + network.weight(.conv1).offset
         for tap in 0..<9 * c {
             for output in 0..<32 { taps[output * 32 + tap] = w[tap * 32 + output] }
         }
@@ -251,8 +255,8 @@ public final class Workspace: @unchecked Sendable {
     }
 
     /// a[conv] = relu(conv(min(x, z)) + bias) by Winograd tiles, n images from `first` on.
-    private func convolve(_ first: Int, _ n: Int, _ x: Maps, _ bound: UnsafePointer<Float>, _ weights: PreparedWeights, _ parameters: Parameters, _ conv: Int) {
-        winograd(n, x.from(first), bound, weights.forward(conv), PreparedWeights.positionStride(network, conv), bias(parameters, conv), a[conv].from(first))
+    private func convolve(_ first: Int, _ n: Int, _ x: Maps, _ bound: UnsafePointer<Float>, _ weights: PreparedWeights, _ parameters: Parameters, _ conv: Layer) {
+        winograd(n, x.from(first), bound, weights.forward(conv), PreparedWeights.positionStride(network, conv), bias(parameters, conv), a[conv.rawValue].from(first))
     }
 
     private func winograd(_ n: Int, _ x: Maps, _ bound: UnsafePointer<Float>, _ u: UnsafeMutablePointer<Float>, _ uStride: Int,
@@ -277,18 +281,18 @@ public final class Workspace: @unchecked Sendable {
     }
 
     /// From da[conv]: the weight gradient in the Winograd domain, and the gradient of the layer's input into `dx`.
-    private func convolveBackward(_ n: Int, _ x: Maps, _ bound: UnsafePointer<Float>, _ conv: Int, _ prepared: PreparedWeights,
+    private func convolveBackward(_ n: Int, _ x: Maps, _ bound: UnsafePointer<Float>, _ conv: Layer, _ prepared: PreparedWeights,
                                   _ gradient: Gradient, _ dx: Maps, _ weights: Bool) {
         let stride = PreparedWeights.positionStride(network, conv)
         if weights {
             forEachGroup(n, x.side) { first, count in
-                let v = Tiles(tilesIn, count: count, blocks: x.blocks), m = Tiles(tilesOut, count: count, blocks: da[conv].blocks)
+                let v = Tiles(tilesIn, count: count, blocks: x.blocks), m = Tiles(tilesOut, count: count, blocks: da[conv.rawValue].blocks)
                 kernels.tileInput(x, bound, first, v)
-                kernels.tileGradient(da[conv], first, m)
+                kernels.tileGradient(da[conv.rawValue], first, m)
                 outerProduct(v, m, gradient.tiles(conv), stride)
             }
         }
-        winograd(n, da[conv], noBound, prepared.backward(conv), stride, nil, dx)
+        winograd(n, da[conv.rawValue], noBound, prepared.backward(conv), stride, nil, dx)
     }
 
     /// du(position) += v(position)^T m(position) for all 36.
@@ -311,48 +315,6 @@ public final class Workspace: @unchecked Sendable {
             let count = min(Workspace.tileGroup, total - first)
             body(first, count)
             first += count
-        }
-    }
-
-    /// y = x W + nothing, W in panels of 32 outputs.
-    private func dense(_ n: Int, _ parameters: Parameters, _ layer: Int, _ x: UnsafeMutablePointer<Float>, _ inputs: Int,
-                       _ y: UnsafeMutablePointer<Float>, _ outputs: Int) {
-        panels(n, parameters.base + network.weight(layer).offset, inputs, outputs, x, y)
-    }
-
-    private func denseInputGradient(_ n: Int, _ transposed: UnsafeMutablePointer<Float>, _ inputs: Int, _ outputs: Int,
-                                    _ dy: UnsafeMutablePointer<Float>, _ dx: UnsafeMutablePointer<Float>) {
-        panels(n, transposed, inputs, outputs, dy, dx)
-    }
-
-    private func panels(_ n: Int, _ w: UnsafeMutablePointer<Float>, _ inputs: Int, _ outputs: Int,
-                        _ x: UnsafeMutablePointer<Float>, _ y: UnsafeMutablePointer<Float>) {
-        let rows = Operand(x, rowStride: inputs, innerStride: 1)
-        for block in 0..<outputs / 32 {
-            kernels.gemm(n, 1, inputs, rows, Operand(w + block * inputs * 32, rowStride: 0, innerStride: 32), y + block * 32, outputs, false)
-        }
-    }
-
-    private func denseWeightGradient(_ n: Int, _ layer: Int, _ x: UnsafeMutablePointer<Float>, _ inputs: Int,
-                                     _ dy: UnsafeMutablePointer<Float>, _ outputs: Int, _ g: UnsafeMutablePointer<Float>) {
-        let rows = Operand(x, rowStride: 1, innerStride: inputs)
-        for block in 0..<outputs / 32 {
-            kernels.gemm(inputs, 1, n, rows, Operand(dy + block * 32, rowStride: 0, innerStride: outputs),
-                         g + network.weight(layer).offset + block * inputs * 32, 32, true)
-        }
-    }
-
-    /// Bound and ReLU of fc1, in place in dhidden.
-    private func hiddenBackward(_ n: Int, _ bounds: Bounds, _ db: UnsafeMutablePointer<Float>, _ dz: UnsafeMutablePointer<Float>) {
-        let z = bounds.pointer(.fc1)
-        for image in 0..<n {
-            for unit in 0..<ClampNet.hidden {
-                let at = image * ClampNet.hidden + unit, value = hidden[at], d = dhidden[at]
-                let cut = value > z[unit]
-                dhidden[at] = value > 0 && !cut ? d : 0
-                dz[unit] += cut ? d : 0
-                db[unit] += dhidden[at]
-            }
         }
     }
 }

@@ -55,7 +55,7 @@ struct Evaluate: ParsableCommand {
         let images = Samples(test, normalization: checkpoint.normalization)
         let backdoor = try backdoor(checkpoint, images.shape)
         let server = Server(network, kernels: set.kernels, threads: threads)
-        let plain = server.evaluate(checkpoint.parameters, Bounds(), images, backdoor)
+        let plain = server.evaluate(checkpoint.parameters, Bounds(network), images, backdoor)
         let bounded = unbounded ? nil : checkpoint.bounds.map { server.evaluate(checkpoint.parameters, $0, images, backdoor) }
         output(json ? rendered(plain, bounded, set).rendered() : text(plain, bounded, backdoor, dataset, set))
     }

@@ -36,8 +36,9 @@ struct Inspection {
         var facts = [("input", "\(network.channels)x32x32"), ("classes", "\(network.classes)"), ("parameters", Numbers.grouped(network.parameterCount)),
                      ("mean", checkpoint.normalization.mean.map { "\($0)" }.joined(separator: " ")),
                      ("std", checkpoint.normalization.std.map { "\($0)" }.joined(separator: " "))]
+        if network.head != .none { facts.insert(("head", "\(network.head)"), at: 2) }
         if let bounds = checkpoint.bounds {
-            for layer in Layer.allCases { facts.append(("bounds of \(layer.name)", Self.spread(bounds[layer]))) }
+            for layer in network.layers { facts.append(("bounds of \(layer.name)", Self.spread(bounds[layer]))) }
         } else {
             facts.append(("bounds", "none"))
         }

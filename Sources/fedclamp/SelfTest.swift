@@ -26,8 +26,8 @@ struct SelfTest: ParsableCommand {
 
     func run() throws {
         let threads = try machine.threadCount(), chosen = try machine.instructionSet()
-        let networks = quick ? [(1, 40)] : [(3, 10), (1, 40)]
-        let references = networks.map { ReferenceCheck(channels: $0, classes: $1, threads: threads, images: quick ? 1 : 3) }
+        let networks: [(channels: Int, classes: Int, head: Head)] = (quick ? [] : [(3, 10, .none)]) + [(1, 40, try Head(pairs: 3, width: 192))]
+        let references = networks.map { ReferenceCheck(channels: $0.channels, classes: $0.classes, head: $0.head, threads: threads, images: quick ? 1 : 3) }
         let results = InstructionSet.available.map { set in
             Result(set: set, checks: references.flatMap { $0.run(set, threads: threads) }, speed: quick ? nil : Throughput(set, threads: threads).measure(seconds: 0.4))
         }

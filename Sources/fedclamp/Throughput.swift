@@ -53,7 +53,7 @@ struct Throughput {
         let forwardImages = Workspace.capacity * 8 * threads, rounds = 4_000_000, kernels = set.kernels
         let training = trainingRate(seconds: seconds)
         let oneModel = Double(Self.batch) / fastest(seconds) { step(serverTrainer) }
-        let forward = fastest(seconds) { _ = predictor.logits(forwardImages, parameters, Bounds(), load: Self.load) }
+        let forward = fastest(seconds) { _ = predictor.logits(forwardImages, parameters, Bounds(network), load: Self.load) }
         let operations = Double(kernels.peak(1)) * Double(rounds)
         let peak = fastest(seconds) { parallel(threads, threads: threads) { _, _ in _ = kernels.peak(rounds) } }
         return Speed(threads: threads, training: training, oneModel: oneModel, forward: Double(forwardImages) / forward,

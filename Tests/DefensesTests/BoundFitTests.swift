@@ -184,7 +184,7 @@ final class BoundFitTests: XCTestCase {
         var training = FineTuning()
         (training.epochs, training.batch, training.sgd.rate) = (6, 16, 0.02)
         let model = try training.train(ModelToy.trained, poisonedData(backdoor)).model
-        XCTAssertGreaterThan(success(model, Bounds(), backdoor), 0.9)
+        XCTAssertGreaterThan(success(model, Bounds(model.network), backdoor), 0.9)
         func attacked(_ initial: Parameters) throws -> [String?] {
             var context = clean
             context.initial = initial
@@ -207,14 +207,14 @@ final class BoundFitTests: XCTestCase {
         let predictor = Predictor(ModelToy.network, kernels: ModelToy.kernels, threads: 2), activations = Activations(model, samples, predictor)
         let optimizer = Detector(model, samples, activations, predictor, context)
         func agreement(_ other: Parameters) -> Double {
-            let logits = predictor.logits(samples.count, other, Bounds()) { samples.load($0, into: $1) }
+            let logits = predictor.logits(samples.count, other, Bounds(other.network)) { samples.load($0, into: $1) }
             return Double(zip(Loss.predictions(logits, classes: 5), activations.predictions).count { $0 == $1 }) / Double(samples.count)
         }
         let twin = try XCTUnwrap(Twin(initial, of: optimizer, Array(0..<samples.count)))
         XCTAssertLessThan(agreement(initial), 0.9)
         XCTAssertGreaterThan(agreement(twin.trainer.parameters), 0.98)
-        XCTAssertGreaterThan(success(model, Bounds(), backdoor), 0.9)
-        XCTAssertLessThan(success(twin.trainer.parameters, Bounds(), backdoor), 0.1)
+        XCTAssertGreaterThan(success(model, Bounds(model.network), backdoor), 0.9)
+        XCTAssertLessThan(success(twin.trainer.parameters, Bounds(ModelToy.network), backdoor), 0.1)
         XCTAssertEqual(optimizer.passes, Double(Twin.leastSteps * Twin.batch) + 2 * Double(Twin.imagesLookedAt) / 3, accuracy: 1e-9)
         XCTAssertNil(Twin(ModelToy.random(), of: optimizer, Array(0..<samples.count)))
     }
@@ -223,7 +223,7 @@ final class BoundFitTests: XCTestCase {
     /// the success rate falls far.
     func testBackdoorThatTheDataDoNotShowIsFound() throws {
         let backdoor = try backdoor(), clean = ModelToy.samples(600)
-        let model = try poisonedModel(backdoor).model, before = success(model, Bounds(), backdoor)
+        let model = try poisonedModel(backdoor).model, before = success(model, Bounds(model.network), backdoor)
         XCTAssertGreaterThan(before, 0.9)
         let outcome = try BoundFit().apply(model, ModelToy.context(clean.count))
         XCTAssertEqual(outcome.audit.first { $0.name == "class that looks attacked" }?.value, "0")
@@ -236,7 +236,7 @@ final class BoundFitTests: XCTestCase {
     /// images, and the backdoor goes while accuracy stays.
     func testBackdoorFromPoisonedDataIsFoundAndStopped() throws {
         let backdoor = try backdoor(), (model, context) = try poisonedModel(backdoor), poisoned = context.synthetic
-        XCTAssertGreaterThan(success(model, Bounds(), backdoor), 0.9)
+        XCTAssertGreaterThan(success(model, Bounds(model.network), backdoor), 0.9)
 
         let outcome = try BoundFit().apply(model, context), suspects = try XCTUnwrap(outcome.suspects)
         XCTAssertEqual(outcome.audit.first { $0.name == "class that looks attacked" }?.value, "0")
@@ -277,7 +277,7 @@ final class BoundFitTests: XCTestCase {
         let backdoor = try backdoor(), (model, poisoned) = try poisonedModel(backdoor)
         for context in [poisoned, ModelToy.context(600)] {
             let fit = BoundFit(), found = try fit.investigate(model, context)
-            for start in [DefenseOutcome(parameters: model, bounds: Bounds(), passes: 0), fit.fitted(found, model, context)] {
+            for start in [DefenseOutcome(parameters: model, bounds: Bounds(model.network), passes: 0), fit.fitted(found, model, context)] {
                 let outcome = try Unlearning().train(start, found, context)
                 XCTAssertNotEqual(Array(outcome.parameters.buffer.values), Array(model.buffer.values))
                 XCTAssertEqual(Array(outcome.bounds.buffer.values), Array(start.bounds.buffer.values))
@@ -295,7 +295,7 @@ final class BoundFitTests: XCTestCase {
         for trigger in ["blend", "dba"] {
             let (model, context) = try poisonedModel(backdoor(trigger)), samples = context.synthetic
             let predictor = Predictor(model.network, kernels: ModelToy.kernels, threads: 2), activations = Activations(model, samples, predictor)
-            let screen = Screen(activations, samples, seed: 1, threads: 2) { predictor.logits($0, model, Bounds(), load: $1) }
+            let screen = Screen(activations, samples, seed: 1, threads: 2) { predictor.logits($0, model, Bounds(model.network), load: $1) }
             XCTAssertEqual(screen.verdicts.indices.filter { (screen.verdicts[$0].score ?? 0) >= Screen.poisonedFrom }, [0], trigger)
             let suspects = screen.verdicts[0].suspects, right = suspects.filter(samples.isPoisoned).count
             XCTAssertGreaterThan(Double(right), 0.9 * Double(suspects.count), trigger)
@@ -344,7 +344,7 @@ final class BoundFitTests: XCTestCase {
         var fit = BoundFit()
         (fit.perLayer, fit.screens) = (true, false)
         let bounds = try fit.apply(ModelToy.trained, ModelToy.context(60)).bounds
-        for layer in Layer.allCases { XCTAssertEqual(Set(bounds[layer]).count, 1, layer.name) }
+        for layer in bounds.network.layers { XCTAssertEqual(Set(bounds[layer]).count, 1, layer.name) }
         XCTAssertGreaterThan(ModelToy.accuracy(ModelToy.trained, bounds), 0.9)
     }
 

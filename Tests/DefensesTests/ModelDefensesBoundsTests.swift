@@ -35,7 +35,7 @@ final class ModelDefensesBoundsTests: XCTestCase {
 
     /// Activations of the plain toy reach 84: at z = 8 accuracy is lost before any fit, so z starts where nothing is cut.
     func testStartsAboveTheActivations() throws {
-        let eight = Bounds()
+        let eight = Bounds(ModelToy.network)
         eight.buffer.fill(8)
         XCTAssertLessThan(ModelToy.accuracy(ModelToy.trained, eight), 0.85)
         let outcome = try MaximumMarginBounds().apply(ModelToy.trained, ModelToy.context(600))

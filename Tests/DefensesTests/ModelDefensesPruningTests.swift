@@ -60,8 +60,8 @@ final class ModelDefensesPruningTests: XCTestCase {
         // Pruned one by one in the whole network, the accuracies are those of the shortcut.
         let predictor = Predictor(ModelToy.network, kernels: ModelToy.kernels, threads: 2), accuracies = pruning.accuracies(order)
         for k in [0, 1, 64, 100, 120, 125, 127, 128] {
-            let pruned = HiddenChannels(network: ModelToy.network).pruned(model, Set(order.prefix(k).map { Layer.conv6.boundOffset + $0 }))
-            XCTAssertEqual(accuracies[k], accuracyOnLabels(pruned, Bounds(), context.synthetic, predictor), accuracy: 0.01, "\(k) channels")
+            let pruned = HiddenChannels(network: ModelToy.network).pruned(model, Set(order.prefix(k).map { ModelToy.network.boundOffset(.conv6) + $0 }))
+            XCTAssertEqual(accuracies[k], accuracyOnLabels(pruned, Bounds(ModelToy.network), context.synthetic, predictor), accuracy: 0.01, "\(k) channels")
         }
     }
 }

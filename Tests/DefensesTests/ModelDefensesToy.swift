@@ -58,11 +58,11 @@ enum ModelToy {
         return model
     }
 
-    static func accuracy(_ model: Parameters, _ bounds: Bounds = Bounds(), _ count: Int = 200) -> Double {
+    static func accuracy(_ model: Parameters, _ bounds: Bounds = Bounds(network), _ count: Int = 200) -> Double {
         accuracyOnLabels(model, bounds, samples(count), Predictor(network, kernels: kernels, threads: 2))
     }
 
-    static func logits(_ model: Parameters, _ bounds: Bounds = Bounds(), _ count: Int = 50) -> [Float] {
+    static func logits(_ model: Parameters, _ bounds: Bounds = Bounds(network), _ count: Int = 50) -> [Float] {
         let samples = samples(count)
         return Predictor(network, kernels: kernels, threads: 2).logits(count, model, bounds) { samples.load($0, into: $1) }
     }

@@ -60,7 +60,7 @@ struct ModelGolden {
         var found: [Double] = [], losses: [Double] = []
         for s in 0..<3 {
             for i in 0..<16 { masks.batch[i] = 8 * s + i }
-            for c in 0..<HiddenChannels.count {
+            for c in 0..<golden.network.totalBounds {
                 masks.weightNoise[c] = Float(0.4 * (2 * GoldenInputs.u(270 + s, c) - 1))
                 masks.biasNoise[c] = Float(0.4 * (2 * GoldenInputs.u(280 + s, c) - 1))
             }
@@ -94,10 +94,10 @@ struct ModelGolden {
     }
 
     @Test func adamOnBounds() throws {
-        let golden = try ModelGolden(), z = Bounds()
+        let golden = try ModelGolden(), z = Bounds(golden.network)
         z.buffer.fill(1)
-        var adam = BoundAdam()
-        let gradient = Bounds()
+        var adam = BoundAdam(golden.network)
+        let gradient = Bounds(golden.network)
         for s in 0..<20 {
             for i in 0..<576 { gradient.buffer.base[i] = Float(0.5 * (2 * GoldenInputs.u(240 + s, i) - 0.5)) }
             adam.step(z, gradient.buffer, 0.1)
@@ -108,7 +108,7 @@ struct ModelGolden {
 
     @Test(arguments: InstructionSet.available) func finePruning(set: InstructionSet) throws {
         let golden = try ModelGolden(), model = golden.parameters(), plain = golden.context(set)
-        let logits = Predictor(golden.network, kernels: set.kernels, threads: 2).logits(40, model, Bounds()) { plain.synthetic.load($0, into: $1) }
+        let logits = Predictor(golden.network, kernels: set.kernels, threads: 2).logits(40, model, Bounds(golden.network)) { plain.synthetic.load($0, into: $1) }
         let labels = (0..<40).map { i in (0..<10).reduce(0) { logits[i * 10 + $1] > logits[i * 10 + $0] ? $1 : $0 } }
         let context = golden.context(set, labels: labels), pruning = FinePruning.LastConvolution(model, context.synthetic, context)
         let activity = pruning.activity(), order = activity.indices.sorted { (activity[$0], $0) < (activity[$1], $1) }
@@ -118,14 +118,14 @@ struct ModelGolden {
     }
 
     @Test func channelLipschitzness() throws {
-        let golden = try ModelGolden(), model = golden.parameters(), channels = HiddenChannels.convolutions
+        let golden = try ModelGolden(), model = golden.parameters(), channels = Layer.convolutions
         try golden.expect("clp/singular", channels.flatMap { LipschitzPruning.lipschitz(model, $0) })
         var pruning = LipschitzPruning()
         pruning.deviations = 1.5
         let pruned = try pruning.apply(model, golden.context(.baseline)).parameters
         let silent = channels.flatMap { layer -> [Double] in
-            let tensor = HiddenChannels(network: golden.network).weight(layer), values = pruned.canonical(tensor), size = values.count / layer.channels
-            return (0..<layer.channels).map { values[$0 * size..<($0 + 1) * size].allSatisfy { $0 == 0 } ? 1 : 0 }
+            let units = golden.network.units(layer), values = pruned.canonical(golden.network.weight(layer)), size = values.count / units
+            return (0..<units).map { values[$0 * size..<($0 + 1) * size].allSatisfy { $0 == 0 } ? 1 : 0 }
         }
         #expect(try silent == golden.values("clp/pruned"))
     }
@@ -146,7 +146,7 @@ struct ModelGolden {
     }
 
     @Test(arguments: InstructionSet.available) func unlearning(set: InstructionSet) throws {
-        let golden = try ModelGolden(), context = golden.context(set), model = golden.parameters(), z = Bounds()
+        let golden = try ModelGolden(), context = golden.context(set), model = golden.parameters(), z = Bounds(golden.network)
         for i in 0..<576 { z.buffer.base[i] = Float(4 + 4 * GoldenInputs.u(296, i)) }
         func padded(_ value: (Int) -> Double) -> [Float] {
             var x = [Float](repeating: 0, count: 34 * 34)
@@ -155,7 +155,7 @@ struct ModelGolden {
         }
         var overlay = Overlay(adding: padded { 2 * GoldenInputs.u(295, $0) - 1 })
         (overlay.without, overlay.keeps) = (padded { GoldenInputs.u(297, $0) - 0.5 }, padded { GoldenInputs.u(298, $0) })
-        let plain = Predictor(golden.network, kernels: set.kernels, threads: 2).logits(40, model, Bounds()) { context.synthetic.load($0, into: $1) }
+        let plain = Predictor(golden.network, kernels: set.kernels, threads: 2).logits(40, model, Bounds(golden.network)) { context.synthetic.load($0, into: $1) }
         let lesson = Unlearning.Lesson(model, z, plain, (24..<32).map { (image: $0, target: 3) }, [(target: 3, overlay: overlay)], context)
         var found: [Double] = [], losses: [Double] = []
         for _ in 0..<3 {
@@ -188,12 +188,12 @@ struct ModelGolden {
     @Test(arguments: InstructionSet.available, [(0.05, "paper"), (0.2, "paper-within")])
     func paperBounds(set: InstructionSet, reference: (allowed: Double, name: String)) throws {
         let golden = try ModelGolden(), first = golden.parameters(), plain = golden.context(set)
-        let logits = Predictor(golden.network, kernels: set.kernels, threads: 2).logits(40, first, Bounds()) { plain.synthetic.load($0, into: $1) }
+        let logits = Predictor(golden.network, kernels: set.kernels, threads: 2).logits(40, first, Bounds(golden.network)) { plain.synthetic.load($0, into: $1) }
         let labels = Loss.predictions(logits, classes: 10).enumerated().map { $0 < 8 ? ($1 + 1) % 10 : $1 }
         let context = golden.context(set, labels: labels)
         var method = PaperBounds()
         (method.allowedDrop, method.rate, method.passes, method.batch) = (reference.allowed, 0.05, 2, 16)
-        let bounded = method.layers.flatMap(\.bounds)
+        let bounded = method.layers.flatMap(golden.network.bounds(of:))
         var carried = method.start(first, context), found: [Double] = []
         for (i, at) in bounded.enumerated() { carried["bounds"][at] = Double(Float(2 * GoldenInputs.u(299, i))) }
         for scale in [1, 0.9, 1.1] {

@@ -34,6 +34,13 @@ final class AllocationTests: XCTestCase {
         }
     }
 
+    func testTrainingWithAHeadAllocatesNothing() throws {
+        let samples = try Toy.samples(Self.batch), network = ClampNet(channels: 1, classes: Toy.classes, head: try Head(pairs: 3, width: 192))
+        let trainer = Trainer(network, kernels: Toy.kernels)
+        trainer.reset(Parameters(network))
+        XCTAssertEqual(allocated(trainer, samples, steps: 5), 0)
+    }
+
     /// On several threads Dispatch takes some memory for each step, whatever the number of images.
     func testServerTrainingAllocatesNothingForImages() throws {
         let samples = try Toy.samples(Self.batch)
@@ -46,7 +53,7 @@ final class AllocationTests: XCTestCase {
     }
 
     func testPredictionAllocatesNothing() throws {
-        let samples = try Toy.samples(Self.batch), parameters = Toy.parameters(), bounds = Bounds()
+        let samples = try Toy.samples(Self.batch), parameters = Toy.parameters(), bounds = Bounds(Toy.network)
         let predictor = Predictor(Toy.network, kernels: Toy.kernels, threads: 1)
         func pass() { predictor.forEachChunk(samples.count, parameters, bounds, load: { samples.load($0, into: $1) }, visit: { _, _, _ in }) }
         pass()

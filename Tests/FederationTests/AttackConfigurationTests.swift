@@ -60,7 +60,7 @@ import Testing
         let set = Toy.set(50).subset(0..<38), clean = Samples(set, normalization: Toy.normalization), counts = set.classCounts     // 8 8 8 7 7
         let trigger = try Triggers.make("patch", shape: clean.shape, seed: 1), server = Server(Toy.network, kernels: Toy.kernels, threads: 1)
         func evaluate(_ relabeling: Relabeling) -> Evaluation {
-            server.evaluate(constant, Bounds(), clean, Backdoor(trigger: trigger, relabeling: relabeling))
+            server.evaluate(constant, Bounds(Toy.network), clean, Backdoor(trigger: trigger, relabeling: relabeling))
         }
         #expect(counts == [8, 8, 8, 7, 7])
         #expect(evaluate(.target(2)) == Evaluation(accuracy: 8.0 / 38, attackSuccess: 1, robustAccuracy: 0, images: 38, triggeredImages: 30))

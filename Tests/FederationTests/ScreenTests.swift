@@ -40,8 +40,8 @@ import Testing
         plain.defenses = []
         var unscreened = state(plain)
         try unscreened.start(server, synthetic)
-        #expect(unscreened.distrusted.isEmpty && server.evaluate(unscreened.global, Bounds(), clean, backdoor).attackSuccess > 0.8)
-        let left = server.evaluate(screened.global, Bounds(), clean, backdoor)
+        #expect(unscreened.distrusted.isEmpty && server.evaluate(unscreened.global, Bounds(Toy.network), clean, backdoor).attackSuccess > 0.8)
+        let left = server.evaluate(screened.global, Bounds(Toy.network), clean, backdoor)
         #expect(left.attackSuccess < 0.1 && left.accuracy > 0.9)
     }
 
@@ -88,7 +88,7 @@ import Testing
         }
         var screen = FMScreen()
         screen.look(trainer.parameters, DefenseContext(synthetic: synthetic, kernels: Toy.kernels, threads: 2, seed: 1))
-        let predicted = server.predictions(trainer.parameters, Bounds(), synthetic), notLearnt = poisoned.filter { predicted[$0] != 0 }
+        let predicted = server.predictions(trainer.parameters, Bounds(Toy.network), synthetic), notLearnt = poisoned.filter { predicted[$0] != 0 }
         #expect(notLearnt.count >= 15 && notLearnt.isDisjoint(with: screen.suspects), "\(notLearnt.count)")
         #expect(notLearnt.intersection(screen.distrusted).count >= notLearnt.count * 9 / 10)
         #expect(Set(screen.distrusted).subtracting(poisoned).count <= 12)

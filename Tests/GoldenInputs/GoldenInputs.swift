@@ -10,10 +10,17 @@ public enum GoldenInputs {
         return Double((z ^ (z >> 31)) >> 40) * 0x1p-24
     }
 
+    /// Number of a tensor's stream by its place among the network's: a head's, which stand before fc2's, are numbered from 24.
+    private static func number(_ at: Int, _ network: ClampNet) -> Int {
+        let head = 2 * Layer.head1.rawValue, fc2 = network.tensors.count - 2
+        return at < head ? at : at < fc2 ? 24 + at - head : 14 + at - fc2
+    }
+
     /// Weights by He's rule, uniform, and biases within 0.1.
     public static func parameters(_ network: ClampNet) -> Parameters {
         let p = Parameters(network)
-        for (t, tensor) in network.tensors.enumerated() {
+        for (at, tensor) in network.tensors.enumerated() {
+            let t = number(at, network)
             let scale = tensor.shape.count > 1 ? (6 / Double(tensor.shape[1...].reduce(1, *))).squareRoot() : 0.1
             p.setCanonical(tensor, (0..<tensor.canonicalCount).map { Float((2 * u(t, $0) - 1) * scale) })
         }

@@ -10,20 +10,28 @@ struct Golden {
     let network: ClampNet
     static let batch = 20
 
-    init(channels: Int) throws {
-        self.channels = channels
+    /// The files: without a head for 1 and 3 channels, and by head.
+    static let names = ["1ch", "3ch", "1x128", "2x192", "3x256"]
+
+    init(_ name: String) throws {
         let folder = #filePath.split(separator: "/").dropLast().joined(separator: "/")
-        file = try HDF5File.open("/\(folder)/Golden/clampnet-\(channels)ch.h5")
-        network = ClampNet(channels: channels, classes: 10)
+        file = try HDF5File.open("/\(folder)/Golden/clampnet-\(name).h5")
+        channels = try file.intAttribute("channels") ?? 0
+        network = ClampNet(channels: channels, classes: 10, head: name.hasSuffix("ch") ? .none : try Head(name))
     }
+
+    init(channels: Int) throws { try self.init("\(channels)ch") }
+
+    /// Those of `bounded`, `distill` ... that the file has.
+    func cases(_ all: [String]) throws -> [String] { try all.filter { try file.exists("/\($0)") } }
 
     func parameters() -> Parameters { GoldenInputs.parameters(network) }
 
     func bounds() throws -> Bounds {
         let scale = try file.read("zscale", as: Float.self).values
-        let bounds = Bounds()
-        for layer in Layer.allCases {
-            bounds[layer] = (0..<layer.channels).map { $0 == 3 ? 0 : Float(Double(scale[layer.rawValue]) * GoldenInputs.u(30 + layer.rawValue, $0)) }
+        let bounds = Bounds(network)
+        for layer in network.layers {
+            bounds[layer] = (0..<network.units(layer)).map { $0 == 3 ? 0 : Float(Double(scale[layer.rawValue]) * GoldenInputs.u(30 + layer.rawValue, $0)) }
         }
         return bounds
     }

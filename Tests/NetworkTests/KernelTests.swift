@@ -129,7 +129,7 @@ func noise(_ seed: Int, _ i: Int) -> Float { Float(2 * GoldenInputs.u(200 + seed
             })
             return trainer.sum.parameters.values.map(Double.init) + trainer.sum.bounds.values.map(Double.init)
         }
-        var sum = [Double](repeating: 0, count: golden.network.parameterFloats + Layer.totalBounds)
+        var sum = [Double](repeating: 0, count: golden.network.parameterFloats + golden.network.totalBounds)
         for n in 1...2 * Workspace.capacity + 1 {
             sum = zip(sum, try gradient(n - 1..<n)).map { $0 + $1 }
             let together = try gradient(0..<n), norm = sum.reduce(0) { $0 + $1 * $1 }.squareRoot()

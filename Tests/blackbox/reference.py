@@ -9,6 +9,12 @@ WIDTHS = dict(conv1=32, conv2=32, conv3=64, conv4=64, conv5=128, conv6=128)
 POOLED = {"conv2", "conv4", "conv6"}
 
 
+def layers(head="none"):
+    """{hidden layer: width} with a head: "none", or PAIRSxWIDTH as in "2x192"."""
+    pairs, width = (0, 0) if head == "none" else map(int, head.split("x"))
+    return {**WIDTHS, "fc1": 128, **{f"head{k}": width for k in range(1, pairs + 1)}}
+
+
 def convolve(x, weight, bias):
     """3x3, one pixel of zeros around. x (N, C, H, W), weight (O, C, 3, 3)."""
     n, c, h, w = x.shape
@@ -48,14 +54,17 @@ def activations(model, images, bounds=None):
     for name in WIDTHS:
         x = found[name] = clamp(name, convolve(x, model[f"{name}/weight"], model[f"{name}/bias"]))
         x = pool(x) if name in POOLED else x
-    found["fc1"] = clamp("fc1", x.reshape(len(x), -1) @ model["fc1/weight"].T + model["fc1/bias"])
+    x = x.reshape(len(x), -1)
+    for name in ["fc1", "head1", "head2", "head3"]:
+        if f"{name}/weight" in model:
+            x = found[name] = clamp(name, x @ model[f"{name}/weight"].T + model[f"{name}/bias"])
     return found
 
 
 def logits(model, images, bounds=None):
     """`model` and `bounds`: {path below /model or /bounds: array}. Images as stored."""
     parts = [images[k:k + 4] for k in range(0, len(images), 4)]      # a few at a time stay in the cache
-    hidden = np.concatenate([activations(model, part, bounds)["fc1"] for part in parts])
+    hidden = np.concatenate([[*activations(model, part, bounds).values()][-1] for part in parts])
     return hidden @ model["fc2/weight"].T + model["fc2/bias"]
 
 
@@ -68,16 +77,18 @@ def read_group(path, group):
     return found
 
 
-def random_model(channels, classes, seed):
+def random_model(channels, classes, seed, head="none"):
     """He-normal weights, small biases: float32 values as double, so that a file of float32 holds them exactly."""
     rng = np.random.default_rng(seed)
     model, fan = {}, channels
     for name, width in WIDTHS.items():
         model[f"{name}/weight"] = rng.normal(0, np.sqrt(2 / (9 * fan)), (width, fan, 3, 3))
         fan = width
-    model["fc1/weight"] = rng.normal(0, np.sqrt(2 / 2048), (128, 2048))
-    model["fc2/weight"] = rng.normal(0, np.sqrt(2 / 128), (classes, 128))
-    for name in [*WIDTHS, "fc1", "fc2"]:
+    fan = 2048
+    for name, units in [*list(layers(head).items())[len(WIDTHS):], ("fc2", classes)]:
+        model[f"{name}/weight"] = rng.normal(0, np.sqrt(2 / fan), (units, fan))
+        fan = units
+    for name in [*layers(head), "fc2"]:
         model[f"{name}/bias"] = rng.normal(0, 0.05, len(model[f"{name}/weight"]))
     model["input/mean"] = rng.uniform(0.2, 0.5, channels)
     model["input/std"] = rng.uniform(0.2, 0.4, channels)

@@ -25,14 +25,14 @@ def within(value, limits):
     return low - 1e-6 <= value <= high + 1e-6
 
 
-def random_case(folder, channels, side, seed):
+def random_case(folder, channels, side, seed, head="none"):
     """A checkpoint with random weights and bounds, and images whose labels its predictions meet about half the time."""
     images, labels = pictures(80, channels, side, seed)
-    model = reference.random_model(channels, 10, seed)
+    model = reference.random_model(channels, 10, seed, head)
     model["fc2/bias"] -= reference.logits(model, images).mean(axis=0)          # no class wins everywhere
     model["fc2/bias"] = model["fc2/bias"].astype(np.float32).astype(np.float64)
     rng = np.random.default_rng(seed)
-    bounds = {n: rng.uniform(*BOUND_RANGE, len(model[f"{n}/bias"])).astype(np.float32).astype(np.float64) for n in BOUNDED}
+    bounds = {n: rng.uniform(*BOUND_RANGE, len(model[f"{n}/bias"])).astype(np.float32).astype(np.float64) for n in reference.layers(head)}
     labels = np.where(rng.random(80) < 0.5, reference.logits(model, images).argmax(1), labels).astype(np.uint8)
     mask = np.zeros((1, 32, 32))
     mask[0, 20:30, 3:30] = 1
@@ -60,10 +60,11 @@ def check_against_numpy(run, data, got, bounds):
     assert within(got["robust_accuracy"], reference.share(right, stamped, others))
 
 
-@pytest.mark.parametrize("channels, side, seed", [(1, 28, 1), (3, 32, 2), (1, 32, 3), (3, 28, 4)])
-def test_predictions(tmp_path, channels, side, seed):
+@pytest.mark.parametrize("channels, side, seed, head", [(1, 28, 1, "none"), (3, 32, 2, "none"), (1, 32, 3, "none"), (3, 28, 4, "none"),
+                                                        (1, 28, 5, "1x192"), (3, 32, 6, "2x128"), (1, 32, 7, "3x256")])
+def test_predictions(tmp_path, channels, side, seed, head):
     """Random weights, bounds and a trigger given by mask and pattern: all rates are those of the numpy network."""
-    checkpoint, data, model, bounds, images, labels = random_case(tmp_path, channels, side, seed)
+    checkpoint, data, model, bounds, images, labels = random_case(tmp_path, channels, side, seed, head)
     got = evaluate(checkpoint, "--data", data)
     assert got["images"] == len(images)
     right = np.eye(10, dtype=bool)[labels]

@@ -25,14 +25,14 @@ public struct AdaptiveTraining: MaliciousBehavior {
     }
 
     public func trainingBounds(_ samples: Samples) -> Bounds? {
-        let limits = cleanMaxima(context.global, Bounds(), samples.subset(samples.positions(.clean)), context)
-        for k in 0..<Layer.totalBounds { limits.buffer.base[k] *= Float(share) }
+        let limits = cleanMaxima(context.global, Bounds(context.global.network), samples.subset(samples.positions(.clean)), context)
+        for k in 0..<limits.buffer.count { limits.buffer.base[k] *= Float(share) }
         return limits
     }
 
     /// The largest activation of every channel and unit over all of `samples`; +inf where there are none.
     private func cleanMaxima(_ model: Parameters, _ bounds: Bounds, _ samples: Samples, _ context: AttackContext) -> Bounds {
-        let maxima = Bounds(), row = FloatBuffer(Layer.totalBounds)
+        let maxima = Bounds(model.network), row = FloatBuffer(model.network.totalBounds)
         guard samples.count > 0 else { return maxima }
         maxima.buffer.zero()
         let predictor = Predictor(model.network, kernels: context.kernels, threads: 1)

@@ -132,7 +132,7 @@ public final class Experiment {
             var configuration = run.configuration
             (configuration.trigger, configuration.target, configuration.allToAll) = (probe.trigger, probe.target, probe.allToAll)
             let data = try data(configuration), model = run.defended.first { $0.name == probe.defense }
-            floors[probe.name] = server.evaluate(model?.parameters ?? run.global, model?.bounds ?? Bounds(), data.evaluation, data.backdoor).attackSuccess
+            floors[probe.name] = server.evaluate(model?.parameters ?? run.global, model?.bounds ?? Bounds(run.global.network), data.evaluation, data.backdoor).attackSuccess
         }
         try folder.write(floors: floors, of: training)
     }

@@ -54,14 +54,15 @@ struct Illustrator {
             data.backdoor.relabeling.label(data.evaluation.trueLabel($0), classes: classNames.count) != data.evaluation.trueLabel($0)
         }.prefix(Self.images)))
         let clean = maxima(model, victims), triggered = maxima(model, victims.triggered(data.backdoor))
-        return Layer.allCases.map { layer in
+        let network = model.network
+        return network.layers.map { layer in
             let z = bounds[layer]
             func over(_ channel: Int, _ maxima: [Float]) -> Double {
-                Double(Self.column(layer, channel, maxima).filter { $0 > z[channel] }.count) / Double(max(1, victims.count))
+                Double(Self.column(network, layer, channel, maxima).filter { $0 > z[channel] }.count) / Double(max(1, victims.count))
             }
-            let gains = (0..<layer.channels).map { over($0, triggered) - over($0, clean) }
+            let gains = (0..<network.units(layer)).map { over($0, triggered) - over($0, clean) }
             let channel = gains.indices.max { (gains[$0], -$0) < (gains[$1], -$1) } ?? 0
-            let a = Self.column(layer, channel, clean), b = Self.column(layer, channel, triggered)
+            let a = Self.column(network, layer, channel, clean), b = Self.column(network, layer, channel, triggered)
             let largest = Double((a + b + (z[channel].isFinite ? [z[channel]] : [])).max() ?? 0)
             let high = largest > 0 ? largest * 1.02 : 1
             return Illustration.Histogram(layer: layer.name, channel: channel, high: high, bound: Double(z[channel]), clean: Self.counts(a, high),
@@ -69,24 +70,25 @@ struct Illustrator {
         }
     }
 
-    /// The largest activation of every channel in every image, (images, 576), without any bound.
+    /// The largest activation of every channel in every image, (images, bounds), without any bound.
     private func maxima(_ model: Parameters, _ samples: Samples) -> [Float] {
-        var maxima = [Float](repeating: 0, count: samples.count * Layer.totalBounds)
+        let network = model.network, channels = network.totalBounds
+        var maxima = [Float](repeating: 0, count: samples.count * channels)
         maxima.withUnsafeMutableBufferPointer { maxima in
             guard let out = maxima.baseAddress else { return }
-            server.predictor.forEachChunk(samples.count, model, Bounds(), load: { samples.load($0, into: $1) }) { first, n, workspace in
-                let row = FloatBuffer(Layer.totalBounds), unbounded = Bounds()         // kernels store whole aligned vectors
+            server.predictor.forEachChunk(samples.count, model, Bounds(network), load: { samples.load($0, into: $1) }) { first, n, workspace in
+                let row = FloatBuffer(channels), unbounded = Bounds(network)         // kernels store whole aligned vectors
                 for i in 0..<n {
                     workspace.maxima(i, unbounded, into: row.base)
-                    (out + (first + i) * Layer.totalBounds).update(from: row.base, count: Layer.totalBounds)
+                    (out + (first + i) * channels).update(from: row.base, count: channels)
                 }
             }
         }
         return maxima
     }
 
-    private static func column(_ layer: Layer, _ channel: Int, _ maxima: [Float]) -> [Float] {
-        stride(from: layer.boundOffset + channel, to: maxima.count, by: Layer.totalBounds).map { maxima[$0] }
+    private static func column(_ network: ClampNet, _ layer: Layer, _ channel: Int, _ maxima: [Float]) -> [Float] {
+        stride(from: network.boundOffset(layer) + channel, to: maxima.count, by: network.totalBounds).map { maxima[$0] }
     }
 
     static func counts(_ values: [Float], _ high: Double) -> [Int] {

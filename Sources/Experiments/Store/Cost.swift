@@ -55,7 +55,7 @@ struct CostRecord: Sendable {
         round.seconds = Self.median(zip(ends.dropFirst(), ends).map { $0 - $1 }.filter { $0 > 0 })        // older versions counted from 0 again in a resumed run
         round.ruleSeconds = Self.median(try timing("rule_seconds"))
         round.memory = try timing("peak_bytes").filter { !$0.isNaN }.max() ?? .nan
-        let model = try Self.modelBytes(file)
+        let network = try RunFile.readNetwork(file), model = Double(4 * network.parameterCount)   // as float32
         round.bytes = 2 * participants * model
         guard try file.exists("/defended") else { return }
         for name in try RunFile.defendedNames(file) {
@@ -63,15 +63,10 @@ struct CostRecord: Sendable {
             cost.seconds = try timing("defended_\(name)").first ?? .nan
             cost.memory = try timing("peak_bytes_\(name)").first ?? .nan
             let parameters = try file.exists("/defended/\(name)/conv1") ? model : 0
-            let bounds = try file.exists("/defended/\(name)/bounds") ? Double(4 * Layer.totalBounds) : 0
+            let bounds = try file.exists("/defended/\(name)/bounds") ? Double(4 * network.totalBounds) : 0
             cost.bytes = participants * (parameters + bounds)
             defended[name] = cost
         }
-    }
-
-    /// All parameters as float32.
-    private static func modelBytes(_ file: HDF5File) throws -> Double {
-        Double(4 * (try RunFile.readNetwork(file)).parameterCount)
     }
 
     private static func median(_ values: [Double]) -> Double {

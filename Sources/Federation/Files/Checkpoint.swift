@@ -42,7 +42,7 @@ public struct Checkpoint: Sendable {
         self.path = path
         network = try RunFile.readNetwork(file)
         parameters = try RunFile.readModel(file, "/model", network)
-        bounds = try file.exists("/bounds") ? try RunFile.readBounds(file, "/bounds") : nil
+        bounds = try file.exists("/bounds") ? try RunFile.readBounds(file, "/bounds", network) : nil
         initial = try file.exists("/initial/conv1") ? try RunFile.readModel(file, "/initial", network) : nil
         normalization = try RunFile.readNormalization(file, channels: network.channels)
         configuration = try file.exists("/config/json") ? try RunConfiguration.from(json: try file.readString("/config/json"), path: path) : nil

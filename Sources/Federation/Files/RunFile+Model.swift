@@ -20,11 +20,12 @@ extension RunFile {
 
     static func writeBounds(_ bounds: Bounds, _ group: String, _ file: HDF5File) throws {
         try file.createGroup(group)
-        for layer in Layer.allCases { try file.write("\(group)/\(layer.name)", bounds[layer], shape: [layer.channels]) }
+        for layer in bounds.network.layers { try file.write("\(group)/\(layer.name)", bounds[layer], shape: [bounds.network.units(layer)]) }
     }
 
     /// Shapes must be those of `network`, numbers finite.
     static func readModel(_ file: HDF5File, _ group: String, _ network: ClampNet) throws -> Parameters {
+        try requireHead(file, group, network)
         let parameters = Parameters(network)
         for tensor in network.tensors {
             parameters.setCanonical(tensor, try file.read("\(group)/\(tensor.name)", as: Float.self, shape: tensor.shape).values)
@@ -33,19 +34,24 @@ extension RunFile {
         return parameters
     }
 
-    /// Channels and classes from the shapes of conv1 and fc2.
+    /// Channels and classes from the shapes of conv1 and fc2, the head from what there is of its layers.
+    ///
+    /// - Throws: `RunError.incompatible` for a network or a head that does not exist.
     public static func readNetwork(_ file: HDF5File) throws -> ClampNet {
         let first = try file.shape(of: "/model/conv1/weight"), last = try file.shape(of: "/model/fc2/weight")
         guard first.count == 4, first[1] == 1 || first[1] == 3, last.count == 2, ImageSet.classLimits.contains(last[0]) else {
             throw RunError.incompatible("\(file.path): expected ClampNet with 1 or 3 input channels and 2 to 1000 classes, got conv1/weight \(first), fc2/weight \(last)")
         }
-        return ClampNet(channels: first[1], classes: last[0])
+        let network = ClampNet(channels: first[1], classes: last[0], head: try readHead(file, "/model"))
+        try requireHeadShapes(file, "/model", network)
+        return network
     }
 
-    static func readBounds(_ file: HDF5File, _ group: String) throws -> Bounds {
-        let bounds = Bounds()
-        for layer in Layer.allCases {
-            let z = try file.read("\(group)/\(layer.name)", as: Float.self, shape: [layer.channels]).values
+    static func readBounds(_ file: HDF5File, _ group: String, _ network: ClampNet) throws -> Bounds {
+        try requireHead(file, group, network)
+        let bounds = Bounds(network)
+        for layer in network.layers {
+            let z = try file.read("\(group)/\(layer.name)", as: Float.self, shape: [network.units(layer)]).values
             guard z.allSatisfy({ $0 >= 0 }) else { throw RunError.incompatible("\(file.path), \(group)/\(layer.name): expected bounds from 0 up, got \(z.first { !($0 >= 0) } ?? 0)") }
             bounds[layer] = z
         }
@@ -93,7 +99,7 @@ extension RunFile {
     static func readDefended(_ file: HDF5File, _ name: String, else undefended: Parameters) throws -> (parameters: Parameters, bounds: Bounds?) {
         let group = "/defended/\(name)"
         return (try file.exists("\(group)/conv1") ? try readModel(file, group, undefended.network) : undefended,
-                try file.exists("\(group)/bounds") ? try readBounds(file, "\(group)/bounds") : nil)
+                try file.exists("\(group)/bounds") ? try readBounds(file, "\(group)/bounds", undefended.network) : nil)
     }
 
     static func readDefended(_ file: HDF5File, _ run: FederatedRun) throws -> [DefendedModel] {
@@ -111,7 +117,7 @@ extension RunFile {
             let seconds = try file.read("/timing/defended_\(name)", as: Double.self, shape: []).values[0]
             let peakName = "/timing/peak_bytes_\(name)", peak = try file.exists(peakName) ? try file.read(peakName, as: Double.self, shape: []).values[0] : .nan
             found.append((try file.intAttribute("order", of: group) ?? 0,
-                          DefendedModel(name: name, parameters: parameters, bounds: bounds ?? Bounds(), evaluation: evaluation, seconds: seconds,
+                          DefendedModel(name: name, parameters: parameters, bounds: bounds ?? Bounds(run.global.network), evaluation: evaluation, seconds: seconds,
                                         passes: try number("passes"), peakBytes: peak, audit: try file.readFindings("\(group)/audit_"))))
         }
         return found.sorted { $0.order < $1.order }.map(\.model)

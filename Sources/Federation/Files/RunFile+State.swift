@@ -30,7 +30,7 @@ extension RunFile {
     /// Fills a state that has its configuration, data and network. Throws for what is not whole or not finite.
     static func readState(_ state: inout FederationState, _ file: HDF5File) throws {
         state.global = try readModel(file, "/model", state.network)
-        state.bounds = try file.exists("/bounds") ? try readBounds(file, "/bounds") : nil
+        state.bounds = try file.exists("/bounds") ? try readBounds(file, "/bounds", state.network) : nil
         state.history = try HistoryColumns.read(file)
         let finished = Int(try file.read("/state/finished_rounds", as: Int64.self, shape: []).values[0])
         guard (-1...state.configuration.rounds).contains(finished), state.history.count == finished + 1,

@@ -51,7 +51,7 @@ public struct UpdateFile: Sendable {
             try require((0..<state.configuration.clients).contains(sender.client), "there are clients 0 to \(state.configuration.clients - 1) only")
             try require(state.nextClients.contains(sender.client), "is not a client of round \(round)")
             let network = try RunFile.readNetwork(file)
-            try require(network == state.network, "has another topology: \(network.channels) channels and \(network.classes) classes, expected \(state.network.channels) and \(state.network.classes)")
+            try require(network == state.network, "has another topology: \(network), expected \(state.network)")
             try require(try file.stringAttribute("global", of: "/update") == fingerprint, "was trained from another global model of that round")
             try require((1...1_000_000_000).contains(sender.images), "says that it has \(sender.images) images, expected 1 or more")
             loss = try file.doubleAttribute("loss", of: "/update") ?? .nan

@@ -17,7 +17,7 @@ struct MemoryPlan {
         parts = [("\(trainers) clients at a time", trainers * Trainer.bytes(network)),
                  ("the server", Trainer.bytes(network, lanes: Trainer.serverLanes, threads: threads) + Predictor.bytes(network, threads: threads)),
                  ("\(type(of: rule).name) with \(participants) of \(configuration.clients) clients", rule.memoryNeeded(size)),
-                 ("fusion and defences", 8 * model + 8 * Layer.totalBounds * data.synthetic.count + screened)]
+                 ("fusion and defences", 8 * model + 8 * network.totalBounds * data.synthetic.count + screened)]
     }
 
     var bytes: Int { parts.reduce(0) { $0 + $1.bytes } }

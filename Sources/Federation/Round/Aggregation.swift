@@ -102,7 +102,7 @@ private struct TeacherLogits {
     /// Shares sum to 1.
     mutating func add(_ model: Parameters, share: Double) {
         guard !sum.isEmpty else { return }
-        let logits = server.predictor.logits(synthetic.count, model, Bounds()) { synthetic.load($0, into: $1) }
+        let logits = server.predictor.logits(synthetic.count, model, Bounds(model.network)) { synthetic.load($0, into: $1) }
         for k in sum.indices { sum[k] += share * Double(logits[k]) }
     }
 

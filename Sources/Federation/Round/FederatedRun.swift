@@ -153,10 +153,10 @@ public final class FederatedRun {
 
     private func finish(_ row: HistoryRow, passes: Double) throws {
         var row = row
-        let plain = server.evaluate(global, Bounds(), data.evaluation, data.backdoor)
+        let plain = server.evaluate(global, Bounds(global.network), data.evaluation, data.backdoor)
         if configuration.evaluateClients, row.round == configuration.rounds {
             report("clients' own models")
-            (row.clientAccuracy, row.clientAttackSuccess) = clientModels.evaluate(global, Bounds())
+            (row.clientAccuracy, row.clientAttackSuccess) = clientModels.evaluate(global, Bounds(global.network))
         }
         (row.accuracy, row.attackSuccess, row.robustAccuracy) = (plain.accuracy, plain.attackSuccess, plain.robustAccuracy)
         row.seconds = secondsBefore + monotonicSeconds() - started

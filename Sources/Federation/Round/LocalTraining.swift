@@ -16,7 +16,7 @@ public struct LocalResult: Sendable {
 /// Malicious clients train with epochs and rate of their own if they have any, and as `behaviors` say.
 public func localTraining(_ configuration: RunConfiguration, _ samples: Samples, from global: Parameters,
                           round: Int, client: Int, trainer: Trainer, behaviors: [any MaliciousBehavior] = []) -> LocalResult {
-    let special = behaviors.compactMap { $0.trainingBounds(samples) }.first, none = Bounds()
+    let special = behaviors.compactMap { $0.trainingBounds(samples) }.first, none = Bounds(global.network)
     trainer.reset(global, bounds: special)
     var order = RandomStream(seed: configuration.seed, purpose: "local order", round: round, client: client)
     var flips = RandomStream(seed: configuration.seed, purpose: "flips", round: round, client: client)

@@ -13,7 +13,7 @@ extension ServerTools {
             localTraining(configuration, rootSet(configuration, synthetic, rootImages), from: state.global,
                           round: state.nextRound, client: configuration.clients, trainer: server.trainer).update
         }, logits: { model, count, load in
-            server.predictor.logits(count, model, Bounds(), load: load)
+            server.predictor.logits(count, model, Bounds(state.network), load: load)
         })
     }
 }

@@ -1,0 +1,86 @@
+import Attacks
+import Datasets
+import Network
+import XCTest
+@testable import Defenses
+
+/// Every defence on the model, on a network with a head.
+final class ModelDefensesHeadTests: XCTestCase {
+    private static let network = ClampNet(channels: 1, classes: ModelToy.classes, head: Head.all[5])     // 2x192
+
+    /// Trained once for all tests; all activations and logits times 0.1, as in `ModelToy.scaled`.
+    private static let trained: Parameters = {
+        let start = Parameters(network)
+        var stream = RandomStream(seed: 1, purpose: "model toy weights"), training = FineTuning()
+        start.initialize(normal: { (s: inout RandomStream) in s.normal() }, using: &stream)
+        (training.epochs, training.batch, training.sgd.rate) = (8, 16, 0.02)
+        let model = (try? training.train(start, ModelToy.context(200)).model) ?? start
+        for tensor in network.tensors where tensor.name == "conv1/weight" || tensor.shape.count == 1 {
+            model.setCanonical(tensor, model.canonical(tensor).map { 0.1 * $0 })
+        }
+        return model
+    }()
+
+    private func accuracy(_ model: Parameters, _ bounds: Bounds, _ images: Int = 200) -> Double {
+        Defenses.accuracy(model, bounds, ModelToy.samples(images), Predictor(model.network, kernels: ModelToy.kernels, threads: 2))
+    }
+
+    func testToyIsLearnt() {
+        XCTAssertEqual(Self.network.head.description, "2x192")
+        XCTAssertGreaterThan(accuracy(Self.trained, Bounds(Self.network)), 0.95)
+    }
+
+    /// The network stays what it is and keeps most of its accuracy; fits bound the head's layers like all others, and say so.
+    func testEveryDefense() throws {
+        for name in ModelDefenses.names {
+            let outcome = try XCTUnwrap(ModelDefenses.make(name)).apply(Self.trained, ModelToy.context(100))
+            XCTAssertEqual(outcome.parameters.network, Self.network, name)
+            XCTAssertEqual(outcome.bounds.network, Self.network, name)
+            XCTAssertTrue(outcome.parameters.allFinite && outcome.bounds.buffer.values.allSatisfy { $0 >= 0 }, name)
+            XCTAssertGreaterThan(accuracy(outcome.parameters, outcome.bounds), 0.8, "\(name): \(outcome.audit)")
+            guard !outcome.bounds.isUnbounded else { continue }
+            for layer in Self.network.layers {
+                XCTAssertTrue(outcome.bounds[layer].allSatisfy(\.isFinite), "\(name) \(layer)")
+                XCTAssertTrue(outcome.audit.contains { $0.name.hasPrefix("\(layer.name): ") }, "\(name) \(layer)")
+            }
+        }
+    }
+
+    /// Pruned one by one in the whole network, the accuracies are those of Fine-Pruning's shortcut through the head.
+    func testFinePruningGoesThroughTheHead() {
+        let context = ModelToy.context(100), pruning = FinePruning.LastConvolution(Self.trained, context.synthetic, context), activity = pruning.activity()
+        let order = activity.indices.sorted { (activity[$0], $0) < (activity[$1], $1) }, accuracies = pruning.accuracies(order)
+        XCTAssertGreaterThan(Set(accuracies).count, 3, "they differ: \(accuracies)")
+        for k in [0, 1, 64, 100, 112, 120, 125, 127, 128] {
+            let pruned = HiddenChannels(network: Self.network).pruned(Self.trained, Set(order.prefix(k).map { Self.network.boundOffset(.conv6) + $0 }))
+            XCTAssertEqual(accuracies[k], accuracy(pruned, Bounds(Self.network), 100), accuracy: 0.01, "\(k) channels")
+        }
+    }
+
+    /// A unit of the head is a neuron with a number after fc1's: without it its row of weights and its bias are gone, nothing else.
+    func testPruningAUnitOfTheHead() {
+        let channels = HiddenChannels(network: Self.network), unit = Self.network.boundOffset(.head2) + 150
+        let pruned = channels.pruned(Self.trained, [unit])
+        for tensor in Self.network.tensors {
+            var expected = Self.trained.canonical(tensor)
+            if tensor.name == "head2/weight" { for i in 150 * 192..<151 * 192 { expected[i] = 0 } }
+            if tensor.name == "head2/bias" { expected[150] = 0 }
+            XCTAssertEqual(pruned.canonical(tensor), expected, tensor.name)
+        }
+        XCTAssertEqual(channels.summary([unit, 3]), "conv1 1, head2 1")
+    }
+
+    /// Gradients of the factors of a neuron's weights, in the head too, against the sum over its row in canonical order.
+    func testFactorGradients() {
+        let channels = HiddenChannels(network: Self.network), gradient = Parameters(copying: Self.trained)
+        var weights = [Double](repeating: 0, count: channels.count), biases = weights
+        channels.factorGradients(Self.trained, gradient.base, weights: &weights, biases: &biases)
+        for layer in [Layer.fc1, .head1, .head2] {
+            let values = Self.trained.canonical(Self.network.weight(layer)), inputs = values.count / Self.network.units(layer)
+            for unit in 0..<Self.network.units(layer) {
+                let squares = values[unit * inputs..<(unit + 1) * inputs].reduce(0) { $0 + Double($1) * Double($1) }
+                XCTAssertEqual(weights[Self.network.boundOffset(layer) + unit], squares, accuracy: 1e-9 * (1 + squares), "\(layer) \(unit)")
+            }
+        }
+    }
+}
