@@ -59,7 +59,8 @@ public struct Training: Sendable {
         let root = Double(min(sizes.images(c), sizes.synthetic(c)) * c.localEpochs)
         let round = local + synthetic * (Double(c.fusionEpochs) + Double(c.participants) / 3) + evaluation
             + (rule?.serverPasses(clients: c.participants, rootPasses: root) ?? 0)
-        let models = defenses.compactMap { ModelDefenses.make($0)?.plannedPasses(Int(synthetic)) }.map { $0 + evaluation }
+        let clients = c.clients * sizes.images(c)
+        let models = defenses.compactMap { ModelDefenses.make($0)?.plannedPasses(Int(synthetic), ofClients: clients) }.map { $0 + evaluation }
         return c.passesOfInitialisation(synthetic: sizes.synthetic(c)) + evaluation + Double(c.rounds) * round + models.reduce(0, +)
             + Double(probes.count) * evaluation / 2
     }

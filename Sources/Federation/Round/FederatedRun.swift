@@ -168,7 +168,9 @@ public final class FederatedRun {
         report("defence \(name)")
         if measuresMemory { ResidentMemory.resetPeak() }
         let begin = monotonicSeconds()
-        let outcome = try defense.apply(global, state.defenseContext(server, data.synthetic, round: configuration.rounds))
+        var context = state.defenseContext(server, data.synthetic, round: configuration.rounds)
+        context.clients = AskedClients(data.clients)
+        let outcome = try defense.apply(global, context)
         let seconds = monotonicSeconds() - begin, peak = measuresMemory ? ResidentMemory.peakBytes : .nan
         let evaluation = server.evaluate(outcome.parameters, outcome.bounds, data.evaluation, data.backdoor)
         defended.append(DefendedModel(name: name, parameters: outcome.parameters, bounds: outcome.bounds, evaluation: evaluation,
@@ -193,8 +195,9 @@ public final class FederatedRun {
 
     /// Passes over images (a forward counts a third) that the whole run takes, defences included.
     public var plannedPasses: Double {
-        passesToStart + Double(configuration.rounds) * passesPerRound
-            + modelDefenses.reduce(0) { $0 + $1.plannedPasses(data.synthetic.count) + Double(data.evaluation.count) * 2 / 3 }
+        let clientImages = AskedClients(data.clients).images
+        return passesToStart + Double(configuration.rounds) * passesPerRound
+            + modelDefenses.reduce(0) { $0 + $1.plannedPasses(data.synthetic.count, ofClients: clientImages) + Double(data.evaluation.count) * 2 / 3 }
     }
 
     private var passesToStart: Double {
