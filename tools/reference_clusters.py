@@ -36,6 +36,14 @@ def cluster(distances, size, samples=1, single=True):
     return labels
 
 
+def bandwidth_of(points):
+    """scikit-learn's estimate at the quantile 0.5, of distances that are not differences of squares."""
+    nearest = np.sort(np.sqrt(((points[:, None] - points[None]) ** 2).sum(2)), axis=1)
+    found = nearest[:, max(1, len(points) // 2) - 1].mean()
+    assert abs(found - estimate_bandwidth(points, quantile=0.5, n_samples=None)) <= 1e-7 * np.linalg.norm(points, axis=1).max()
+    return found
+
+
 def shift(points, bandwidth):
     return MeanShift(bandwidth=bandwidth, bin_seeding=False, cluster_all=False).fit(points).labels_
 
@@ -78,7 +86,7 @@ def write_clusters(path, rng):
         n, count = len(x), min(n, int(rng.integers(1, 5)))
         d = np.sqrt(((x[:, None] - x[None]) ** 2).sum(2))
         found = AgglomerativeClustering(n_clusters=count, metric="precomputed", linkage="average").fit(d).labels_
-        bandwidth = estimate_bandwidth(x, quantile=0.5, n_samples=None)
+        bandwidth = bandwidth_of(x)
         if bandwidth == 0:
             continue                                                   # scikit-learn refuses it
         labels = [shift(x, bandwidth * f) for f in (1 - 1e-7, 1, 1 + 1e-7)]

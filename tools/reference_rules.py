@@ -36,9 +36,9 @@ import h5py
 import numpy as np
 from flwr.server.strategy import aggregate as flower
 from geom_median.numpy import compute_geometric_median
-from sklearn.cluster import AgglomerativeClustering, estimate_bandwidth
+from sklearn.cluster import AgglomerativeClustering
 
-from reference_clusters import cluster, shift
+from reference_clusters import bandwidth_of, cluster, shift
 
 # conv1.weight 0, conv1.bias 1, ... fc1.weight 12, fc1.bias 13, fc2.weight 14, fc2.bias 15
 PARTS = [(15, range(10)), (14, [128 * c + h for c in range(10) for h in range(9)]), (0, range(60)), (1, range(20)), (13, range(20))]
@@ -201,15 +201,16 @@ def flame(r):
 
 
 def clip_cluster(r, seen, clients, rows):
-    D, norms = r.D[rows], np.linalg.norm(r.D[rows], axis=1).astype("f4").astype("f8")
-    seen += list(norms)
+    D, norms = r.D[rows], np.linalg.norm(r.D[rows], axis=1)
+    kept = norms.astype("f4").astype("f8")
+    seen += list(kept)
     labels = AgglomerativeClustering(n_clusters=2, metric="precomputed", linkage="average").fit(cosine_distances(D)).labels_
     sizes = np.bincount(labels)
     assert sizes[0] != sizes[1], "choose another seed: two clusters of one size"
     larger = labels == np.argmax(sizes)
     print(f"  clip-cluster n={r.n}: clusters {labels}, limit {np.median(seen):.3f} of {len(seen)} norms {np.round(norms, 2)}")
     scale, weight = np.zeros(r.n), np.zeros(r.n)
-    scale[clients], weight[clients] = np.minimum(1, np.median(seen) / norms), larger
+    scale[clients], weight[clients] = np.where(kept > np.median(seen), np.median(seen) / norms, 1), larger
     return result(r, r.G + (scale[clients][:, None] * D)[larger].mean(0), weight, scale)
 
 
@@ -259,7 +260,7 @@ def sign_guard(r, among):
     norms, signs = np.linalg.norm(r.D, axis=1), np.sign(r.D[:, inside])
     up, down = (signs > 0).sum(1) / count, (signs < 0).sum(1) / count
     points = np.stack([up, 1 - up - down, down], 1)
-    bandwidth = estimate_bandwidth(points, quantile=0.5, n_samples=None)
+    bandwidth = bandwidth_of(points)
     largest = [np.argmax(np.bincount(labels[labels >= 0])) == labels for labels in
                (shift(points, bandwidth * f) for f in (1 - 1e-7, 1, 1 + 1e-7))]
     assert all(np.array_equal(largest[1], other) for other in largest), "choose another seed: a near tie"

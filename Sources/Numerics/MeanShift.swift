@@ -39,7 +39,7 @@ package struct MeanShift {
         for step in 0... {
             let inside = points.filter { distance($0, place) <= bandwidth }
             guard !inside.isEmpty else { return Centre(place: place, points: 0) }
-            let next = place.indices.map { k in inside.reduce(0) { $0 + $1[k] } / Double(inside.count) }
+            let next = bandwidth > 0 ? mean(inside) : place                 // equal points: rounding must not move their mean
             let moved = distance(next, place)
             place = next
             if moved <= Self.stillness * bandwidth || step == Self.steps { return Centre(place: place, points: inside.count) }
@@ -54,6 +54,10 @@ package struct MeanShift {
             if !kept.contains(where: { distance($0, centre.place) <= bandwidth }) { kept.append(centre.place) }
         }
     }
+}
+
+private func mean(_ points: [[Double]]) -> [Double] {
+    points[0].indices.map { k in points.reduce(0) { $0 + $1[k] } / Double(points.count) }
 }
 
 private func distance(_ a: [Double], _ b: [Double]) -> Double {

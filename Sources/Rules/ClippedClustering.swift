@@ -11,8 +11,8 @@ import Numerics
 ///
 /// Needs n >= 3, as two clients are two clusters. Of two clusters of one size the one with the lowest client number stays;
 /// in the authors' program (blades) scikit-learn's numbering of the clusters decides. An update of norm 0 is at distance 1
-/// of every other one, there too. Norms are kept, and compared, in single precision: a run that was interrupted goes on
-/// with the same bits.
+/// of every other one, there too. Norms are kept, and compared with S, in single precision: a run that was interrupted goes
+/// on with the same bits.
 public struct ClippedClustering: AggregationRule {
     public static let name = "clip-cluster"
     static let fewest = 3
@@ -27,12 +27,17 @@ public struct ClippedClustering: AggregationRule {
         guard n >= Self.fewest else {
             throw DefenseError.tooFewClients(rule: Self.name, needs: "n >= \(Self.fewest)", clients: n, malicious: context.assumedMalicious)
         }
-        let norms = updateNorms(models, global, threads: threads).map { Float($0) }
-        for (update, norm) in zip(updates, norms) { context.memory[Self.memoryName(update.client), default: []].append(norm) }
-        let limit = median(context.memory.values.flatMap { $0.map(Double.init) })
+        let norms = updateNorms(models, global, threads: threads), kept = norms.map(Self.kept)
+        for (update, norm) in zip(updates, kept) { context.memory[Self.memoryName(update.client), default: []].append(norm) }
+        let all = context.memory.values.flatMap { $0.map(Double.init) }, limit = median(all)
+        guard all.allSatisfy({ $0 >= 0 }) else { throw DefenseError.model("\(Self.name): the run's memory holds norms below 0") }
         let distances = cosineDistances(cosines(updateProducts(models, around: global, threads: threads)))
-        return clippedMean(global, updates, norms.map(Double.init), to: limit, admitted: Self.larger(distances), threads: threads)
+        let compared = zip(norms, kept).map { Double($1) > limit ? $0 : Double($1) }
+        return clippedMean(global, updates, compared, to: limit, admitted: Self.larger(distances), threads: threads)
     }
+
+    /// A norm as memory has it: finite, as run files demand.
+    private static func kept(_ norm: Double) -> Float { min(Float(norm), .greatestFiniteMagnitude) }
 
     /// The name in `RuleContext.memory` of the norms of a client's updates, one for each round it took part in.
     static func memoryName(_ client: Int) -> String { "clip_cluster_client_\(client)" }

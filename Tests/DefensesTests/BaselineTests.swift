@@ -47,6 +47,18 @@ import Testing
         #expect(try ClippedClustering().aggregate(Toy.model([0]), Toy.updates(models.map { Toy.model($0) }), &context).rejected == [1, 2])
     }
 
+    /// What a hostile client may send: a norm that no single float holds. It is clipped to S, and memory stays finite.
+    @Test func endlessNorms() throws {
+        var context = Toy.context()
+        let updates = Toy.updates([1, 1, 3e38, -1].map { Toy.model([Float](repeating: $0, count: 32)) })
+        let aggregate = try ClippedClustering().aggregate(Toy.model([0]), updates, &context)
+        #expect(aggregate.rejected == [3] && aggregate.teachers.count == 3)
+        #expect(context.memory["clip_cluster_client_2"] == [.greatestFiniteMagnitude])
+        for teacher in aggregate.teachers { #expect(Toy.values(teacher.parameters, 32).allSatisfy { abs($0 - 1) < 1e-6 }) }
+        context.memory["clip_cluster_client_7"] = [-1]
+        #expect(refusal { _ = try ClippedClustering().aggregate(Toy.model([0]), updates, &context) }?.contains("norms below 0") == true)
+    }
+
     /// As long as a run can be, its norms are planned for.
     @Test func memoryGrowsWithTheRun() {
         let size = RoundSize(clients: 100, participants: 10, rounds: 1000, modelBytes: 2_000_000)
@@ -128,9 +140,10 @@ import Testing
     /// Of ten values none is more than three deviations off: one that stands alone is exactly there, and stays, whatever rounding
     /// makes of it. The rule says that it did nothing.
     @Test func tenClientsAreTooFewForThreeDeviations() throws {
-        for (many, single) in [(Float(0.1), Float(0.7)), (0.1, 0.1.nextUp), (-3e-5, 1), (0.3, -0.1), (1, 1 + 0x1p-23)] {
-            let found = try one([Float](repeating: many, count: 9) + [single], 3)
-            #expect(found.value == Float((9 * Double(many) + Double(single)) / 10), "\(many) and \(single)")
+        let cases: [(many: Float, single: Float)] = [(0.1, 0.7), (0.1, Float(0.1).nextUp), (-3e-5, 1), (0.3, -0.1), (1, 1 + 0x1p-23)]
+        for (many, single) in cases {
+            let found = try one([Float](repeating: many, count: 9) + [single], 3), mean = (9 * Double(many) + Double(single)) / 10
+            #expect(found.value == Float(mean), "\(many) and \(single)")
             #expect(found.notes == ["rfout: no value of n = 10 lies more than sqrt(n - 1) deviations from the mean; delta = 3.0 left out nothing"])
         }
     }
@@ -187,6 +200,7 @@ import Testing
     @Test func shifts() {
         #expect(MeanShift(bandwidth: 1).labels([[5], [0], [0.5], [1]]) == [1, 0, 0, 0])
         #expect(MeanShift(bandwidth: 0).labels([[5], [0], [5], [1]]) == [0, 2, 0, 1])         // equals: largest coordinates first
+        #expect(MeanShift(bandwidth: 0).labels([[0.1], [0.1], [0.1], [0.1], [0.1], [0.1], [0.1]]) == [0, 0, 0, 0, 0, 0, 0])      // 0.7 / 7 is not 0.1
         #expect(MeanShift.bandwidth([[0], [1], [3], [7]], quantile: 0.5) == (1 + 1 + 2 + 4) / 4)
         #expect(MeanShift.bandwidth([[0], [1], [3]], quantile: 0.5) == 0)
         #expect(MeanShift(bandwidth: 1).labels([]).isEmpty && MeanShift.bandwidth([], quantile: 0.5) == 0)
