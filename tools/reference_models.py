@@ -30,6 +30,10 @@ Inputs of the network are 4 pixel / 255 - 2 (mean 0.5, std 0.25), 2 raw-zero pix
     fine/activity         (128) of conv6 over the 40 images
     fine/order            (128) channels, quietest first
     fine/right            (129) how many of the 40 images are classified as without pruning, after 0 to 128 channels went
+    pruning/activity      (3, 128) of conv6 over the images of three clients: 0 to 14, 10 to 29, 25 to 39
+    pruning/votes         (128) how many of them have the channel among their 25 quietest
+    pruning/elected       (25) channels with most votes; equals by the sum of ranks, then by number
+    pruning/parameters    (8) projections of all without those, conv6's other weights within 1.5 deviations of their mean
     clp/singular          (448) largest singular value of every convolution's channel as a matrix (inputs, 9), layer by layer
     clp/pruned            (448) 1 where it exceeds its layer's mean by 1.5 unbiased standard deviations
     tuning/parameters     (3, 8) projections of all parameters after each of three steps on the 40 images with their labels: SGD
@@ -231,6 +235,32 @@ def fine_pruning(dtype):
     return {"fine/activity": activity, "fine/order": order.double(), "fine/right": torch.stack(right)}
 
 
+# --- pruning by votes ------------------------------------------------------------------------------------------------
+
+def federated_pruning(dtype):
+    net, x, kept = network(1, dtype), images(dtype), {}
+    net.conv6.register_forward_hook(lambda *a: kept.update(conv6=a[2].detach()))
+    with torch.no_grad():
+        net(x)
+        maps = F.max_pool2d(F.relu(kept["conv6"]), 2)
+        activity = torch.stack([maps[part].mean(dim=(0, 2, 3)) for part in (slice(0, 15), slice(10, 30), slice(25, 40))])
+        ranks = activity.argsort(dim=1, stable=True).argsort(dim=1)
+        votes = (ranks < 25).sum(0)
+        elected = sorted(range(128), key=lambda c: (-votes[c].item(), ranks[:, c].sum().item(), c))[:25]
+        net.conv6.weight[elected] = 0
+        net.conv6.bias[elected] = 0
+        rest = torch.ones(128, dtype=torch.bool)
+        rest[elected] = False
+        mean, deviation = net.conv6.weight[rest].mean(), net.conv6.weight[rest].std(correction=0)
+        clipped = net.conv6.weight[rest].clamp(mean - 1.5 * deviation, mean + 1.5 * deviation)
+        changed = (clipped != net.conv6.weight[rest]).sum()
+        net.conv6.weight[rest] = clipped
+    gaps = activity.sort(dim=1).values.diff(dim=1)
+    print(f"pruning: closest activities {gaps[gaps > 0].min():.1e}; votes of the elected {[votes[c].item() for c in elected]}; {changed} weights clipped")
+    left = torch.from_numpy(project(torch.cat([p.detach().flatten() for p in net.parameters()]).double().numpy()))
+    return {"pruning/activity": activity, "pruning/votes": votes.double(), "pruning/elected": torch.tensor(elected).double(), "pruning/parameters": left}
+
+
 # --- CLP -------------------------------------------------------------------------------------------------------------
 
 def lipschitz(dtype):
@@ -401,7 +431,7 @@ def detection():
 
 def cases(dtype, chosen):
     fake, target, margins = margin_images(dtype, chosen)
-    return anp(dtype) | margins | mmac(dtype, fake, target) | adam(dtype) | fine_pruning(dtype) | lipschitz(dtype) | tuning(dtype) | unlearning(dtype) | maximum_margin_bounds(dtype) | paper_bounds(dtype, 0.05, "paper") | paper_bounds(dtype, 0.2, "paper-within")
+    return anp(dtype) | margins | mmac(dtype, fake, target) | adam(dtype) | fine_pruning(dtype) | federated_pruning(dtype) | lipschitz(dtype) | tuning(dtype) | unlearning(dtype) | maximum_margin_bounds(dtype) | paper_bounds(dtype, 0.05, "paper") | paper_bounds(dtype, 0.2, "paper-within")
 
 
 if __name__ == "__main__":

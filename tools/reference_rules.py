@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Golden files for the Swift tests of the aggregation rules and of HDBSCAN, by implementations that are not ours.
+"""Golden files for the Swift tests of the aggregation rules, by implementations that are not ours.
 
     python3 tools/reference_rules.py [FOLDER]           default: Tests/DefensesTests/Golden
 
@@ -7,10 +7,12 @@ Needs numpy, h5py and, for the rules themselves, these packages (tools/requireme
 
     flwr          Flower: FedAvg, median, trimmed mean, Krum, Multi-Krum, Bulyan
     geom-median   the smoothed Weiszfeld algorithm of RFA's author
-    hdbscan       clustering, inside FLAME and DeepSight, and by itself
+    hdbscan       clustering, inside FLAME and DeepSight
+    scikit-learn  average linkage and mean shift, inside ClippedClustering and SignGuard
 
-Norm clipping, RLR, FoolsGold, FLTrust, and what FLAME and DeepSight do around the clustering are written here in numpy,
-from the papers. Everything is computed in double from float32 models. Noise (norm clipping's, FLAME's) is left out.
+Norm clipping, DP, RFOut, RLR, FoolsGold, FLTrust, and what FLAME, DeepSight, ClippedClustering and SignGuard do around the
+clustering are written here in numpy, from the papers. Everything is computed in double from float32 models. Noise (norm
+clipping's, DP's, FLAME's) is left out; RFOut has delta 1.5.
 
 rules-N.h5, one random round of N clients, F of them malicious:
 
@@ -26,26 +28,26 @@ rules-N.h5, one random round of N clients, F of them malicious:
     weight, scale          (rules, N) a teacher's weight (0: no teacher), and s_i of the model G + s_i (W_i - G) that it is
 
 The first 100 of the 200 are the output layer's biases and, class by class, its weights of the inputs 0 to 8.
-
-hdbscan.h5: `points` (all cases' points, 2), `labels`, and `cases` (points, min cluster size, min samples, single cluster).
 """
 import pathlib
 import sys
 
 import h5py
-import hdbscan
 import numpy as np
 from flwr.server.strategy import aggregate as flower
 from geom_median.numpy import compute_geometric_median
-from hdbscan._hdbscan_linkage import label, mst_linkage_core
-from hdbscan._hdbscan_reachability import mutual_reachability
-from hdbscan.hdbscan_ import _tree_to_labels
+from sklearn.cluster import AgglomerativeClustering
+
+from reference_clusters import bandwidth_of, cluster, shift
 
 # conv1.weight 0, conv1.bias 1, ... fc1.weight 12, fc1.bias 13, fc2.weight 14, fc2.bias 15
 PARTS = [(15, range(10)), (14, [128 * c + h for c in range(10) for h in range(9)]), (0, range(60)), (1, range(20)), (13, range(20))]
 TENSOR = np.concatenate([np.full(len(p), t) for t, p in PARTS])
 ELEMENT = np.concatenate([np.asarray(p) for _, p in PARTS])
 CLASSES, INPUTS, DRAWS, NOISE_IMAGES = 10, 9, 3, 20
+SEED, ROUND = 1, 1                                                   # of the tests
+PARAMETERS = [(32, 9), (32,), (32, 288), (32,), (64, 288), (64,), (64, 576), (64,), (128, 576), (128,), (128, 1152), (128,),
+              (128, 2048), (128,), (10, 128), (10,)]                 # ClampNet's tensors, 1 channel and 10 classes
 SIZES = {7: 1, 10: 2, 11: 2}                                         # clients: assumed malicious
 
 
@@ -92,6 +94,20 @@ def none(r):
 def norm_clip(r, limit=0.4):
     scale = 1 / np.maximum(1, np.linalg.norm(r.D, axis=1) / limit)
     return result(r, r.G + (r.images / r.images.sum() * scale) @ r.D, None, scale)
+
+
+def dp(r, limit=0.4):
+    scale = 1 / np.maximum(1, np.linalg.norm(r.D, axis=1) / limit)
+    return result(r, r.G + scale @ r.D / r.n, None, scale)
+
+
+def rfout(r, delta=1.5):
+    W = r.W.astype("f8")
+    off, limit = np.abs(W - W.mean(0)), delta * W.std(0)
+    inside = off <= limit
+    assert np.all(np.abs(off - limit) > 1e-5 * limit), "choose another seed: a near tie"
+    print(f"  rfout n={r.n}: {(~inside).sum()} of {inside.size} values left out")
+    return result(r, np.where(inside, W, 0).sum(0) / inside.sum(0))
 
 
 def krum_scores(r, members):
@@ -173,20 +189,6 @@ def cosine_distances(X):
     return distances
 
 
-def cluster(distances, size, samples=1, single=True):
-    """hdbscan's labels, its edges sorted stably. Core distances repeat, so equal edges are common, and the order in which
-    they are joined shows in the clusters. The package sorts with numpy's default sort, whose order of equal elements
-    depends on the CPU; where no edges are equal the package as it is must agree."""
-    samples = min(len(distances) - 1, samples)
-    tree = mst_linkage_core(mutual_reachability(distances.copy(), samples))
-    tree = tree[np.argsort(tree[:, 2], kind="stable")]
-    labels = _tree_to_labels(None, label(tree), size, allow_single_cluster=single)[0]
-    if len(np.unique(tree[:, 2])) == len(tree):
-        package = hdbscan.HDBSCAN(metric="precomputed", min_cluster_size=size, min_samples=samples, allow_single_cluster=single)
-        assert np.array_equal(labels, package.fit_predict(distances))
-    return labels
-
-
 def clipped_mean(r, admitted):
     norms = np.linalg.norm(r.D, axis=1)
     scale = np.minimum(1, np.median(norms) / norms)
@@ -196,6 +198,77 @@ def clipped_mean(r, admitted):
 def flame(r):
     labels = cluster(cosine_distances(r.W.astype("f8")), r.n // 2 + 1)
     return clipped_mean(r, np.flatnonzero(labels == 0))
+
+
+def clip_cluster(r, seen, clients, rows):
+    D, norms = r.D[rows], np.linalg.norm(r.D[rows], axis=1)
+    kept = norms.astype("f4").astype("f8")
+    seen += list(kept)
+    labels = AgglomerativeClustering(n_clusters=2, metric="precomputed", linkage="average").fit(cosine_distances(D)).labels_
+    sizes = np.bincount(labels)
+    assert sizes[0] != sizes[1], "choose another seed: two clusters of one size"
+    larger = labels == np.argmax(sizes)
+    print(f"  clip-cluster n={r.n}: clusters {labels}, limit {np.median(seen):.3f} of {len(seen)} norms {np.round(norms, 2)}")
+    scale, weight = np.zeros(r.n), np.zeros(r.n)
+    scale[clients], weight[clients] = np.where(kept > np.median(seen), np.median(seen) / norms, 1), larger
+    return result(r, r.G + (scale[clients][:, None] * D)[larger].mean(0), weight, scale)
+
+
+class Stream:
+    """Sources/Datasets/RandomStream.swift: SplitMix64 from a hash of the name."""
+    MASK = 2 ** 64 - 1
+
+    @classmethod
+    def mix(cls, z):
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & cls.MASK
+        z = (z ^ z >> 27) * 0x94D049BB133111EB & cls.MASK
+        return z ^ z >> 31
+
+    def __init__(self, seed, purpose, number):
+        h = self.mix(seed + 0x9E3779B97F4A7C15 & self.MASK)
+        for byte in purpose.encode():
+            h = self.mix(h ^ byte)
+        h = self.mix(h ^ number)
+        self.key, self.counter = self.mix(h + self.mix(0xD1B54A32D192ED03) & self.MASK), 0
+
+    def below(self, n):
+        limit = self.MASK - self.MASK % n
+        while True:
+            self.counter += 1
+            x = self.mix(self.key + self.counter * 0x9E3779B97F4A7C15 & self.MASK)
+            if x < limit:
+                return x % n
+
+    def permutation(self, n):
+        order = list(range(n))
+        for i in range(n - 1, 0, -1):
+            j = self.below(i + 1)
+            order[i], order[j] = order[j], order[i]
+        return order
+
+
+def drawn():
+    """Which of the 200 numbers lie among SignGuard's coordinates, and how many coordinates those are."""
+    sizes = [int(np.prod(shape)) for shape in PARAMETERS]
+    count = sum(sizes) // 10
+    chosen = set(Stream(SEED, "sign-guard coordinates", ROUND).permutation(sum(sizes))[:count])
+    return np.isin(np.cumsum([0] + sizes)[TENSOR] + ELEMENT, list(chosen)), count
+
+
+def sign_guard(r, among):
+    inside, count = among
+    norms, signs = np.linalg.norm(r.D, axis=1), np.sign(r.D[:, inside])
+    up, down = (signs > 0).sum(1) / count, (signs < 0).sum(1) / count
+    points = np.stack([up, 1 - up - down, down], 1)
+    bandwidth = bandwidth_of(points)
+    largest = [np.argmax(np.bincount(labels[labels >= 0])) == labels for labels in
+               (shift(points, bandwidth * f) for f in (1 - 1e-7, 1, 1 + 1e-7))]
+    assert all(np.array_equal(largest[1], other) for other in largest), "choose another seed: a near tie"
+    size = norms / np.median(norms)
+    assert np.all(np.abs(size - 0.1) > 1e-6) and np.all(np.abs(size - 3) > 1e-6)
+    admitted = np.flatnonzero(largest[1] & (size >= 0.1) & (size <= 3))
+    print(f"  sign-guard n={r.n}: {inside.sum()} of the numbers among {count} drawn, cluster {largest[1].astype(int)}, admitted {admitted}")
+    return clipped_mean(r, admitted)
 
 
 def log_softmax(y):
@@ -238,16 +311,16 @@ def fltrust(r):
     return result(r, r.G + (trust * n0 / norms) @ r.D, trust, n0 / norms)
 
 
-def rules(r):
-    history = {}
-    yield from {"none": none(r), "norm-clip": norm_clip(r), "krum": krum(r), "multi-krum": multi_krum(r), "median": median(r),
-                "trimmed-mean": trimmed_mean(r), "bulyan": bulyan(r), "rfa": rfa(r), "rlr": rlr(r),
-                "foolsgold": foolsgold(r, history, list(range(r.n)), list(range(r.n))),
-                "foolsgold-2": foolsgold(r, history, list(range(r.n - 1)), list(range(1, r.n))),
-                "flame": flame(r), "deepsight": deepsight(r), "fltrust": fltrust(r)}.items()
+def rules(r, among):
+    history, seen, all_, rest = {}, [], list(range(r.n)), list(range(r.n - 1))
+    yield from {"none": none(r), "norm-clip": norm_clip(r), "dp": dp(r), "krum": krum(r), "multi-krum": multi_krum(r), "median": median(r),
+                "trimmed-mean": trimmed_mean(r), "rfout": rfout(r), "bulyan": bulyan(r), "rfa": rfa(r), "rlr": rlr(r),
+                "foolsgold": foolsgold(r, history, all_, all_), "foolsgold-2": foolsgold(r, history, rest, all_[1:]),
+                "flame": flame(r), "deepsight": deepsight(r), "clip-cluster": clip_cluster(r, seen, all_, all_),
+                "clip-cluster-2": clip_cluster(r, seen, rest, all_[1:]), "sign-guard": sign_guard(r, among), "fltrust": fltrust(r)}.items()
 
 
-def write_round(path, n, f):
+def write_round(path, n, f, among):
     r = Round(n, f, np.random.default_rng(n))
     with h5py.File(path, "w") as file:
         file.attrs["format"] = "fedclamp-golden"
@@ -256,7 +329,7 @@ def write_round(path, n, f):
         for name, values in [("tensor", TENSOR.astype("i4")), ("element", ELEMENT.astype("i4")), ("global", r.G), ("root", r.root),
                              ("models", r.W), ("images", r.images.astype("i4")), ("features", r.features)]:
             file[name] = values
-        found = dict(rules(r))
+        found = dict(rules(r, among))
         file["rules"] = np.array(list(found), "S16")
         for part, name in enumerate(["model", "weight", "scale"]):
             file[name] = np.stack([values[part] for values in found.values()])
@@ -264,36 +337,14 @@ def write_round(path, n, f):
             print(f"  {name:13} weights {np.round(weight, 2)}")
 
 
-def write_clusterings(path, rng):
-    points, labels, cases = [], [], []
-    for k in range(48):
-        n = int(rng.integers(2, 33))
-        groups = int(rng.integers(1, 4))
-        centres = rng.normal(0, 4, (groups, 2))
-        x = centres[rng.integers(0, groups, n)] + rng.normal(0, 1, (n, 2)) * rng.choice([0.2, 0.7, 3])
-        if k % 8 == 7:
-            n = min(n, 12)
-            x = np.round(x[:n])                                       # equal points and equal distances
-        size, samples, single = n // 2 + 1 if k % 4 == 0 else int(rng.integers(2, 7)), int(rng.integers(1, 5)), k % 4 == 0 or bool(rng.integers(0, 2))
-        d = np.sqrt(((x[:, None] - x[None]) ** 2).sum(2))
-        found = cluster(d, size, samples, single)
-        points.append(x)
-        labels.append(found)
-        cases.append((n, size, samples, single))
-    print(path, "clusters per case:", [int(found.max() + 1) for found in labels])
-    with h5py.File(path, "w") as file:
-        file.attrs["command"] = "tools/reference_rules.py"
-        file["points"], file["labels"], file["cases"] = np.concatenate(points), np.concatenate(labels).astype("i4"), np.array(cases, "i4")
-
-
 if __name__ == "__main__":
     if len(sys.argv) > 2 or any(a.startswith("-") for a in sys.argv[1:]):
         sys.exit(__doc__)
     folder = pathlib.Path(sys.argv[1] if len(sys.argv) == 2 else "Tests/DefensesTests/Golden")
     folder.mkdir(parents=True, exist_ok=True)
+    among = drawn()
     for n, f in SIZES.items():
         print(f"rules-{n}.h5")
-        write_round(folder / f"rules-{n}.h5", n, f)
-    write_clusterings(folder / "hdbscan.h5", np.random.default_rng(48))
-    for path in sorted(folder.glob("*.h5")):
+        write_round(folder / f"rules-{n}.h5", n, f, among)
+    for path in sorted(folder.glob("rules-*.h5")):
         print(f"{path}: {path.stat().st_size / 1e3:.1f} kB")

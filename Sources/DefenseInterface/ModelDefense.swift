@@ -3,14 +3,33 @@ import KernelTable
 import Network
 import Options
 
+/// The clients of a run, for a defence that asks them something. Each answers from its own images, which stay with it: only
+/// answers come back. A malicious client answers as an honest one does, on the images that it has, poisoned ones included.
+public struct AskedClients: Sendable {
+    private let data: [Samples]
+
+    /// The images of each client, ascending by client.
+    public init(_ data: [Samples]) { self.data = data }
+
+    /// Images of all clients.
+    public var images: Int { data.reduce(0) { $0 + $1.count } }
+
+    /// One answer of every client that has images, ascending by client.
+    public func ask<Answer>(_ question: (Samples) throws -> Answer) rethrows -> [Answer] {
+        try data.filter { $0.count > 0 }.map(question)
+    }
+}
+
 /// What a defence on the finished model has: the FM data as the server holds them (possibly poisoned) and a machine.
-/// Nothing about the attack, and no real data.
+/// Nothing about the attack, and no real data but through answers of clients.
 public struct DefenseContext: Sendable {
     public var synthetic: Samples
     /// The global model before any client had a part in it, trained on the FM data; nil where it is not known.
     public var initial: Parameters?
     /// Positions of FM images that `screen` did not trust before the first round.
     public var distrusted: [Int] = []
+    /// Nil where no clients are at hand: defences that ask them then refuse.
+    public var clients: AskedClients?
     public var kernels: KernelTable
     public var threads: Int
     public var seed: UInt64
@@ -61,6 +80,8 @@ public protocol ModelDefense: Sendable {
     static var leastImages: Int { get }
     /// Whether its bounds are the run's, `/bounds` in the file, unless a defence before it in the list has some.
     static var handsOutBounds: Bool { get }
+    /// Passes over each image of every client that it takes to answer the defence; 0 where it asks clients nothing.
+    static var clientPasses: Double { get }
     /// What it is called in results: the name, or that of a variant with something changed.
     var label: String { get }
     /// Its options; none for most.
@@ -70,7 +91,7 @@ public protocol ModelDefense: Sendable {
     init(_ settings: Settings)
     /// Throws `DefenseError` when the FM data or the model do not allow it.
     func apply(_ model: Parameters, _ context: DefenseContext) throws -> DefenseOutcome
-    /// About how many passes `apply` takes with that many FM images, for progress and plans.
+    /// About how many passes `apply` takes of the server with that many FM images, for progress and plans.
     func plannedPasses(_ images: Int) -> Double
 }
 
@@ -79,9 +100,15 @@ extension ModelDefense {
     public init(_ settings: Settings) { self.init() }
     public static var leastImages: Int { 50 }
     public static var handsOutBounds: Bool { false }
+    public static var clientPasses: Double { 0 }
     public var label: String { Self.name }
 
     public func plannedPasses(_ images: Int) -> Double { 4 * Double(images) }
+
+    /// With those of the clients, which have that many images together.
+    public func plannedPasses(_ images: Int, ofClients clientImages: Int) -> Double {
+        plannedPasses(images) + Self.clientPasses * Double(clientImages)
+    }
 
     /// Throws `DefenseError` where the FM data of `file` do not allow the defence, whatever the parameters of the
     /// network. Asked before anything is trained, too.

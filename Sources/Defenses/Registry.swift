@@ -42,16 +42,20 @@ public enum AggregationRules {
     public static let all: [any AggregationRule.Type] = [
         FedAvg.self,
         NormClip.self,
+        DifferentialPrivacy.self,
         Krum.self,
         MultiKrum.self,
         CoordinateMedian.self,
         TrimmedMean.self,
+        RFOut.self,
         Bulyan.self,
         GeometricMedian.self,
         RobustLearningRate.self,
         FoolsGold.self,
         FLAME.self,
         DeepSight.self,
+        ClippedClustering.self,
+        SignGuard.self,
         FLTrust.self,
     ]
 
@@ -67,6 +71,7 @@ public enum ModelDefenses {
     public static let all: [any ModelDefense.Type] = [
         BoundFit.self, PaperBounds.self, BoundedUnlearning.self, Unlearning.self, FineTuning.self, LipschitzPruning.self,
         AdversarialPruning.self, MaximumMarginBounds.self, MaximumMarginClipping.self, FinePruning.self,
+        FederatedPruning.self,
     ]
 
     public static var names: [String] { all.map { $0.name } }

@@ -8,7 +8,7 @@ import Tensor
 ///     G + sum w_i D_i / max(1, ||D_i|| / M) + N(0, s^2)
 ///
 /// Defaults: M = 3, s = 0 (the paper's 0.025 has norm 18 on 550 k parameters). The noise belongs to the mean update: it is
-/// drawn once and never multiplied by a rate.
+/// drawn once and never multiplied by a rate. `dp` is the same with equal weights and that noise.
 public struct NormClip: StreamingRule {
     public static let name = "norm-clip"
     /// M.
@@ -29,29 +29,31 @@ public struct NormClip: StreamingRule {
     }
 
     public func stream(_ global: Parameters, images: [Int], _ context: RuleContext) -> any UpdateStream {
-        Stream(self, global, imageWeights(images), context)
+        ClippedStream(global, imageWeights(images), limit: limit, noise: noise, of: Self.name, context)
+    }
+}
+
+/// Clipped updates, added up with weights; then noise, of the rule that is named.
+final class ClippedStream: UpdateStream {
+    private let global: Parameters, limit: Double, noise: Double, rule: String, context: RuleContext, sum: RunningSum
+    private var weights: ArraySlice<Double>
+
+    init(_ global: Parameters, _ weights: [Double], limit: Double, noise: Double, of rule: String, _ context: RuleContext) {
+        (self.global, self.limit, self.noise, self.rule, self.context) = (global, limit, noise, rule, context)
+        self.weights = weights[...]
+        sum = RunningSum(global, threads: context.threads)
     }
 
-    private final class Stream: UpdateStream {
-        private let rule: NormClip, global: Parameters, context: RuleContext, sum: RunningSum
-        private var weights: ArraySlice<Double>
+    func add(_ model: Parameters) -> Parameters {
+        let factors = clipFactors([squaredDistance(model, global).squareRoot()], limit)
+        sum.add(model, weight: weights.removeFirst() * factors[0])
+        return rescaled([model], factors, around: global)[0]
+    }
 
-        init(_ rule: NormClip, _ global: Parameters, _ weights: [Double], _ context: RuleContext) {
-            (self.rule, self.global, self.context, self.weights) = (rule, global, context, weights[...])
-            sum = RunningSum(global, threads: context.threads)
-        }
-
-        func add(_ model: Parameters) -> Parameters {
-            let factors = clipFactors([squaredDistance(model, global).squareRoot()], rule.limit)
-            sum.add(model, weight: weights.removeFirst() * factors[0])
-            return rescaled([model], factors, around: global)[0]
-        }
-
-        func finish() -> Parameters {
-            let model = sum.model
-            var stream = RandomStream(seed: context.seed, purpose: "norm-clip noise", round: context.round)
-            addNoise(model, deviation: rule.noise, &stream)
-            return model
-        }
+    func finish() -> Parameters {
+        let model = sum.model
+        var stream = RandomStream(seed: context.seed, purpose: "\(rule) noise", round: context.round)
+        addNoise(model, deviation: noise, &stream)
+        return model
     }
 }

@@ -73,33 +73,52 @@ package func updateProduct(_ a: Parameters, _ b: Parameters, around g: Parameter
     var sum = 0.0
     let bases = (a.base, b.base, g.base)
     forEachBlock(g.count, threads: 1) { first, width, _ in
-        let (a, b, g) = (bases.0 + first, bases.1 + first, bases.2 + first)
-        var sums = SIMD8<Double>.zero, k = 0
-        while k + 8 <= width {
-            sums += (eight(a + k) - eight(g + k)) * (eight(b + k) - eight(g + k))
-            k += 8
-        }
-        sum += sums.sum()
-        while k < width {
-            sum += (Double(a[k]) - Double(g[k])) * (Double(b[k]) - Double(g[k]))
-            k += 1
-        }
+        sum += blockUpdateProduct(bases.0 + first, bases.1 + first, bases.2 + first, width)
+    }
+    return sum
+}
+
+/// sum (a_k - g_k)(b_k - g_k).
+private func blockUpdateProduct(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ g: UnsafePointer<Float>, _ count: Int) -> Double {
+    var sums = SIMD8<Double>.zero, k = 0
+    while k + 8 <= count {
+        sums += (eight(a + k) - eight(g + k)) * (eight(b + k) - eight(g + k))
+        k += 8
+    }
+    var sum = sums.sum()
+    while k < count {
+        sum += (Double(a[k]) - Double(g[k])) * (Double(b[k]) - Double(g[k]))
+        k += 1
     }
     return sum
 }
 
 /// The symmetric matrix of `term` summed over all parameters, for every pair of models, each with itself included.
 package func pairwise(_ models: [Parameters], threads: Int, _ term: BlockSum) -> [[Double]] {
-    guard let count = models.first?.count else { return [] }
-    let n = models.count, pairs = n * (n + 1) / 2, bases = models.map(\.base)
-    let blocks = (count + coordinateBlock - 1) / coordinateBlock
+    let bases = models.map(\.base)
+    return pairSums(models.count, models.first?.count ?? 0, threads: threads) { i, j, first, width in
+        term(bases[i] + first, bases[j] + first, width)
+    }
+}
+
+/// The symmetric matrix of (W_i - G) . (W_j - G) over all parameters.
+package func updateProducts(_ models: [Parameters], around global: Parameters, threads: Int) -> [[Double]] {
+    let bases = models.map(\.base), g = global.base
+    return pairSums(models.count, global.count, threads: threads) { i, j, first, width in
+        blockUpdateProduct(bases[i] + first, bases[j] + first, g + first, width)
+    }
+}
+
+/// The symmetric (n, n) matrix of `term(i, j, first, width)` summed over blocks of `count` coordinates, in order.
+private func pairSums(_ n: Int, _ count: Int, threads: Int, _ term: (_ i: Int, _ j: Int, _ first: Int, _ width: Int) -> Double) -> [[Double]] {
+    let pairs = n * (n + 1) / 2, blocks = (count + coordinateBlock - 1) / coordinateBlock
     var partial = [Double](repeating: 0, count: blocks * pairs)        // every block its own row: no order of threads shows
     partial.withUnsafeMutableBufferPointer { buffer in
         guard let partial = buffer.baseAddress else { return }
         forEachBlock(count, threads: threads) { first, width, _ in
             let row = partial + first / coordinateBlock * pairs
             for i in 0..<n {
-                for j in 0...i { row[i * (i + 1) / 2 + j] = term(bases[i] + first, bases[j] + first, width) }
+                for j in 0...i { row[i * (i + 1) / 2 + j] = term(i, j, first, width) }
             }
         }
     }

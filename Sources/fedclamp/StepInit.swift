@@ -46,6 +46,7 @@ struct StepInit: Configurable {
         (configuration.data, configuration.synthetic) = (data ?? Provenance.unknown, synthetic)
         try configuration.validate()
         _ = try FederatedRun.defenses(configuration)
+        try RoundSteps.check(configuration)
         if let n = RunData.holdout(ifAny: synthetic), n < 1 || data == nil {
             throw Failure.usage("--synthetic \(synthetic): expected a file, or holdout:N with N images from 1 and --data")
         }

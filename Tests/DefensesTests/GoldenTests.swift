@@ -82,8 +82,8 @@ private struct GoldenRound {
 }
 
 @Suite struct GoldenRuleTests {
-    static let names = ["none", "norm-clip", "krum", "multi-krum", "median", "trimmed-mean", "bulyan", "rfa", "rlr", "foolsgold",
-                        "foolsgold-2", "flame", "deepsight", "fltrust"]
+    static let names = ["none", "norm-clip", "dp", "krum", "multi-krum", "median", "trimmed-mean", "rfout", "bulyan", "rfa", "rlr", "foolsgold",
+                        "foolsgold-2", "flame", "deepsight", "clip-cluster", "clip-cluster-2", "sign-guard", "fltrust"]
     static let cases: [(Int, String)] = [7, 10, 11].flatMap { n in names.map { (n, $0) } }
 
     @Test func coversEveryRule() throws {
@@ -97,6 +97,14 @@ private struct GoldenRound {
             var options = RuleOptions()
             options.normClipLimit = 0.4
             return NormClip(options)
+        case "dp":
+            var rule = DifferentialPrivacy()
+            (rule.limit, rule.noise) = (0.4, 0)
+            return rule
+        case "rfout":
+            var rule = RFOut()
+            rule.deviations = 1.5
+            return rule
         case "flame":
             var rule = FLAME()
             rule.noise = 0
@@ -105,8 +113,7 @@ private struct GoldenRound {
             var rule = DeepSight()
             rule.images = 20
             return rule
-        case "foolsgold-2": return FoolsGold()
-        default: return AggregationRules.make(name)
+        default: return AggregationRules.make(name.replacing("-2", with: ""))
         }
     }
 
@@ -114,7 +121,7 @@ private struct GoldenRound {
         let golden = try GoldenRound(n), row = try #require(golden.rules.firstIndex(of: name)), rule = try #require(make(name))
         var context = RuleContext(assumedMalicious: golden.f, seed: 1, round: 1, threads: 2, server: golden.server())
         var updates = Toy.updates(golden.models, images: golden.images)
-        if name == "foolsgold-2" {
+        if name.hasSuffix("-2") {                                         // a second round, with what the rule remembers of the first
             _ = try rule.aggregate(golden.global, updates, &context)
             updates = (0..<n - 1).map { ClientUpdate(client: $0, images: 1, parameters: golden.models[$0 + 1]) }
         }
@@ -133,7 +140,8 @@ private struct GoldenRound {
             }, "\(name), teacher of client \(client)")
         }
         if let rejected = aggregate.rejected { #expect(rejected == weights.indices.filter { weights[$0] == 0 }) }
-        let rejects = ["krum", "multi-krum", "bulyan", "foolsgold", "foolsgold-2", "flame", "deepsight", "fltrust"]
+        let rejects = ["krum", "multi-krum", "bulyan", "foolsgold", "foolsgold-2", "flame", "deepsight", "clip-cluster", "clip-cluster-2",
+                       "sign-guard", "fltrust"]
         #expect((aggregate.rejected != nil) == rejects.contains(name))
     }
 }

@@ -10,7 +10,7 @@ import XCTest
 @testable import Numerics
 @testable import Rules
 
-/// ANP and Fine-Pruning.
+/// ANP, Fine-Pruning, and pruning by votes.
 final class ModelDefensesPruningTests: XCTestCase {
     func testAdversarialPruningIsPublishedFromTenThousandImages() {
         let method = AdversarialPruning()
@@ -62,6 +62,73 @@ final class ModelDefensesPruningTests: XCTestCase {
         for k in [0, 1, 64, 100, 120, 125, 127, 128] {
             let pruned = HiddenChannels(network: ModelToy.network).pruned(model, Set(order.prefix(k).map { ModelToy.network.boundOffset(.conv6) + $0 }))
             XCTAssertEqual(accuracies[k], accuracyOnLabels(pruned, Bounds(ModelToy.network), context.synthetic, predictor), accuracy: 0.01, "\(k) channels")
+        }
+    }
+
+    /// Two channels of five: votes 2, 1, 2, 0, 1. Then one of four: two votes for channel 0, whose ranks add up to 3, one for
+    /// channel 1 with the ranks 1, 1, 0: votes count first.
+    func testVotesElect() {
+        let two = FederatedPruning.Ballot(orders: [[0, 2, 1, 3, 4], [2, 1, 3, 4, 0], [0, 4, 1, 2, 3]], votes: 2)
+        XCTAssertEqual(two.votes, [2, 1, 2, 0, 1])
+        XCTAssertEqual(two.elected, [0, 2])
+        XCTAssertEqual(FederatedPruning.Ballot(orders: [[0, 1, 2, 3], [0, 1, 2, 3], [1, 2, 3, 0]], votes: 1).elected, [0])
+        // Equal votes: the sum of ranks; equal sums: the number.
+        XCTAssertEqual(FederatedPruning.Ballot(orders: [[3, 1, 0, 2], [1, 3, 2, 0]], votes: 2).elected, [1, 3])
+        XCTAssertEqual(FederatedPruning.Ballot(orders: [[3, 0, 1, 2], [2, 0, 1, 3]], votes: 1).elected, [2], "3 and 2 have a vote and the sum 3 each")
+        XCTAssertEqual(FederatedPruning.Ballot(orders: [[3, 2, 1, 0], [2, 1, 0, 3]], votes: 1).elected, [2], "a vote each, sums 1 and 3")
+        XCTAssertEqual(FederatedPruning.order([0.5, 0, 2, 0]), [1, 3, 0, 2])
+    }
+
+    /// A client with its own images has its own order, and one without images no vote.
+    func testEveryClientRanksItsOwnImages() throws {
+        let model = ModelToy.trained, context = ModelToy.context(0), all = ModelToy.samples(200)
+        func order(_ samples: Samples) -> [Int] { FederatedPruning.order(FinePruning.LastConvolution(model, samples, context).activity()) }
+        let zeros = all.subset((0..<200).filter { all.label($0) == 0 }), ones = all.subset((0..<200).filter { all.label($0) == 1 })
+        XCTAssertNotEqual(order(zeros), order(ones))
+        let answers = AskedClients([zeros, all.subset([]), ones]).ask { order($0) }
+        XCTAssertEqual(answers, [order(zeros), order(ones)])
+
+        var asked = context
+        asked.clients = AskedClients([zeros, all.subset([]), zeros, ones])        // two against one
+        var pruning = FederatedPruning()
+        pruning.deviations = 1000
+        let outcome = try pruning.apply(model, asked), left = ModelToy.values(outcome.parameters, "conv6/weight")
+        let gone = (0..<128).filter { c in left[c * 1152..<(c + 1) * 1152].allSatisfy { $0 == 0 } }
+        XCTAssertEqual(Set(gone), Set(order(zeros).prefix(25)), "a fifth of 128 is 25")
+        XCTAssertTrue(gone.allSatisfy { ModelToy.values(outcome.parameters, "conv6/bias")[$0] == 0 })
+        let kept = HiddenChannels(network: ModelToy.network).pruned(model, Set(gone.map { Layer.conv6.boundOffset + $0 }))
+        XCTAssertEqual(Array(outcome.parameters.buffer.values), Array(kept.buffer.values), "nothing is clipped at 1000 deviations")
+        XCTAssertEqual(outcome.passes, 1.0 / 3 * Double(2 * zeros.count + ones.count), accuracy: 1e-9)
+        XCTAssertEqual(pruning.plannedPasses(500, ofClients: 2 * zeros.count + ones.count), outcome.passes)
+    }
+
+    /// One weight of 9 among weights of 1 and -1: it comes down to m + 3 s, the others stay; other layers too.
+    func testExtremeWeightsAreClipped() throws {
+        let model = Parameters(copying: ModelToy.trained)
+        ModelToy.edit(model, "conv6/weight") { w in
+            for k in w.indices { w[k] = k % 2 == 0 ? 1 : -1 }
+            w[700] = 9
+        }
+        var pruning = FederatedPruning()
+        pruning.share = 0
+        let outcome = try pruning.apply(model, ModelToy.context(0)), n = 147_456.0
+        let mean = 8 / n, deviation = (1 + 80 / n - mean * mean).squareRoot()     // 1 becomes 9: 8 more in the sum, 80 in the squares
+        var expected = ModelToy.values(model, "conv6/weight")
+        expected[700] = Float(mean + 3 * deviation)
+        XCTAssertEqual(ModelToy.values(outcome.parameters, "conv6/weight")[700], expected[700], accuracy: 1e-6)
+        expected[700] = ModelToy.values(outcome.parameters, "conv6/weight")[700]
+        XCTAssertEqual(ModelToy.values(outcome.parameters, "conv6/weight"), expected)
+        XCTAssertEqual(ModelToy.values(outcome.parameters, "fc1/weight"), ModelToy.values(model, "fc1/weight"))
+        XCTAssertEqual(outcome.audit.first { $0.name.hasPrefix("channels") }?.value, "0 of 128")
+    }
+
+    func testPruningNeedsClients() {
+        for clients in [nil, AskedClients([]), AskedClients([ModelToy.samples(10).subset([])])] {
+            var context = ModelToy.context(0)
+            context.clients = clients
+            XCTAssertThrowsError(try FederatedPruning().apply(ModelToy.trained, context)) {
+                XCTAssertEqual("\($0)", "pruning needs the answers of the clients, and there are none here")
+            }
         }
     }
 }

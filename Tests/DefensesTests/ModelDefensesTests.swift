@@ -12,7 +12,8 @@ import XCTest
 /// Fine-tuning and channel Lipschitz pruning, and what holds of every defence on the model.
 final class ModelDefensesTests: XCTestCase {
     func testNames() {
-        XCTAssertEqual(ModelDefenses.names, ["bounds", "bounds-paper", "bounds-unlearning", "unlearning", "fine-tuning", "clp", "anp", "mm-bm", "mmac", "fine-pruning"])
+        XCTAssertEqual(ModelDefenses.names, ["bounds", "bounds-paper", "bounds-unlearning", "unlearning", "fine-tuning", "clp", "anp", "mm-bm", "mmac", "fine-pruning",
+                                            "pruning"])
         XCTAssertEqual(Set(ModelDefenses.names).count, ModelDefenses.names.count)
     }
 
@@ -39,7 +40,7 @@ final class ModelDefensesTests: XCTestCase {
     }
 
     func testTooFewImagesAreRefusedWithNumbers() throws {
-        for name in ModelDefenses.names where name != "clp" {
+        for name in ModelDefenses.names where !["clp", "pruning"].contains(name) {
             let defense = try XCTUnwrap(ModelDefenses.make(name))
             XCTAssertThrowsError(try defense.apply(ModelToy.trained, ModelToy.context(1)), name) {
                 XCTAssertTrue("\($0)".contains("got 1"), "\($0)")

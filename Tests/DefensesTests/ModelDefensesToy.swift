@@ -28,8 +28,12 @@ enum ModelToy {
         return Samples(set, normalization: Normalization(mean: [0], std: [1]))
     }
 
+    /// With clients that hold the first, the middle and the last third of 60 images.
     static func context(_ count: Int, threads: Int = 2, seed: UInt64 = 1) -> DefenseContext {
-        DefenseContext(synthetic: samples(count), kernels: kernels, threads: threads, seed: seed)
+        var context = DefenseContext(synthetic: samples(count), kernels: kernels, threads: threads, seed: seed)
+        let all = samples(60)
+        context.clients = AskedClients((0..<3).map { all.subset(Array(20 * $0..<20 * ($0 + 1))) })
+        return context
     }
 
     static func random() -> Parameters {

@@ -117,6 +117,21 @@ struct ModelGolden {
         #expect(try pruning.accuracies(order).map { 40 * $0 } == golden.values("fine/right"))
     }
 
+    @Test(arguments: InstructionSet.available) func federatedPruning(set: InstructionSet) throws {
+        let golden = try ModelGolden(), model = golden.parameters()
+        var context = golden.context(set)
+        let clients = [0..<15, 10..<30, 25..<40].map { context.synthetic.subset(Array($0)) }
+        let activities = clients.map { FinePruning.LastConvolution(model, $0, context).activity() }
+        try golden.expect("pruning/activity", activities.flatMap { $0 }, "\(set)")
+        let ballot = FederatedPruning.Ballot(orders: activities.map(FederatedPruning.order), votes: 25)
+        #expect(try ballot.votes.map(Double.init) == golden.values("pruning/votes"))
+        #expect(try ballot.elected.map(Double.init) == golden.values("pruning/elected"))
+        context.clients = AskedClients(clients)
+        var pruning = FederatedPruning()
+        pruning.deviations = 1.5
+        try golden.expect("pruning/parameters", golden.projections(pruning.apply(model, context).parameters), "\(set)")
+    }
+
     @Test func channelLipschitzness() throws {
         let golden = try ModelGolden(), model = golden.parameters(), channels = Layer.convolutions
         try golden.expect("clp/singular", channels.flatMap { LipschitzPruning.lipschitz(model, $0) })

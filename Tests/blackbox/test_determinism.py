@@ -6,9 +6,10 @@ import time
 import h5py
 import pytest
 
-from support import BINARY, contents, differing, fedclamp, refused
+from support import BINARY, COMPARED, contents, differing, fedclamp, refused
 
 LONG = ["--rounds", 6, "--attack", "both", "--defense", "foolsgold", "--defense", "bounds", "--seed", 5]
+NORMS = ["--rounds", 6, "--attack", "classic", "--malicious", 1, "--defense", "clip-cluster", "--defense", "pruning", "--seed", 5]
 
 
 def test_threads(tmp_path, tiny):
@@ -32,7 +33,7 @@ def test_seed(tmp_path, tiny, clean_run):
 def uninterrupted(tmp_path_factory, tiny):
     path = tmp_path_factory.mktemp("long") / "out.h5"
     fedclamp("run", *tiny, *LONG, "--out", path)
-    return contents(path)
+    return contents(path, (*COMPARED, "defended"))
 
 
 def rounds_done(path):
@@ -43,11 +44,10 @@ def rounds_done(path):
         return 0
 
 
-@pytest.mark.parametrize("stop, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)],
-                         ids=["INT", "TERM", "KILL"])
-def test_resume(tmp_path, tiny, uninterrupted, stop, code):
+def interrupted(tmp_path, options, stop, code):
+    """The contents of a run that was stopped within its six rounds and went on."""
     out = tmp_path / "out.h5"
-    command = ["run", *tiny, *LONG, "--out", out, "--resume"]     # without a file, --resume starts afresh
+    command = ["run", *options, "--out", out, "--resume"]         # without a file, --resume starts afresh
     program = subprocess.Popen([BINARY, *map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while rounds_done(out) < 2 and program.poll() is None and time.monotonic() < deadline:
@@ -58,8 +58,25 @@ def test_resume(tmp_path, tiny, uninterrupted, stop, code):
     assert stop == signal.SIGKILL or "run --resume" in errors.decode(), "how to go on"
     assert 1 <= rounds_done(out) < 6, "stopped in the middle"
     fedclamp(*command, "--threads", 1)
-    assert not differing(contents(out), uninterrupted)
     assert [p.name for p in tmp_path.iterdir()] == ["out.h5"], "no partial files stay"
+    return contents(out, (*COMPARED, "defended"))
+
+
+@pytest.mark.parametrize("stop, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)],
+                         ids=["INT", "TERM", "KILL"])
+def test_resume(tmp_path, tiny, uninterrupted, stop, code):
+    assert not differing(interrupted(tmp_path, [*tiny, *LONG], stop, code), uninterrupted)
+
+
+def test_resume_remembers_norms(tmp_path, tiny):
+    """All norms that ever came decide what clip-cluster clips to; the votes are those of the same clients."""
+    (tmp_path / "whole").mkdir()
+    fedclamp("run", *tiny, *NORMS, "--out", tmp_path / "whole/out.h5")
+    (tmp_path / "killed").mkdir()
+    whole, killed = contents(tmp_path / "whole/out.h5", (*COMPARED, "defended")), interrupted(tmp_path / "killed", [*tiny, *NORMS], signal.SIGKILL, -9)
+    with h5py.File(tmp_path / "killed/out.h5") as file:
+        assert [file[f"state/memory/clip_cluster_client_{k}"].shape for k in range(4)] == [(6,)] * 4
+    assert any(name.startswith("defended/pruning/conv6") for name in whole) and not differing(whole, killed)
 
 
 def test_resume_finished(tmp_path, tiny, clean_run):

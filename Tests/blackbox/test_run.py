@@ -10,8 +10,8 @@ import pytest
 from reference import WIDTHS
 from support import BOUNDED, LAYERS, contents, differing, fedclamp, refused
 
-RULES = ["norm-clip", "krum", "multi-krum", "median", "trimmed-mean", "bulyan", "rfa", "rlr", "foolsgold", "flame",
-         "deepsight", "fltrust"]
+RULES = ["norm-clip", "dp", "krum", "multi-krum", "median", "trimmed-mean", "rfout", "bulyan", "rfa", "rlr", "foolsgold", "flame",
+         "deepsight", "clip-cluster", "sign-guard", "fltrust"]
 
 
 def check_model(group, channels=1, classes=10):
@@ -135,20 +135,40 @@ def test_rules(tmp_path, data, fm, rule):
 
 def test_model_defences(tmp_path, tiny):
     """Several at once, each by itself on the same final G."""
-    names = ["fine-tuning", "clp", "anp", "fine-pruning", "mm-bm", "mmac", "bounds-paper", "bounds-unlearning", "unlearning"]
+    names = ["fine-tuning", "clp", "anp", "fine-pruning", "pruning", "mm-bm", "mmac", "bounds-paper", "bounds-unlearning", "unlearning"]
     fedclamp("run", *tiny, "--attack", "fm", *[a for n in names for a in ("--defense", n)], "--out", tmp_path / "out.h5")
     with h5py.File(tmp_path / "out.h5") as file:
         for name in names:
             group = file[f"defended/{name}"]
             held = [*group, *group.attrs]
             assert "acc" in held and "asr" in held
-        for name in names[4:8]:
+        for name in names[5:9]:
             assert sorted(file[f"defended/{name}/bounds"]) == sorted(BOUNDED)
-        for name in names[:4]:
+        for name in names[:5]:
             group = file[f"defended/{name}"]
             found = []
             group.visit(found.append)
             assert any(path.endswith("fc2/weight") for path in found)
+
+
+def test_pruning_by_votes(tmp_path, tiny):
+    """A fifth of conv6's channels goes, the other weights of conv6 come within three deviations, nothing else changes."""
+    options = ["--partition", "shards:2", "--attack", "classic", "--malicious", 1, "--defense", "pruning"]
+    fedclamp("run", *tiny, *options, "--out", tmp_path / "out.h5")
+    with h5py.File(tmp_path / "out.h5") as file:
+        before, after = file["model/conv6/weight"][:], file["defended/pruning/conv6/weight"][:]
+        gone = np.flatnonzero(~after.reshape(128, -1).any(1))
+        assert len(gone) == 25 and not file["defended/pruning/conv6/bias"][:][gone].any()
+        left = np.setdiff1d(np.arange(128), gone)
+        weights = before[left].astype(float)
+        clipped = np.clip(weights, weights.mean() - 3 * weights.std(), weights.mean() + 3 * weights.std())
+        assert np.abs(after[left] - clipped).max() <= 1e-6 * np.abs(clipped).max()
+        for name in LAYERS:
+            if name != "conv6":
+                assert (file[f"model/{name}/weight"][:] == file[f"defended/pruning/{name}/weight"][:]).all(), name
+        assert file["defended/pruning/passes"][()] > 0
+        audit = dict(zip(file["defended/pruning/audit_names"].asstr()[:], file["defended/pruning/audit_values"].asstr()[:]))
+        assert audit["clients that voted"] == "4"
 
 
 def test_variant_of_the_bound_fit(tmp_path, tiny):

@@ -63,8 +63,11 @@ class Loop:
     ["--attack", "classic", "--defense", "fltrust", "--participation", 0.5, "--partition", "dirichlet:2", "--adaptive", 1],
     ["--defense", "multi-krum", "--malicious", 0, "--fusion-epochs", 0],
     ["--attack", "both", "--defense", "screen", "--defense", "fltrust"],
+    ["--attack", "classic", "--malicious", 1, "--defense", "clip-cluster", "--participation", 0.75],
+    ["--attack", "classic", "--malicious", 1, "--defense", "dp"],
     [],
-], ids=["foolsgold, both", "norm-clip, bounds-paper", "fltrust, participation", "multi-krum, no fusion", "screen", "plain"])
+], ids=["foolsgold, both", "norm-clip, bounds-paper", "fltrust, participation", "multi-krum, no fusion", "screen", "clip-cluster", "dp",
+        "plain"])
 def test_loop_equals_run(tmp_path, data, fm, options):
     fedclamp("run", "--data", data, "--synthetic", fm, *RUN, *options, "--out", tmp_path / "run.h5")
     last = Loop(tmp_path, data, fm, *RUN, *options).finish()
@@ -94,6 +97,12 @@ def test_holdout_and_config_file(tmp_path, data):
     step("fuse", tmp_path / "a.h5", *server, "--out", tmp_path / "g1.h5")
     assert not differing(contents(tmp_path / "run.h5", ["model"]), contents(tmp_path / "g1.h5", ["model"]))
     refused("step", "fuse", tmp_path / "a.h5", "--synthetic", data, "--out", tmp_path / "x.h5", says="--data", folder=tmp_path)
+
+
+def test_a_defence_that_asks_the_clients_is_refused_before_anything_is_trained(tmp_path, data, fm):
+    done = refused("step", "init", "--data", data, "--synthetic", fm, *RUN, "--defense", "pruning", "--out", tmp_path / "g0.h5", code=64,
+                   says=["--defense pruning", "asks the clients", "fedclamp run"], folder=tmp_path)
+    assert "round" in done.stderr and "g0.h5" not in done.stderr
 
 
 def test_run_goes_on_with_steps(tmp_path, data, fm):

@@ -30,6 +30,7 @@ VARIANTS = {
     "norm-clip with noise, some clients a round": ["--rounds", "8", "--attack", "both", "--participation", "0.67", "--defense", "norm-clip",
                                                    "--norm-clip-noise", "0.01"],
     "model replacement, median": ["--rounds", "6", "--attack", "classic", "--model-replacement", "2", "--defense", "median", "--trigger", "dba"],
+    "clip-cluster, pruning": ["--rounds", "8", "--attack", "classic", "--defense", "clip-cluster", "--defense", "pruning"],
     "foolsgold, bounds-paper": ["--rounds", "4", "--attack", "fm", "--defense", "foolsgold", "--defense", "bounds-paper"],
     "foolsgold, neurotoxin, bounds": ["--rounds", "4", "--attack", "both", "--neurotoxin", "0.1", "--defense", "foolsgold", "--defense", "bounds"],
 }

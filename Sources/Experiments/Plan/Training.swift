@@ -42,11 +42,11 @@ public struct Training: Sendable {
         let root = Double(min(sizes.images(c), sizes.synthetic(c)) * c.localEpochs)
         let round = local + synthetic * (Double(c.fusionEpochs) + Double(c.participants) / 3) + evaluation
             + (rule?.serverPasses(clients: c.participants, rootPasses: root) ?? 0)
-        let images = Int(synthetic), rounds = Double(c.rounds)
+        let images = Int(synthetic), clientImages = c.clients * sizes.images(c), rounds = Double(c.rounds)
         var models = c.evaluateClients ? ClientModels.plannedPasses(c, images: sizes.images(c), models: defenses.count) : 0
         for defense in defenses.compactMap({ ModelDefenses.make($0, c.values) }) {
             let inRounds = (defense as? any RoundDefense)?.plannedPassesOfRound(images) ?? 0
-            models += defense.plannedPasses(images) + rounds * inRounds + evaluation
+            models += defense.plannedPasses(images, ofClients: clientImages) + rounds * inRounds + evaluation
         }
         return c.passesOfInitialisation(synthetic: sizes.synthetic(c)) + evaluation + rounds * round + models
             + Double(probes.count) * evaluation / 2

@@ -174,7 +174,8 @@ public final class FederatedRun {
         report("defence \(name)")
         if measuresMemory { ResidentMemory.resetPeak() }
         let begin = monotonicSeconds()
-        let hadBounds = state.bounds != nil, outcome = try state.apply(defense, server, data.synthetic)
+        let hadBounds = state.bounds != nil, clients = AskedClients(data.clients)
+        let outcome = try state.apply(defense, server, data.synthetic, clients)
         let seconds = monotonicSeconds() - begin, peak = measuresMemory ? ResidentMemory.peakBytes : .nan
         var evaluation = server.evaluate(outcome.parameters, outcome.bounds, data.evaluation, data.backdoor)
         if configuration.evaluateClients {
@@ -201,8 +202,9 @@ public final class FederatedRun {
 
     /// Passes over images (a forward counts a third) that the whole run takes, defences included.
     public var plannedPasses: Double {
-        passesToStart + Double(configuration.rounds) * passesPerRound
-            + modelDefenses.reduce(0) { $0 + $1.plannedPasses(data.synthetic.count) + Double(data.evaluation.count) * 2 / 3 }
+        let clientImages = AskedClients(data.clients).images
+        return passesToStart + Double(configuration.rounds) * passesPerRound
+            + modelDefenses.reduce(0) { $0 + $1.plannedPasses(data.synthetic.count, ofClients: clientImages) + Double(data.evaluation.count) * 2 / 3 }
             + (configuration.evaluateClients ? ClientModels.plannedPasses(configuration, images: data.meanImages, models: modelDefenses.count) : 0)
     }
 

@@ -4,6 +4,7 @@ import Datasets
 import DefenseInterface
 import Defenses
 import Network
+import Options
 import Rules
 
 /// A round after aggregation, before fusion.
@@ -22,6 +23,15 @@ public struct AggregatedRound: Sendable {
 
 /// The pieces of a round as `step` takes them, one process and some files each.
 public enum RoundSteps {
+    /// Throws `SettingError` for a defence that a run by steps cannot have: one that asks the clients, which no step does.
+    public static func check(_ configuration: RunConfiguration) throws {
+        for name in configuration.defenses {
+            guard let defense = ModelDefenses.make(name), type(of: defense).clientPasses > 0 else { continue }
+            throw SettingError(RunConfiguration.declarations.defenses.name, given: name,
+                               expected: "another one in a run by steps: \(name) asks the clients after the last round, and no step does; use fedclamp run")
+        }
+    }
+
     /// The state before the first round. `meanImages`: nil where only the clients know how many they have.
     public static func initialize(_ configuration: RunConfiguration, _ network: ClampNet, _ data: ServerData, _ provenance: Provenance,
                                   meanImages: Int?, _ server: Server) throws -> FederationState {

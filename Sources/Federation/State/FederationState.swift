@@ -179,12 +179,14 @@ public struct FederationState: Sendable {
     }
 
     /// What a defence on the model makes of the last global model. The first that hands out bounds gives the run its own.
-    mutating func apply(_ defense: any ModelDefense, _ server: Server, _ synthetic: Samples) throws -> DefenseOutcome {
+    mutating func apply(_ defense: any ModelDefense, _ server: Server, _ synthetic: Samples, _ clients: AskedClients? = nil) throws -> DefenseOutcome {
         let outcome: DefenseOutcome
         if let defense = defense as? any RoundDefense, let carried = carried[defense.label] {
             outcome = defense.outcome(carried, global)
         } else {
-            outcome = try defense.apply(global, defenseContext(server, synthetic, round: configuration.rounds))
+            var context = defenseContext(server, synthetic, round: configuration.rounds)
+            context.clients = clients
+            outcome = try defense.apply(global, context)
         }
         if type(of: defense).handsOutBounds, bounds == nil { bounds = outcome.bounds }
         return outcome
