@@ -42,7 +42,7 @@ public struct Setting<Value: SettingValue>: AnySetting {
     public func value(_ text: String) throws -> Value {
         if let unset = Value.unset, text == unsetWord || text == "none" { return unset }
         guard let value = Value(text: text) else { throw error(text) }
-        try check(value)
+        if let fault = allowed.fault(in: value) { throw error(form == .list ? fault : text) }
         return value
     }
 
