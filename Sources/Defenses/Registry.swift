@@ -9,13 +9,15 @@ import Rules
 public enum AllDefenses {
     public static var names: [String] { AggregationRules.names + [FMScreen.name] + ModelDefenses.names }
 
+    public static var namesWithVariants: [String] { names + BoundVariants.all.map(\.name) }
+
     /// What the name of a defence must be, for errors.
     public static var expected: String { "one of: \(names.joined(separator: ", ")), \(BoundFit.name):NAME" }
 
     /// The option that names them, for help.
     public static var help: String {
-        "Defence; may be repeated. One of the rules before aggregation (\(list(AggregationRules.names))), \(FMScreen.name) "
-            + "(FM images that look poisoned are not used), and any on the model (\(list(ModelDefenses.names)); "
+        "Defence; may be repeated. One of the rules before aggregation (\(list(AggregationRules.names))), "
+            + "\(FMScreen.name) (FM images that look poisoned are not used), and any on the model (\(list(ModelDefenses.names)); "
             + "\(BoundFit.name):NAME with one part changed: \(BoundVariants.titles))."
     }
 
@@ -23,12 +25,15 @@ public enum AllDefenses {
 
     /// The options of all defences, each its owner's.
     public static var settings: [any AnySetting] {
-        let owned = AggregationRules.all.map { ($0.name, $0.settings) } + ModelDefenses.all.map { ($0.name, $0.settings) }
+        let owned = AggregationRules.all.map { ($0.name, $0.settings) }
+            + ModelDefenses.all.map { ($0.name, $0.settings) }
         return owned.flatMap { name, settings in settings.map { $0.belonging(to: .defense, .defended(by: name)) } }
     }
 
     /// Of defences, those that have a part in the training, in the order of tables.
-    public static func shapingTraining(_ given: [String]) -> [String] { names.filter { shapesTraining($0) && given.contains($0) } }
+    public static func shapingTraining(_ given: [String]) -> [String] {
+        names.filter { shapesTraining($0) && given.contains($0) }
+    }
 
     /// Whether a defence has a part in the training, which one on the finished model has not.
     public static func shapesTraining(_ name: String) -> Bool {

@@ -44,7 +44,9 @@ public struct Allowed: Sendable {
     /// The largest number of anything: a limit against typing errors, far above what a machine can hold.
     public static let mostCount = 1_000_000_000
 
-    public static func count(from least: Int, _ noun: String = "a whole number") -> Allowed { whole(least...mostCount, noun) }
+    public static func count(from least: Int, _ noun: String = "a whole number") -> Allowed {
+        whole(least...mostCount, noun)
+    }
 
     public static func whole(_ range: ClosedRange<Int>, _ noun: String = "a whole number") -> Allowed {
         number(Interval(Double(range.lowerBound), Double(range.upperBound)), noun)
