@@ -8,7 +8,7 @@ SCALE ?= smoke
 TORCH_PYTHON ?= python3
 FASHION_MNIST := /usr/share/datasets/fashion-mnist
 
-.PHONY: help deps build arm64 test test-cluster torture sanitize bench reproduce data golden lint clean
+.PHONY: help deps build arm64 test test-cluster torture sanitize bench reproduce data golden lint man completions clean
 .DEFAULT_GOAL := help
 
 help:                ## this list
@@ -64,6 +64,15 @@ golden:              ## write the golden files of the network tests anew (needs 
 lint: build          ## order of imports, file lengths, forbidden calls, stray vector instructions
 	python3 tools/lint.py
 	tools/check-isa.sh
+
+man: build           ## the man page build/fedclamp.1, made from the commands' own definitions
+	build/fedclamp manual > build/fedclamp.1
+
+completions: build   ## completions for bash, zsh and fish in build/completions, made from the same
+	@mkdir -p build/completions
+	build/fedclamp --generate-completion-script bash > build/completions/fedclamp.bash
+	build/fedclamp --generate-completion-script zsh > build/completions/_fedclamp
+	build/fedclamp --generate-completion-script fish > build/completions/fedclamp.fish
 
 clean:               ## remove everything that was built; data/ and results/ stay
 	rm -rf .build .build-test .build-sanitize .build-arm64 build .venv .venv-cluster .venv-bench

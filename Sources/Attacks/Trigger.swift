@@ -55,7 +55,10 @@ public protocol Trigger: Sendable {
 
 extension Trigger {
     public static var settings: [any AnySetting] { [] }
-    public init(shape: ImageShape, seed: UInt64, _ settings: Settings) throws { try self.init(shape: shape, seed: seed) }
+    public init(shape: ImageShape, seed: UInt64, _ settings: Settings) throws {
+        try self.init(shape: shape, seed: seed)
+    }
+
     public var parts: Int { 1 }
     public var overlay: (mask: [Float], pattern: [Float])? { nil }
     public var noiseRatio: Double { 0 }

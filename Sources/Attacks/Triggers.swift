@@ -18,7 +18,8 @@ public enum Triggers {
     }
 
     /// Throws `AttackError.unknownTrigger` for other names.
-    public static func make(_ name: String, shape: ImageShape, seed: UInt64, _ settings: Settings = Settings()) throws -> any Trigger {
+    public static func make(_ name: String, shape: ImageShape, seed: UInt64,
+                            _ settings: Settings = Settings()) throws -> any Trigger {
         guard let type = all.first(where: { $0.name == name }) else { throw AttackError.unknownTrigger(name, known: names) }
         return try type.init(shape: shape, seed: seed, settings)
     }

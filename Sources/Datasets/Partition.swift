@@ -127,6 +127,7 @@ public enum Partition: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension Partition: SettingValue {
-    public static let expected = "iid, dirichlet:A (0 < A <= 1e6) or shards:K (K from 1 to 1000), for example dirichlet:0.5"
+    public static let expected =
+        "iid, dirichlet:A (0 < A <= 1e6) or shards:K (K from 1 to 1000), for example dirichlet:0.5"
     public var text: String { description }
 }

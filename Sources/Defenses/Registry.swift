@@ -9,6 +9,8 @@ import Rules
 public enum AllDefenses {
     public static var names: [String] { AggregationRules.names + [FMScreen.name] + ModelDefenses.names }
 
+    public static var namesWithVariants: [String] { names + BoundVariants.all.map(\.name) }
+
     /// What the name of a defence must be, for errors.
     public static var expected: String { "one of: \(names.joined(separator: ", ")), \(BoundFit.name):NAME, \(PaperBounds.name):NAME" }
 
@@ -24,12 +26,15 @@ public enum AllDefenses {
 
     /// The options of all defences, each its owner's.
     public static var settings: [any AnySetting] {
-        let owned = AggregationRules.all.map { ($0.name, $0.settings) } + ModelDefenses.all.map { ($0.name, $0.settings) }
+        let owned = AggregationRules.all.map { ($0.name, $0.settings) }
+            + ModelDefenses.all.map { ($0.name, $0.settings) }
         return owned.flatMap { name, settings in settings.map { $0.belonging(to: .defense, .defended(by: name)) } }
     }
 
     /// Of defences, those that have a part in the training, in the order of tables.
-    public static func shapingTraining(_ given: [String]) -> [String] { names.filter { shapesTraining($0) && given.contains($0) } }
+    public static func shapingTraining(_ given: [String]) -> [String] {
+        names.filter { shapesTraining($0) && given.contains($0) }
+    }
 
     /// Whether a defence has a part in the training, which one on the finished model has not.
     public static func shapesTraining(_ name: String) -> Bool {

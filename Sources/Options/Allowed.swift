@@ -31,9 +31,11 @@ public struct Allowed: Sendable {
     public let interval: Interval?
     /// The only names that are allowed, for errors and completions; nil for any.
     public let names: [String]?
+    /// For help: "from 1". The limit against typing errors is left out.
+    let brief: String?
 
-    public init(_ expected: String?, interval: Interval? = nil, names: [String]? = nil) {
-        (self.expected, self.interval, self.names) = (expected, interval, names)
+    public init(_ expected: String?, interval: Interval? = nil, names: [String]? = nil, brief: String? = nil) {
+        (self.expected, self.interval, self.names, self.brief) = (expected, interval, names, brief)
     }
 
     /// All that the type allows.
@@ -42,7 +44,9 @@ public struct Allowed: Sendable {
     /// The largest number of anything: a limit against typing errors, far above what a machine can hold.
     public static let mostCount = 1_000_000_000
 
-    public static func count(from least: Int, _ noun: String = "a whole number") -> Allowed { whole(least...mostCount, noun) }
+    public static func count(from least: Int, _ noun: String = "a whole number") -> Allowed {
+        whole(least...mostCount, noun)
+    }
 
     public static func whole(_ range: ClosedRange<Int>, _ noun: String = "a whole number") -> Allowed {
         number(Interval(Double(range.lowerBound), Double(range.upperBound)), noun)
@@ -58,16 +62,12 @@ public struct Allowed: Sendable {
     public static let notNegative = number(Interval(0, .infinity))
 
     public static func number(_ interval: Interval, _ noun: String = "a number") -> Allowed {
-        Allowed("\(noun) \(interval.text)", interval: interval)
+        let brief = interval.upper == Double(mostCount) ? "from \(Interval.plain(interval.lower))" : interval.text
+        return Allowed("\(noun) \(interval.text)", interval: interval, brief: brief)
     }
 
     public static func oneOf(_ names: [String], expected: String? = nil) -> Allowed {
         Allowed(expected ?? "one of: \(names.joined(separator: ", "))", names: names)
-    }
-
-    /// For help: "from 1"; the limit against typing errors is left out.
-    var brief: String? {
-        interval.map { $0.upper == Double(Self.mostCount) ? "from \(Interval.plain($0.lower))" : $0.text }
     }
 
     /// The first word of a value that is not allowed, or all of it; nil where it is allowed. "Not set" always is.

@@ -6,8 +6,8 @@ public enum Section: String, CaseIterable, Sendable {
     case command = "command"
 }
 
-/// What an option changes. From it follow the name of a training, what may change when a run is resumed, and which trainings
-/// share a result.
+/// What an option changes. From it follow the name of a training, what may change when a run is resumed, and which
+/// trainings share a result.
 public enum Effect: Equatable, Sendable {
     /// Nothing: where data lie. Their digests are compared instead.
     case nothing

@@ -18,9 +18,10 @@ public struct Setting<Value: SettingValue>: AnySetting {
     ///   - value: what the value is, for help: "n".
     ///   - formerly: names in files that older versions wrote. The name in camel case is always one.
     ///   - part: the part of a value that the training depends on, for `changes: .partly`.
-    public init(_ name: String, default standard: Value, in allowed: Allowed = .any, unset: String = "none", value: String = "",
-                help: String, formerly: [String] = [], section: Section = .defense, changes effect: Effect = .training(.always),
-                part: @escaping @Sendable (Value) -> Value = { $0 }) {
+    ///   - section: where it stands in help. Defences and attacks leave it, and `changes`, to the list they are in.
+    public init(_ name: String, _ section: Section = .defense, default standard: Value, in allowed: Allowed = .any,
+                unset: String = "none", value: String = "", help: String, formerly: [String] = [],
+                changes effect: Effect = .training(.always), part: @escaping @Sendable (Value) -> Value = { $0 }) {
         (self.name, self.standard, self.allowed, unsetWord) = (name, standard, allowed, unset)
         (valueName, summary, explicitFormerNames) = (value, help, formerly)
         (self.section, self.effect, trainingPart) = (section, effect, part)
@@ -42,7 +43,7 @@ public struct Setting<Value: SettingValue>: AnySetting {
     public func value(_ text: String) throws -> Value {
         if let unset = Value.unset, text == unsetWord || text == "none" { return unset }
         guard let value = Value(text: text) else { throw error(text) }
-        try check(value)
+        if let fault = allowed.fault(in: value) { throw error(form == .list ? fault : text) }
         return value
     }
 
@@ -59,7 +60,6 @@ public struct Setting<Value: SettingValue>: AnySetting {
 
 /// A setting of any type of value, in a list of all.
 public protocol AnySetting: Sendable {
-    associatedtype Value: SettingValue
     var name: String { get }
     /// Names in files that older versions wrote.
     var formerNames: [String] { get }
@@ -105,7 +105,9 @@ extension Setting {
     }
 
     public func set(_ scalar: SettingScalar, in settings: inout Settings) throws {
-        guard let value = Value(scalar: scalar) else { throw SettingError(name, given: scalar.shown, expected: expected) }
+        guard let value = Value(scalar: scalar) else {
+            throw SettingError(name, given: scalar.shown, expected: expected)
+        }
         try check(value)
         settings[self] = value
     }

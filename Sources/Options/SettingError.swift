@@ -33,7 +33,8 @@ public struct SettingError: Error, Equatable, CustomStringConvertible {
 /// "; did you mean ...?" where a name is near, else nothing.
 public func suggestion(_ given: String, _ names: [String]) -> String {
     let near = names.map { (distance(given.lowercased(), $0), $0) }.min { $0.0 < $1.0 }
-    guard let (edits, name) = near, edits <= max(2, name.count / 3) || name.hasPrefix(given) && given.count > 1 else { return "" }
+    guard let (edits, name) = near else { return "" }
+    guard edits <= max(2, name.count / 3) || name.hasPrefix(given) && given.count > 1 else { return "" }
     return "; did you mean \"\(name)\"?"
 }
 

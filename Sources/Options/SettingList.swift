@@ -18,7 +18,9 @@ public struct SettingList: Sendable {
 
     /// The setting of that name. Throws `SettingError` with the nearest name for others.
     public func named(_ name: String) throws -> any AnySetting {
-        guard let setting = namedInFile(name), setting.name == name else { throw SettingError.unknown(name, among: names) }
+        guard let setting = namedInFile(name), setting.name == name else {
+            throw SettingError.unknown(name, among: names)
+        }
         return setting
     }
 
@@ -33,8 +35,8 @@ public struct SettingList: Sendable {
         return String(decoding: try encoder.encode(Dictionary(members) { first, _ in first }), as: UTF8.self)
     }
 
-    /// Reads what `json` or an older version wrote; what is missing has its default. Throws `SettingError` for unknown keys
-    /// and values that are not allowed, `DecodingError` for what is no JSON object.
+    /// Reads what `json` or an older version wrote; what is missing has its default. Throws `SettingError` for unknown
+    /// keys and values that are not allowed, `DecodingError` for what is no JSON object.
     public func settings(json: String) throws -> Settings {
         let members = try JSONDecoder().decode([String: SettingScalar].self, from: Data(json.utf8))
         var settings = Settings(), seen: Set<String> = []

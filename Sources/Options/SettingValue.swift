@@ -73,6 +73,8 @@ extension UInt64: SettingNumber {
 }
 
 extension Double: SettingNumber {
+    /// Whole numbers without a point.
+    public var text: String { abs(self) < 1e15 ? Int(exactly: self).map { "\($0)" } ?? description : description }
     public static var expected: String { "a number" }
     public var number: Double? { self }
 }

@@ -11,6 +11,7 @@ public struct Settings: Equatable, Sendable {
     }
 
     public static func == (a: Settings, b: Settings) -> Bool {
-        a.values.count == b.values.count && a.values.allSatisfy { name, value in b.values[name].map(value.isEqual) ?? false }
+        a.values.count == b.values.count
+            && a.values.allSatisfy { name, value in b.values[name].map(value.isEqual) ?? false }
     }
 }

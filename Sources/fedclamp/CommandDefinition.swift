@@ -1,21 +1,19 @@
 import ArgumentParser
 import FoundationEssentials
 
-/// A command as the parser itself defines it, with all below it: names, options, help. Its source is the parser's description
-/// in JSON, which `--experimental-dump-help` prints.
+/// A command as the parser itself defines it, with all below it: names, options, help. Its source is the parser's
+/// description in JSON, which `--experimental-dump-help` prints.
 struct CommandDefinition: Decodable {
     struct Name: Decodable { var kind: String, name: String }
 
     struct Argument: Decodable {
         /// option, flag or positional.
         var kind: String
-        var preferredName: Name?
         var names: [Name]?
         var valueName: String?
         var abstract: String?
         var sectionTitle: String?
-        var defaultValue: String?
-        var isOptional: Bool, isRepeating: Bool, shouldDisplay: Bool
+        var isRepeating: Bool, shouldDisplay: Bool
 
         var takesValue: Bool { kind == "option" }
         /// The long name without dashes.
@@ -40,5 +38,7 @@ struct CommandDefinition: Decodable {
     var options: [Argument] { (arguments ?? []).filter { $0.long != nil } }
 
     /// The long names of a command's options.
-    static func optionNames(_ command: any ParsableCommand.Type) throws -> [String] { try of(command).options.compactMap(\.long) }
+    static func optionNames(_ command: any ParsableCommand.Type) throws -> [String] {
+        try of(command).options.compactMap(\.long)
+    }
 }

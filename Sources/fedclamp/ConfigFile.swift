@@ -9,7 +9,9 @@ enum ConfigFile {
     static func expand(_ arguments: [String], _ command: any ParsableCommand.Type, required: [String]) throws -> [String] {
         guard let path = try path(arguments) else { return arguments }
         let given = Set(arguments.filter { $0.hasPrefix("--") }.map { String($0.dropFirst(2).prefix { $0 != "=" }) })
-        let known = try CommandDefinition.of(command).options.filter { !["config", "help", "version"].contains($0.long) }, names = known.compactMap(\.long)
+        let notInFiles: [String?] = ["config", "help", "version"]
+        let known = try CommandDefinition.of(command).options.filter { !notInFiles.contains($0.long) }
+        let names = known.compactMap(\.long)
         var added: [String] = [], count = 0
         for (number, line) in try lines(path).enumerated() {
             let text = trimmed(line.prefix { $0 != "#" })[...]
@@ -48,7 +50,8 @@ enum ConfigFile {
         return arguments[at + 1]
     }
 
-    private static func argument(_ name: String, takesValue: Bool, _ value: String, _ place: String) throws -> [String] {
+    private static func argument(_ name: String, takesValue: Bool, _ value: String,
+                                 _ place: String) throws -> [String] {
         guard !takesValue else { return ["--\(name)=\(value)"] }
         guard value == "true" || value == "false" else {
             throw Failure.input("\(place): \(name): expected true or false, got \"\(value)\"")

@@ -26,7 +26,8 @@ struct Evaluate: ParsableCommand {
     var data: String
 
     @Option(help: ArgumentHelp("Trigger: \(Triggers.names.joined(separator: ", ")). (default: the file's own)", valueName: "name"),
-            completion: .list(Triggers.names), transform: { try parsed($0, as: RunConfiguration.declarations.trigger) })
+            completion: .list(Triggers.names),
+            transform: { try parsed($0, as: RunConfiguration.declarations.trigger) })
     var trigger: String?
 
     @Option(help: ArgumentHelp("Class that the backdoor leads to. (default: the file's own, else 0)", valueName: "class"))

@@ -2,7 +2,8 @@ import ArgumentParser
 
 /// `fedclamp manual`: the man page, made from the same definitions as help and completions.
 struct Manual: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "manual", abstract: "Print the man page, as roff.", shouldDisplay: false)
+    static let configuration = CommandConfiguration(
+        commandName: "manual", abstract: "Print the man page, as roff.", shouldDisplay: false)
 
     func run() throws { output(ManualPage(try CommandDefinition.of(FedClamp.self)).text) }
 }
@@ -15,21 +16,27 @@ struct ManualPage {
 
     /// Roff with the macros of man(7).
     var text: String {
-        var lines = [".TH FEDCLAMP 1 \"\" \"fedclamp \(FedClamp.version)\"", ".SH NAME", "fedclamp \\- \(Self.escaped(program.abstract ?? ""))",
-                     ".SH SYNOPSIS", ".B fedclamp", ".I command", ".RI [ option " + "...]", ".SH DESCRIPTION"]
+        var lines = [".TH FEDCLAMP 1 \"\" \"fedclamp \(FedClamp.version)\"", ".SH NAME",
+                     "fedclamp \\- \(Self.escaped(program.abstract ?? ""))", ".SH SYNOPSIS", ".B fedclamp",
+                     ".I command", ".RI [ option ...]", ".SH DESCRIPTION"]
         lines += Self.discussion(program)
-        for command in program.subcommands ?? [] where command.shouldDisplay && command.commandName != "help" { lines += section(command, "fedclamp") }
+        let commands = (program.subcommands ?? []).filter { $0.shouldDisplay && $0.commandName != "help" }
+        for command in commands { lines += section(command, "fedclamp") }
         return lines.joined(separator: "\n")
     }
 
     /// A command, then those below it.
     private func section(_ command: CommandDefinition, _ parent: String) -> [String] {
-        let name = "\(parent) \(command.commandName)", below = (command.subcommands ?? []).filter { $0.commandName != "help" }
+        let name = "\(parent) \(command.commandName)"
+        let below = (command.subcommands ?? []).filter { $0.commandName != "help" }
+        let shown = (command.arguments ?? []).filter { $0.shouldDisplay && !["help", "version"].contains($0.long) }
         var lines = [".SH \"\(name.uppercased())\"", Self.escaped(command.abstract ?? "")] + Self.discussion(command)
         var title: String?
-        for argument in command.arguments ?? [] where argument.shouldDisplay && !["help", "version"].contains(argument.long) {
-            if argument.sectionTitle != title { lines += [".SS \"\(Self.escaped(argument.sectionTitle ?? "Other options"))\""] }
-            title = argument.sectionTitle
+        for argument in shown {
+            if argument.sectionTitle != title {
+                lines.append(".SS \"\(Self.escaped(argument.sectionTitle ?? "other options"))\"")
+                title = argument.sectionTitle
+            }
             lines += [".TP", Self.synopsis(argument), Self.escaped(argument.abstract ?? "")]
         }
         return lines + below.flatMap { section($0, name) }

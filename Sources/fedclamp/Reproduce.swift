@@ -43,7 +43,8 @@ struct Reproduce: Configurable {
     var firstSeed: UInt64 = 1
 
     @Option(help: ArgumentHelp("test, or dev: training images that no client gets.", valueName: "split"),
-            completion: .list(EvaluationSplit.choices), transform: { try parsed($0, as: RunConfiguration.declarations.evaluateOn) })
+            completion: .list(EvaluationSplit.choices),
+            transform: { try parsed($0, as: RunConfiguration.declarations.evaluateOn) })
     var evaluateOn = EvaluationSplit.test
 
     @Option(help: ArgumentHelp("Do part I of N only; fedclamp merge joins the parts.", valueName: "i/n"),

@@ -5,8 +5,8 @@ import Options
 /// A section of the options of a run, as a type: the parser takes option groups by type.
 protocol SectionOfOptions { static var section: Section { get } }
 
-/// The options of one section, made from their declarations: the parser finds its arguments by reflection, so that the mirror
-/// is all that help, completions and man page need.
+/// The options of one section, made from their declarations: the parser finds its arguments by reflection, so that the
+/// mirror is all that help, completions and man page need.
 struct SettingOptions<Owner: SectionOfOptions>: ParsableArguments, CustomReflectable {
     /// Names and texts as given.
     private var given: [(name: String, texts: [String])] = []
@@ -49,14 +49,15 @@ private struct Key: CodingKey {
 extension AnySetting {
     /// The parser's argument. A value may begin with "-", so that a number below zero is refused for what it is.
     fileprivate var argument: Any {
-        let label = NameSpecification.customLong(name), text = ArgumentHelp(stringLiteral: help)
-        var help = text
-        if !valueName.isEmpty { help.valueName = valueName }
+        let label = NameSpecification.customLong(name)
+        let text = ArgumentHelp(help, valueName: valueName.isEmpty ? nil : valueName)
         let completion = choices.isEmpty ? CompletionKind.default : .list(choices)
         return switch form {
-        case .flag: Flag(wrappedValue: false, name: label, help: help)
-        case .single: Option<String?>(name: label, parsing: .unconditional, help: help, completion: completion)
-        case .list: Option<[String]>(wrappedValue: [], name: label, parsing: .unconditionalSingleValue, help: help, completion: completion)
+        case .flag: Flag(wrappedValue: false, name: label, help: text)
+        case .single: Option<String?>(name: label, parsing: .unconditional, help: text, completion: completion)
+        case .list:
+            Option<[String]>(wrappedValue: [], name: label, parsing: .unconditionalSingleValue, help: text,
+                             completion: completion)
         }
     }
 
@@ -73,5 +74,9 @@ extension AnySetting {
 
 /// What a setting makes of a text, for an option that a command declares itself. Throws `Failure.usage`.
 func parsed<Value>(_ text: String, as setting: Setting<Value>) throws -> Value {
-    do { return try setting.value(text) } catch let error as SettingError { throw Failure.usage("expected \(error.expected)") }
+    do {
+        return try setting.value(text)
+    } catch let error as SettingError {
+        throw Failure.usage("expected \(error.expected)")
+    }
 }

@@ -1,5 +1,6 @@
 import HDF5
 import Network
+import Options
 import Testing
 @testable import DefenseInterface
 @testable import Defenses
@@ -168,14 +169,14 @@ import Testing
 
     /// Sun's deviation by default, once, whatever the number of clients; not the numbers that norm clipping would draw.
     @Test func noise() throws {
-        var context = Toy.context(), quiet = DifferentialPrivacy(), options = RuleOptions()
+        var context = Toy.context(), quiet = DifferentialPrivacy(), settings = Settings()
         quiet.noise = 0
-        options.normClipNoise = 0.025
+        settings[NormClip.noise] = 0.025
         let global = Toy.random(1), updates = Toy.updates((2..<6).map { Toy.random($0, around: global, deviation: 0.001) })
         let plain = try quiet.aggregate(global, updates, &context).model
         let noisy = try DifferentialPrivacy().aggregate(global, updates, &context).model
         expectNoise(noisy, plain, deviation: 0.025)
-        #expect(!Toy.equal(noisy, try NormClip(options).aggregate(global, updates, &context).model))
+        #expect(!Toy.equal(noisy, try NormClip(settings).aggregate(global, updates, &context).model))
         context.round += 1
         #expect(!Toy.equal(noisy, try DifferentialPrivacy().aggregate(global, updates, &context).model))
     }

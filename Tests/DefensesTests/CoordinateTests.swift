@@ -1,4 +1,5 @@
 import Network
+import Options
 import Testing
 @testable import Bounds
 @testable import DefenseInterface
@@ -113,15 +114,15 @@ import Testing
 
     /// The noise has the deviation asked for, once, whatever the number of clients; padding stays zero; the round names it.
     @Test func normClipNoise() throws {
-        var options = RuleOptions()
-        options.normClipNoise = 0.025
+        var settings = Settings()
+        settings[NormClip.noise] = 0.025
         let global = Toy.random(1), updates = Toy.updates((2..<5).map { Toy.random($0, around: global, deviation: 0.001) })
         var context = Toy.context()
         let plain = try NormClip().aggregate(global, updates, &context).model
-        let noisy = try NormClip(options).aggregate(global, updates, &context).model
-        let again = try NormClip(options).aggregate(global, updates, &context).model
+        let noisy = try NormClip(settings).aggregate(global, updates, &context).model
+        let again = try NormClip(settings).aggregate(global, updates, &context).model
         context.round += 1
-        let next = try NormClip(options).aggregate(global, updates, &context).model
+        let next = try NormClip(settings).aggregate(global, updates, &context).model
         #expect(Toy.equal(noisy, again) && !Toy.equal(noisy, next))
         expectNoise(noisy, plain, deviation: 0.025)
     }

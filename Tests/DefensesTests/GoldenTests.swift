@@ -1,6 +1,7 @@
 import Datasets
 import HDF5
 import Network
+import Options
 import Testing
 @testable import Bounds
 @testable import DefenseInterface
@@ -94,9 +95,9 @@ private struct GoldenRound {
     private func make(_ name: String) -> (any AggregationRule)? {
         switch name {
         case "norm-clip":
-            var options = RuleOptions()
-            options.normClipLimit = 0.4
-            return NormClip(options)
+            var settings = Settings()
+            settings[NormClip.limit] = 0.4
+            return NormClip(settings)
         case "dp":
             var rule = DifferentialPrivacy()
             (rule.limit, rule.noise) = (0.4, 0)

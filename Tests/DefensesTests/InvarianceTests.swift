@@ -1,4 +1,5 @@
 import Network
+import Options
 import Testing
 @testable import Bounds
 @testable import DefenseInterface
@@ -18,10 +19,10 @@ import Testing
         #expect(AggregationRules.make("nobody") == nil)
     }
 
-    private func options() -> RuleOptions {
-        var options = RuleOptions()
-        options.deepsightImages = 3
-        return options
+    private func settings() -> Settings {
+        var settings = Settings()
+        settings[DeepSight.images] = 3
+        return settings
     }
 
     private static let global = Toy.random(1)
@@ -35,7 +36,7 @@ import Testing
 
     /// To the bit: whatever order updates come in, and on any number of threads.
     @Test(arguments: names) func orderAndThreadsDoNotShow(name: String) throws {
-        let rule = try #require(AggregationRules.make(name, options())), round = round()
+        let rule = try #require(AggregationRules.make(name, settings())), round = round()
         var context = Toy.context(f: 2, threads: 1, server: round.server)
         let first = try rule.aggregate(round.global, round.updates, &context)
         for (threads, shift) in [(1, 4), (3, 0), (2, 7)] {
@@ -58,14 +59,14 @@ import Testing
         var flame = FLAME(), dp = DifferentialPrivacy()
         (flame.noise, dp.noise) = (0, 0)
         let quiet: [any AggregationRule] = [flame, dp]
-        let rule = try #require(quiet.first { type(of: $0).name == name } ?? AggregationRules.make(name, options()))
+        let rule = try #require(quiet.first { type(of: $0).name == name } ?? AggregationRules.make(name, settings()))
         let updates = Toy.updates((0..<7).map { _ in Parameters(copying: same) }, images: [1, 20, 300, 4, 50, 60, 7])
         let aggregate = try rule.aggregate(global, updates, &context)
         #expect(Toy.equal(aggregate.model, name == FoolsGold.name ? global : same))
     }
 
     @Test(arguments: names) func refusesWhatIsNoRound(name: String) throws {
-        let rule = try #require(AggregationRules.make(name, options())), good = Toy.model([1])
+        let rule = try #require(AggregationRules.make(name, settings())), good = Toy.model([1])
         func text(_ updates: [ClientUpdate]) -> String? {
             var context = Toy.context(server: Toy.server(trained: good))
             return refusal { _ = try rule.aggregate(Toy.model([0]), updates, &context) }

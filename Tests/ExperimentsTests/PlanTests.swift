@@ -1,3 +1,4 @@
+import Attacks
 import Bounds
 import DefenseInterface
 import Defenses
@@ -25,7 +26,7 @@ import Testing
         #expect(try key { $0.data = "elsewhere.h5" } == plain)
         #expect(try key { $0.isa = "baseline" } == plain)
         #expect(try key { $0.defenses = [BoundFit.name, FedAvg.name] } == plain)
-        #expect(try key { $0.poisonFraction = 0.1; $0.trigger = "blend"; $0.target = 3; $0.neurotoxin = 0.1 } == plain)
+        #expect(try key { $0.poisonFraction = 0.1; $0.trigger = "blend"; $0.target = 3; $0[Neurotoxin.share] = 0.1 } == plain)
         #expect(try key { $0.attack = .fm; $0.poisonFraction = 0.1 } == (try key { $0.attack = .fm }))
         // Part of it.
         let others = try [key { $0.seed = 2 }, key { $0.attack = .fm }, key { $0.attack = .classic }, key { $0.defenses = [MultiKrum.name] },
@@ -81,7 +82,7 @@ import Testing
                     var configuration = training.configuration
                     configuration.defenses += training.defenses
                     try configuration.validate()
-                    _ = try FederatedRun.defenses(configuration.defenses)
+                    _ = try FederatedRun.defenses(configuration)
                 }
             }
         }

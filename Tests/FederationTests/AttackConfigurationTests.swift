@@ -10,8 +10,8 @@ import Testing
 @Suite struct AttackConfigurationTests {
     static let everything: RunConfiguration = {
         var c = RunConfiguration()
-        (c.attack, c.coverFraction, c.attackBoost, c.pgdRadius, c.neurotoxin) = (.both, 0.1, .factor(2.5), 1.5, 0.05)
-        (c.maliciousEpochs, c.maliciousRate, c.adaptive) = (3, 0.05, 0.8)
+        (c.attack, c.coverFraction, c[ModelReplacement.boost], c[ProjectedTraining.radius], c[Neurotoxin.share]) = (.both, 0.1, .factor(2.5), 1.5, 0.05)
+        (c.maliciousEpochs, c.maliciousRate, c[AdaptiveTraining.share]) = (3, 0.05, 0.8)
         return c
     }()
 
@@ -20,10 +20,9 @@ import Testing
         try c.validate()
         #expect(try RunConfiguration.from(json: c.json(), path: "x") == c)
         var other = c
-        other.attackBoost = .replacement
+        other[ModelReplacement.boost] = .replacement
         #expect(try RunConfiguration.from(json: other.json(), path: "x") == other)
-        #expect(other.difference(from: c) == "attackBoost was 2.5, is auto")
-        #expect(try !RunConfiguration().json().contains("pgdRadius"))        // what is not used leaves no trace in the hash
+        #expect(other.difference(from: c) == "model-replacement was 2.5, is auto")
     }
 
     @Test func unknownKeysAreRefused() throws {
@@ -36,11 +35,11 @@ import Testing
         let bad: [(String, (inout RunConfiguration) -> Void)] = [
             ("--cover-fraction", { $0.coverFraction = 0.6 }), ("--cover-fraction", { $0.coverFraction = -0.1 }),
             ("--cover-fraction", { $0.coverFraction = .nan }),
-            ("--model-replacement", { $0.attackBoost = .factor(0) }), ("--model-replacement", { $0.attackBoost = .factor(.infinity) }),
-            ("--pgd-radius", { $0.pgdRadius = 0 }), ("--pgd-radius", { $0.pgdRadius = .nan }),
-            ("--neurotoxin", { $0.neurotoxin = 1 }), ("--neurotoxin", { $0.neurotoxin = 0 }),
+            ("--model-replacement", { $0[ModelReplacement.boost] = .factor(0) }), ("--model-replacement", { $0[ModelReplacement.boost] = .factor(.infinity) }),
+            ("--pgd-radius", { $0[ProjectedTraining.radius] = 0 }), ("--pgd-radius", { $0[ProjectedTraining.radius] = .nan }),
+            ("--neurotoxin", { $0[Neurotoxin.share] = 1 }), ("--neurotoxin", { $0[Neurotoxin.share] = 0 }),
             ("--malicious-epochs", { $0.maliciousEpochs = 0 }), ("--malicious-lr", { $0.maliciousRate = -1 }),
-            ("--adaptive", { $0.adaptive = 0 }),
+            ("--adaptive", { $0[AdaptiveTraining.share] = 0 }),
         ]
         for (option, change) in bad {
             var c = RunConfiguration()
@@ -49,7 +48,7 @@ import Testing
             #expect(message { try c.validate() }?.hasPrefix(option + " ") == true, "\(option)")
         }
         for text in ["", "0", "-1", "inf", "nan", "much"] {
-            #expect(message { _ = try AttackBoost(parsing: text) }?.hasPrefix("--model-replacement") == true)
+            #expect(message { _ = try ModelReplacement.boost.value(text) }?.hasPrefix("--model-replacement") == true)
         }
     }
 
@@ -72,7 +71,7 @@ import Testing
     @Test func resumesExactly() throws {
         var c = Self.everything
         (c.trigger, c.synthetic, c.clients, c.rounds, c.batch, c.initialEpochs) = ("wanet", "holdout:40", 4, 3, 16, 1)
-        (c.maliciousEpochs, c.attackBoost) = (1, .replacement)
+        (c.maliciousEpochs, c[ModelReplacement.boost]) = (1, .replacement)
         c.seed = 3
         let data = try RunData(c, Toy.dataset(120), nil, syntheticName: c.synthetic), scratch = Scratch(), path = scratch.file("run.h5")
         let straight = try FederatedRun(c, data, threads: 2)
@@ -87,7 +86,7 @@ import Testing
         try second.run()
         #expect(second.global.values == straight.global.values && second.previousGlobal?.values == straight.previousGlobal?.values)
         var forgetful = c
-        forgetful.neurotoxin = nil
+        forgetful[Neurotoxin.share] = nil
         let other = try FederatedRun(forgetful, data, threads: 2)
         try other.run()
         #expect(other.global.values != straight.global.values && other.previousGlobal == nil)

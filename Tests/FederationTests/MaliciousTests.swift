@@ -48,11 +48,11 @@ import Testing
 
     @Test func pgdHoldsInTraining() throws {
         let samples = try Toy.samples(64, poisoned: 0.5), global = Toy.parameters()
-        let free = Toy.trained(samples, from: global), held = Toy.trained(samples, from: global) { $0.pgdRadius = 0.02 }
+        let free = Toy.trained(samples, from: global), held = Toy.trained(samples, from: global) { $0[ProjectedTraining.radius] = 0.02 }
         let size = updateNorm(global, Parameters(Toy.network))          // every coordinate is rounded to 2^-24 of its size
         #expect(updateNorm(free.update, global) > 0.04)
         #expect(updateNorm(held.update, global) <= 0.02 + 0x1p-24 * size && updateNorm(held.update, global) > 0.019)
-        let boosted = Toy.trained(samples, from: global) { ($0.pgdRadius, $0.attackBoost) = (0.02, .factor(3)) }
+        let boosted = Toy.trained(samples, from: global) { ($0[ProjectedTraining.radius], $0[ModelReplacement.boost]) = (0.02, .factor(3)) }
         #expect(abs(updateNorm(boosted.update, global) - 3 * updateNorm(held.update, global)) <= 0x1p-23 * size)
     }
 
@@ -78,7 +78,7 @@ import Testing
         let global = Toy.trained(try Toy.samples(64), from: previous).update
         let frozen = Neurotoxin(share: 0.05, Toy.context(global, previous: previous)).frozen
         #expect(frozen.count == Int((0.05 * Double(Toy.network.parameterCount)).rounded()))
-        let update = Toy.trained(samples, from: global, previous: previous) { $0.neurotoxin = 0.05 }.update
+        let update = Toy.trained(samples, from: global, previous: previous) { $0[Neurotoxin.share] = 0.05 }.update
         #expect(frozen.allSatisfy { update.base[$0] == global.base[$0] })
         let free = Toy.trained(samples, from: global, previous: previous).update
         let moved = frozen.filter { free.base[$0] != global.base[$0] }.count
@@ -108,7 +108,7 @@ import Testing
         let server = Server(Toy.network, kernels: Toy.kernels, threads: 1)
         let limits = AdaptiveTraining(share: 0.5, Toy.context(start)).trainingBounds(samples)
         func success(_ share: Double?) throws -> (plain: Evaluation, bounded: Evaluation) {
-            let model = Toy.trained(samples, from: start) { ($0.adaptive, $0.maliciousEpochs, $0.maliciousRate) = (share, 8, 0.05) }.update
+            let model = Toy.trained(samples, from: start) { ($0[AdaptiveTraining.share], $0.maliciousEpochs, $0.maliciousRate) = (share, 8, 0.05) }.update
             return (server.evaluate(model, Bounds(model.network), clean, backdoor), server.evaluate(model, try #require(limits), clean, backdoor))
         }
         let adaptive = try success(0.5), plain = try success(nil)
@@ -122,15 +122,15 @@ import Testing
         let everybody = Toy.trained(samples, from: global) { ($0.attack, $0.localEpochs, $0.rate) = (.none, 3, 0.03) }
         let malicious = Toy.trained(samples, from: global) { ($0.maliciousEpochs, $0.maliciousRate) = (3, 0.03) }
         #expect(malicious.update.values == everybody.update.values && malicious.loss == everybody.loss)
-        let benign = Toy.trained(samples, from: global, client: 2) { ($0.maliciousEpochs, $0.maliciousRate, $0.pgdRadius) = (3, 0.03, 0.001) }
+        let benign = Toy.trained(samples, from: global, client: 2) { ($0.maliciousEpochs, $0.maliciousRate, $0[ProjectedTraining.radius]) = (3, 0.03, 0.001) }
         #expect(benign.update.values == Toy.trained(samples, from: global, client: 2).update.values)
     }
 
     @Test func nobodyMisbehavesWithoutColluders() {
         var configuration = RunConfiguration()
-        (configuration.pgdRadius, configuration.attackBoost, configuration.adaptive, configuration.neurotoxin) = (1, .replacement, 1, 0.05)
-        #expect(MaliciousBehaviors.make(configuration.maliciousOptions, Toy.context(Toy.parameters(), colluders: 0)).isEmpty)
-        #expect(MaliciousBehaviors.make(configuration.maliciousOptions, Toy.context(Toy.parameters())).count == 4)
+        (configuration[ProjectedTraining.radius], configuration[ModelReplacement.boost], configuration[AdaptiveTraining.share], configuration[Neurotoxin.share]) = (1, .replacement, 1, 0.05)
+        #expect(MaliciousBehaviors.make(configuration.values, Toy.context(Toy.parameters(), colluders: 0)).isEmpty)
+        #expect(MaliciousBehaviors.make(configuration.values, Toy.context(Toy.parameters())).count == 4)
         #expect(!configuration.isMalicious(0))
         configuration.attack = .fm
         #expect(!configuration.isMalicious(0))

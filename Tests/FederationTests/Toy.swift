@@ -53,7 +53,7 @@ enum Toy {
         configuration.attack = .classic
         configuration.batch = 16
         change(&configuration)
-        let behaviors = configuration.isMalicious(client) ? MaliciousBehaviors.make(configuration.maliciousOptions, context(global, previous: previous)) : []
+        let behaviors = configuration.isMalicious(client) ? MaliciousBehaviors.make(configuration.values, context(global, previous: previous)) : []
         return localTraining(configuration, samples, from: global, round: 1, client: client,
                              trainer: Trainer(network, kernels: kernels), behaviors: behaviors)
     }

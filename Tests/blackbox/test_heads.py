@@ -61,7 +61,7 @@ def test_bound(tmp_path, fm):
 
 def test_a_round_by_steps(tmp_path, data, fm):
     """A round whose model was given a head is trained, combined, fused and bounded with it; an update of another head is refused."""
-    loop = Loop(tmp_path, data, fm, "--clients", 3, "--rounds", 1, "--batch", 8, "--defense", "bounds", "--bound-every", 1)
+    loop = Loop(tmp_path, data, fm, "--clients", 3, "--rounds", 1, "--batch", 8, "--defense", "bounds")
     model = reference.random_model(1, 10, 3, "2x128")
     change(loop.globals, {f"{group}/{name}": value for group in ("model", "initial") for name, value in model.items()
                           if name.startswith(("head", "fc2"))})

@@ -12,8 +12,9 @@ import Tensor
 /// The cheap form of a penalty on activations above the clean maxima: it costs one forward pass over the clean images a
 /// round, and needs no weight to be tuned.
 public struct AdaptiveTraining: MaliciousBehavior {
-    public static let share = Setting<Double?>("adaptive", default: nil, in: .positive, value: "factor",
-                                               help: "Malicious clients train inside bounds of this many times the clean maxima.")
+    public static let share = Setting<Double?>(
+        "adaptive", default: nil, in: .positive, value: "factor",
+        help: "Malicious clients train inside bounds of this many times the clean maxima.")
     public static let settings: [any AnySetting] = [share]
 
     let share: Double

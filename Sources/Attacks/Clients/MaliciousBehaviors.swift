@@ -1,8 +1,8 @@
 import Options
 
-/// What malicious clients can do besides training on poisoned images. Adding one: a file with its type and options, and its
-/// line here. They act in this order: coordinates are frozen before the rest is projected, and what is replaced is the
-/// projected model.
+/// What malicious clients can do besides training on poisoned images. Adding one: a file with its type and options, and
+/// its line here. They act in this order: coordinates are frozen before the rest is projected, and what is replaced is
+/// the projected model.
 public enum MaliciousBehaviors {
     public static let all: [any MaliciousBehavior.Type] = [
         AdaptiveTraining.self,

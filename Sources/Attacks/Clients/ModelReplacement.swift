@@ -39,8 +39,9 @@ extension AttackBoost: SettingValue {
 /// m). The server's rate eta is 1 here. Exact where all clients have as many images; FedAvg weighs others by theirs.
 public struct ModelReplacement: MaliciousBehavior {
     public static let boost = Setting<AttackBoost?>(
-        "model-replacement", default: nil, in: Allowed(AttackBoost.expected, interval: Interval(0, .infinity, includesLower: false)),
-        value: "auto|factor", help: "Malicious clients scale their update by a factor, or by what replaces the mean: auto.",
+        "model-replacement", default: nil,
+        in: Allowed(AttackBoost.expected, interval: Interval(0, .infinity, includesLower: false)), value: "auto|factor",
+        help: "Malicious clients scale their update by a factor, or by what replaces the mean: auto.",
         formerly: ["attackBoost"])
     public static let settings: [any AnySetting] = [boost]
 

@@ -27,9 +27,10 @@ public struct Training: Sendable {
     public func title(beside base: RunConfiguration) -> String {
         var parts = [configuration.defenses.isEmpty ? "none" : configuration.defenses.joined(separator: " + "), configuration.attack == .none ? "clean" : "\(configuration.attack.rawValue)"]
         let shown = [RunConfiguration.declarations.attack.name, RunConfiguration.declarations.seed.name]
-        for setting in RunConfiguration.settings.all where configuration.depends(on: setting) && setting.effect != .partly {
+        for setting in RunConfiguration.settings.all where setting.effect != .partly && !shown.contains(setting.name) {
             let mine = setting.text(in: configuration.values)
-            if mine != setting.text(in: base.values), !shown.contains(setting.name) { parts.append("\(setting.name) \(mine)") }
+            guard configuration.depends(on: setting), mine != setting.text(in: base.values) else { continue }
+            parts.append("\(setting.name) \(mine)")
         }
         return (parts + ["seed \(configuration.seed)"]).joined(separator: ", ")
     }

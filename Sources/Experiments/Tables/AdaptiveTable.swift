@@ -13,7 +13,9 @@ public struct AdaptiveTable: Table {
             (.classic, Variant("classic, as in main") { _ in }),
             (.classic, Variant("classic, trains inside the clean maxima") { $0[AdaptiveTraining.share] = 1 }),
             (.classic, Variant("classic, trains inside half of the clean maxima") { $0[AdaptiveTraining.share] = 0.5 }),
-            (.classic, Variant("classic, inside the clean maxima, model replacement") { ($0[AdaptiveTraining.share], $0[ModelReplacement.boost]) = (1, .replacement) }),
+            (.classic, Variant("classic, inside the clean maxima, model replacement") {
+                ($0[AdaptiveTraining.share], $0[ModelReplacement.boost]) = (1, .replacement)
+            }),
             (.classic, Variant("classic, Neurotoxin 0.05") { $0[Neurotoxin.share] = 0.05 }),
             (.classic, Variant("classic, PGD radius 1") { $0[ProjectedTraining.radius] = 1 }),
             (.fm, Variant("fm, as in main") { _ in }),

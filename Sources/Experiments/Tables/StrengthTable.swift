@@ -16,7 +16,8 @@ public struct StrengthTable: Table {
         let malicious = (1...4).filter { 2 * $0 < n }.map { count in
             (Attack.classic, Variant("classic, \(count) of \(n) clients malicious") { $0.malicious = count })
         }
-        let replacement = [(Attack.classic, Variant("classic, model replacement") { $0[ModelReplacement.boost] = .replacement })]
+        let replaced = Variant("classic, model replacement") { $0[ModelReplacement.boost] = .replacement }
+        let replacement = [(Attack.classic, replaced)]
         let sizes = [500, 1_000, 2_000, 5_000, 10_000].filter { $0 <= scale.holdout }.map { size in
             (Attack.fm, Variant("fm, \(Numbers.grouped(size)) FM images") { $0.syntheticLimit = size })
         }

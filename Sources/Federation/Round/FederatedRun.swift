@@ -58,9 +58,11 @@ public final class FederatedRun {
         trainers = (0..<max(1, min(threads, configuration.participants))).map { _ in Trainer(data.network, kernels: kernels) }
     }
 
-    /// The defences asked for: at most one aggregation rule and any number of defences on the model; `screen` is neither.
+    /// The defences asked for: at most one aggregation rule and any number of defences on the model; `screen` is
+    /// neither.
     public static func defenses(_ configuration: RunConfiguration) throws -> (any AggregationRule, [any ModelDefense]) {
         let names = configuration.defenses, values = configuration.values
+        let option = RunConfiguration.declarations.defenses.name
         var rules: [any AggregationRule] = [], models: [any ModelDefense] = []
         for name in names {
             if let rule = AggregationRules.make(name, values) {
@@ -68,11 +70,11 @@ public final class FederatedRun {
             } else if let defense = ModelDefenses.make(name, values) {
                 models.append(defense)
             } else if name != FMScreen.name {
-                throw SettingError(RunConfiguration.declarations.defenses.name, given: name, expected: AllDefenses.expected)
+                throw SettingError(option, given: name, expected: AllDefenses.expected)
             }
         }
         guard rules.count <= 1 else {
-            throw SettingError(RunConfiguration.declarations.defenses.name, given: names.joined(separator: " "), expected: "at most one rule before aggregation")
+            throw SettingError(option, given: names.joined(separator: " "), expected: "at most one rule before aggregation")
         }
         return (rules.first ?? FedAvg(), models)
     }

@@ -69,13 +69,16 @@ extension RunConfiguration {
     public func trainingJSON() throws -> String {
         var named = self
         for setting in Self.settings.all { setting.keepTrainingPart(in: &named.values) }
-        return try Self.settings.json(named.values) { depends(on: $0) && ![.null, .text(""), .list([])].contains($0.scalar(in: named.values)) }
+        let unset: [SettingScalar] = [.null, .text(""), .list([])]
+        return try Self.settings.json(named.values) { depends(on: $0) && !unset.contains($0.scalar(in: named.values)) }
     }
 
-    /// Why a run of this configuration cannot go on with what `stored` has begun: the first option that differs and may not, as
-    /// "name was X, is Y"; nil where it can. Digests of the data are compared elsewhere.
+    /// Why a run of this configuration cannot go on with what `stored` has begun: the first option that differs and may
+    /// not, as "name was X, is Y"; nil where it can. Digests of the data are compared elsewhere.
     public func difference(from stored: RunConfiguration) -> String? {
-        let setting = Self.settings.all.first { $0.scalar(in: values) != $0.scalar(in: stored.values) && !mayChange($0, from: stored) }
+        let setting = Self.settings.all.first { setting in
+            setting.scalar(in: values) != setting.scalar(in: stored.values) && !mayChange(setting, from: stored)
+        }
         return setting.map { "\($0.name) was \($0.text(in: stored.values)), is \($0.text(in: values))" }
     }
 
@@ -96,7 +99,8 @@ extension AnySetting {
         var (a, b) = (mine, theirs)
         keepTrainingPart(in: &a)
         keepTrainingPart(in: &b)
-        guard case let (.list(new), .list(old)) = (scalar(in: mine), scalar(in: theirs)) else { return scalar(in: a) == scalar(in: b) }
-        return scalar(in: a) == scalar(in: b) && Set(old).isSubset(of: new)
+        guard scalar(in: a) == scalar(in: b) else { return false }
+        guard case let (.list(new), .list(old)) = (scalar(in: mine), scalar(in: theirs)) else { return true }
+        return Set(old).isSubset(of: new)
     }
 }

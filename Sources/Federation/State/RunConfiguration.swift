@@ -36,7 +36,9 @@ public struct RunConfiguration: Equatable, Sendable {
     public mutating func set(_ name: String, _ text: String) throws { try set(name, [text]) }
 
     /// The same for an option that may be repeated.
-    public mutating func set(_ name: String, _ texts: [String]) throws { try Self.settings.named(name).set(texts, in: &values) }
+    public mutating func set(_ name: String, _ texts: [String]) throws {
+        try Self.settings.named(name).set(texts, in: &values)
+    }
 
     /// Throws `SettingError` naming the option, what was given and what is expected.
     public func validate() throws {
@@ -49,36 +51,45 @@ public struct RunConfiguration: Equatable, Sendable {
         guard self.malicious <= self.clients else {
             throw Self.error(\.malicious, self.malicious, "at most the number of clients, \(self.clients)")
         }
-        let poisoned = max(self.attack.poisonsClients ? self.poisonFraction : 0, self.attack.poisonsSynthetic ? self.fmPoisonFraction : 0)
-        if let cover = self.coverFraction, cover > 1 - poisoned {
-            throw Self.error(\.coverFraction, cover, "a fraction from 0 to \(1 - poisoned), which is what the poisoned images leave")
+        let most = 1 - max(self.attack.poisonsClients ? self.poisonFraction : 0,
+                           self.attack.poisonsSynthetic ? self.fmPoisonFraction : 0)
+        if let cover = self.coverFraction, cover > most {
+            throw Self.error(\.coverFraction, cover, "a fraction from 0 to \(most), which is what the poisoned images leave")
         }
         guard self.initialEpochs > 0 || !screensSynthetic else {
-            throw Self.error(\.initialEpochs, 0, "1 or more with --defense \(FMScreen.name), which looks at the model that they train")
+            throw Self.error(\.initialEpochs, 0, "1 or more with --defense \(FMScreen.name), "
+                + "which looks at the model that they train")
         }
     }
 
-    private static func error<Value: SettingValue>(_ path: KeyPath<RunSettings, Setting<Value>>, _ given: Value, _ expected: String) -> SettingError {
+    private static func error<Value: SettingValue>(_ path: KeyPath<RunSettings, Setting<Value>>, _ given: Value,
+                                                   _ expected: String) -> SettingError {
         SettingError(declarations[keyPath: path].name, given: given.text, expected: expected)
     }
 
     /// SGD at `rate` with this run's momentum, weight decay and clipping.
     public func sgd(_ rate: Double) -> SGD {
-        SGD(rate: Float(rate), momentum: Float(self.momentum), decay: Float(self.weightDecay), clip: self.clipNorm > 0 ? self.clipNorm : .infinity)
+        SGD(rate: Float(rate), momentum: Float(self.momentum), decay: Float(self.weightDecay),
+            clip: self.clipNorm > 0 ? self.clipNorm : .infinity)
     }
 
     /// Whether FM images that look poisoned are left out before the first round.
     public var screensSynthetic: Bool { self.defenses.contains(FMScreen.name) }
     /// Passes before the first round, given the number of FM images.
     public func passesOfInitialisation(synthetic: Int) -> Double {
-        Double(self.initialEpochs * synthetic) + (screensSynthetic ? FMScreen().plannedPasses(synthetic, epochs: self.initialEpochs) : 0)
+        let screen = screensSynthetic ? FMScreen().plannedPasses(synthetic, epochs: self.initialEpochs) : 0
+        return Double(self.initialEpochs * synthetic) + screen
     }
 
     public var instructionSet: InstructionSet { InstructionSet(rawValue: self.isa) ?? .baseline }
     /// Malicious clients are the first ones, where clients attack at all.
     public func isMalicious(_ client: Int) -> Bool { self.attack.poisonsClients && client < self.malicious }
-    public func epochs(of client: Int) -> Int { isMalicious(client) ? self.maliciousEpochs ?? self.localEpochs : self.localEpochs }
-    public func learningRate(of client: Int) -> Double { isMalicious(client) ? self.maliciousRate ?? self.rate : self.rate }
+    public func epochs(of client: Int) -> Int {
+        isMalicious(client) ? self.maliciousEpochs ?? self.localEpochs : self.localEpochs
+    }
+    public func learningRate(of client: Int) -> Double {
+        isMalicious(client) ? self.maliciousRate ?? self.rate : self.rate
+    }
     /// Clients in a round.
     public var participants: Int { max(1, Int((self.participation * Double(self.clients)).rounded())) }
 }

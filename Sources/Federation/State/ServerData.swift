@@ -62,7 +62,8 @@ public struct Withheld: Sendable {
 
     private static func holdout(_ synthetic: String) throws -> Int {
         guard let n = RunData.holdout(ifAny: synthetic), n > 0 else {
-            throw SettingError(RunConfiguration.declarations.synthetic.name, given: synthetic, expected: "a file, or holdout:N with N images")
+            let option = RunConfiguration.declarations.synthetic.name
+            throw SettingError(option, given: synthetic, expected: "a file, or holdout:N with N images")
         }
         return n
     }
