@@ -1,5 +1,6 @@
 import Datasets
 import Federation
+import HDF5
 
 /// What a folder of results belongs to. Only results of the same scale and data may be added; tables and seeds may grow.
 public struct Setting: Equatable, Sendable {
@@ -14,8 +15,9 @@ public struct Setting: Equatable, Sendable {
 
     public init(scale: String, dataset: String, datasetDigest: String, synthetic: String, syntheticDigest: String,
                 syntheticImages: Int, evaluateOn: EvaluationSplit, tables: [String], seeds: [UInt64]) {
-        (self.scale, self.dataset, self.datasetDigest) = (scale, dataset, datasetDigest)
-        (self.synthetic, self.syntheticDigest, self.syntheticImages) = (synthetic, syntheticDigest, syntheticImages)
+        // Names come from files and of files: each is one line of setting.txt.
+        (self.scale, self.dataset, self.datasetDigest) = (scale, HDF5Error.oneLine(dataset), datasetDigest)
+        (self.synthetic, self.syntheticDigest, self.syntheticImages) = (HDF5Error.oneLine(synthetic), syntheticDigest, syntheticImages)
         self.evaluateOn = evaluateOn
         (self.tables, self.seeds) = (tables, seeds)
     }
@@ -34,11 +36,11 @@ public struct Setting: Equatable, Sendable {
     }
 
     /// Throws `RunError.incompatible` when a field is missing or no value of its kind.
-    init(parsing text: String, path: String) throws {
+    init(parsing lines: [TextLines.Line], path: String) throws {
         var values: [String: String] = [:]
-        for line in text.split(separator: "\n") where !line.hasPrefix("#") {
-            guard let at = line.firstRange(of: " = ") else { throw RunError.incompatible("\(path): expected lines \"name = value\", got \"\(line.prefix(100))\"") }
-            values[String(line[..<at.lowerBound])] = String(line[at.upperBound...])
+        for line in lines where !line.text.hasPrefix("#") && !line.text.trimmed.isEmpty {
+            guard let at = line.text.firstRange(of: " = ") else { throw RunError.incompatible("\(path):\(line.number): expected \"name = value\", got \"\(line.text.prefix(100))\"") }
+            values[String(line.text[..<at.lowerBound])] = String(line.text[at.upperBound...])
         }
         func value(_ name: String) throws -> String {
             guard let value = values[name] else { throw RunError.incompatible("\(path): \(name) is missing; is this a folder of results?") }

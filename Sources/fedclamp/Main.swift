@@ -1,4 +1,5 @@
 import ArgumentParser
+import CStart
 import Glibc
 import HDF5
 
@@ -27,7 +28,7 @@ struct FedClamp: ParsableCommand {
     /// Parses, runs, and ends the process with the exit code of what happened.
     static func main() {
         Signals.install()
-        let typed = Array(CommandLine.arguments.dropFirst())
+        let typed = (1..<max(1, Int(argument_count()))).compactMap { argument(Int32($0)).map { Files.path($0) } }
         do {
             try requireCommand(typed)
             var command = try parseAsRoot(try withConfigFile(typed))
