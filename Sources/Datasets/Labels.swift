@@ -54,7 +54,7 @@ struct Labels {
             let row = rows[start ..< start + classes]
             guard let one = row.firstIndex(of: 1), row.filter({ $0 != 0 }).count == 1 else {
                 throw .malformed(path: path, what: "\(name), row \(start / classes)", expected: "one-hot: a single 1 among zeros",
-                                 got: row.prefix(10).map { "\($0)" }.joined(separator: " "),
+                                 got: row.prefix(3).map { "\(Float($0))" }.joined(separator: " ") + (classes > 3 ? " ..." : ""),
                                  hint: "one class for each image is needed; in h5py: y = f[\"\(name)\"][:]; del f[\"\(name)\"]; f[\"\(name)\"] = y.argmax(1)")
             }
             labels.append(UInt16(one - start))

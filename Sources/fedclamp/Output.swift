@@ -45,6 +45,7 @@ func requireWritable(_ path: String, replace: Bool, inputs: [String] = [], resum
 
 /// What stands at `path` must be nothing, or a regular file that is none of `inputs`.
 private func requireFile(_ path: String, _ inputs: [String]) throws {
+    guard !path.isEmpty else { throw Failure.input("--out: expected the name of a file to write, such as run.h5, got an empty one") }
     guard let there = Files.status(path) else {
         guard errno == ENOENT else { throw Failure.input("\(path): cannot write here: \(String(cString: strerror(errno)))") }
         return

@@ -8,6 +8,9 @@ int cpu_level(void);
 int argument_count(void);
 const char *argument(int index);
 
+/* Runs `body`: on a thread with a stack of 8 MiB where `ulimit -s` leaves less than 1 MiB and the system grants one. */
+void with_enough_stack(void (*body)(void));
+
 /* Cores that this process may use, at least 1: those that it may run on, and no more than what the CPU quota of its control
    groups (version 1 or 2, those above it too) amounts to. */
 int usable_cores(void);
