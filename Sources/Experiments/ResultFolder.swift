@@ -79,13 +79,17 @@ public struct ResultFolder: Sendable {
     /// Floors by the name of their probe.
     func floors(of training: Training) throws -> [String: Double] {
         let path = floors(training.key)
-        guard let lines = try TextFile.read(path) else { return [:] }
+        return try TextFile.read(path).map { try Self.floors(parsing: $0, path: path) } ?? [:]
+    }
+
+    /// Lines "name = rate". Throws `RunError.incompatible` for others.
+    static func floors(parsing lines: [TextLines.Line], path: String) throws -> [String: Double] {
         var floors: [String: Double] = [:]
-        for line in lines.map(\.text) where !line.trimmed.isEmpty {
-            guard let at = line.firstRange(of: " = "), let value = Double(String(line[at.upperBound...]).trimmed), value.isNaN || (0...1).contains(value) else {
-                throw RunError.incompatible("\(path): expected lines \"name = rate\" with rates from 0 to 1, got \"\(line.prefix(100))\"")
+        for line in lines where !line.text.trimmed.isEmpty {
+            guard let (name, text) = line.assignment, let value = Double(text.trimmed), value.isNaN || (0...1).contains(value) else {
+                throw RunError.incompatible("\(path):\(line.number): expected \"name = rate\" with a rate from 0 to 1, got \"\(line.text.prefix(100))\"")
             }
-            floors[String(line[..<at.lowerBound])] = value
+            floors[name] = value
         }
         return floors
     }

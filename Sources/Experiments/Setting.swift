@@ -39,8 +39,8 @@ public struct Setting: Equatable, Sendable {
     init(parsing lines: [TextLines.Line], path: String) throws {
         var values: [String: String] = [:]
         for line in lines where !line.text.hasPrefix("#") && !line.text.trimmed.isEmpty {
-            guard let at = line.text.firstRange(of: " = ") else { throw RunError.incompatible("\(path):\(line.number): expected \"name = value\", got \"\(line.text.prefix(100))\"") }
-            values[String(line.text[..<at.lowerBound])] = String(line.text[at.upperBound...])
+            guard let (name, value) = line.assignment else { throw RunError.incompatible("\(path):\(line.number): expected \"name = value\", got \"\(line.text.prefix(100))\"") }
+            values[name] = value
         }
         func value(_ name: String) throws -> String {
             guard let value = values[name] else { throw RunError.incompatible("\(path): \(name) is missing; is this a folder of results?") }
@@ -72,10 +72,11 @@ public struct Setting: Equatable, Sendable {
     static let seedLimits = 1...1000
 
     /// This setting with the tables and seeds of `other` too, in their natural order. Throws `RunError.incompatible`
-    /// naming the first field that differs; file names of FM data may.
+    /// naming the first field that differs; names of equal data may.
     func joined(with other: Setting, at path: String) throws -> Setting {
         for (mine, theirs) in zip(fixed, other.fixed) where mine.1 != theirs.1 {
             if mine.0 == "synthetic", syntheticDigest == other.syntheticDigest { continue }
+            if mine.0 == "dataset", datasetDigest == other.datasetDigest { continue }
             throw RunError.incompatible("\(path) holds results of another setting: \(theirs.0) is \(theirs.1), not \(mine.1); use another --out")
         }
         var all = self

@@ -6,6 +6,23 @@ public struct TextLines: Sendable {
         public let number: Int
         /// Without its end.
         public let text: String
+
+        /// The text up to a comment, which "#" begins at the start of a line or after white space.
+        public var uncommented: String {
+            var previous: Unicode.Scalar = " "
+            let comment = text.unicodeScalars.firstIndex { scalar in
+                defer { previous = scalar }
+                return scalar == "#" && previous.properties.isWhitespace
+            }
+            return String(text[..<(comment ?? text.endIndex)])
+        }
+
+        /// Name and value around the first " = ", by bytes: a value may begin with a combining character.
+        public var assignment: (name: String, value: String)? {
+            let bytes = Array(text.utf8)
+            guard let at = bytes.indices.first(where: { bytes[$0...].starts(with: [0x20, 0x3d, 0x20]) }) else { return nil }
+            return (String(decoding: bytes[..<at], as: UTF8.self), String(decoding: bytes[(at + 3)...], as: UTF8.self))
+        }
     }
 
     public let lines: [Line]

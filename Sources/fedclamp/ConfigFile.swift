@@ -11,7 +11,7 @@ enum ConfigFile {
         let known = OptionNames.of(command).filter { !["config", "help", "version"].contains($0.name) }
         var added: [String] = [], count = 0
         for line in try lines(path) {
-            let text = withoutComment(line.text).trimmed
+            let text = line.uncommented.trimmed
             guard !text.isEmpty else { continue }
             let place = "\(path):\(line.number)"
             count += 1
@@ -62,16 +62,6 @@ enum ConfigFile {
         do { _ = try command.parse(required + argument) } catch {
             throw Failure.input("\(place): \(text): \(command.message(for: error))")
         }
-    }
-
-    /// The line up to a "#" at its beginning or after white space.
-    private static func withoutComment(_ line: String) -> String {
-        var previous: Unicode.Scalar = " "
-        let comment = line.unicodeScalars.firstIndex { scalar in
-            defer { previous = scalar }
-            return scalar == "#" && previous.properties.isWhitespace
-        }
-        return String(line[..<(comment ?? line.endIndex)])
     }
 
     /// A pipe will do, too.

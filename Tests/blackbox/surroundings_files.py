@@ -28,7 +28,7 @@ def good_config(name, change):
         config_run(place, change(OPTIONS), says=["4 clients", "3 rounds", "classic attack"])
         with h5py.File(place.out) as file:
             recorded = file["config"].attrs
-            assert len(file["history/round"]) == 4 and str(recorded["attack"]) == "classic" and float(recorded["poisonFraction"]) == 0.25
+            assert len(file["history/round"]) == 3 and str(recorded["attack"]) == "classic" and float(recorded["poisonFraction"]) == 0.25
 
 
 def bad_config(name, text, says):
