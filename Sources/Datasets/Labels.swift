@@ -34,16 +34,20 @@ struct Labels {
     }
 
     private static func wrongKind(_ path: String, _ name: String, _ kind: HDF5Kind) -> DatasetError {
-        let replace = "in h5py: y = f[\"\(name)\"][:]; del f[\"\(name)\"]; f[\"\(name)\"] = "
-        switch kind {
-        case .float: return .malformed(path: path, what: name, expected: "whole numbers from 0", got: "\(kind)", hint: replace + "y.astype(\"uint8\")")
-        default: return .malformed(path: path, what: name, expected: "whole numbers from 0", got: "\(kind)",
-                                   hint: "number the classes; " + replace + "numpy.unique(y, return_inverse=True)[1]")
-        }
+        let isReal = if case .float = kind { true } else { false }
+        let hint = isReal ? replacing(name, "y.astype(\"uint8\")")
+            : "number the classes; " + replacing(name, "numpy.unique(y, return_inverse=True)[1]")
+        return .malformed(path: path, what: name, expected: "whole numbers from 0", got: "\(kind)", hint: hint)
+    }
+
+    /// How to put other labels `y` in place of these.
+    private static func replacing(_ name: String, _ y: String) -> String {
+        "in h5py: y = f[\"\(name)\"][:]; del f[\"\(name)\"]; f[\"\(name)\"] = \(y)"
     }
 
     /// The place of the 1 in each row of `classes` numbers, which must be 0 otherwise.
-    private static func oneHot(_ file: HDF5File, _ path: String, _ name: String, _ kind: HDF5Kind, _ classes: Int) throws(DatasetError) -> [UInt16] {
+    private static func oneHot(_ file: HDF5File, _ path: String, _ name: String, _ kind: HDF5Kind,
+                               _ classes: Int) throws(DatasetError) -> [UInt16] {
         let isReal = if case .float = kind { true } else { false }
         guard isReal || isWhole(kind) else { throw wrongKind(path, name, kind) }
         let rows = try readingHDF5 { () throws(HDF5Error) -> [Double] in
@@ -55,7 +59,7 @@ struct Labels {
             guard let one = row.firstIndex(of: 1), row.filter({ $0 != 0 }).count == 1 else {
                 throw .malformed(path: path, what: "\(name), row \(start / classes)", expected: "one-hot: a single 1 among zeros",
                                  got: row.prefix(3).map { "\(Float($0))" }.joined(separator: " ") + (classes > 3 ? " ..." : ""),
-                                 hint: "one class for each image is needed; in h5py: y = f[\"\(name)\"][:]; del f[\"\(name)\"]; f[\"\(name)\"] = y.argmax(1)")
+                                 hint: "one class for each image is needed; " + replacing(name, "y.argmax(1)"))
             }
             labels.append(UInt16(one - start))
         }
@@ -66,10 +70,12 @@ struct Labels {
     /// class would be an empty one, and every label one off.
     static func requireZero(_ labels: [UInt16], _ path: String, _ name: String) throws(DatasetError) {
         guard let least = labels.min(), least > 0, let largest = labels.max() else { return }
-        throw .malformed(path: path, what: name, expected: "labels from 0", got: "\(least) to \(largest)", hint: fromOne(name)
-            + "; if class 0 really has no image here, name all classes in the attribute class_names of /")
+        throw .malformed(path: path, what: name, expected: "labels from 0", got: "\(least) to \(largest)",
+                         hint: fromOne(name) + "; if class 0 really has no image here, name all classes in the attribute class_names of /")
     }
 
     /// What to do about labels that count from 1.
-    static func fromOne(_ name: String) -> String { "if they count from 1, in h5py: f[\"\(name)\"][...] = f[\"\(name)\"][...] - 1" }
+    static func fromOne(_ name: String) -> String {
+        "if they count from 1, in h5py: f[\"\(name)\"][...] = f[\"\(name)\"][...] - 1"
+    }
 }

@@ -8,7 +8,8 @@ struct Published {
     let source: String, otherName: String, otherSource: String
 
     /// The name and source of data whose files have the digests `found`; `departs` is the first file that is another.
-    func described(as kind: DatasetKind, _ found: [(file: String, digest: String)]) -> (name: String, source: String, departs: String?) {
+    func described(as kind: DatasetKind,
+                   _ found: [(file: String, digest: String)]) -> (name: String, source: String, departs: String?) {
         let departs = found.first { digests[$0.file] != $0.digest }?.file
         return departs == nil ? (kind.rawValue, source, nil) : (otherName, otherSource, departs)
     }
@@ -36,8 +37,8 @@ struct Published {
 
     /// No digests of its binary files are known to us: never called by its name.
     static let cifar100 = Published(digests: [:], source: "CIFAR-100 (fine labels), Krizhevsky 2009, binary version",
-                                    otherName: "cifar-100-records",
-                                    otherSource: "records of CIFAR-100's layout, source not checked (imported with its class names, fine labels)")
+                                    otherName: "cifar-100-records", otherSource: "records of CIFAR-100's layout, "
+                                        + "source not checked (imported with its class names, fine labels)")
 }
 
 extension ImageSet {
@@ -45,7 +46,8 @@ extension ImageSet {
     var orderlessDigest: String {
         var digests: [String] = []
         for at in labels.indices {
-            digests.append(SHA256.hexadecimal(of: [UInt8(truncatingIfNeeded: labels[at])] + images[at * imageBytes ..< (at + 1) * imageBytes]))
+            let image = images[at * imageBytes ..< (at + 1) * imageBytes]
+            digests.append(SHA256.hexadecimal(of: [UInt8(truncatingIfNeeded: labels[at])] + image))
         }
         return SHA256.hexadecimal(of: digests.sorted().flatMap { Array($0.utf8) })
     }

@@ -10,7 +10,7 @@ public enum Files {
 
     /// The text for the bytes of a path; nothing is lost.
     public static func path(_ bytes: [UInt8]) -> String {
-        if let text = String(validating: bytes, as: UTF8.self), !text.unicodeScalars.contains(where: { escapes ~= $0.value }) { return text }
+        if let text = String(validating: bytes, as: UTF8.self), !hasEscapes(text) { return text }
         var text = String.UnicodeScalarView(), at = 0
         while at < bytes.count {
             let character = (1...4).lazy.compactMap { scalar(bytes[at...].prefix($0)) }.first
@@ -23,6 +23,8 @@ public enum Files {
     public static func path(_ pointer: UnsafePointer<CChar>) -> String {
         path([UInt8](UnsafeRawBufferPointer(start: pointer, count: strlen(pointer))))
     }
+
+    private static func hasEscapes(_ text: String) -> Bool { text.unicodeScalars.contains { escapes ~= $0.value } }
 
     /// The one character that `bytes` are in UTF-8; nil where they are not just one, or one of the private range.
     private static func scalar(_ bytes: ArraySlice<UInt8>) -> Unicode.Scalar? {
@@ -41,8 +43,10 @@ public enum Files {
 
     /// A path, or a text with paths in it, for people: "\xE9" for a byte that is not UTF-8.
     public static func shown(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: { escapes ~= $0.value }) else { return text }
-        return text.unicodeScalars.map { escapes ~= $0.value ? "\\x" + String($0.value & 0xff, radix: 16, uppercase: true) : String($0) }.joined()
+        guard hasEscapes(text) else { return text }
+        return text.unicodeScalars.map { scalar in
+            escapes ~= scalar.value ? "\\x" + String(scalar.value & 0xff, radix: 16, uppercase: true) : String(scalar)
+        }.joined()
     }
 
     /// Runs `body` with the path's bytes, which end with a zero.
@@ -88,7 +92,9 @@ extension Files {
         withBytes(path) { Glibc.open($0, flags | O_CLOEXEC, mode) }
     }
 
-    public static func stream(_ path: String, _ mode: String) -> UnsafeMutablePointer<FILE>? { withBytes(path) { fopen($0, mode) } }
+    public static func stream(_ path: String, _ mode: String) -> UnsafeMutablePointer<FILE>? {
+        withBytes(path) { fopen($0, mode) }
+    }
 
     /// What stands at a path, links followed; nil with errno.
     public static func status(_ path: String) -> stat? {
@@ -98,7 +104,9 @@ extension Files {
 
     public static func exists(_ path: String) -> Bool { withBytes(path) { access($0, F_OK) } == 0 }
 
-    public static func rename(_ path: String, to other: String) -> Bool { withBytes(path) { from in withBytes(other) { Glibc.rename(from, $0) } } == 0 }
+    public static func rename(_ path: String, to other: String) -> Bool {
+        withBytes(path) { from in withBytes(other) { Glibc.rename(from, $0) } } == 0
+    }
 
     @discardableResult
     public static func unlink(_ path: String) -> Bool { withBytes(path) { Glibc.unlink($0) } == 0 }
@@ -140,6 +148,7 @@ extension Files {
             guard count > 0 else { return bytes }
             bytes += buffer.prefix(count)
         }
-        throw .refused(path: path, object: "/", reason: "more than \(limit >> 10) KiB, which a text file of this program never has")
+        throw .refused(path: path, object: "/",
+                       reason: "more than \(limit >> 10) KiB, which a text file of this program never has")
     }
 }

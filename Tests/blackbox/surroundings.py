@@ -3,6 +3,7 @@
 A cell is a function of a Place that runs the program in some surroundings and checks exit code, message and result. Every
 run ends within LIMIT seconds. Cells stand in surroundings_*.py, by kind; Tests/README.md has their counts.
 """
+
 import os
 import pathlib
 import resource
@@ -16,34 +17,40 @@ from support import BINARY, CRASH, contents, differing
 
 LIMIT = 20
 KINDS = {}
-STRANGER = 54321            # a user to whom nothing belongs and who has no other process
+STRANGER = 54321  # a user to whom nothing belongs and who has no other process
 LAUNCHER = pathlib.Path(__file__).resolve().parents[1] / "surroundings/surround.c"
 
 
 def cell(kind, name):
     """Registers a cell."""
+
     def register(function):
         assert name not in KINDS.setdefault(kind, {}), f"{kind}: {name} is there twice"
         KINDS[kind][name] = function
         return function
+
     return register
 
 
 def limit(**limits):
     """For `before`: soft and hard limits by the names of module resource, such as NOFILE=8."""
+
     def apply():
         for name, value in limits.items():
             resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
+
     return apply
 
 
 def drop(user=STRANGER, **limits):
     """For `before`: another user, then limits (root is above that of processes)."""
+
     def apply():
         os.setgroups([])
         os.setresgid(user, user, user)
         limit(**limits)()
         os.setresuid(user, user, user)
+
     return apply
 
 
@@ -77,8 +84,28 @@ class Place:
     # The smallest commands: all of a run's steps, or reading and writing alone.
 
     def training(self, *more, out=None):
-        return ["run", "--data", self.data, "--synthetic", self.fm, "--clients", 2, "--malicious", 0, "--rounds", 1, "--batch", 8,
-                "--initial-epochs", 0, "--fusion-epochs", 0, "--out", self.out if out is None else out, *more]
+        return [
+            "run",
+            "--data",
+            self.data,
+            "--synthetic",
+            self.fm,
+            "--clients",
+            2,
+            "--malicious",
+            0,
+            "--rounds",
+            1,
+            "--batch",
+            8,
+            "--initial-epochs",
+            0,
+            "--fusion-epochs",
+            0,
+            "--out",
+            self.out if out is None else out,
+            *more,
+        ]
 
     def importing(self, *more, out=None):
         return ["import", "mnist", "--from", self.idx, "--out", self.out if out is None else out, *more]
@@ -91,8 +118,18 @@ class Place:
             if self.launcher is None:
                 pytest.skip("no C compiler for the launcher")
             command = [self.launcher, *rules, "--", *command]
-        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": self.folder} | options
-        process = subprocess.Popen([a if isinstance(a, bytes) else str(a) for a in command], preexec_fn=before, start_new_session=True, **options)
+        options = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "cwd": self.folder,
+        } | options
+        process = subprocess.Popen(
+            [a if isinstance(a, bytes) else str(a) for a in command],
+            preexec_fn=before,
+            start_new_session=True,
+            **options,
+        )
         try:
             out, err = process.communicate(timeout=LIMIT)
         except subprocess.TimeoutExpired:
@@ -120,9 +157,18 @@ class Place:
 
     def setting(self, part, change=lambda text: text):
         """A folder of results without any training: setting.txt, as reproduce writes it and `change` leaves it, bytes."""
-        lines = ["# What the results in this folder belong to; other data or another scale are refused.", "scale = smoke", "dataset = tiny",
-                 f"dataset_digest = {'0' * 64}", "synthetic = fm.h5", f"synthetic_digest = {'1' * 64}", "synthetic_images = 12",
-                 "evaluate_on = test", "tables = main", "seeds = 7"]
+        lines = [
+            "# What the results in this folder belong to; other data or another scale are refused.",
+            "scale = smoke",
+            "dataset = tiny",
+            f"dataset_digest = {'0' * 64}",
+            "synthetic = fm.h5",
+            f"synthetic_digest = {'1' * 64}",
+            "synthetic_images = 12",
+            "evaluate_on = test",
+            "tables = main",
+            "seeds = 7",
+        ]
         (part / "setting.txt").write_bytes(change("".join(f"{line}\n" for line in lines).encode()))
 
     def nothing_left(self):
@@ -134,7 +180,11 @@ class Place:
         """A wrap: the program in a mount namespace of its own, after shell `commands`. Skips where that is not allowed."""
         need_root()
         script = " && ".join(["mount --make-rprivate /", *commands, 'exec "$0" "$@"'])
-        probe = subprocess.run(["unshare", "--mount", "sh", "-c", " && ".join(["mount --make-rprivate /", *commands])], capture_output=True, text=True)
+        probe = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", " && ".join(["mount --make-rprivate /", *commands])],
+            capture_output=True,
+            text=True,
+        )
         if probe.returncode:
             pytest.skip(f"mounting is not allowed here: {probe.stderr.strip()}")
         return ["unshare", "--mount", "sh", "-c", script]

@@ -1,4 +1,5 @@
 """Text files as editors on other systems save them, and original files as other tools pack them."""
+
 import gzip
 import os
 import pathlib
@@ -18,7 +19,20 @@ OPTIONS = b"# three rounds\nrounds = 3\nclients = 4\nmalicious = 1\nbatch = 8\na
 
 def config_run(place, text, **checks):
     (place.folder / "run.conf").write_bytes(text)
-    return place.run("run", "--config", "run.conf", "--data", place.data, "--synthetic", place.fm, "--fusion-epochs", 0, "--out", place.out, **checks)
+    return place.run(
+        "run",
+        "--config",
+        "run.conf",
+        "--data",
+        place.data,
+        "--synthetic",
+        place.fm,
+        "--fusion-epochs",
+        0,
+        "--out",
+        place.out,
+        **checks,
+    )
 
 
 def good_config(name, change):
@@ -28,7 +42,11 @@ def good_config(name, change):
         config_run(place, change(OPTIONS), says=["4 clients", "3 rounds", "classic attack"])
         with h5py.File(place.out) as file:
             recorded = file["config"].attrs
-            assert len(file["history/round"]) == 3 and str(recorded["attack"]) == "classic" and float(recorded["poisonFraction"]) == 0.25
+            assert (
+                len(file["history/round"]) == 3
+                and str(recorded["attack"]) == "classic"
+                and float(recorded["poisonFraction"]) == 0.25
+            )
 
 
 def bad_config(name, text, says):
@@ -77,8 +95,21 @@ def sharp(place):
 
 @cell("text files from other editors", "--config: through a pipe")
 def pipe(place):
-    place.run("run", "--config", "/dev/stdin", "--data", place.data, "--synthetic", place.fm, "--fusion-epochs", 0, "--out", place.out,
-              stdin=subprocess.Popen(["printf", OPTIONS.decode().replace("\n", "\\r\\n")], stdout=subprocess.PIPE).stdout, says="3 rounds")
+    place.run(
+        "run",
+        "--config",
+        "/dev/stdin",
+        "--data",
+        place.data,
+        "--synthetic",
+        place.fm,
+        "--fusion-epochs",
+        0,
+        "--out",
+        place.out,
+        stdin=subprocess.Popen(["printf", OPTIONS.decode().replace("\n", "\\r\\n")], stdout=subprocess.PIPE).stdout,
+        says="3 rounds",
+    )
 
 
 @cell("text files from other editors", "--config: a folder")
@@ -99,6 +130,7 @@ def twice(place):
 
 
 # --- settings, floors, a paper's figures ------------------------------------------------------------------------------
+
 
 def setting(name, change, code, says):
     @cell("text files from other editors", f"setting.txt: {name}")
@@ -127,7 +159,9 @@ def paper(name, change, code, says):
         part = place.folder / "part"
         part.mkdir()
         place.setting(part)
-        (part / "paper.csv").write_bytes(change(b'table,row,column,acc,asr\nmain,none,fm,0.875,0.625\nmain,bounds,fm,,0.0625\n'))
+        (part / "paper.csv").write_bytes(
+            change(b"table,row,column,acc,asr\nmain,none,fm,0.875,0.625\nmain,bounds,fm,,0.0625\n")
+        )
         place.run("merge", part, "--out", part, code=code, says=says)
         if code == 1:
             report = (part / "report.html").read_text()
@@ -145,6 +179,7 @@ paper("Latin-1", lambda t: t + b"main,gr\xfc\xdfe,fm,1,1\n", 2, ["paper.csv", "l
 
 # --- originals --------------------------------------------------------------------------------------------------------
 
+
 def packed(name, pack, code=0, says=()):
     @cell("gzip as other tools write it", name)
     def run(place):
@@ -158,17 +193,34 @@ def packed(name, pack, code=0, says=()):
 
 
 def members(data, size):
-    return b"".join(gzip.compress(data[k:k + size]) for k in range(0, len(data), size))
+    return b"".join(gzip.compress(data[k : k + size]) for k in range(0, len(data), size))
 
 
 packed("two members", lambda d: members(d, len(d) // 2 + 1))
 packed("members of 1000 bytes", lambda d: members(d, 1000))
 packed("the header in two members", lambda d: gzip.compress(d[:5]) + gzip.compress(d[5:]))
-packed("empty members between and behind", lambda d: gzip.compress(b"") + gzip.compress(d[:20]) + gzip.compress(b"") + gzip.compress(d[20:]) + gzip.compress(b""))
+packed(
+    "empty members between and behind",
+    lambda d: gzip.compress(b"")
+    + gzip.compress(d[:20])
+    + gzip.compress(b"")
+    + gzip.compress(d[20:])
+    + gzip.compress(b""),
+)
 packed("zeros behind the end", lambda d: gzip.compress(d) + bytes(512))
 packed("other bytes behind the end", lambda d: gzip.compress(d) + b"and more", 2, ["8 other bytes behind its end"])
-packed("the second member cut short", lambda d: gzip.compress(d[:300]) + gzip.compress(d[300:])[:-9], 2, ["download it again"])
-packed("a damaged check sum in the second member", lambda d: gzip.compress(d[:9]) + gzip.compress(d[9:])[:-8] + bytes(8), 2, ["zlib error"])
+packed(
+    "the second member cut short",
+    lambda d: gzip.compress(d[:300]) + gzip.compress(d[300:])[:-9],
+    2,
+    ["download it again"],
+)
+packed(
+    "a damaged check sum in the second member",
+    lambda d: gzip.compress(d[:9]) + gzip.compress(d[9:])[:-8] + bytes(8),
+    2,
+    ["zlib error"],
+)
 packed("more than the header says in a second member", lambda d: gzip.compress(d) + gzip.compress(b"x"), 2, ["more"])
 packed("not packed", lambda d: d)
 
@@ -201,7 +253,9 @@ def fashion(place):
             (place.folder / "mixed" / path.stem).write_bytes(data)
         else:
             shutil.copy(path, place.folder / "mixed")
-    place.run("import", "fashion-mnist", "--from", "mixed", "--out", place.out, says="fashion-mnist,", silent="not known")
+    place.run(
+        "import", "fashion-mnist", "--from", "mixed", "--out", place.out, says="fashion-mnist,", silent="not known"
+    )
     with h5py.File(place.out) as file:
         assert file.attrs["name"] == "fashion-mnist" and "Xiao" in file.attrs["source"]
 
@@ -227,18 +281,26 @@ def not_cifar(place):
 
 # --- Slurm ------------------------------------------------------------------------------------------------------------
 
+
 def slurm(name, answer, expected):
     @cell("sbatch of several clusters", name)
     def run(place):
         """With commands of Slurm's names that write down what they are given."""
         tools, log = place.folder / "bin", place.folder / "calls"
         tools.mkdir()
-        (tools / "sbatch").write_text(f'#!/bin/sh\nfor a; do case $a in --wrap) break;; esac; echo "$a" >> {log}; done\necho "{answer}"\n')
+        (tools / "sbatch").write_text(
+            f'#!/bin/sh\nfor a; do case $a in --wrap) break;; esac; echo "$a" >> {log}; done\necho "{answer}"\n'
+        )
         (tools / "squeue").write_text("#!/bin/sh\n")
         for tool in tools.iterdir():
             tool.chmod(0o755)
-        done = subprocess.run(["bash", ROOT / "tools/slurm/reproduce.sh", "3", place.folder / "results", "main"], capture_output=True, text=True,
-                              timeout=20, env={"PATH": f"{tools}:{os.environ['PATH']}", "FEDCLAMP": "true"})
+        done = subprocess.run(
+            ["bash", ROOT / "tools/slurm/reproduce.sh", "3", place.folder / "results", "main"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            env={"PATH": f"{tools}:{os.environ['PATH']}", "FEDCLAMP": "true"},
+        )
         assert done.returncode == 0, done.stderr
         calls = log.read_text().splitlines()
         assert "--dependency=afterany:4711" in calls

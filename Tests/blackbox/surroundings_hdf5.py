@@ -1,4 +1,5 @@
 """HDF5 files as h5py, PyTorch's and TensorFlow's users write them."""
+
 import h5py
 import numpy as np
 
@@ -14,7 +15,11 @@ def split(path, labels, group="", mode="w", images=IMAGES, **attributes):
     with h5py.File(path, mode) as file:
         group = file.require_group(group) if group else file
         group["images"] = images
-        group.create_dataset("labels", data=labels) if not isinstance(labels, tuple) else group.create_dataset("labels", data=labels[0], dtype=labels[1])
+        (
+            group.create_dataset("labels", data=labels)
+            if not isinstance(labels, tuple)
+            else group.create_dataset("labels", data=labels[0], dtype=labels[1])
+        )
         file.attrs.update(attributes)
     return path
 
@@ -48,7 +53,13 @@ same("one-hot, float32", ONE_HOT.astype("f4"))
 same("one-hot, uint8", ONE_HOT.astype("u1"))
 same("one-hot, bool", ONE_HOT == 1)
 same("big endian", LABELS.astype(">i4"))
-refuses("1 to 10", LABELS + 1, "expected labels from 0, got 1 to 10", "count from 1", 'f["/labels"][...] = f["/labels"][...] - 1')
+refuses(
+    "1 to 10",
+    LABELS + 1,
+    "expected labels from 0, got 1 to 10",
+    "count from 1",
+    'f["/labels"][...] = f["/labels"][...] - 1',
+)
 refuses("1 to 10 with ten names", LABELS + 1, "got 10", "count from 1", class_names=[f"class {k}" for k in range(10)])
 refuses("1 and 2", LABELS % 2 + 1, "got 1 to 2", "count from 1")
 refuses("soft", np.full((COUNT, 10), 0.1), "row 0", "one-hot", "argmax(1)")
@@ -72,14 +83,34 @@ def one_based_run(place):
     path = place.folder / "file.h5"
     split(path, LABELS + 1, "train")
     split(path, LABELS[:10] + 1, "test", "a", IMAGES[:10])
-    place.run("run", "--data", path, "--synthetic", place.fm, "--out", place.out, code=2, says=["/train/labels", "count from 1"])
+    place.run(
+        "run",
+        "--data",
+        path,
+        "--synthetic",
+        place.fm,
+        "--out",
+        place.out,
+        code=2,
+        says=["/train/labels", "count from 1"],
+    )
     assert not place.out.exists()
 
 
 @cell("labels as others write them", "FM data from 1 to 10")
 def one_based_fm(place):
     split(place.folder / "fm1.h5", LABELS + 1)
-    place.run("run", "--data", place.data, "--synthetic", "fm1.h5", "--out", place.out, code=2, says=["fm1.h5", "count from 1"])
+    place.run(
+        "run",
+        "--data",
+        place.data,
+        "--synthetic",
+        "fm1.h5",
+        "--out",
+        place.out,
+        code=2,
+        says=["fm1.h5", "count from 1"],
+    )
 
 
 @cell("labels as others write them", "FM data without the first class")
@@ -92,6 +123,7 @@ def no_zero(place):
 
 # --- attributes without a value ---------------------------------------------------------------------------------------
 
+
 def empty(attribute, kind):
     @cell("attributes without a value", attribute)
     def run(place):
@@ -102,8 +134,16 @@ def empty(attribute, kind):
         assert digest(place, "file.h5") == digest(place, "plain.h5") != []
 
 
-for word, dtype in (("version", "i8"), ("format", "S5"), ("name", "S5"), ("source", "S5"), ("class_names", "S5"), ("digest", "S64"),
-                    ("layout", h5py.string_dtype()), ("other", "f4")):
+for word, dtype in (
+    ("version", "i8"),
+    ("format", "S5"),
+    ("name", "S5"),
+    ("source", "S5"),
+    ("class_names", "S5"),
+    ("digest", "S64"),
+    ("layout", h5py.string_dtype()),
+    ("other", "f4"),
+):
     empty(word, dtype)
 
 # --- storage ----------------------------------------------------------------------------------------------------------
@@ -122,9 +162,21 @@ def stored(name, count, **storage):
 
 
 stored("one gzip chunk over 60,000 images", 60_000, chunks=(60_000, 1, 28, 28), compression="gzip", compression_opts=1)
-stored("one gzip chunk over 150,000 images", 150_000, chunks=(150_000, 1, 28, 28), compression="gzip", compression_opts=1)
-stored("one shuffled gzip chunk with a check sum", 60_000, chunks=(60_000, 1, 28, 28), compression="gzip", compression_opts=1, shuffle=True, fletcher32=True)
-stored("a chunk for each pixel over all images", 20_000, chunks=(20_000, 1, 4, 4), compression="gzip", compression_opts=1)
+stored(
+    "one gzip chunk over 150,000 images", 150_000, chunks=(150_000, 1, 28, 28), compression="gzip", compression_opts=1
+)
+stored(
+    "one shuffled gzip chunk with a check sum",
+    60_000,
+    chunks=(60_000, 1, 28, 28),
+    compression="gzip",
+    compression_opts=1,
+    shuffle=True,
+    fletcher32=True,
+)
+stored(
+    "a chunk for each pixel over all images", 20_000, chunks=(20_000, 1, 4, 4), compression="gzip", compression_opts=1
+)
 stored("a chunk for each image", 5_000, chunks=(1, 1, 28, 28), compression="gzip", compression_opts=1)
 stored("chunks beyond the end", 5_000, chunks=(3_000, 1, 28, 28), maxshape=(None, 1, 28, 28), compression="gzip")
 
@@ -134,7 +186,13 @@ def slow_disk(place):
     """What is refused does not depend on time."""
     images, labels = pictures(200, 1, 28, 1)
     with h5py.File(place.folder / "large.h5", "w") as file:
-        file.create_dataset("images", data=np.resize(images, (20_000, 1, 28, 28)), chunks=(20_000, 1, 28, 28), compression="gzip", compression_opts=1)
+        file.create_dataset(
+            "images",
+            data=np.resize(images, (20_000, 1, 28, 28)),
+            chunks=(20_000, 1, 28, 28),
+            compression="gzip",
+            compression_opts=1,
+        )
         file["labels"] = np.resize(labels, 20_000)
     place.run("inspect", "large.h5", rules=["pread64~100"], says="20,000 images")
 

@@ -1,4 +1,5 @@
 """Names of files and folders that are not UTF-8, very long, or full of characters that mean something elsewhere."""
+
 import errno
 import os
 
@@ -10,6 +11,7 @@ from surroundings import cell
 
 def named(name, shown=None, folder=False):
     """A file (or folder that holds it) of this name, bytes: written, replaced, read, named in messages."""
+
     @cell("names of files", f"{'working folder' if folder else 'output'} {ascii(name)[1:][:40]}")
     def run(place):
         inside = os.fsencode(place.folder)
@@ -20,7 +22,7 @@ def named(name, shown=None, folder=False):
             out = b"./" + name
         command = place.importing(out=out)
         place.run(*command, cwd=inside)
-        place.run(*command, "--overwrite", cwd=inside)                     # twice: what exists is looked up by another way
+        place.run(*command, "--overwrite", cwd=inside)  # twice: what exists is looked up by another way
         place.run("inspect", out, cwd=inside, says=[*(shown or []), "30 images of 1x28x28"])
         place.run(*command, cwd=inside, code=2, says="exists already")
         left = [n for n in os.listdir(inside) if b".partial-" in n or n.endswith(b".lock")]
@@ -68,9 +70,20 @@ def inputs(place):
             new.write(old.read())
     with open(folder + b"/c\xe9.conf", "wb") as file:
         file.write(b"rounds = 1\nclients = 2\nmalicious = 0\nbatch = 8\ninitial-epochs = 0\nfusion-epochs = 0\n")
-    place.run("run", "--config", b"c\xe9.conf", "--data", b"d\xe9.h5", "--synthetic", b"f\xe9.h5", b"--out=" + os.fsencode(place.out))
+    place.run(
+        "run",
+        "--config",
+        b"c\xe9.conf",
+        "--data",
+        b"d\xe9.h5",
+        "--synthetic",
+        b"f\xe9.h5",
+        b"--out=" + os.fsencode(place.out),
+    )
     assert not differing(contents(place.out), place.reference)
-    place.run(*place.training("--config", b"n\xe9.conf"), "--overwrite", code=2, says="n\\xE9.conf: cannot open: No such file")
+    place.run(
+        *place.training("--config", b"n\xe9.conf"), "--overwrite", code=2, says="n\\xE9.conf: cannot open: No such file"
+    )
     place.run("inspect", b"none\xe9.h5", code=2, says="none\\xE9.h5: cannot open: No such file")
     place.run("inspect", place.out, "--json", says="\\\\xE9.h5")
 
@@ -127,7 +140,9 @@ def deep(place):
 refused("a name of 256 bytes", "x" * 256, "File name too long")
 refused("a name of 5000 bytes", "x" * 5000, "File name too long")
 refused("a path at the limit", deep, "File name too long")
-refused("a loop of links", lambda p: (os.symlink("loop", p.folder / "loop"), "loop")[1], "Too many levels of symbolic links")
+refused(
+    "a loop of links", lambda p: (os.symlink("loop", p.folder / "loop"), "loop")[1], "Too many levels of symbolic links"
+)
 refused("a folder", lambda p: (os.mkdir(p.folder / "there"), "there")[1], "got a folder")
 refused("the empty name", "", "got an empty one")
 refused("a file as a folder", lambda p: f"{p.data}/x.h5", "Not a directory")

@@ -1,4 +1,5 @@
 """Where the program runs: file systems, users, environments, what is missing there."""
+
 import contextlib
 import fcntl
 import os
@@ -55,9 +56,36 @@ def chroot(place):
     need_root()
     for path in (BINARY, place.data, place.fm):
         shutil.copy(path, place.folder)
-    done = subprocess.run(["chroot", place.folder, f"/{BINARY.name}", "run", "--data", "/data.h5", "--synthetic", "/fm.h5", "--out", "/out.h5", "--clients", "2",
-                           "--malicious", "0", "--rounds", "1", "--batch", "8", "--initial-epochs", "0", "--fusion-epochs", "0"], capture_output=True,
-                          text=True, env={"PATH": os.environ["PATH"]}, timeout=20)
+    done = subprocess.run(
+        [
+            "chroot",
+            place.folder,
+            f"/{BINARY.name}",
+            "run",
+            "--data",
+            "/data.h5",
+            "--synthetic",
+            "/fm.h5",
+            "--out",
+            "/out.h5",
+            "--clients",
+            "2",
+            "--malicious",
+            "0",
+            "--rounds",
+            "1",
+            "--batch",
+            "8",
+            "--initial-epochs",
+            "0",
+            "--fusion-epochs",
+            "0",
+        ],
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"]},
+        timeout=20,
+    )
     if done.returncode == 125:
         pytest.skip("this container does not allow chroot")
     assert done.returncode == 0, done.stderr
@@ -67,11 +95,17 @@ def chroot(place):
 def gone(place):
     (place.folder / "gone").mkdir()
     place.run(*place.training(), cwd=place.folder / "gone", before=lambda: os.rmdir(place.folder / "gone"))
-    place.run(*place.training(out="out.h5"), cwd=place.folder, before=lambda: (os.mkdir("g"), os.chdir("g"), os.rmdir("../g")), code=2,
-              says="No such file or directory")
+    place.run(
+        *place.training(out="out.h5"),
+        cwd=place.folder,
+        before=lambda: (os.mkdir("g"), os.chdir("g"), os.rmdir("../g")),
+        code=2,
+        says="No such file or directory",
+    )
 
 
 # --- languages, masks -------------------------------------------------------------------------------------------------
+
 
 def locale(name):
     @cell("locales and umasks", f"LC_ALL={name}")
@@ -108,6 +142,7 @@ def shut(place):
 
 
 # --- users ------------------------------------------------------------------------------------------------------------
+
 
 def reachable(folder):
     for above in list(folder.parents)[:2]:
@@ -150,7 +185,9 @@ dead_lock("one that nobody else may open", 0o600, False, 2, ["out.h5.lock", "ano
 def living(place):
     with shared(place, 0o644) as folder, open(folder / "out.h5.lock") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        place.run(*place.importing(out=folder / "out.h5"), before=drop(), code=2, says="in use by process 4711 on host gone")
+        place.run(
+            *place.importing(out=folder / "out.h5"), before=drop(), code=2, says="in use by process 4711 on host gone"
+        )
         assert not (folder / "out.h5").exists()
 
 
@@ -159,7 +196,9 @@ def open_lock(place):
     """Seen while a slow rename keeps it."""
     if place.launcher is None:
         pytest.skip("no C compiler for the launcher")
-    process = subprocess.Popen([place.launcher, "rename~3000", "--", BINARY, *map(str, place.importing())], preexec_fn=lambda: os.umask(0o077))
+    process = subprocess.Popen(
+        [place.launcher, "rename~3000", "--", BINARY, *map(str, place.importing())], preexec_fn=lambda: os.umask(0o077)
+    )
     lock = place.folder / "out.h5.lock"
     while process.poll() is None and not (lock.exists() and lock.stat().st_size):
         pass
@@ -202,12 +241,18 @@ def blind(place):
 
 # --- disks ------------------------------------------------------------------------------------------------------------
 
+
 def disk(name, options, code, says=(), after=()):
     @cell("slow and full disks", name)
     def run(place):
         (place.folder / "disk").mkdir()
-        commands = [f"mount -t tmpfs -o {options} none {place.folder}/disk", *[c.format(disk=f"{place.folder}/disk") for c in after]]
-        place.run(*place.training(out=place.folder / "disk/out.h5"), wrap=place.mounted(*commands), code=code, says=says)
+        commands = [
+            f"mount -t tmpfs -o {options} none {place.folder}/disk",
+            *[c.format(disk=f"{place.folder}/disk") for c in after],
+        ]
+        place.run(
+            *place.training(out=place.folder / "disk/out.h5"), wrap=place.mounted(*commands), code=code, says=says
+        )
 
 
 disk("room for all", "size=50m", 0)

@@ -1,4 +1,5 @@
 """System calls that containers and file systems refuse, limits, threads, CPU quotas."""
+
 import contextlib
 import errno
 import json
@@ -14,8 +15,29 @@ from surroundings import cell, drop, limit, need_root
 # --- system calls that a container's filter refuses -------------------------------------------------------------------
 
 # Some have another way (clone3, statx, getrandom, faccessat2), some serve comfort alone (prctl, fchmod, uname).
-CALLS = ["clone3", "clone", "statx", "getrandom", "io_uring_setup", "sched_getaffinity", "prlimit64", "madvise", "membarrier", "pipe2", "prctl",
-         "uname", "rseq", "set_robust_list", "clock_nanosleep", "faccessat2", "fchmod", "readlink", "getcwd", "statfs", "sigaltstack"]
+CALLS = [
+    "clone3",
+    "clone",
+    "statx",
+    "getrandom",
+    "io_uring_setup",
+    "sched_getaffinity",
+    "prlimit64",
+    "madvise",
+    "membarrier",
+    "pipe2",
+    "prctl",
+    "uname",
+    "rseq",
+    "set_robust_list",
+    "clock_nanosleep",
+    "faccessat2",
+    "fchmod",
+    "readlink",
+    "getcwd",
+    "statfs",
+    "sigaltstack",
+]
 
 
 def refuses(call, code):
@@ -34,13 +56,17 @@ for name in CALLS:
 def threadless(command):
     @cell("threads that cannot be made", f"clone3 refused: {command[0]}")
     def run(place):
-        arguments = [place.good / "reference.h5" if a == "CHECKPOINT" else place.data if a == "DATA" else a for a in command]
+        arguments = [
+            place.good / "reference.h5" if a == "CHECKPOINT" else place.data if a == "DATA" else a for a in command
+        ]
         place.run(*arguments, "--threads", 2, rules=[f"clone3={errno.EPERM}"], says="the system grants 1 of 2 threads")
 
     @cell("threads that cannot be made", f"ulimit -u 1: {command[0]}")
     def limited(place):
         need_root()
-        arguments = [place.good / "reference.h5" if a == "CHECKPOINT" else place.data if a == "DATA" else a for a in command]
+        arguments = [
+            place.good / "reference.h5" if a == "CHECKPOINT" else place.data if a == "DATA" else a for a in command
+        ]
         place.run(*arguments, "--threads", 2, before=drop(NPROC=1), cwd="/", says="the system grants 1 of 2 threads")
 
 
@@ -55,7 +81,9 @@ def granted(most):
         os.chown(place.folder, 54321, 54321)
         for folder in list(place.folder.parents)[:2]:
             folder.chmod(0o755)
-        place.trains("--threads", 4, before=drop(NPROC=most), says=[f"the system grants {most} of 4 threads", f"{most} threads"])
+        place.trains(
+            "--threads", 4, before=drop(NPROC=most), says=[f"the system grants {most} of 4 threads", f"{most} threads"]
+        )
 
 
 for number in (1, 2, 3):
@@ -89,11 +117,16 @@ def terminal_with_threads(place):
 
 # --- shares and FUSE --------------------------------------------------------------------------------------------------
 
+
 def sync(what, code, fails):
     @cell("shares and FUSE", f"fsync of a {what}: {errno.errorcode[code]}")
     def run(place):
-        place.run(*place.importing(), rules=[f"fsync@{what}={code}"], code=2 if fails else 0,
-                  says=["out.h5: cannot sync to the disk", os.strerror(code)] if fails else [])
+        place.run(
+            *place.importing(),
+            rules=[f"fsync@{what}={code}"],
+            code=2 if fails else 0,
+            says=["out.h5: cannot sync to the disk", os.strerror(code)] if fails else [],
+        )
         assert place.out.exists() == (not fails or what == "folder"), "the folder is synced after the rename"
         place.nothing_left()
 
@@ -112,20 +145,43 @@ def rename(code):
     def run(place):
         """What was there stays."""
         place.out.write_bytes(b"what was there")
-        place.run(*place.importing("--overwrite"), rules=[f"rename={code}"], code=2, says=["out.h5: cannot rename into place", os.strerror(code)])
+        place.run(
+            *place.importing("--overwrite"),
+            rules=[f"rename={code}"],
+            code=2,
+            says=["out.h5: cannot rename into place", os.strerror(code)],
+        )
         assert place.out.read_bytes() == b"what was there"
         place.nothing_left()
 
 
-for number in (errno.EACCES, errno.EPERM, errno.EXDEV, errno.EBUSY, errno.EIO, errno.ENOSPC, errno.EROFS, errno.EEXIST, errno.ENOSYS):
+for number in (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EXDEV,
+    errno.EBUSY,
+    errno.EIO,
+    errno.ENOSPC,
+    errno.EROFS,
+    errno.EEXIST,
+    errno.ENOSYS,
+):
     rename(number)
 
 
 def lock(code, held):
     @cell("shares and FUSE", f"flock: {errno.errorcode[code]}")
     def run(place):
-        place.run(*place.importing(), rules=[f"flock={code}"], code=2 if held else 0,
-                  says="out.h5: in use by" if held else ["out.h5: no lock here", os.strerror(code), "do not start a second process"])
+        place.run(
+            *place.importing(),
+            rules=[f"flock={code}"],
+            code=2 if held else 0,
+            says=(
+                "out.h5: in use by"
+                if held
+                else ["out.h5: no lock here", os.strerror(code), "do not start a second process"]
+            ),
+        )
         assert place.out.exists() != held
 
 

@@ -1,13 +1,14 @@
 """Every cell of the matrix of surroundings (surroundings_*.py)."""
+
 import pathlib
 
 import pytest
 
-import surroundings_files      # noqa: F401, they register their cells
-import surroundings_hdf5       # noqa: F401
-import surroundings_names      # noqa: F401
-import surroundings_places     # noqa: F401
-import surroundings_system     # noqa: F401
+import surroundings_files  # noqa: F401, they register their cells
+import surroundings_hdf5  # noqa: F401
+import surroundings_names  # noqa: F401
+import surroundings_places  # noqa: F401
+import surroundings_system  # noqa: F401
 from conftest import write_dataset, write_fm
 from support import contents, fedclamp
 from surroundings import KINDS, LIMIT, Place, build_launcher, table
@@ -27,7 +28,7 @@ def good(tmp_path_factory):
     fedclamp(*place.training(out=folder / "reference.h5"))
     for path in folder.rglob("*"):
         path.chmod(0o755)
-    for path in [folder, *list(folder.parents)[:2]]:        # pytest's folders are for their owner alone
+    for path in [folder, *list(folder.parents)[:2]]:  # pytest's folders are for their owner alone
         path.chmod(0o755)
     return folder, place.launcher, contents(folder / "reference.h5")
 
