@@ -8,7 +8,7 @@ SCALE ?= smoke
 TORCH_PYTHON ?= python3
 FASHION_MNIST := /usr/share/datasets/fashion-mnist
 
-.PHONY: help deps build arm64 test test-cluster torture sanitize bench reproduce data golden lint man completions clean
+.PHONY: help deps build arm64 test test-cluster torture fuzz sanitize bench reproduce data golden lint man completions clean
 .DEFAULT_GOAL := help
 
 help:                ## this list
@@ -45,9 +45,17 @@ test-cluster: build .venv-cluster/ready ## Flower and Slurm on the loopback inte
 KILLS ?= 200
 CASES ?= 10000
 
-torture: build .venv/ready ## KILLS=200 random kills and CASES=10000 damaged files for every reader
+FUZZ_SECONDS ?= 120
+
+torture: build .venv/ready fuzz ## KILLS=200 random kills, CASES=10000 damaged files for every reader, FUZZ_SECONDS=120 of libFuzzer
 	.venv/bin/python Tests/torture/kills.py --kills $(KILLS)
 	.venv/bin/python Tests/torture/fuzz.py --cases $(CASES)
+
+fuzz:                ## the text readers and gzip under libFuzzer for FUZZ_SECONDS=120: inputs that reach new code are kept and changed on
+	FUZZ=1 SANITIZE=1 swift build --scratch-path .build-fuzz --sanitize=fuzzer --product fuzz
+	@mkdir -p .build-fuzz/corpus
+	.build-fuzz/debug/fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=5 -rss_limit_mb=1024 -close_fd_mask=1 \
+	    -artifact_prefix=.build-fuzz/ -dict=Tests/fuzz/words.dict .build-fuzz/corpus Tests/fuzz/seeds
 
 sanitize:            ## the rooms at the C border, tested with the address sanitizer
 	SANITIZE=1 ASAN_OPTIONS=detect_leaks=0 swift test --scratch-path .build-sanitize --sanitize=address --filter 'HDF5Tests|DatasetsTests'
@@ -75,7 +83,7 @@ completions: build   ## completions for bash, zsh and fish in build/completions,
 	build/fedclamp --generate-completion-script fish > build/completions/fedclamp.fish
 
 clean:               ## remove everything that was built; data/ and results/ stay
-	rm -rf .build .build-test .build-sanitize .build-arm64 build .venv .venv-cluster .venv-bench
+	rm -rf .build .build-test .build-sanitize .build-fuzz .build-arm64 build .venv .venv-cluster .venv-bench
 
 .venv/ready: Tests/requirements.txt
 	python3 -m venv .venv || { echo "make: the tests need Python 3 with venv (Debian: python3-venv)" >&2; exit 2; }

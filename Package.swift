@@ -37,6 +37,12 @@ let staticLink = Context.environment["SANITIZE"] != nil ? [] : ["-static-executa
                   "-Xlinker", "--wrap=malloc",               // Sources/CStart/ZeroedMemory.c
                   "-Xlinker", "--wrap=H5F_block_read"]      // Sources/CStart/BlockRead.c
 
+// FUZZ=1, with --sanitize=fuzzer: the text readers under libFuzzer, whose own `main` runs them (make torture).
+let fuzzing: [Target] = Context.environment["FUZZ"] == nil ? [] : [
+    .executableTarget(name: "fuzz", dependencies: ["HDF5", "Datasets", "Experiments"], path: "Tests/fuzz",
+                      swiftSettings: [.unsafeFlags(["-parse-as-library"])]),
+]
+
 let package = Package(
     name: "fedclamp",
     dependencies: [.package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")],
@@ -76,6 +82,6 @@ let package = Package(
         tests("Experiments", defenseRooms + ["Options", "Federation", "Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5", "CZlib"]),
         tests("Federation", defenseRooms + ["Options", "Allocations", "Attacks", "Datasets", "Defenses", "Network", "Tensor", "HDF5"]),
         .testTarget(name: "NetworkTests", dependencies: ["Network", "HDF5", "Tensor", "GoldenInputs"], exclude: ["Golden"]),
-    ] + variants,
+    ] + variants + fuzzing,
     swiftLanguageModes: [.v5]
 )

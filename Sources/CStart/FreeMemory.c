@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "CStart.h"
+#include "ControlGroups.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,39 +31,18 @@ static void least(long long left, const char *words, long long *free, const char
     if (*free < 0 || left < *free) { *free = left; *limit = words; }
 }
 
+struct least_memory { long long *free; const char **limit; };
+
 /* Page cache counts as used in a group and is given back when needed: only what is not backed by files is taken off. */
-static void group(const char *folder, int version, long long *free, const char **limit) {
-    char path[1400];
+static void group(const char *folder, int version, void *context) {
+    struct least_memory *least_memory = context;
+    char path[2200];
     snprintf(path, sizeof path, "%s/%s", folder, version == 2 ? "memory.max" : "memory.limit_in_bytes");
     long long most = number_in(path, NULL);
     if (most < 0 || most > (1LL << 60)) return;
     snprintf(path, sizeof path, "%s/memory.stat", folder);
     long long used = number_in(path, version == 2 ? "anon" : "total_rss");
-    least(most - (used < 0 ? 0 : used), "the control group's limit", free, limit);
-}
-
-/* This process's group and all above it, by its line in /proc/self/cgroup: "0::/a/b" or "4:memory:/a/b". */
-static void groups(long long *free, const char **limit) {
-    FILE *file = fopen("/proc/self/cgroup", "re");
-    if (!file) return;
-    char line[1024];
-    while (fgets(line, sizeof line, file)) {
-        char *controllers = strchr(line, ':'), *path = controllers ? strchr(controllers + 1, ':') : NULL;
-        if (!path) continue;
-        *path++ = 0;
-        path[strcspn(path, "\n")] = 0;
-        int version = controllers[1] == 0 ? 2 : strstr(controllers + 1, "memory") ? 1 : 0;
-        if (!version) continue;
-        for (;;) {
-            char folder[1300];
-            snprintf(folder, sizeof folder, "/sys/fs/cgroup%s%s", version == 1 ? "/memory" : "", path);
-            group(folder, version, free, limit);
-            char *slash = strrchr(path, '/');
-            if (!slash || path[0] == 0) break;
-            *slash = 0;
-        }
-    }
-    fclose(file);
+    least(most - (used < 0 ? 0 : used), "the control group's limit", least_memory->free, least_memory->limit);
 }
 
 long long free_memory(const char **limit) {
@@ -73,7 +53,8 @@ long long free_memory(const char **limit) {
         long long pages = number_in("/proc/self/statm", NULL);
         least((long long)space.rlim_cur - (pages < 0 ? 0 : pages * sysconf(_SC_PAGESIZE)), "ulimit -v", &free, limit);
     }
-    groups(&free, limit);
+    struct least_memory least_memory = {&free, limit};
+    each_group("memory", group, &least_memory);
     long long kilobytes = number_in("/proc/meminfo", "MemAvailable");
     if (kilobytes >= 0) least(kilobytes * 1024, "the machine's memory", &free, limit);
     return free;

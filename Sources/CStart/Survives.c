@@ -33,7 +33,69 @@ void keep_from_copies(int descriptor) {
 
 void forget_kept(void) { kept_count = 0; }
 
-/* C, because Swift does not offer fork: nothing but the calling thread is in the copy. */
+static const long long slowest_rate = 2 << 20;     /* bytes of work in a second of processor time */
+static int copy_seconds;                            /* in a copy: those that it began with; 0 elsewhere */
+static long long announced;                         /* bytes of work */
+
+static void limit_time(void) {
+    struct rlimit cpu;
+    if (getrlimit(RLIMIT_CPU, &cpu) != 0) return;
+    rlim_t most = (rlim_t)copy_seconds + (rlim_t)((announced + slowest_rate - 1) / slowest_rate);
+    cpu.rlim_cur = most < cpu.rlim_max ? most : cpu.rlim_max;       /* the hard one is the user's, and kills with SIGKILL */
+    setrlimit(RLIMIT_CPU, &cpu);
+}
+
+void work_ahead(long long bytes) {
+    if (copy_seconds == 0 || bytes <= 0) return;
+    announced = announced > (1LL << 60) - bytes ? 1LL << 60 : announced + bytes;
+    limit_time();
+}
+
+/* The copy's own part; nothing but the calling thread is in it. */
+static void live(void (*body)(void *), void *context, int seconds) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);           /* nobody waits for it any more */
+    for (int i = 0; i < kept_count; i++) close(kept[i]);
+    int deadly[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGXCPU, SIGTRAP};
+    for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) signal(deadly[i], SIG_DFL);
+    sigset_t nothing;
+    sigemptyset(&nothing);
+    sigprocmask(SIG_SETMASK, &nothing, NULL);   /* a thread may block what SIGXCPU needs */
+    signal(SIGINT, SIG_IGN);                    /* Ctrl-C is for the original */
+    signal(SIGTERM, SIG_IGN);
+    struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    copy_seconds = seconds;
+    announced = 0;
+    limit_time();                               /* counts from the copy's start */
+    int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (quiet >= 0) dup2(quiet, 2);
+    body(context);
+}
+
+/* Processor time of another process in nanoseconds, without /proc; -1 when that is not told. */
+static long long processor_time(pid_t process) {
+    clockid_t clock;
+    struct timespec used;
+    if (clock_getcpuclockid(process, &clock) != 0 || clock_gettime(clock, &used) != 0) return -1;
+    return used.tv_sec * 1000000000LL + used.tv_nsec;
+}
+
+/* Waits for the copy's end, which closes the other end of its pipe. 0 when it waits itself instead: asleep for a second for
+   a lock whose owner is not there, or without any progress for 20 seconds (where /proc does not tell sleep from a slow disk). */
+static int comes_to_its_end(pid_t child, int pipe_end) {
+    struct pollfd end = {pipe_end, POLLIN, 0};
+    long long before = -1;
+    for (int asleep = 0, still = 0; asleep < 10 && still < 200; ) {
+        if (poll(&end, 1, 100) > 0) return 1;
+        long long now = processor_time(child);
+        still = now == before ? still + 1 : 0;
+        before = now;
+        asleep = sleeps(child) ? asleep + 1 : 0;
+    }
+    return 0;
+}
+
+/* C, because Swift does not offer fork. */
 int survives(void (*body)(void *), void *context, int seconds) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return -1;
@@ -44,39 +106,16 @@ int survives(void (*body)(void *), void *context, int seconds) {
         return -1;
     }
     if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);       /* nobody waits for it any more */
-        for (int i = 0; i < kept_count; i++) close(kept[i]);
-        int deadly[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGXCPU, SIGTRAP};
-        for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) signal(deadly[i], SIG_DFL);
-        sigset_t nothing;
-        sigemptyset(&nothing);
-        sigprocmask(SIG_SETMASK, &nothing, NULL);   /* worker threads block what SIGXCPU needs */
-        signal(SIGINT, SIG_IGN);                /* Ctrl-C is for the original */
-        signal(SIGTERM, SIG_IGN);
-        struct rlimit none = {0, 0}, cpu = {(rlim_t)seconds, (rlim_t)seconds + 1};
-        setrlimit(RLIMIT_CORE, &none);
-        setrlimit(RLIMIT_CPU, &cpu);            /* counts from the copy's start */
-        int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC);
-        if (quiet >= 0) dup2(quiet, 2);
-        body(context);
+        live(body, context, seconds);
         _exit(0);
     }
-    close(ends[1]);                             /* the other end closes with the copy, whatever becomes of it */
-    struct pollfd end = {ends[0], POLLIN, 0};
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    long long deadline = now.tv_sec + 20LL * seconds;
-    int idle = 0, asleep = 0;
-    while (!idle && poll(&end, 1, 100) <= 0) {
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        asleep = sleeps(child) ? asleep + 1 : 0;        /* ten times in a row: it waits for a lock whose owner is not there */
-        idle = asleep >= 10 || now.tv_sec >= deadline;
-    }
-    if (idle) kill(child, SIGKILL);
+    close(ends[1]);
+    int ended = comes_to_its_end(child, ends[0]);
+    if (!ended) kill(child, SIGKILL);
     close(ends[0]);
     int status = 0;
     while (waitpid(child, &status, 0) < 0) if (errno != EINTR) return -1;
-    if (idle) return -1;
+    if (!ended) return -1;
     if (!WIFSIGNALED(status)) return 0;
     return WTERMSIG(status) == SIGKILL ? -1 : WTERMSIG(status);     /* by the kernel for want of memory, or by a person */
 }

@@ -5,16 +5,14 @@ extension DatasetFile {
     static let imageLimit = 8 << 30
 
     /// Reads `group`/images and `group`/labels ("" is the root) and checks them. `classNames` nil: there are as many classes
-    /// as the largest label says.
-    static func readSplit(_ file: HDF5File, _ path: String, _ group: String, _ classNames: [String]?) throws(DatasetError) -> ImageSet {
-        let images = group + "/images", labels = group + "/labels"
-        let (info, labelInfo) = try readingHDF5 { () throws(HDF5Error) in (try file.info(of: images), try file.info(of: labels)) }
+    /// as one-hot labels have columns, or as the largest label says, and then someone must have label 0 if `needsZero`.
+    static func readSplit(_ file: HDF5File, _ path: String, _ group: String, _ classNames: [String]?, needsZero: Bool) throws(DatasetError) -> ImageSet {
+        let images = group + "/images", labelName = group + "/labels"
+        let info = try readingHDF5 { () throws(HDF5Error) in try file.info(of: images) }
         let extents = try imageExtents(file, path, group, info)
-        guard labelInfo.shape == [extents.count] else {
-            throw .malformed(path: path, what: labels, expected: "shape (\(extents.count)), one for each image", got: "\(labelInfo.shape)")
-        }
-        let values = try readingHDF5 { () throws(HDF5Error) in try file.read(labels, as: UInt16.self).values }
-        let classes = try classCount(values, classNames, path, labels)
+        let labels = try Labels(file, path, labelName, images: extents.count), values = labels.values
+        if needsZero, classNames == nil, labels.oneHotClasses == nil { try Labels.requireZero(values, path, labelName) }
+        let classes = try classCount(values, classNames, labels.oneHotClasses, path, labelName)
         var pixels = try readingHDF5 { () throws(HDF5Error) in try file.read(images, as: UInt8.self, limit: imageLimit).values }
         if extents.channelsLast { pixels = channelsFirst(pixels, channels: extents.channels, plane: extents.side * extents.side) }
         return ImageSet(channels: extents.channels, height: extents.side, width: extents.side, classes: classes,
@@ -53,21 +51,22 @@ extension DatasetFile {
         return false
     }
 
-    private static func classCount(_ labels: [UInt16], _ names: [String]?, _ path: String, _ what: String) throws(DatasetError) -> Int {
+    private static func classCount(_ labels: [UInt16], _ names: [String]?, _ oneHot: Int?, _ path: String, _ what: String) throws(DatasetError) -> Int {
         let largest = Int(labels.max() ?? 0), limits = ImageSet.classLimits
         if let names {
             guard limits.contains(names.count) else {
                 throw .malformed(path: path, what: "attribute class_names of /", expected: "\(limits.lowerBound) to \(limits.upperBound) names", got: "\(names.count)")
             }
             guard largest < names.count else {
-                throw .malformed(path: path, what: what, expected: "labels below \(names.count), the number of class_names", got: "\(largest)")
+                throw .malformed(path: path, what: what, expected: "labels below \(names.count), the number of class_names", got: "\(largest)",
+                                 hint: labels.contains(0) ? "" : Labels.fromOne(what))
             }
             return names.count
         }
         guard largest < limits.upperBound else {
             throw .malformed(path: path, what: what, expected: "labels below \(limits.upperBound)", got: "\(largest)")
         }
-        return max(largest + 1, limits.lowerBound)
+        return max(oneHot ?? largest + 1, limits.lowerBound)
     }
 
     /// (N, plane, C) to (N, C, plane).

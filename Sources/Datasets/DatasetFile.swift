@@ -16,8 +16,8 @@ public enum DatasetFile {
             throw .malformed(path: path, what: "/test", expected: "images and labels", got: "only the split /train",
                              hint: "accuracy and attack success are measured on /test")
         }
-        let train = try readSplit(file, path, "/train", header.classNames)
-        let test = try readSplit(file, path, "/test", header.classNames)
+        let train = try readSplit(file, path, "/train", header.classNames, needsZero: true)
+        let test = try readSplit(file, path, "/test", header.classNames, needsZero: false)
         guard [train.channels, train.height, train.width] == [test.channels, test.height, test.width] else {
             throw .malformed(path: path, what: "/test/images", expected: "images of (\(train.channels), \(train.height), \(train.width)) as in /train",
                              got: "(\(test.channels), \(test.height), \(test.width))")
@@ -31,13 +31,16 @@ public enum DatasetFile {
     }
 
     /// Reads images and labels at the root. With `dataset`, whose server they are for, they must have its shape and no
-    /// labels beyond its classes, and count as of its classes.
-    public static func readUnnamedSplit(_ path: String, matching dataset: Dataset? = nil,
+    /// labels beyond its classes, and count as of its classes. `classes`: so many are known from elsewhere, so that the first
+    /// may be missing here.
+    public static func readUnnamedSplit(_ path: String, matching dataset: Dataset? = nil, classes: Int? = nil,
                                         verify: Bool = false) throws(DatasetError) -> UnnamedSplit {
         let (file, header) = try openFile(path)
         try require(file, path, has: "/images", insteadOf: "/train/images",
                     hint: "this file is a data set with /train and /test; FM data is one split, images and labels at the root")
-        var set = try readSplit(file, path, "", header.classNames)
+        let known = dataset?.train.classes ?? classes
+        var set = try readSplit(file, path, "", header.classNames, needsZero: known == nil)
+        if let known, set.classes > known { try Labels.requireZero(set.labels, path, "/labels") }
         if let dataset { set = try match(set, header.classNames, dataset, path) }
         let split = UnnamedSplit(set: set, classNames: header.classNames ?? dataset?.classNames ?? [], source: header.source,
                                  digest: verify ? nil : header.digest)
@@ -133,7 +136,7 @@ public enum DatasetFile {
     }
 
     private static func fileName(_ path: String) -> String {
-        let name = path.split(separator: "/").last.map(String.init) ?? path
+        let name = Files.shown(Files.parts(path).last ?? path)
         return name.hasSuffix(".h5") ? String(name.dropLast(3)) : name
     }
 }

@@ -3,22 +3,28 @@ public enum DatasetKind: String, CaseIterable, Sendable {
     case fashionMNIST = "fashion-mnist", mnist, cifar10 = "cifar-10", cifar100 = "cifar-100"
 }
 
+/// Data made of original files. `departs`: the first file, or split, that is not the published one; nil where all are, and
+/// the data set bears the published name.
+public struct Imported: Sendable {
+    public let dataset: Dataset, departs: String?
+}
+
 /// Reads the original files of `kind`, as published, from the folder `folder`.
 /// - Throws: `missing` with the names looked for, `malformed` for files that are not what they should be.
-public func importDataset(_ kind: DatasetKind, from folder: String) throws(DatasetError) -> Dataset {
+public func importDataset(_ kind: DatasetKind, from folder: String) throws(DatasetError) -> Imported {
     switch kind {
     case .fashionMNIST:
-        return try importIDX(kind, from: folder, classNames: fashionNames, source: "Fashion-MNIST, Xiao et al. 2017 (arXiv 1708.07747), original IDX files")
+        return try importIDX(kind, from: folder, classNames: fashionNames, .fashionMNIST)
     case .mnist:
-        return try importIDX(kind, from: folder, classNames: (0...9).map(String.init), source: "MNIST, LeCun et al. 1998, original IDX files")
+        return try importIDX(kind, from: folder, classNames: (0...9).map(String.init), .mnist)
     case .cifar10:
         return try importCIFAR(kind, from: folder, CIFARFormat(
             folder: "cifar-10-batches-bin", archive: "cifar-10-binary.tar.gz", train: (1...5).map { "data_batch_\($0).bin" },
-            test: "test_batch.bin", labelBytes: 1, classNames: cifar10Names, source: "CIFAR-10, Krizhevsky 2009, binary version"))
+            test: "test_batch.bin", labelBytes: 1, classNames: cifar10Names, published: .cifar10))
     case .cifar100:
         return try importCIFAR(kind, from: folder, CIFARFormat(
             folder: "cifar-100-binary", archive: "cifar-100-binary.tar.gz", train: ["train.bin"], test: "test.bin", labelBytes: 2,
-            classNames: cifar100Names, source: "CIFAR-100 (fine labels), Krizhevsky 2009, binary version"))
+            classNames: cifar100Names, published: .cifar100))
     }
 }
 

@@ -8,13 +8,16 @@ struct CIFARFormat {
     /// Bytes before the pixels of a record; the last one is the label (CIFAR-100: coarse, then fine).
     let labelBytes: Int
     let classNames: [String]
-    let source: String
+    let published: Published
 }
 
 /// Records of `labelBytes` + 3072 bytes, pixels as (3, 32, 32).
-func importCIFAR(_ kind: DatasetKind, from folder: String, _ format: CIFARFormat) throws(DatasetError) -> Dataset {
+func importCIFAR(_ kind: DatasetKind, from folder: String, _ format: CIFARFormat) throws(DatasetError) -> Imported {
     let train = try readCIFARSplit(format.train, folder, format), test = try readCIFARSplit([format.test], folder, format)
-    return Dataset(name: kind.rawValue, classNames: format.classNames, source: format.source, train: train, test: test)
+    let known = !format.published.digests.isEmpty
+    let digests = [("train", train), ("test", test)].map { (file: $0.0, digest: known ? $0.1.orderlessDigest : "") }
+    let (name, source, departs) = format.published.described(as: kind, digests)
+    return Imported(dataset: Dataset(name: name, classNames: format.classNames, source: source, train: train, test: test), departs: departs)
 }
 
 private func readCIFARSplit(_ names: [String], _ folder: String, _ format: CIFARFormat) throws(DatasetError) -> ImageSet {

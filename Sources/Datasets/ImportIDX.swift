@@ -1,13 +1,17 @@
 /// The IDX files of MNIST and Fashion-MNIST: a big-endian header (0, 0, type 8 for bytes, rank; one 32-bit extent for each
 /// axis), then the bytes. Published as .gz; unpacked ones are read too.
-func importIDX(_ kind: DatasetKind, from folder: String, classNames: [String], source: String) throws(DatasetError) -> Dataset {
-    let train = try readIDXSplit("train", folder, classNames.count), test = try readIDXSplit("t10k", folder, classNames.count)
-    return Dataset(name: kind.rawValue, classNames: classNames, source: source, train: train, test: test)
+func importIDX(_ kind: DatasetKind, from folder: String, classNames: [String], _ published: Published) throws(DatasetError) -> Imported {
+    var digests: [(file: String, digest: String)] = []
+    let train = try readIDXSplit("train", folder, classNames.count, &digests), test = try readIDXSplit("t10k", folder, classNames.count, &digests)
+    let (name, source, departs) = published.described(as: kind, digests)
+    return Imported(dataset: Dataset(name: name, classNames: classNames, source: source, train: train, test: test), departs: departs)
 }
 
-private func readIDXSplit(_ prefix: String, _ folder: String, _ classes: Int) throws(DatasetError) -> ImageSet {
+/// Adds the digests of both files, unpacked.
+private func readIDXSplit(_ prefix: String, _ folder: String, _ classes: Int, _ digests: inout [(file: String, digest: String)]) throws(DatasetError) -> ImageSet {
     let imagePath = try findIDX("\(prefix)-images-idx3-ubyte", folder), labelPath = try findIDX("\(prefix)-labels-idx1-ubyte", folder)
     let images = try readIDX(imagePath, rank: 3), labels = try readIDX(labelPath, rank: 1)
+    digests += [("\(prefix)-images-idx3-ubyte", images.digest), ("\(prefix)-labels-idx1-ubyte", labels.digest)]
     guard images.shape[1] == 28, images.shape[2] == 28 else {
         throw .malformed(path: imagePath, what: "size of an image", expected: "28x28", got: "\(images.shape[1])x\(images.shape[2])")
     }
@@ -30,7 +34,7 @@ private func findIDX(_ name: String, _ folder: String) throws(DatasetError) -> S
     return path
 }
 
-private func readIDX(_ path: String, rank: Int) throws(DatasetError) -> (shape: [Int], bytes: [UInt8]) {
+private func readIDX(_ path: String, rank: Int) throws(DatasetError) -> (shape: [Int], bytes: [UInt8], digest: String) {
     let file = try InputFile.read(path), headerSize = 4 + 4 * rank
     let packed = InputFile.isGzip(file)
     let header = packed ? try InputFile.inflate(file, first: headerSize, path).bytes : Array(file.prefix(headerSize))
@@ -49,7 +53,7 @@ private func readIDX(_ path: String, rank: Int) throws(DatasetError) -> (shape: 
         throw .malformed(path: path, what: "size", expected: "\(size) bytes for extents \(shape)",
                          got: bytes.count > size ? "more" : "\(bytes.count) bytes", hint: "download it again")
     }
-    return (shape, Array(bytes.dropFirst(headerSize)))
+    return (shape, Array(bytes.dropFirst(headerSize)), SHA256.hexadecimal(of: bytes))
 }
 
 private extension String {

@@ -39,11 +39,13 @@ public enum HDF5Error: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// `text` as one line of at most 1000 characters without control characters: names and texts of hostile files get into
-    /// errors and must neither break the line nor steer a terminal. Errors of other rooms that quote a file use it too.
+    /// `text` as one line of at most 1000 characters, the middle left out, without control characters: names and texts of
+    /// hostile files get into errors and must neither break the line nor steer a terminal. Errors of other rooms that quote a
+    /// file use it too.
     public static func oneLine(_ text: String) -> String {
-        var line = String.UnicodeScalarView()
-        for scalar in text.unicodeScalars.prefix(1000) {
+        var line = String.UnicodeScalarView(), all = text.unicodeScalars
+        if all.count > 1000 { all = String.UnicodeScalarView(all.prefix(695)) + " ... ".unicodeScalars + all.suffix(300) }
+        for scalar in all {
             let control = scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value) || (0x2028...0x202e).contains(scalar.value)
             line.append(control ? " " : scalar)
         }

@@ -1,7 +1,7 @@
 import CHDF5
 
 /// Attributes of groups and datasets: texts, whole numbers, real numbers, lists of texts. `object` is "/" for the root.
-/// Readers give nil when the attribute is not there and throw `mismatch` when it is of another kind.
+/// Readers give nil when the attribute is not there, or has no value (a null dataspace), and throw `mismatch` when it is of another kind.
 extension HDF5File {
     /// Names of the attributes of `object`, in the order of their bytes.
     public func attributes(of object: String = "/") throws(HDF5Error) -> [String] {
@@ -14,7 +14,7 @@ extension HDF5File {
                 let length = H5Aget_name_by_idx(owner.id, ".", H5_INDEX_NAME, H5_ITER_INC, hsize_t(index), &buffer, buffer.count,
                                                 chdf5_H5P_DEFAULT())
                 try check(length, "list the attributes", object)
-                names.append(String(decoding: buffer.prefix(min(length, 4096)).map { UInt8(bitPattern: $0) }, as: UTF8.self))
+                names.append(Files.path(buffer.prefix(min(length, 4096)).map { UInt8(bitPattern: $0) }))
             }
             return names
         }
@@ -113,10 +113,11 @@ extension HDF5File {
                                   _ body: (hid_t, hid_t, HDF5Info) throws(HDF5Error) -> R) throws(HDF5Error) -> R? {
         try Library.locked { () throws(HDF5Error) in
             let owner = try openObject(object, nil), label = label(name, object)
-            guard try check(H5Aexists(owner.id, name), "read", label) > 0 else { return nil }
-            let attribute = Handle(try check(H5Aopen(owner.id, name, chdf5_H5P_DEFAULT()), "read", label))
+            guard try check(Files.withBytes(name) { H5Aexists(owner.id, $0) }, "read", label) > 0 else { return nil }
+            let attribute = Handle(try check(Files.withBytes(name) { H5Aopen(owner.id, $0, chdf5_H5P_DEFAULT()) }, "read", label))
             let type = Handle(try check(H5Aget_type(attribute.id), "read", label))
             let space = Handle(try check(H5Aget_space(attribute.id), "read", label))
+            guard H5Sget_simple_extent_type(space.id) != H5S_NULL else { return nil }       // a name without a value: h5py's Empty
             let shape = try extents(space.id, label)
             let info = HDF5Info(shape: shape, kind: HDF5Kind(type: type.id),
                                 storedBytes: Int(clamping: H5Aget_storage_size(attribute.id)), count: try product(shape, 1, label))

@@ -28,7 +28,7 @@ extension HDF5File {
             guard let name, let context else { return 0 }
             let names = Unmanaged<Names>.fromOpaque(context).takeUnretainedValue(), length = strlen(name)
             names.longest = max(names.longest, length)
-            if length <= HDF5File.longestName { names.all.append(String(cString: name)) }
+            if length <= HDF5File.longestName { names.all.append(Files.path(name)) }
             return names.all.count <= HDF5File.mostChildren ? 0 : 1
         }, Unmanaged.passUnretained(names).toOpaque())
         try check(status, "list", object)
@@ -49,7 +49,7 @@ extension HDF5File {
     public func createGroup(_ name: String) throws(HDF5Error) {
         try Library.locked { () throws(HDF5Error) in
             var path = ""
-            for part in name.split(separator: "/") {
+            for part in Files.parts(name) {
                 path += "/" + part
                 if try resolve(path) != nil { continue }
                 let properties = Handle(H5Pcreate(chdf5_H5P_GROUP_CREATE()))
@@ -63,22 +63,22 @@ extension HDF5File {
 
     /// The path of hard links that `name` stands for; nil when it leads to nothing.
     func resolve(_ name: String) throws(HDF5Error) -> String? {
-        var pending = Array(name.split(separator: "/").map(String.init).reversed())
+        var pending = Array(Files.parts(name).reversed())
         var path = "", softLinks = 0
         while let part = pending.popLast() {
             if part == "." { continue }
             let next = path + "/" + part
             if !path.isEmpty, try kind(ofResolved: path) != H5I_GROUP { return nil }
-            guard H5Lexists(id, next, chdf5_H5P_DEFAULT()) > 0 else { return nil }
+            guard Files.withBytes(next, { H5Lexists(id, $0, chdf5_H5P_DEFAULT()) }) > 0 else { return nil }
             var targetSize = 0
-            switch chdf5_H5Lget_info(id, next, &targetSize) {
+            switch Files.withBytes(next, { chdf5_H5Lget_info(id, $0, &targetSize) }) {
             case 0: path = next
             case 1:
                 softLinks += 1
                 guard softLinks <= Self.mostSoftLinks else { throw refused(name, "more than \(Self.mostSoftLinks) soft links in a row") }
                 let target = try softLinkTarget(next, targetSize)
                 if target.hasPrefix("/") { path = "" }
-                pending += target.split(separator: "/").map(String.init).reversed()
+                pending += Files.parts(target).reversed()
             case 64: throw refused(name, "\(next) is a link to another file; copy the data in")
             case let other:
                 try check(other, "read", next)
@@ -91,19 +91,19 @@ extension HDF5File {
     private func softLinkTarget(_ link: String, _ size: Int) throws(HDF5Error) -> String {
         guard size <= Self.longestName else { throw refused(link, "a soft link of \(size) bytes") }
         var buffer = [CChar](repeating: 0, count: size + 1)     // HDF5 counts the ending zero; a hostile file may lack it
-        try check(H5Lget_val(id, link, &buffer, size, chdf5_H5P_DEFAULT()), "read", link)
-        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        try check(Files.withBytes(link) { H5Lget_val(id, $0, &buffer, size, chdf5_H5P_DEFAULT()) }, "read", link)
+        return Files.path(buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) })
     }
 
     private func kind(ofResolved path: String) throws(HDF5Error) -> H5I_type_t {
-        let object = Handle(try check(H5Oopen(id, path, chdf5_H5P_DEFAULT()), "open", path))
+        let object = Handle(try check(Files.withBytes(path) { H5Oopen(id, $0, chdf5_H5P_DEFAULT()) }, "open", path))
         return H5Iget_type(object.id)
     }
 
     /// Opens the object `name`. Throws `missing`, or `mismatch` when it is not of the wanted kind (nil: group or dataset).
     func openObject(_ name: String, _ wanted: H5I_type_t?) throws(HDF5Error) -> Handle {
         guard let path = try resolve(name) else { throw .missing(path: self.path, object: name) }
-        let object = Handle(try check(H5Oopen(id, path, chdf5_H5P_DEFAULT()), "open", name))
+        let object = Handle(try check(Files.withBytes(path) { H5Oopen(id, $0, chdf5_H5P_DEFAULT()) }, "open", name))
         let kind = H5Iget_type(object.id)
         guard wanted.map({ $0 == kind }) ?? (kind == H5I_GROUP || kind == H5I_DATASET) else {
             let names = [H5I_GROUP.rawValue: "a group", H5I_DATASET.rawValue: "a dataset", H5I_DATATYPE.rawValue: "a named type"]

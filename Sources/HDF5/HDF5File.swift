@@ -33,7 +33,7 @@ public final class HDF5File: @unchecked Sendable {
         let size = try regularFileSize(path)
         return try Library.locked { () throws(HDF5Error) in
             let access = try accessProperties(path)     // no bounds on the format: h5py writes newer ones with libver="latest"
-            let id = H5Fopen(path, chdf5_H5F_ACC_RDONLY(), access.id)
+            let flags = chdf5_H5F_ACC_RDONLY(), id = Files.withBytes(path) { H5Fopen($0, flags, access.id) }
             try check(id, "open", path)
             return HDF5File(path: path, fileSize: size, id: id)
         }
@@ -66,7 +66,7 @@ public final class HDF5File: @unchecked Sendable {
             try check(H5Pset_libver_bounds(access.id, H5F_LIBVER_V18, H5F_LIBVER_V18), "prepare", path)
             let creation = Handle(H5Pcreate(chdf5_H5P_FILE_CREATE()))
             try check(H5Pset_obj_track_times(creation.id, false), "prepare", path)
-            let id = H5Fcreate(temporary, chdf5_H5F_ACC_EXCL(), creation.id, access.id)
+            let flags = chdf5_H5F_ACC_EXCL(), id = Files.withBytes(temporary) { H5Fcreate($0, flags, creation.id, access.id) }
             try check(id, "create", path)
             return HDF5File(path: path, fileSize: 0, id: id)
         }

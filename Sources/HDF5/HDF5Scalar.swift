@@ -6,7 +6,9 @@ public enum HDF5Kind: Hashable, Sendable, CustomStringConvertible {
     case float(bytes: Int)
     /// Fixed-length when `bytes` is not nil.
     case string(bytes: Int?)
-    /// Compounds, enumerations (NumPy's bool is one), references, ...
+    /// Integers of which some have names: NumPy's bool is one.
+    case enumeration(signed: Bool, bytes: Int)
+    /// Compounds, references, ...
     case other
 
     public var description: String {
@@ -14,6 +16,7 @@ public enum HDF5Kind: Hashable, Sendable, CustomStringConvertible {
         case .integer(let signed, let bytes): return "\(signed ? "int" : "uint")\(8 * bytes)"
         case .float(let bytes): return "float\(8 * bytes)"
         case .string(let bytes): return bytes.map { "string of \($0) bytes" } ?? "string of any length"
+        case .enumeration(let signed, let bytes): return "enumeration of \(signed ? "int" : "uint")\(8 * bytes)"
         case .other: return "neither numbers nor text"
         }
     }
@@ -59,10 +62,16 @@ extension HDF5Kind {
         let bytes = H5Tget_size(type)
         switch H5Tget_class(type) {
         case H5T_INTEGER where bytes <= 8: self = .integer(signed: H5Tget_sign(type) == H5T_SGN_2, bytes: Int(bytes))
+        case H5T_ENUM where bytes <= 8: self = Self.enumeration(type, bytes: Int(bytes))
         case H5T_FLOAT where bytes <= 8: self = .float(bytes: Int(bytes))
         case H5T_STRING: self = .string(bytes: H5Tis_variable_str(type) > 0 ? nil : Int(bytes))
         default: self = .other
         }
+    }
+
+    private static func enumeration(_ type: hid_t, bytes: Int) -> HDF5Kind {
+        let base = Handle(H5Tget_super(type))
+        return base.id >= 0 ? .enumeration(signed: H5Tget_sign(base.id) == H5T_SGN_2, bytes: bytes) : .other
     }
 
     /// How values stored as `self` come into memory as `wanted`: directly, through 64 bits with a check of each value
@@ -70,7 +79,7 @@ extension HDF5Kind {
     func conversion(to wanted: HDF5Kind) -> Conversion? {
         switch (self, wanted) {
         case (.float, .float): return .direct
-        case (.integer(let s, let n), .integer(let t, let m)):
+        case (.integer(let s, let n), .integer(let t, let m)), (.enumeration(let s, let n), .integer(let t, let m)):
             if s == t && n <= m || !s && t && n < m { return .direct }
             return s ? .checkedSigned : .checkedUnsigned
         default: return nil

@@ -6,30 +6,36 @@ public struct Replacement {
     private let path: String
     /// Where the file goes: `path` with symbolic links followed, so that a link stays a link.
     private let target: String
-    /// Ends in ".partial-" and numbers of this process; what a killed one leaves is removed by whoever writes `path` next.
+    /// A companion of the file, ".partial-" and numbers of this process; what a killed one leaves is removed by whoever writes `path` next.
     public let temporary: String
 
     /// Where a file written at `path` goes: symbolic links are followed, so that a link stays a link.
-    public static func target(of path: String) -> String {
-        guard let resolved = realpath(path, nil) else { return path }
-        defer { free(resolved) }
-        return String(cString: resolved)
-    }
+    public static func target(of path: String) -> String { Files.resolved(path) }
+
+    /// What the name of every temporary file for `target` begins with, its folder included.
+    public static func temporaryPrefix(of target: String) -> String { Files.companion(of: target, ".partial-") }
 
     /// Throws when `path` exists and is no regular file (renaming over /dev/null would replace the device).
     public init(_ path: String) throws(HDF5Error) {
         self.path = path
         target = Self.target(of: path)
-        if access(path, F_OK) == 0 { _ = try regularFileSize(path) }
+        if Files.exists(path) { _ = try regularFileSize(path) }
         // In containers process numbers are always the same, and folders are shared by machines: a random part too.
-        temporary = "\(target).partial-\(getpid())-\(String(UInt32.random(in: 0...UInt32.max), radix: 16))"
+        temporary = Self.temporaryPrefix(of: target) + "\(getpid())-\(String(UInt32.random(in: 0...UInt32.max), radix: 16))"
     }
 
     /// Syncs the finished temporary file and gives it its name.
     public func commit() throws(HDF5Error) {
         try sync(temporary)
-        guard rename(temporary, target) == 0 else { throw .system(path: path, operation: "rename into place", code: errno) }
-        try sync(folder)
+        guard Files.rename(temporary, to: target) else { throw .system(path: path, operation: "rename into place", code: errno) }
+        try sync(Files.split(target).folder)
+    }
+
+    /// Makes the temporary file and removes it: what would keep `commit` from coming as far as that is known before the work.
+    public static func probe(_ path: String) throws(HDF5Error) {
+        let replacement = try Replacement(path)
+        defer { replacement.discard() }
+        try replacement.fill([])
     }
 
     /// Replaces the file at `path` by `bytes` as one step.
@@ -45,7 +51,7 @@ public struct Replacement {
     }
 
     private func fill(_ bytes: [UInt8]) throws(HDF5Error) {
-        let descriptor = Glibc.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+        let descriptor = Files.open(temporary, O_WRONLY | O_CREAT | O_EXCL, 0o666)
         guard descriptor >= 0 else { throw .system(path: path, operation: "write", code: errno) }
         defer { Glibc.close(descriptor) }
         var done = 0
@@ -56,33 +62,33 @@ public struct Replacement {
         }
     }
 
-    public func discard() { unlink(temporary) }
+    public func discard() { Files.unlink(temporary) }
 
     /// Syncs the folder `path`, so that names made in it outlive a power failure.
     public static func syncFolder(_ path: String) throws(HDF5Error) { try Replacement(syncing: path).sync(path) }
 
     private init(syncing path: String) { (self.path, target, temporary) = (path, path, path) }
 
-    private var folder: String {
-        guard let slash = target.lastIndex(of: "/") else { return "." }
-        return slash == target.startIndex ? "/" : String(target[..<slash])
-    }
+    /// What file systems answer that cannot sync a file or a folder, or let this user do it (network shares, FUSE, memory;
+    /// folders that may be written but not read). They keep what they keep: the file is in place. All else is a failure, such
+    /// as EIO, ENOSPC and EDQUOT.
+    private static let cannotSync: Set<Int32> = [EINVAL, ENOTSUP, ENOSYS, EACCES, EPERM, EROFS, EBADF, EISDIR, ENOTTY]
 
     private func sync(_ name: String) throws(HDF5Error) {
-        let descriptor = Glibc.open(name, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw .system(path: path, operation: "sync to the disk", code: errno) }
-        defer { Glibc.close(descriptor) }
-        // EINVAL: a file system that has nothing to sync (some network and memory ones), which is no failure.
-        guard fsync(descriptor) == 0 || errno == EINVAL else {
-            throw .system(path: path, operation: "sync to the disk", code: errno)
+        let descriptor = Files.open(name, O_RDONLY)
+        var failed = descriptor < 0
+        if descriptor >= 0 {
+            repeat { failed = fsync(descriptor) != 0 } while failed && errno == EINTR
         }
+        let code = errno
+        if descriptor >= 0 { Glibc.close(descriptor) }
+        guard !failed || Self.cannotSync.contains(code) else { throw .system(path: path, operation: "sync to the disk", code: code) }
     }
 }
 
 /// Size in bytes of the regular file at `path`. Pipes and devices are refused: opening one can wait forever.
 func regularFileSize(_ path: String) throws(HDF5Error) -> Int {
-    var status = stat()
-    guard stat(path, &status) == 0 else { throw .system(path: path, operation: "open", code: errno) }
+    guard let status = Files.status(path) else { throw .system(path: path, operation: "open", code: errno) }
     guard status.st_mode & S_IFMT == S_IFREG else {
         throw .mismatch(path: path, object: "/", expected: "a regular file",
                         got: status.st_mode & S_IFMT == S_IFDIR ? "a folder" : "a device or pipe")

@@ -1,8 +1,8 @@
-import Dispatch
 import Synchronization
 
 /// Runs `body(index, worker)` for every index below `count` on at most `threads` threads; worker is in 0..<threads, so
-/// each may own scratch memory. Which worker takes which index is not determined: results must not depend on it.
+/// each may own scratch memory. Which worker takes which index is not determined: results must not depend on it. There are
+/// fewer threads where the system grants fewer, and inside `body` all of this is done by the one that calls.
 public func parallel(_ count: Int, threads: Int, _ body: (_ index: Int, _ worker: Int) -> Void) {
     let workers = min(max(1, threads), count)
     if workers <= 1 {
@@ -10,7 +10,7 @@ public func parallel(_ count: Int, threads: Int, _ body: (_ index: Int, _ worker
         return
     }
     let next = Counter()
-    DispatchQueue.concurrentPerform(iterations: workers) { worker in
+    ThreadPool.shared.run(workers) { worker in
         while let index = next.take(below: count) { body(index, worker) }
     }
 }

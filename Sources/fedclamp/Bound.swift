@@ -52,7 +52,7 @@ struct Bound: ParsableCommand {
     func run() throws {
         let threads = try machine.threadCount(), set = try machine.instructionSet()
         try requireWritable(out, replace: overwrite, inputs: [checkpoint, synthetic])
-        let model = try Checkpoint(reading: checkpoint), data = try DatasetFile.readUnnamedSplit(synthetic).set
+        let model = try Checkpoint(reading: checkpoint), data = try DatasetFile.readUnnamedSplit(synthetic, classes: model.network.classes).set
         guard data.channels == model.network.channels, data.classes <= model.network.classes else {
             throw Failure.input("\(synthetic): \(data.channels) channels and \(data.classes) classes, the model of \(checkpoint) takes \(model.network.channels) channels to \(model.network.classes) classes")
         }

@@ -1,9 +1,9 @@
 import ArgumentParser
-import Glibc
+import HDF5
 import Options
 
-/// `--config FILE`: lines "name = value" with the names of the options, "#" starts a comment. The lines become options
-/// that stand before those of the command line, so that the latter win.
+/// `--config FILE`: lines "name = value" with the names of the options; "#" starts a comment at the beginning of a line or
+/// after white space. The lines become options that stand before those of the command line, so that the latter win.
 enum ConfigFile {
     /// `arguments` with the options of a `--config FILE` among them. Throws `Failure.input` naming file and line.
     static func expand(_ arguments: [String], _ command: any ParsableCommand.Type, required: [String]) throws -> [String] {
@@ -13,16 +13,16 @@ enum ConfigFile {
         let known = try CommandDefinition.of(command).options.filter { !notInFiles.contains($0.long) }
         let names = known.compactMap(\.long)
         var added: [String] = [], count = 0
-        for (number, line) in try lines(path).enumerated() {
-            let text = trimmed(line.prefix { $0 != "#" })[...]
+        for line in try lines(path) {
+            let text = line.uncommented.trimmed
             guard !text.isEmpty else { continue }
-            let place = "\(path):\(number + 1)"
+            let place = "\(path):\(line.number)"
             count += 1
             guard count <= mostOptions else { throw Failure.input("\(path): expected at most \(mostOptions) options, got more") }
-            guard let equals = text.firstIndex(of: "="), !text.utf8.contains(0) else {
+            guard let equals = text.utf8.firstIndex(of: UInt8(ascii: "=")) else {
                 throw Failure.input("\(place): expected \"name = value\", got \"\(text.prefix(100))\"")
             }
-            let name = trimmed(text[..<equals]), value = trimmed(text[text.index(after: equals)...])
+            let name = String(text[..<equals]).trimmed, value = String(text[text.utf8.index(after: equals)...]).trimmed
             guard let option = known.first(where: { $0.long == name }) else {
                 throw Failure.input("\(place): unknown key \"\(name.prefix(100))\"\(suggestion(String(name.prefix(100)), names))")
             }
@@ -44,7 +44,9 @@ enum ConfigFile {
     }
 
     private static func path(_ arguments: [String]) throws -> String? {
-        guard let at = arguments.lastIndex(where: { $0 == "--config" || $0.hasPrefix("--config=") }) else { return nil }
+        let places = arguments.indices.filter { arguments[$0] == "--config" || arguments[$0].hasPrefix("--config=") }
+        guard let at = places.last else { return nil }
+        guard places.count == 1 else { throw Failure.usage("--config: expected once, got \(places.count) times") }
         if arguments[at] != "--config" { return String(arguments[at].dropFirst(9)) }
         guard at + 1 < arguments.count else { throw Failure.usage("--config: expected the name of a file") }
         return arguments[at + 1]
@@ -66,19 +68,8 @@ enum ConfigFile {
         }
     }
 
-    private static func trimmed(_ line: Substring) -> String {
-        var text = line
-        while let last = text.last, last.isWhitespace { text.removeLast() }
-        return String(text.drop { $0.isWhitespace })
-    }
-
-    private static func lines(_ path: String) throws -> [Substring] {
-        guard let file = fopen(path, "re") else { throw Failure.input("--config \(path): cannot open: \(String(cString: strerror(errno)))") }
-        defer { fclose(file) }
-        var bytes = [UInt8](repeating: 0, count: mostBytes)
-        let count = fread(&bytes, 1, bytes.count, file)
-        guard ferror(file) == 0 else { throw Failure.input("--config \(path): cannot read: \(String(cString: strerror(errno)))") }
-        guard count < bytes.count else { throw Failure.input("--config \(path): expected a configuration of lines \"name = value\", got 64 KiB or more") }
-        return String(decoding: bytes.prefix(count), as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
+    /// A pipe will do, too.
+    private static func lines(_ path: String) throws -> [TextLines.Line] {
+        do { return try TextLines.read(path, limit: mostBytes, regular: false).lines } catch { throw Failure.input("--config \(error)") }
     }
 }

@@ -3,6 +3,7 @@ import Datasets
 import Experiments
 import Federation
 import Glibc
+import HDF5
 
 /// Where `reproduce` finds its data.
 struct DataOptions: ParsableArguments {
@@ -36,7 +37,7 @@ struct DataOptions: ParsableArguments {
         }
         let (dataset, generated) = try loadData(path, chosen ?? "holdout:\(holdout)")
         let name = chosen ?? "holdout:\(holdout)"
-        return Loaded(dataset: dataset, generated: generated, syntheticName: generated == nil ? name : String(name.split(separator: "/").last ?? "FM data"),
+        return Loaded(dataset: dataset, generated: generated, syntheticName: generated == nil ? name : Files.shown(Files.parts(name).last ?? "FM data"),
                       remarks: remarks)
     }
 
@@ -46,8 +47,8 @@ struct DataOptions: ParsableArguments {
         var buffer = [CChar](repeating: 0, count: 4096)
         let length = readlink("/proc/self/exe", &buffer, buffer.count)
         if length > 0 {
-            let executable = String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-            if let slash = executable.lastIndex(of: "/") { candidates.append("\(executable[..<slash])/data/\(name)") }
+            let executable = Files.path(buffer.prefix(length).map { UInt8(bitPattern: $0) })
+            candidates.append("\(Files.split(executable).folder)/data/\(name)")
         }
         return candidates.first { exists($0) }
     }

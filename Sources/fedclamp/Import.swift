@@ -8,7 +8,8 @@ struct Import: ParsableCommand {
         abstract: "Make an HDF5 data set of the original files of Fashion-MNIST, MNIST, CIFAR-10 or CIFAR-100.",
         discussion: """
             The files are read as published: IDX files (.gz or plain) for both MNISTs, the binary version for both CIFARs; \
-            a folder that holds the unpacked archive's folder will do.
+            a folder that holds the unpacked archive's folder will do. The data set bears the published name only if the \
+            files' content is the published one; others are read too, and called what they are.
 
               fedclamp import fashion-mnist --from /usr/share/datasets/fashion-mnist --out data/fashion-mnist.h5
               fedclamp import cifar-10 --from cifar-10-batches-bin --out data/cifar-10.h5
@@ -29,10 +30,13 @@ struct Import: ParsableCommand {
 
     func run() throws {
         try requireWritable(out, replace: overwrite)
-        let dataset = try importDataset(kind, from: from)
+        let imported = try importDataset(kind, from: from), dataset = imported.dataset
         try DatasetFile.write(dataset, to: out)
         output("\(out): \(dataset.name), \(describe(dataset))")
         output("digest \(dataset.digest)")
+        if let departs = imported.departs {
+            note("\(out): \(departs) is not known to be the published one of \(kind.rawValue): the data set is called \(dataset.name)")
+        }
     }
 }
 

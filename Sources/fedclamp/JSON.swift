@@ -1,3 +1,5 @@
+import HDF5
+
 /// JSON with keys in the order given. What is not a number (NaN, infinity) is null.
 enum JSON {
     case object([(String, JSON)])
@@ -38,7 +40,7 @@ enum JSON {
 
     private static func quoted(_ text: String) -> String {
         var result = "\""
-        for scalar in text.unicodeScalars {
+        for scalar in Files.shown(text).unicodeScalars {
             switch scalar {
             case "\"": result += "\\\""
             case "\\": result += "\\\\"

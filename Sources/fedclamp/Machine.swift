@@ -2,22 +2,30 @@ import ArgumentParser
 import CStart
 import Glibc
 import Network
+import Synchronization
+import Tensor
 
 /// What the work runs on. Neither changes a result's meaning: threads never change a bit, instruction sets round alike
 /// but not equally.
 struct MachineOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Threads; results do not depend on them. (default: the cores this process may use)", valueName: "n"))
+    @Option(help: ArgumentHelp("Threads; results do not depend on them. (default: the cores this process may use, within its CPU quota)", valueName: "n"))
     var threads: Int?
 
     @Option(help: ArgumentHelp("Instruction set: baseline, avx2 or avx512. (default: FEDCLAMP_ISA, else the best this CPU has)", valueName: "name"))
     var isa: String?
 
-    /// Throws `Failure.usage` outside 1 to 1024.
+    /// As asked for, or one for each core; fewer, with a note, where the system grants fewer. Throws `Failure.usage` outside 1 to 1024.
     func threadCount() throws -> Int {
-        guard let threads else { return Self.cores }
-        guard (1...1024).contains(threads) else { throw Failure.usage("--threads \(threads): expected a number from 1 to 1024") }
-        return threads
+        let wanted = threads ?? min(Self.cores, 1024)
+        guard (1...1024).contains(wanted) else { throw Failure.usage("--threads \(wanted): expected a number from 1 to 1024") }
+        let (granted, code) = grantedThreads(wanted)
+        if granted < wanted, !Self.saysSo.exchange(true, ordering: .relaxed) {
+            note("fedclamp: the system grants \(granted) of \(wanted) threads (\(String(cString: strerror(code)))): the work takes longer, its results are the same")
+        }
+        return granted
     }
+
+    private static let saysSo = Atomic<Bool>(false)
 
     /// The set asked for, else the one recorded in a file that is resumed, else the best.
     /// Throws `Failure.usage` for an unknown name, `Failure.input` for one this CPU lacks.
@@ -36,6 +44,6 @@ struct MachineOptions: ParsableArguments {
 
     static var sets: String { InstructionSet.available.map(\.rawValue).joined(separator: ", ") }
 
-    /// Cores that this process may run on.
+    /// Cores that this process may use: by affinity and by the CPU quota of its control groups.
     static var cores: Int { Int(usable_cores()) }
 }

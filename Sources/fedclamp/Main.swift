@@ -1,4 +1,5 @@
 import ArgumentParser
+import CStart
 import Glibc
 import HDF5
 import Options
@@ -25,10 +26,12 @@ struct FedClamp: ParsableCommand {
         version: version,
         subcommands: [Import.self, Run.self, Reproduce.self, Merge.self, Bound.self, Evaluate.self, Inspect.self, SelfTest.self, Bench.self, Step.self, Manual.self])
 
+    static func main() { with_enough_stack { FedClamp.work() } }
+
     /// Parses, runs, and ends the process with the exit code of what happened.
-    static func main() {
+    private static func work() {
         Signals.install()
-        let typed = Array(CommandLine.arguments.dropFirst())
+        let typed = (1..<max(1, Int(argument_count()))).compactMap { argument(Int32($0)).map { Files.path($0) } }
         do {
             try requireCommand(typed)
             var command = try parseAsRoot(try withConfigFile(typed))

@@ -1,5 +1,6 @@
 import Federation
 import Glibc
+import HDF5
 
 /// Results, to stdout. A reader that has gone (`fedclamp ... | head`) or a full disk ends the program with exit code 2,
 /// the first quietly.
@@ -15,10 +16,10 @@ func output(_ text: String) {
 /// A line for people, to stderr.
 func note(_ text: String) { _ = write(2, text + "\n") }
 
-/// All of `text` to a descriptor; false with errno when that fails.
+/// All of `text` to a descriptor, bytes of paths that are no UTF-8 as "\xE9"; false with errno when that fails.
 @discardableResult
 func write(_ descriptor: Int32, _ text: String) -> Bool {
-    var text = text
+    var text = Files.shown(text)
     return text.withUTF8 { bytes in
         var done = 0
         while done < bytes.count {
@@ -39,22 +40,24 @@ func requireWritable(_ path: String, replace: Bool, inputs: [String] = [], resum
     try requireFile(path, inputs)
     try OutputLock.take(file: path)
     guard replace || !exists(path) else { throw resumable ? RunError.outputExists(path) : Failure.input("\(path) exists already; use --overwrite to replace it") }
+    try Replacement.probe(path)
 }
 
 /// What stands at `path` must be nothing, or a regular file that is none of `inputs`.
 private func requireFile(_ path: String, _ inputs: [String]) throws {
-    var there = stat()
-    if stat(path, &there) == 0 {
-        for input in inputs {
-            var other = stat()
-            guard stat(input, &other) != 0 || other.st_dev != there.st_dev || other.st_ino != there.st_ino else {
-                throw Failure.input("\(path): is the input file \(input); expected another name for the output")
-            }
+    guard !path.isEmpty else { throw Failure.input("--out: expected the name of a file to write, such as run.h5, got an empty one") }
+    guard let there = Files.status(path) else {
+        guard errno == ENOENT else { throw Failure.input("\(path): cannot write here: \(String(cString: strerror(errno)))") }
+        return
+    }
+    for input in inputs {
+        if let other = Files.status(input), other.st_dev == there.st_dev, other.st_ino == there.st_ino {
+            throw Failure.input("\(path): is the input file \(input); expected another name for the output")
         }
-        guard there.st_mode & S_IFMT == S_IFREG else {
-            throw Failure.input("\(path): expected the name of a file to write, such as run.h5, got \(there.st_mode & S_IFMT == S_IFDIR ? "a folder" : "a device or pipe")")
-        }
+    }
+    guard there.st_mode & S_IFMT == S_IFREG else {
+        throw Failure.input("\(path): expected the name of a file to write, such as run.h5, got \(there.st_mode & S_IFMT == S_IFDIR ? "a folder" : "a device or pipe")")
     }
 }
 
-func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+func exists(_ path: String) -> Bool { Files.exists(path) }

@@ -3,7 +3,8 @@ import Glibc
 import HDF5
 
 /// One process at a time writes an output. A file beside it, NAME.lock, says who; what holds is the kernel's lock on that
-/// file (flock), which goes with the process however it ends, so that the file of a dead process stands in nobody's way.
+/// file (flock), which goes with the process however it ends, so that the file of a dead process stands in nobody's way, nor
+/// does that of another user. A file system without locks does without, with a note.
 enum OutputLock {
     /// Descriptor and path of every lock of this process.
     private nonisolated(unsafe) static var held: [(descriptor: Int32, path: String)] = []
@@ -12,9 +13,9 @@ enum OutputLock {
     /// Throws `Failure.input` naming the process that has it, or why nothing can be written there.
     static func take(file path: String) throws {
         let target = Replacement.target(of: path)
-        try take("\(target).lock", output: path)
-        let (folder, name) = split(target)
-        removeLeftovers(in: folder) { $0.hasPrefix("\(name).partial-") }
+        try take(Files.companion(of: target, ".lock"), output: path)
+        let (folder, start) = Files.split(Replacement.temporaryPrefix(of: target))
+        removeLeftovers(in: folder) { $0.utf8.starts(with: start.utf8) }
     }
 
     /// Locks the folder of results at `path`, which must exist; its cells are covered too.
@@ -27,42 +28,72 @@ enum OutputLock {
     static func releaseAll() {
         forget_kept()
         for lock in held {
-            unlink(lock.path)           // before the lock goes: whoever waits for it must not find a file that is about to vanish
+            Files.unlink(lock.path)     // before the lock goes: whoever waits for it must not find a file that is about to vanish
             close(lock.descriptor)
         }
         held = []
     }
 
     private static func take(_ lock: String, output: String) throws {
-        guard !held.contains(where: { $0.path == lock }) else { return }
+        guard !held.contains(where: { $0.path.utf8.elementsEqual(lock.utf8) }) else { return }
         while true {
-            let descriptor = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o666)
-            guard descriptor >= 0 else { throw Failure.input("\(output): cannot write here: \(String(cString: strerror(errno)))") }
-            let free = flock(descriptor, LOCK_EX | LOCK_NB) == 0, code = errno
-            guard free || code != EWOULDBLOCK else {
+            let (descriptor, isOurs) = try open(lock, output)
+            let code = lockNow(descriptor)
+            guard code != EWOULDBLOCK, code != EACCES else {            // EACCES: as SMB says it
                 defer { close(descriptor) }
                 throw Failure.input("\(output): in use by \(owner(descriptor)); wait for it to end, or use another --out")
             }
-            // A file system without locks (ENOLCK, ENOTSUP, ...) does without. Otherwise: is it still the file of that name?
-            guard !free || isStill(descriptor, lock) else { close(descriptor); continue }
+            // Is it still the file of that name? And one of another user's dead process, which cannot carry our name, goes.
+            guard code != 0 || isStill(descriptor, lock) else { close(descriptor); continue }
+            if code == 0, !isOurs, Files.unlink(lock) { close(descriptor); continue }
+            if code != 0 { note("fedclamp: \(output): no lock here (\(String(cString: strerror(code)))): do not start a second process on it") }
             held.append((descriptor, lock))
             keep_from_copies(descriptor)
+            guard isOurs else { return }
             ftruncate(descriptor, 0)
             write(descriptor, "process \(getpid()) on host \(host) since \(now)\n")
             return
         }
     }
 
+    /// Opens the lock's file, made where it is missing: to write, or only to read where it belongs to somebody else. It is
+    /// there for every user to lock, whatever the umask: a file that nobody else may open would outlive its process for them.
+    private static func open(_ lock: String, _ output: String) throws -> (descriptor: Int32, isOurs: Bool) {
+        let descriptor = Files.open(lock, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o666)
+        if descriptor >= 0 {
+            fchmod(descriptor, 0o666)                   // refused for the file of another, who has done it
+            return (descriptor, true)
+        }
+        let code = errno
+        if code == EACCES || code == EPERM {
+            let reading = Files.open(lock, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+            if reading >= 0 { return (reading, false) }
+            if Files.exists(lock) {
+                throw Failure.input("\(output): cannot open \(lock), which another user left: remove it if no process of theirs writes here")
+            }
+        }
+        throw Failure.input("\(output): cannot write here: \(String(cString: strerror(code)))")
+    }
+
+    /// 0 when the lock is ours now, else why not: EWOULDBLOCK when another process has it, others where it cannot be had.
+    private static func lockNow(_ descriptor: Int32) -> Int32 {
+        while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+            if errno != EINTR { return errno }
+        }
+        return 0
+    }
+
     private static func owner(_ descriptor: Int32) -> String {
         var bytes = [UInt8](repeating: 0, count: 400)
         let count = pread(descriptor, &bytes, bytes.count, 0)
-        let text = HDF5Error.oneLine(String(decoding: bytes.prefix(max(0, count)), as: UTF8.self).split(separator: "\n").first.map(String.init) ?? "")
+        let text = HDF5Error.oneLine(String(decoding: bytes.prefix(max(0, count)).prefix { $0 != 10 }, as: UTF8.self))
         return text.isEmpty ? "another process" : text
     }
 
     private static func isStill(_ descriptor: Int32, _ path: String) -> Bool {
-        var mine = stat(), named = stat()
-        return fstat(descriptor, &mine) == 0 && stat(path, &named) == 0 && mine.st_ino == named.st_ino && mine.st_dev == named.st_dev
+        var mine = stat()
+        guard fstat(descriptor, &mine) == 0, let named = Files.status(path) else { return false }
+        return mine.st_ino == named.st_ino && mine.st_dev == named.st_dev
     }
 
     private static var host: String {
@@ -79,19 +110,7 @@ enum OutputLock {
         return "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday)) \(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)) UTC"
     }
 
-    private static func split(_ path: String) -> (folder: String, name: String) {
-        guard let slash = path.lastIndex(of: "/") else { return (".", path) }
-        return (slash == path.startIndex ? "/" : String(path[..<slash]), String(path[path.index(after: slash)...]))
-    }
-
     private static func removeLeftovers(in folder: String, _ isOne: (String) -> Bool) {
-        guard let entries = opendir(folder) else { return }
-        defer { closedir(entries) }
-        while let entry = readdir(entries) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if isOne(name) { unlink("\(folder)/\(name)") }
-        }
+        for name in Files.names(in: folder) where isOne(name) { Files.unlink("\(folder)/\(name)") }
     }
 }

@@ -1,9 +1,9 @@
-import Dispatch
 import Experiments
 import Federation
 import Glibc
 import Numerics
 import Synchronization
+import Tensor
 
 /// Where the work stands, on stderr: on a terminal one line with a bar that is drawn anew every second, elsewhere a plain
 /// line for each finished step.
@@ -12,21 +12,25 @@ final class Progress: @unchecked Sendable {
         var phase = "", done = 0.0, total = 1.0, reading = ""
         /// First report: the origin of the rate. Last: what the clock has gone on from.
         var first: (time: Double, done: Double)?, last = 0.0
-        var drawn = false
+        var drawn = false, finished = false
     }
 
     let isTerminal: Bool
     private let state = Mutex(State())
-    /// Only on a terminal: a source that was never resumed must not be released.
-    private let clock: (any DispatchSourceTimer)?
 
     init() {
         isTerminal = isatty(2) == 1
-        clock = isTerminal ? DispatchSource.makeTimerSource(queue: DispatchQueue(label: "progress")) : nil
-        guard let clock else { return }
-        clock.schedule(deadline: .now() + 1, repeating: 1)
-        clock.setEventHandler { [weak self] in self?.draw() }
-        clock.resume()
+        guard isTerminal else { return }
+        // Lets the seconds go on between reports. Where the system refuses a thread, the bar moves with the reports alone.
+        _ = startThread { [weak self] in
+            repeat { sleep(1) } while self?.tick() ?? false
+        }
+    }
+
+    /// Draws the bar; false when there is none any more.
+    private func tick() -> Bool {
+        draw()
+        return state.withLock { !$0.finished }
     }
 
     /// `reading` is what was measured last, "ACC 0.812  ASR 0.034". `done` and `total` count image passes.
@@ -60,7 +64,7 @@ final class Progress: @unchecked Sendable {
     }
 
     func finish() {
-        clock?.cancel()
+        state.withLock { $0.finished = true }
         erase()
     }
 
@@ -84,7 +88,7 @@ final class Progress: @unchecked Sendable {
 
     private func draw() {
         state.withLock { state in
-            guard state.first != nil else { return }
+            guard state.first != nil, !state.finished else { return }
             let share = min(1, state.done / max(1, state.total)), cells = 20, full = Int(share * Double(cells))
             let bar = String(repeating: "#", count: full) + String(repeating: ".", count: cells - full)
             let parts = ["[\(bar)] \(Int(share * 100)) %", state.phase, state.reading, Self.remaining(state)]

@@ -21,8 +21,8 @@ struct Run: Configurable {
               fedclamp run --data data/fashion-mnist.h5 --synthetic holdout:2000 --attack classic --defense multi-krum --rounds 5 --out run.h5
               fedclamp run --config run.conf --seed 2 --out run-2.h5
 
-            A configuration file has lines "name = value" with the names of these options without dashes; # starts a \
-            comment; defense may stand on several lines. Options of the command line win.
+            A configuration file has lines "name = value" with the names of these options without dashes; # at the \
+            beginning of a line or after white space starts a comment; defense may stand on several lines. Options of the command line win.
             """)
 
     @Option(help: ArgumentHelp("Data set, as import writes it.", valueName: "file.h5"))

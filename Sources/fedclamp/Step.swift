@@ -50,7 +50,7 @@ struct ServerOptions: ParsableArguments {
             held = digest == provenance.syntheticDigest ? try Withheld(configuration, dataset.train, holdsOut: true).held : nil
         } else {
             guard let synthetic, data == nil else { throw Failure.input("the FM data of this run are a file: expected --synthetic") }
-            let split = try DatasetFile.readUnnamedSplit(synthetic)
+            let split = try DatasetFile.readUnnamedSplit(synthetic, classes: network.classes)
             (set, path, digest, held) = (split.set, synthetic, split.digest, nil)
         }
         guard digest == provenance.syntheticDigest else {

@@ -60,7 +60,7 @@ struct StepLocal: ParsableCommand {
             return try ClientData.samples(state, client, dataset.train, try ClientData.share(state, client, dataset))
         }
         guard try HDF5File.open(data).exists("/train/images") else {
-            return try ClientData.samples(state, client, try DatasetFile.readUnnamedSplit(data).set)
+            return try ClientData.samples(state, client, try DatasetFile.readUnnamedSplit(data, classes: state.network.classes).set)
         }
         let dataset = try DatasetFile.read(data)
         guard dataset.digest != state.provenance.datasetDigest else {

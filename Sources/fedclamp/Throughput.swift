@@ -1,6 +1,7 @@
 import Datasets
 import Federation
 import Glibc
+import HDF5
 import Network
 import Tensor
 
@@ -93,16 +94,10 @@ struct Throughput {
 
     /// As the kernel names it; the architecture where it does not.
     static var cpuName: String {
-        guard let file = fopen("/proc/cpuinfo", "re") else { return architecture }
-        defer { fclose(file) }
-        var line = [CChar](repeating: 0, count: 1024)
-        while fgets(&line, Int32(line.count), file) != nil {
-            let text = String(decoding: line.prefix { $0 != 0 && $0 != 10 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-            if text.hasPrefix("model name"), let colon = text.firstIndex(of: ":") {
-                return String(text[text.index(after: colon)...].drop { $0 == " " })
-            }
-        }
-        return architecture
+        // Of machines with many cores the file is long; the first of them will do.
+        guard let bytes = try? Files.read("/proc/cpuinfo", limit: 16 << 20), let lines = try? TextLines(bytes, path: "/proc/cpuinfo").lines,
+              let line = lines.first(where: { $0.text.hasPrefix("model name") }), let colon = line.text.firstIndex(of: ":") else { return architecture }
+        return String(line.text[colon...].dropFirst()).trimmed
     }
 
     #if arch(x86_64)

@@ -84,7 +84,7 @@ import Testing
         #expect(try refusal { try $0.write("images", [Float](repeating: 0, count: 784), shape: [1, 1, 28, 28]); try $0.write("labels", [0] as [UInt8], shape: [1]) }
             .contains("expected pixels of kind uint8, 0 to 255, got float32"))
         #expect(try refusal { try $0.write("images", [UInt8](repeating: 0, count: 784), shape: [1, 1, 28, 28]); try $0.write("labels", [0] as [Float], shape: [1]) }
-            .contains("labels: expected elements of kind uint16, got float32"))
+            .contains("labels: expected whole numbers from 0, got float32"))
         #expect(try refusal { try $0.write("images", [UInt8](repeating: 0, count: 784), shape: [1, 1, 28, 28]) }.contains("/labels is not in this file"))
         #expect(try refusal { try $0.write("other", scalar: 1.0) }.contains("/images is not in this file"))
         #expect(try refusal { try split($0, [2, 1, 28, 28], labels: [0, 1]); try $0.setAttribute("class_names", ["one"]) }
@@ -95,6 +95,32 @@ import Testing
             .contains("attribute format of /: expected fedclamp-dataset, got fedclamp-run"))
         #expect(try refusal { try split($0, [2, 1, 28, 28], labels: [0, 2]); try $0.setAttribute("version", 2) }.contains("expected 1, got 2"))
         #expect(try refusal { try split($0, [2, 1, 28, 28], labels: [0, 2]); try $0.setAttribute("digest", "short") }.contains("64 hexadecimal digits"))
+    }
+
+    /// Where nothing says how many classes there are, labels from 1 would make the first class an empty one.
+    @Test func labelsCountFromZero() throws {
+        #expect(try refusal { try split($0, [2, 1, 28, 28], labels: [1, 10]) }.contains("expected labels from 0, got 1 to 10 (if they count from 1"))
+        #expect(try refusal { try split($0, [2, 1, 28, 28], labels: [1, 2]); try $0.setAttribute("class_names", ["a", "b"]) }
+            .contains("got 2 (if they count from 1"))
+        #expect(try refusal { try split($0, [2, 1, 28, 28], labels: [1, 2]); try $0.setAttribute("class_names", ["a", "b", "c"]) } == "read!")
+        try HDF5File.write(path) { try split($0, [2, 1, 28, 28], labels: [1, 2]) }
+        #expect(try DatasetFile.readUnnamedSplit(path, classes: 3).set.labels == [1, 2])
+        #expect(message { _ = try DatasetFile.readUnnamedSplit(path, classes: 2) }?.contains("count from 1") == true)
+    }
+
+    @Test func oneHotAndColumns() throws {
+        func labels(_ write: (HDF5File) throws -> Void) throws -> ImageSet {
+            try HDF5File.write(path) { file in
+                try file.write("images", [UInt8](repeating: 1, count: 3 * 784), shape: [3, 1, 28, 28])
+                try write(file)
+            }
+            return try DatasetFile.readUnnamedSplit(path).set
+        }
+        #expect(try labels { try $0.write("labels", [2, 0, 1] as [Int64], shape: [3, 1]) }.labels == [2, 0, 1])
+        let hot = try labels { try $0.write("labels", [0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1] as [Float], shape: [3, 4]) }
+        #expect(hot.labels == [1, 1, 3] && hot.classes == 4)
+        #expect(message { _ = try labels { try $0.write("labels", [0, 1, 0.5, 0.5, 1, 0] as [Double], shape: [3, 2]) } }?
+            .contains("/labels, row 1: expected one-hot: a single 1 among zeros, got 0.5 0.5") == true)
     }
 
     @Test func dataSetsMustHaveTwoMatchingSplits() throws {

@@ -43,12 +43,13 @@ import Testing
     @Test(arguments: [true, false]) func readsIDX(packed: Bool) throws {
         putIDX(packed: packed)
         for kind in [DatasetKind.mnist, .fashionMNIST] {
-            let data = try importDataset(kind, from: scratch.path)
+            let imported = try importDataset(kind, from: scratch.path), data = imported.dataset
             #expect(data.train.images == pixels(3 * 784) && data.train.labels == [0, 9, 4] && data.test.labels == [1, 2])
             #expect([data.train.channels, data.train.height, data.train.width, data.train.classes] == [1, 28, 28, 10])
-            #expect(data.classNames.count == 10 && data.name == kind.rawValue)
+            #expect(data.classNames.count == 10 && data.name == "idx-images" && data.source.contains("source unknown"))
+            #expect(imported.departs == "train-images-idx3-ubyte")
         }
-        #expect(try importDataset(.fashionMNIST, from: scratch.path).classNames[9] == "Ankle boot")
+        #expect(try importDataset(.fashionMNIST, from: scratch.path).dataset.classNames[9] == "Ankle boot")
     }
 
     @Test func refusesBadIDX() {
@@ -90,6 +91,30 @@ import Testing
         with(gzip(idx([300_000, 28, 28], [1, 2, 3])), says: "expected 235200016 bytes for extents [300000, 28, 28], got 19 bytes")
     }
 
+    /// As parallel gzip packs: every member has its own check sum, and tapes fill up with zeros.
+    @Test func readsSeveralMembers() throws {
+        putIDX(packed: true)
+        let name = "train-images-idx3-ubyte.gz", whole = try importDataset(.mnist, from: scratch.path).dataset
+        let bytes = idx([3, 28, 28], pixels(3 * 784))
+        for cut in [1, 5, 16, 17, 1000, bytes.count - 1, bytes.count] {
+            scratch.put(name, gzip(Array(bytes[..<cut])) + gzip([]) + gzip(Array(bytes[cut...])) + [0, 0, 0])
+            #expect(try importDataset(.mnist, from: scratch.path).dataset == whole)
+        }
+        for (end, words) in [([0x1f, 0x8b], "size: expected 2368 bytes"), ([1], "1 other bytes behind its end"), (gzip([7]), "got more")] as [([UInt8], String)] {
+            scratch.put(name, gzip(bytes) + end)
+            #expect(refusal().contains(words), "\(refusal())")
+        }
+    }
+
+    @Test func publishedNamesAreForPublishedFiles() {
+        let all = Published.mnist.digests.map { (file: $0.key, digest: $0.value) }
+        #expect(Published.mnist.described(as: .mnist, all).name == "mnist" && Published.mnist.described(as: .mnist, all).departs == nil)
+        #expect(Published.fashionMNIST.described(as: .fashionMNIST, all).name == "idx-images")
+        #expect(Published.cifar100.described(as: .cifar100, [("train", "")]).departs == "train")
+        let set = ImageSet(channels: 1, height: 28, width: 28, classes: 3, images: pixels(3 * 784), labels: [0, 2, 1])
+        #expect(set.orderlessDigest == set.subset([2, 0, 1]).orderlessDigest && set.orderlessDigest != set.subset([0, 1, 1]).orderlessDigest)
+    }
+
     private func putCIFAR(_ labelBytes: Int, _ names: [String]) {
         for (index, name) in names.enumerated() {
             let records = (0..<2).flatMap { record -> [UInt8] in
@@ -101,12 +126,12 @@ import Testing
 
     @Test func readsCIFAR() throws {
         putCIFAR(1, (1...5).map { "data_batch_\($0).bin" } + ["test_batch.bin"])
-        let ten = try importDataset(.cifar10, from: scratch.path)
+        let ten = try importDataset(.cifar10, from: scratch.path).dataset
         #expect(ten.train.labels == [0, 1, 1, 2, 2, 3, 3, 4, 4, 5] && ten.test.labels == [5, 6])
         #expect(Array(ten.train.images[3072..<6144]) == pixels(3072).map { $0 &+ 1 })
         #expect([ten.train.channels, ten.train.height, ten.train.classes] == [3, 32, 10])
         putCIFAR(2, ["train.bin", "test.bin"])
-        let hundred = try importDataset(.cifar100, from: scratch.path)
+        let hundred = try importDataset(.cifar100, from: scratch.path).dataset
         #expect(hundred.train.labels == [0, 1] && hundred.test.labels == [1, 2] && hundred.train.classes == 100)
         #expect(hundred.classNames.count == 100 && hundred.classNames == hundred.classNames.sorted() && Set(hundred.classNames).count == 100)
     }

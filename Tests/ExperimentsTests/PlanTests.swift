@@ -122,7 +122,7 @@ import Testing
             change(&wrong)
             #expect(throws: RunError.self) { try setting.joined(with: wrong, at: "out") }
         }
-        #expect(try Setting(parsing: setting.text, path: "setting.txt") == setting)
-        #expect(throws: RunError.self) { try Setting(parsing: "scale = smoke\n", path: "setting.txt") }
+        #expect(try Setting(parsing: lines(setting.text), path: "setting.txt") == setting)
+        #expect(throws: RunError.self) { try Setting(parsing: lines("scale = smoke\n"), path: "setting.txt") }
     }
 }

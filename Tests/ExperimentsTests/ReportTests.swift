@@ -5,6 +5,9 @@ import Scratch
 import Testing
 @testable import Experiments
 
+/// The lines of a text file of ours with this text.
+func lines(_ text: String) throws -> [TextLines.Line] { try TextLines(Array(text.utf8), path: "text").lines }
+
 @Suite struct ReportTests {
     private let strip = Illustration.Strip(name: "clean <images>", channels: 3, side: 2, pixels: (0..<24).map { UInt8($0 * 10) }, labels: ["cat", "dog & co"])
     private let histogram = Illustration.Histogram(layer: "conv3", channel: 5, high: 4, bound: 1.5, clean: [3, 1, 0, 0], triggered: [0, 0, 1, 3],
@@ -90,13 +93,13 @@ import Testing
         let table = TableResult(name: "toy", caption: "", claim: "", rowTitle: "", legend: "", measures: Measure.outcomes, rows: ["none", "x, bounds"],
                                 columns: ["fm"], seeds: [1], places: [], cleanColumns: [], curves: [])
         let header = "table,row,column,acc,asr\n"
-        let figures = try PaperFigures(parsing: header + "toy,\"x, bounds\",fm,0.9,\r\n\nother,any,any,1,1\n", path: "paper.csv", [table])
+        let figures = try PaperFigures(parsing: lines(header + "toy,\"x, bounds\",fm,0.9,\r\n\nother,any,any,1,1\n"), path: "paper.csv", [table])
         #expect(figures.value("toy", "x, bounds", "fm", .accuracy) == 0.9)
         #expect(figures.value("toy", "x, bounds", "fm", .attackSuccess) == nil && figures.value("toy", "none", "fm", .accuracy) == nil)
         for (line, word) in [("toy,nobody,fm,1,1", "x, bounds"), ("toy,none,gm,1,1", "fm"), ("toy,none,fm,90,1", "0 to 1"), ("toy,none,fm", "5 fields"), ("toy,none,fm,?,", "acc")] {
-            let text = message { _ = try PaperFigures(parsing: header + line, path: "paper.csv", [table]) }
+            let text = message { _ = try PaperFigures(parsing: lines(header + line), path: "paper.csv", [table]) }
             #expect(text?.contains(word) == true && text?.contains("line 2") == true, "\(line): \(text ?? "accepted")")
         }
-        #expect(message { _ = try PaperFigures(parsing: "a,b\n", path: "paper.csv", [table]) }?.contains("table,row,column") == true)
+        #expect(message { _ = try PaperFigures(parsing: lines("a,b\n"), path: "paper.csv", [table]) }?.contains("table,row,column") == true)
     }
 }

@@ -56,7 +56,7 @@ def check_dataset(path, name, expected, classes):
 def test_idx(tmp_path, name, packed):
     written = write_idx(tmp_path / "idx", packed)
     fedclamp("import", name, "--from", tmp_path / "idx", "--out", tmp_path / "out.h5")
-    check_dataset(tmp_path / "out.h5", name, {split: (written[prefix][0][:, None], written[prefix][1])
+    check_dataset(tmp_path / "out.h5", "idx-images", {split: (written[prefix][0][:, None], written[prefix][1])
                                               for split, prefix in (("train", "train"), ("test", "t10k"))}, 10)
 
 
@@ -75,7 +75,7 @@ def test_cifar10(tmp_path):
         (tmp_path / f"bin/data_batch_{k + 1}.bin").write_bytes(parts[k][0])
     (tmp_path / "bin/test_batch.bin").write_bytes(parts[5][0])
     fedclamp("import", "cifar-10", "--from", tmp_path / "bin", "--out", tmp_path / "out.h5")
-    check_dataset(tmp_path / "out.h5", "cifar-10", {
+    check_dataset(tmp_path / "out.h5", "cifar-10-records", {
         "train": (np.concatenate([p[1] for p in parts[:5]]), np.concatenate([p[2] for p in parts[:5]])),
         "test": parts[5][1:]}, 10)
 
@@ -86,7 +86,7 @@ def test_cifar100(tmp_path):
     (tmp_path / "bin/train.bin").write_bytes(train[0])
     (tmp_path / "bin/test.bin").write_bytes(test[0])
     fedclamp("import", "cifar-100", "--from", tmp_path / "bin", "--out", tmp_path / "out.h5")
-    check_dataset(tmp_path / "out.h5", "cifar-100", {"train": train[1:], "test": test[1:]}, 100)
+    check_dataset(tmp_path / "out.h5", "cifar-100-records", {"train": train[1:], "test": test[1:]}, 100)
 
 
 def test_real_cifar10(tmp_path):
@@ -95,6 +95,7 @@ def test_real_cifar10(tmp_path):
         pytest.skip("FEDCLAMP_CIFAR names no folder with CIFAR-10's binary files")
     fedclamp("import", "cifar-10", "--from", folder, "--out", tmp_path / "out.h5")
     with h5py.File(tmp_path / "out.h5") as file:
+        assert file.attrs["name"] == "cifar-10" and "Krizhevsky" in file.attrs["source"]
         for split, each in (("train", 5000), ("test", 1000)):
             assert file[split]["images"].shape == (10 * each, 3, 32, 32)
             assert np.bincount(file[split]["labels"][:]).tolist() == [each] * 10

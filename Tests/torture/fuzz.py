@@ -224,11 +224,14 @@ class Bench:
             path = self.inside / "shards/whole/results.h5"
             return ["inspect", path], {0, 2}, self.damaged(path, rng)
         arguments = ["merge", part, "--out", self.folder / "out"]
-        texts = [part / "setting.txt", *sorted(part.glob("cells/*.floors"))]
+        texts = [part / "setting.txt", part / "paper.csv", *sorted(part.glob("cells/*.floors"))]
         if how < 0.4:
             path = rng.choice(texts)
             self.changed = [path]
             path.write_bytes(mutate.text(rng, (self.seeds / path.relative_to(self.inside)).read_bytes(), corpus.WORDS))
+            if path.name == "paper.csv":            # read of the folder that is written
+                self.changed = [part]
+                arguments = ["merge", part, "--out", part]
             return arguments, {0, 1, 2}, f"text {path.name}"
         return arguments, {0, 1, 2}, self.damaged(rng.choice(sorted(part.glob("cells/*.h5"))), rng, 0.4)
 

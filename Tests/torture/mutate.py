@@ -156,7 +156,7 @@ def text(rng, original, vocabulary):
     """A damaged text: lines changed, repeated, dropped; words of `vocabulary` and bytes strewn in."""
     lines = original.split(b"\n")
     for _ in range(rng.choice([1, 1, 2, 3, 5])):
-        kind = rng.choice(["word", "value", "drop", "repeat", "many", "bytes", "cut", "long", "swap", "sign"])
+        kind = rng.choice(["word", "value", "drop", "repeat", "many", "bytes", "cut", "long", "swap", "sign", "ends", "mark", "latin"])
         at = rng.randrange(len(lines)) if lines else 0
         line = lines[at] if lines else b""
         if kind == "word":
@@ -178,6 +178,13 @@ def text(rng, original, vocabulary):
             lines[at:at + 1] = [line[:rng.randrange(len(line) + 1)]]
         elif kind == "long":
             lines[at:at + 1] = [line + rng.choice([b"9", b"x", b" ", b"="]) * rng.choice([10, 1000, 200_000 if rng.random() < 0.1 else 10])]
+        elif kind == "ends":                    # as other systems end lines, some or all
+            end = rng.choice([b"\r", b"\r\n", b"\n\r", b"\r\r\n"])
+            lines = b"\n".join(lines).replace(b"\n", end, rng.choice([1, 2, -1])).split(b"\n")
+        elif kind == "mark":
+            lines[:1] = [rng.choice([b"\xef\xbb\xbf", b"\xff\xfe", b"\xef\xbb", b"\xef\xbb\xbf" * 2]) + b"".join(lines[:1])]
+        elif kind == "latin":
+            lines[at:at + 1] = [line + rng.choice([b" # gr\xf6\xdfer", b"\xe9", b"\xcc\x81", b"\xf4\x8f\xbf\xa9", b"#1"])]
         elif kind == "swap":
             other = rng.randrange(len(lines)) if lines else 0
             if lines:

@@ -26,6 +26,8 @@ options=$(printf ' %q' "$@")
 read -ra extra <<< "${SBATCH_OPTIONS:-}"
 array=$(sbatch --parsable --job-name="$name" --array="1-$shards" --requeue --open-mode=append --output="$folder/log/%a.log" "${extra[@]}" --wrap \
     "exec $(printf %q "$fedclamp") reproduce$options --threads \${SLURM_CPUS_PER_TASK:-1} --shard \$SLURM_ARRAY_TASK_ID/$shards --out $(printf %q "$folder")/part-\$SLURM_ARRAY_TASK_ID")
-merge=$(sbatch --parsable --job-name="$name" --dependency="afterany:$array" --open-mode=append --output="$folder/log/merge.log" --wrap \
+# "id", or "id;cluster" where sites have several clusters: the merge goes to the same one.
+cluster=${array#"${array%%;*}"} array=${array%%;*}
+merge=$(sbatch --parsable --job-name="$name" ${cluster:+--clusters="${cluster#;}"} --dependency="afterany:$array" --open-mode=append --output="$folder/log/merge.log" --wrap \
     "exec $(printf %q "$fedclamp") merge $(printf "$(printf %q "$folder")/part-%d " $(seq "$shards")) --out $(printf %q "$folder/merged")")
-echo "array $array of $shards shards, merge $merge: $folder/merged"
+echo "array $array of $shards shards, merge ${merge%%;*}${cluster:+ on ${cluster#;}}: $folder/merged"

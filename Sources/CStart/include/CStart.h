@@ -4,7 +4,15 @@
 /* 2: AVX-512 (x86-64-v4), 1: AVX2 with FMA (x86-64-v3), 0: the architecture's baseline. */
 int cpu_level(void);
 
-/* Cores that this process may run on, at least 1. */
+/* The command line as it was given, bytes: Swift's own repairs what is not UTF-8. Index 0 is the program. */
+int argument_count(void);
+const char *argument(int index);
+
+/* Runs `body`: on a thread with a stack of 8 MiB where `ulimit -s` leaves less than 1 MiB and the system grants one. */
+void with_enough_stack(void (*body)(void));
+
+/* Cores that this process may use, at least 1: those that it may run on, and no more than what the CPU quota of its control
+   groups (version 1 or 2, those above it too) amounts to. */
 int usable_cores(void);
 
 /* Gives freed memory back to the system, so that a peak of memory can be measured; Swift's Glibc has no malloc_trim. */
@@ -16,9 +24,14 @@ void trim_heap(void);
 long long free_memory(const char **limit);
 
 /* Runs `body(context)` in a copy of this process, which ends without clean-up, and waits for it. Gives 0 when it came to its
-   end, the signal's number when it died of one, and -1 when no copy could be made or it went to sleep for a lock that another
-   thread held: then nothing is known. It dies of SIGXCPU after `seconds` of processor time. */
+   end, the signal's number when it died of one, and -1 when no copy could be made, it went to sleep for a lock that another
+   thread held, or something outside ended it: then nothing is known. It dies of SIGXCPU when it takes more processor time than
+   `seconds` and what `work_ahead` adds. */
 int survives(void (*body)(void *context), void *context, int seconds);
+
+/* In a copy made by `survives`: so many bytes are to be worked on next. A second is added for every 2 MiB, slower than any
+   processor, so that what is refused does not depend on which one it is. Elsewhere it does nothing. */
+void work_ahead(long long bytes);
 
 /* `survives` closes this descriptor in its copy: a lock of flock lasts as long as any process has it, and must not outlive
    the original when that is killed. 16 at most; called by one thread at a time. `forget_kept` takes all back. */

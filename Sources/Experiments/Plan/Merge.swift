@@ -39,7 +39,7 @@ extension ResultFolder {
 
     /// Copies a run file as one step. Its size is checked by `record`, which has read it.
     private static func copy(_ source: String, to path: String) throws {
-        guard let from = fopen(source, "re") else { throw FileError(path: source, operation: "open", code: errno) }
+        guard let from = Files.stream(source, "re") else { throw FileError(path: source, operation: "open", code: errno) }
         defer { fclose(from) }
         var bytes: [UInt8] = [], buffer = [UInt8](repeating: 0, count: 1 << 20)
         while true {

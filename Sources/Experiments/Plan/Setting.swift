@@ -1,5 +1,6 @@
 import Datasets
 import Federation
+import HDF5
 import Numerics
 
 /// What a folder of results belongs to. Only results of the same scale and data may be added; tables and seeds may grow.
@@ -15,8 +16,9 @@ public struct Setting: Equatable, Sendable {
 
     public init(scale: String, dataset: String, datasetDigest: String, synthetic: String, syntheticDigest: String,
                 syntheticImages: Int, evaluateOn: EvaluationSplit, tables: [String], seeds: [UInt64]) {
-        (self.scale, self.dataset, self.datasetDigest) = (scale, dataset, datasetDigest)
-        (self.synthetic, self.syntheticDigest, self.syntheticImages) = (synthetic, syntheticDigest, syntheticImages)
+        // Names come from files and of files: each is one line of setting.txt.
+        (self.scale, self.dataset, self.datasetDigest) = (scale, HDF5Error.oneLine(dataset), datasetDigest)
+        (self.synthetic, self.syntheticDigest, self.syntheticImages) = (HDF5Error.oneLine(synthetic), syntheticDigest, syntheticImages)
         self.evaluateOn = evaluateOn
         (self.tables, self.seeds) = (tables, seeds)
     }
@@ -35,11 +37,11 @@ public struct Setting: Equatable, Sendable {
     }
 
     /// Throws `RunError.incompatible` when a field is missing or no value of its kind.
-    init(parsing text: String, path: String) throws {
+    init(parsing lines: [TextLines.Line], path: String) throws {
         var values: [String: String] = [:]
-        for line in text.split(separator: "\n") where !line.hasPrefix("#") {
-            guard let at = line.firstRange(of: " = ") else { throw RunError.incompatible("\(path): expected lines \"name = value\", got \"\(line.prefix(100))\"") }
-            values[String(line[..<at.lowerBound])] = String(line[at.upperBound...])
+        for line in lines where !line.text.hasPrefix("#") && !line.text.trimmed.isEmpty {
+            guard let (name, value) = line.assignment else { throw RunError.incompatible("\(path):\(line.number): expected \"name = value\", got \"\(line.text.prefix(100))\"") }
+            values[name] = value
         }
         func value(_ name: String) throws -> String {
             guard let value = values[name] else { throw RunError.incompatible("\(path): \(name) is missing; is this a folder of results?") }
@@ -71,10 +73,11 @@ public struct Setting: Equatable, Sendable {
     static let seedLimits = 1...1000
 
     /// This setting with the tables and seeds of `other` too, in their natural order. Throws `RunError.incompatible`
-    /// naming the first field that differs; file names of FM data may.
+    /// naming the first field that differs; names of equal data may.
     func joined(with other: Setting, at path: String) throws -> Setting {
         for (mine, theirs) in zip(fixed, other.fixed) where mine.1 != theirs.1 {
             if mine.0 == "synthetic", syntheticDigest == other.syntheticDigest { continue }
+            if mine.0 == "dataset", datasetDigest == other.datasetDigest { continue }
             throw RunError.incompatible("\(path) holds results of another setting: \(theirs.0) is \(theirs.1), not \(mine.1); use another --out")
         }
         var all = self

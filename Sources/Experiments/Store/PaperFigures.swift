@@ -1,4 +1,5 @@
 import Federation
+import HDF5
 
 /// The place for a paper's own figures, which are not part of this program: a user's file paper.csv in the folder of
 /// results, with the columns table, row, column, acc, asr (fractions; empty where the paper has none). Reports show them
@@ -10,15 +11,15 @@ struct PaperFigures: Sendable {
     init() {}
 
     /// Throws `RunError.incompatible` naming the line, for a place that no table has or a number that is none.
-    init(parsing text: String, path: String, _ tables: [TableResult]) throws {
-        let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated().filter { !$0.element.allSatisfy(\.isWhitespace) }
-        guard let first = lines.first, Self.fields(first.element) == Self.header else {
-            throw RunError.incompatible("\(path): expected a first line \"\(Self.header.joined(separator: ","))\", got \"\(lines.first.map { String($0.element) } ?? "")\"")
+    init(parsing all: [TextLines.Line], path: String, _ tables: [TableResult]) throws {
+        let lines = all.filter { !$0.text.trimmed.isEmpty }
+        guard let first = lines.first, Self.fields(first.text) == Self.header else {
+            throw RunError.incompatible("\(path): expected a first line \"\(Self.header.joined(separator: ","))\", got \"\(lines.first?.text.prefix(100) ?? "")\"")
         }
-        for (number, line) in lines.dropFirst() {
-            func wrong(_ what: String, _ got: String) -> RunError { .incompatible("\(path), line \(number + 1): expected \(what), got \"\(got)\"") }
+        for (number, line) in lines.dropFirst().map({ ($0.number, $0.text) }) {
+            func wrong(_ what: String, _ got: String) -> RunError { .incompatible("\(path), line \(number): expected \(what), got \"\(got)\"") }
             let fields = Self.fields(line)
-            guard fields.count == Self.header.count else { throw wrong("\(Self.header.count) fields", String(line)) }
+            guard fields.count == Self.header.count else { throw wrong("\(Self.header.count) fields", line) }
             guard let table = tables.first(where: { $0.name == fields[0] }) else { continue }       // of a table that is not in this folder
             guard table.rows.contains(fields[1]) else { throw wrong("a row of \(table.name): \(table.rows.joined(separator: "; "))", fields[1]) }
             guard table.columns.contains(fields[2]) else { throw wrong("a column of \(table.name): \(table.columns.joined(separator: "; "))", fields[2]) }
@@ -33,18 +34,18 @@ struct PaperFigures: Sendable {
     func value(_ table: String, _ row: String, _ column: String, _ measure: Measure) -> Double? { figures[[table, row, column]]?[measure.key] }
 
     /// The fields of a line: quoted ones may hold commas and doubled quotes.
-    static func fields(_ line: Substring) -> [String] {
-        var fields = [""], quoted = false, last: Character = ","
-        for character in line {
+    static func fields(_ line: String) -> [String] {
+        var fields = [String.UnicodeScalarView()], quoted = false, last: Unicode.Scalar = ","
+        for character in line.unicodeScalars {
             switch character {
             case "\"":
                 if !quoted, last == "\"" { fields[fields.count - 1].append("\"") }
                 quoted.toggle()
-            case "," where !quoted: fields.append("")
+            case "," where !quoted: fields.append(String.UnicodeScalarView())
             default: fields[fields.count - 1].append(character)
             }
             last = character
         }
-        return fields
+        return fields.map { String($0) }
     }
 }

@@ -23,8 +23,7 @@ public struct ResultFolder: Sendable {
 
     /// The setting that the folder has; nil when there is none yet. Throws for a folder of something else.
     public func setting() throws -> Setting? {
-        var status = stat()
-        guard stat(path, &status) == 0 else {
+        guard let status = Files.status(path) else {
             if errno == ENOENT { return nil }
             throw FileError(path: path, operation: "open", code: errno)
         }
@@ -46,48 +45,51 @@ public struct ResultFolder: Sendable {
 
     private func makeFolder(_ folder: String) throws {
         var made = folder.hasPrefix("/") ? "" : "."
-        for part in folder.split(separator: "/") {
+        for part in Files.parts(folder) {
             let above = made.isEmpty ? "/" : made
             made += "/\(part)"
-            if mkdir(made, 0o777) == 0 { try Replacement.syncFolder(above) } else if errno != EEXIST {
+            if Files.makeFolder(made) { try Replacement.syncFolder(above) } else if errno != EEXIST {
                 throw FileError(path: path, operation: "make the folder", code: errno)
             }
         }
-        var status = stat()
-        guard stat(folder, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+        guard let status = Files.status(folder), status.st_mode & S_IFMT == S_IFDIR else {
             throw FileError(path: folder, operation: "use as a folder", code: ENOTDIR)
         }
     }
 
     /// What the run file of a training holds; nil when there is none.
     func record(_ training: Training) throws -> CellRecord? {
-        access(cell(training.key), F_OK) == 0 ? try CellRecord(cell(training.key)) : nil
+        Files.exists(cell(training.key)) ? try CellRecord(cell(training.key)) : nil
     }
 
     /// Whether nothing is left to do for a training.
     public func isFinished(_ training: Training) throws -> Bool {
         guard let record = try record(training), record.finishedRounds == training.configuration.rounds else { return false }
         let floors = try self.floors(of: training)
-        if training.isIllustrated, access(illustration(training.key), F_OK) != 0 { return false }
+        if training.isIllustrated, !Files.exists(illustration(training.key)) { return false }
         return training.defenses.allSatisfy { record.defended[$0] != nil } && training.probes.allSatisfy { floors[$0.name] != nil }
     }
 
     /// What a report shows of a training; nil where it was not made.
     func illustration(of training: Training) throws -> Illustration? {
         let path = illustration(training.key)
-        return access(path, F_OK) == 0 ? try Illustration(path) : nil
+        return Files.exists(path) ? try Illustration(path) : nil
     }
 
     /// Floors by the name of their probe.
     func floors(of training: Training) throws -> [String: Double] {
         let path = floors(training.key)
-        guard let text = try TextFile.read(path) else { return [:] }
+        return try TextFile.read(path).map { try Self.floors(parsing: $0, path: path) } ?? [:]
+    }
+
+    /// Lines "name = rate". Throws `RunError.incompatible` for others.
+    static func floors(parsing lines: [TextLines.Line], path: String) throws -> [String: Double] {
         var floors: [String: Double] = [:]
-        for line in text.split(separator: "\n") {
-            guard let at = line.firstRange(of: " = "), let value = Double(line[at.upperBound...]), value.isNaN || (0...1).contains(value) else {
-                throw RunError.incompatible("\(path): expected lines \"name = rate\" with rates from 0 to 1, got \"\(line.prefix(100))\"")
+        for line in lines where !line.text.trimmed.isEmpty {
+            guard let (name, text) = line.assignment, let value = Double(text.trimmed), value.isNaN || (0...1).contains(value) else {
+                throw RunError.incompatible("\(path):\(line.number): expected \"name = rate\" with a rate from 0 to 1, got \"\(line.text.prefix(100))\"")
             }
-            floors[String(line[..<at.lowerBound])] = value
+            floors[name] = value
         }
         return floors
     }

@@ -1,5 +1,6 @@
 import CStart
 import Glibc
+import HDF5
 
 /// The process's largest resident memory, as Linux counts it.
 enum ResidentMemory {
@@ -13,11 +14,9 @@ enum ResidentMemory {
 
     /// Bytes since the last reset, or since the start; NaN where /proc does not say.
     static var peakBytes: Double {
-        guard let file = fopen("/proc/self/status", "re") else { return .nan }
-        defer { fclose(file) }
-        var line = [CChar](repeating: 0, count: 256)
-        while fgets(&line, Int32(line.count), file) != nil {
-            let words = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self).split { $0 == " " || $0 == "\t" || $0 == "\n" }
+        guard let lines = try? TextLines.read("/proc/self/status", limit: 1 << 20).lines else { return .nan }
+        for line in lines {
+            let words = line.text.split { $0 == " " || $0 == "\t" }
             if words.count >= 2, words[0] == "VmHWM:", let kilobytes = Double(words[1]) { return kilobytes * 1024 }
         }
         return .nan
