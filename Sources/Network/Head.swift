@@ -1,5 +1,5 @@
-/// The part of ClampNet between fc1 and the output layer fc2: no, one, two or three pairs of a dense layer and a ReLU, all of
-/// one width, each with its bounds. The layers before it, the trunk, are the same in every network.
+/// The part of ClampNet between fc1 and the output layer fc2: no, one, two or three pairs of a dense layer and a ReLU,
+/// all of one width, each with its bounds. The layers before it, the trunk, are the same in every network.
 ///
 /// Text form: "none", or PAIRSxWIDTH as in "2x192".
 ///
@@ -37,7 +37,9 @@ public struct Head: Sendable, Hashable, CustomStringConvertible {
             return
         }
         let parts = text.split(separator: "x", omittingEmptySubsequences: false)
-        guard parts.count == 2, let pairs = Self.number(parts[0]), let width = Self.number(parts[1]), pairs > 0 else { throw .text(text) }
+        guard parts.count == 2, let pairs = Self.number(parts[0]), pairs > 0, let width = Self.number(parts[1]) else {
+            throw .text(text)
+        }
         try self.init(pairs: pairs, width: width)
     }
 
@@ -54,11 +56,16 @@ public struct Head: Sendable, Hashable, CustomStringConvertible {
 public enum HeadError: Error, Equatable, Sendable, CustomStringConvertible {
     case pairs(Int), width(Int), text(String)
 
+    private static let widths = Head.widths.map(String.init).joined(separator: ", ")
+
     public var description: String {
         switch self {
-        case .pairs(let pairs): "a head of \(pairs) pairs does not exist: a head has 0 to \(Head.mostPairs) pairs of dense layer and ReLU"
-        case .width(let width): "a head of width \(width) does not exist: the width is one of \(Head.widths.map(String.init).joined(separator: ", "))"
-        case .text(let text): "\"\(text)\" is no head: expected none, or PAIRSxWIDTH with 1 to \(Head.mostPairs) pairs and the width 128, 192 or 256, such as 2x192"
+        case .pairs(let pairs):
+            "a head of \(pairs) pairs does not exist: a head has 0 to \(Head.mostPairs) pairs of dense layer and ReLU"
+        case .width(let width):
+            "a head of width \(width) does not exist: the width is one of \(Self.widths)"
+        case .text(let text):
+            "\"\(text)\" is no head: expected none, or PAIRSxWIDTH as in 2x192, with 1 to \(Head.mostPairs) pairs and a width of \(Self.widths)"
         }
     }
 }

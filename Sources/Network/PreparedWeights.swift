@@ -26,7 +26,8 @@ public final class PreparedWeights: @unchecked Sendable {
             }
             forward = tiles()
             backward = tiles()
-            dense = network.layers[Layer.fc1.rawValue...].map { plan.reserve(network.weight($0).count) } + [plan.reserve(network.output.weight.count)]
+            let tensors = network.layers[Layer.fc1.rawValue...].map(network.weight) + [network.output.weight]
+            dense = tensors.map { plan.reserve($0.count) }
             floats = plan.floats
         }
     }

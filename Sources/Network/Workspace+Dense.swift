@@ -6,7 +6,8 @@ struct DenseLayer {
     let inputs: Int, units: Int
     /// What it reads (n, inputs), and the gradient of that.
     let x: UnsafeMutablePointer<Float>, dx: UnsafeMutablePointer<Float>
-    /// After ReLU (n, units), before and after its bound, and the gradient of the latter, which `backward` turns into that of the sums.
+    /// After ReLU (n, units), before and after its bound, and the gradient of the latter, which `backward` turns into that
+    /// of the sums.
     let a: UnsafeMutablePointer<Float>, bounded: UnsafeMutablePointer<Float>, da: UnsafeMutablePointer<Float>
 }
 
@@ -22,11 +23,13 @@ extension Workspace {
     }
 
     /// From da, which becomes the gradient of the sums: the gradients of bias, bounds and weights, and dx.
-    func backward(_ n: Int, _ dense: DenseLayer, _ prepared: PreparedWeights, _ bounds: Bounds, _ gradient: Gradient, _ weights: Bool) {
+    func backward(_ n: Int, _ dense: DenseLayer, _ prepared: PreparedWeights, _ bounds: Bounds, _ gradient: Gradient,
+                  _ weights: Bool) {
         let g = gradient.parameters.base
         boundBackward(n, dense, bounds.pointer(dense.layer), db: g + network.bias(dense.layer).offset,
                       dz: gradient.bounds.base + network.boundOffset(dense.layer))
-        if weights { weightGradient(n, dense.x, dense.inputs, dense.da, dense.units, g + network.weight(dense.layer).offset) }
+        let dw = g + network.weight(dense.layer).offset
+        if weights { weightGradient(n, dense.x, dense.inputs, dense.da, dense.units, dw) }
         product(n, dense.da, dense.units, prepared.transposed(dense.layer), dense.dx, dense.inputs)
     }
 
@@ -38,7 +41,8 @@ extension Workspace {
     }
 
     func outputBackward(_ n: Int, _ prepared: PreparedWeights, _ gradient: Gradient, _ weights: Bool) {
-        let (weight, bias) = network.output, last = dense[dense.count - 1], stride = network.logitStride, g = gradient.parameters.base
+        let (weight, bias) = network.output, last = dense[dense.count - 1], stride = network.logitStride
+        let g = gradient.parameters.base
         if weights {
             for i in 0..<n { kernels.add(g + bias.offset, logitGradient + i * stride, stride) }
             weightGradient(n, last.bounded, last.units, logitGradient, stride, g + weight.offset)
@@ -47,7 +51,8 @@ extension Workspace {
     }
 
     /// Bound and ReLU, in place in da.
-    private func boundBackward(_ n: Int, _ dense: DenseLayer, _ z: UnsafePointer<Float>, db: UnsafeMutablePointer<Float>, dz: UnsafeMutablePointer<Float>) {
+    private func boundBackward(_ n: Int, _ dense: DenseLayer, _ z: UnsafePointer<Float>,
+                               db: UnsafeMutablePointer<Float>, dz: UnsafeMutablePointer<Float>) {
         for image in 0..<n {
             for unit in 0..<dense.units {
                 let at = image * dense.units + unit, value = dense.a[at], d = dense.da[at]
@@ -64,16 +69,18 @@ extension Workspace {
                          _ y: UnsafeMutablePointer<Float>, _ outputs: Int) {
         let rows = Operand(x, rowStride: inputs, innerStride: 1)
         for block in 0..<outputs / 32 {
-            kernels.gemm(n, 1, inputs, rows, Operand(w + block * inputs * 32, rowStride: 0, innerStride: 32), y + block * 32, outputs, false)
+            let panel = Operand(w + block * inputs * 32, rowStride: 0, innerStride: 32)
+            kernels.gemm(n, 1, inputs, rows, panel, y + block * 32, outputs, false)
         }
     }
 
     /// dW (inputs, outputs) += x^T dy, in panels of 32 outputs.
-    private func weightGradient(_ n: Int, _ x: UnsafeMutablePointer<Float>, _ inputs: Int, _ dy: UnsafeMutablePointer<Float>, _ outputs: Int,
-                                _ dw: UnsafeMutablePointer<Float>) {
+    private func weightGradient(_ n: Int, _ x: UnsafeMutablePointer<Float>, _ inputs: Int,
+                                _ dy: UnsafeMutablePointer<Float>, _ outputs: Int, _ dw: UnsafeMutablePointer<Float>) {
         let rows = Operand(x, rowStride: 1, innerStride: inputs)
         for block in 0..<outputs / 32 {
-            kernels.gemm(inputs, 1, n, rows, Operand(dy + block * 32, rowStride: 0, innerStride: outputs), dw + block * inputs * 32, 32, true)
+            let columns = Operand(dy + block * 32, rowStride: 0, innerStride: outputs)
+            kernels.gemm(inputs, 1, n, rows, columns, dw + block * inputs * 32, 32, true)
         }
     }
 }

@@ -13,17 +13,20 @@ extension RunFile {
         names.isEmpty ? "none" : names.prefix(5).joined(separator: ", ") + (names.count > 5 ? ", ... (\(names.count))" : "")
     }
 
-    /// From the names of the layers and the first one's units; the shapes of the others are to be compared with what follows from them.
+    /// From the names of the layers and the first one's units; `requireHeadShapes` compares the rest with what follows.
     ///
     /// - Throws: `RunError.incompatible` for a head that does not exist.
     static func readHead(_ file: HDF5File, _ group: String) throws -> Head {
         let names = try headNames(file, group), layers = (1...Head.mostPairs).map { "head\($0)" }
         guard names == Array(layers.prefix(names.count)) else {
-            throw RunError.incompatible("\(file.path), \(group): expected a head of up to \(Head.mostPairs) layers, \(layers.joined(separator: ", ")), without a gap, got \(list(names))")
+            throw RunError.incompatible("\(file.path), \(group): expected a head of up to \(Head.mostPairs) layers, "
+                + "\(list(layers)), without a gap, got \(list(names))")
         }
         guard let first = names.first else { return .none }
         let path = "\(group)/\(first)/weight", shape = try file.shape(of: path)
-        guard shape.count == 2 else { throw RunError.incompatible("\(file.path), \(path): expected shape (units, inputs), got \(text(shape))") }
+        guard shape.count == 2 else {
+            throw RunError.incompatible("\(file.path), \(path): expected shape (units, inputs), got \(text(shape))")
+        }
         do throws(HeadError) {
             return try Head(pairs: names.count, width: shape[0])
         } catch {
@@ -38,7 +41,8 @@ extension RunFile {
         for tensor in network.tensors[(2 * Layer.head1.rawValue)...] {
             let shape = try file.shape(of: "\(group)/\(tensor.name)")
             guard shape == tensor.shape else {
-                throw RunError.incompatible("\(file.path), \(group)/\(tensor.name): expected shape \(text(tensor.shape)) for \(network), got \(text(shape))")
+                throw RunError.incompatible("\(file.path), \(group)/\(tensor.name): expected shape \(text(tensor.shape)) "
+                    + "for \(network), got \(text(shape))")
             }
         }
     }
@@ -48,10 +52,13 @@ extension RunFile {
     static func requireHead(_ file: HDF5File, _ group: String, _ network: ClampNet) throws {
         let names = try headNames(file, group), expected = network.layers[Layer.head1.rawValue...].map(\.name)
         guard names == expected else {
-            throw RunError.incompatible("\(file.path), \(group): the network has the head \(network.head), expected its layers \(list(expected)), got \(list(names))")
+            throw RunError.incompatible("\(file.path), \(group): the network has the head \(network.head), "
+                + "expected its layers \(list(expected)), got \(list(names))")
         }
     }
 
     /// "192 x 128".
-    private static func text(_ shape: [Int]) -> String { shape.isEmpty ? "scalar" : shape.map(String.init).joined(separator: " x ") }
+    private static func text(_ shape: [Int]) -> String {
+        shape.isEmpty ? "scalar" : shape.map(String.init).joined(separator: " x ")
+    }
 }
