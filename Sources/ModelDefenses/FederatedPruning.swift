@@ -3,25 +3,25 @@ import Network
 import Numerics
 import Options
 
-/// Federated pruning by the votes of clients: channels of the last convolution that stay quiet on the clients' own images are
-/// where a backdoor hides. Unlike Fine-Pruning it does not depend on what the server has for data.
+/// Federated pruning by the votes of clients: channels of the last convolution that stay quiet on the clients' own
+/// images are where a backdoor hides. Unlike Fine-Pruning it does not depend on what the server has for data.
 ///
-/// 1. Every client measures the mean activation of each channel of G on its images (`FinePruning.LastConvolution.activity`)
-///    and sends the order of the channels, quietest first.
-/// 2. A client's first p 128 channels are its votes. Those p 128 channels with most votes lose weights and bias; equals go by
-///    the sum of their ranks over all clients, then by number. p = 0.2.
-/// 3. Extreme weights of the last convolution are clipped to m - Delta s ... m + Delta s, with mean m and deviation s (divided
-///    by the number) of the weights of the channels that are left. Delta = 3.
+/// 1. Every client measures the mean activation of each channel of G on its images
+///    (`FinePruning.LastConvolution.activity`) and sends the order of the channels, quietest first.
+/// 2. A client's first p 128 channels are its votes. Those p 128 channels with most votes lose weights and bias;
+///    equals go by the sum of their ranks over all clients, then by number. p = 0.2.
+/// 3. Extreme weights of the last convolution are clipped to m - Delta s ... m + Delta s, with mean m and deviation s
+///    (divided by the number) of the weights of the channels that are left. Delta = 3.
 ///
-/// Malicious clients vote too. As published they may lie; here they rank as honest clients do, on their poisoned images, and
-/// the figures are an upper bound of what the defence does against liars.
+/// Malicious clients vote too. As published they may lie; here they rank as honest clients do, on their poisoned
+/// images, and the figures are an upper bound of what the defence does against liars.
 ///
-/// The paper takes p and Delta as far as a validation set of the server allows. In this setting the server has FM data only,
-/// which an attack may have poisoned, so that both are fixed: p as in Bi and Li's tables, Delta by us. Fine-tuning after
-/// pruning, which the paper leaves to choice, is left out, as Bi and Li name pruning alone.
+/// The paper takes p and Delta as far as a validation set of the server allows. In this setting the server has FM
+/// data only, which an attack may have poisoned, so that both are fixed: p as in Bi and Li's tables, Delta by us.
+/// Fine-tuning after pruning, which the paper leaves to choice, is left out, as Bi and Li name pruning alone.
 ///
-/// Source: Wu, Yang, Zhu and Mitra, "Toward Cleansing Backdoored Neural Networks in Federated Learning", ICDCS 2022 (arXiv
-/// 2011.01767: "Mitigating Backdoor Attacks in Federated Learning").
+/// Source: Wu, Yang, Zhu and Mitra, "Toward Cleansing Backdoored Neural Networks in Federated Learning", ICDCS 2022
+/// (arXiv 2011.01767: "Mitigating Backdoor Attacks in Federated Learning").
 public struct FederatedPruning: ModelDefense {
     public static let name = "pruning"
     public static let leastImages = 0
@@ -58,7 +58,7 @@ public struct FederatedPruning: ModelDefense {
             Finding("channels of conv6 pruned", "\(prune.count) of \(Self.channels)"),
             Finding("clients that voted", "\(ballot.clients)"),
             Finding("votes of the pruned channels, from", "\(ballot.elected.map { ballot.votes[$0] }.min() ?? 0)"),
-            Finding("weights of conv6 clipped, to", "\(clipped.count) \(fixed(clipped.range.lowerBound, 4)) to \(fixed(clipped.range.upperBound, 4))"),
+            Finding("weights of conv6 clipped, to", "\(clipped.count) \(range)"),
         ])
     }
 
@@ -85,15 +85,18 @@ public struct FederatedPruning: ModelDefense {
                 }
             }
             (clients, self.votes) = (orders.count, votes)
-            elected = Array(votes.indices.sorted { (-votes[$0], ranks[$0], $0) < (-votes[$1], ranks[$1], $1) }.prefix(count))
+            let sorted = votes.indices.sorted { (-votes[$0], ranks[$0], $0) < (-votes[$1], ranks[$1], $1) }
+            elected = Array(sorted.prefix(count))
         }
     }
 
     /// Clips the weights of the channels that are left, in place; how many there were, and to what.
-    private func clip(_ model: Parameters, _ tensor: ParameterTensor, without pruned: Set<Int>) -> (count: Int, range: ClosedRange<Double>) {
+    private func clip(_ model: Parameters, _ tensor: ParameterTensor,
+                      without pruned: Set<Int>) -> (count: Int, range: ClosedRange<Double>) {
         var weights = model.canonical(tensor)
         let size = weights.count / tensor.shape[0]
-        let left = weights.indices.filter { !pruned.contains($0 / size) }, range = self.range(left.map { Double(weights[$0]) })
+        let left = weights.indices.filter { !pruned.contains($0 / size) }
+        let range = self.range(left.map { Double(weights[$0]) })
         let extreme = left.filter { !range.contains(Double(weights[$0])) }
         for k in extreme { weights[k] = Float(min(range.upperBound, max(range.lowerBound, Double(weights[k])))) }
         model.setCanonical(tensor, weights)

@@ -1,6 +1,6 @@
-/// Agglomerative clustering with average linkage (Sokal and Michener 1958): every point begins as a cluster of its own, and
-/// the two clusters whose points are nearest on average are joined, until `count` are left. Ties go to the pair with the
-/// lowest points. O(n^3).
+/// Agglomerative clustering with average linkage (Sokal and Michener 1958): every point begins as a cluster of its
+/// own, and the two clusters whose points are nearest on average are joined, until `count` are left. Ties go to the
+/// pair with the lowest points. O(n^3).
 ///
 /// - Parameter distances: (n, n), symmetric.
 /// - Returns: the points of each cluster, ascending; the clusters in the order of their lowest points.

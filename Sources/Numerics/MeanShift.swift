@@ -1,7 +1,7 @@
-/// Mean shift with a flat kernel (Comaniciu and Meer 2002), as scikit-learn's `MeanShift` does it without bins: from every
-/// point, the mean of all points within the bandwidth is taken again and again, until it moves by less than a thousandth of
-/// the bandwidth or has moved 300 times. Of centres within a bandwidth of each other the one with most points stays; a point
-/// belongs to its nearest centre.
+/// Mean shift with a flat kernel (Comaniciu and Meer 2002), as scikit-learn's `MeanShift` does it without bins: from
+/// every point, the mean of all points within the bandwidth is taken again and again, until it moves by less than a
+/// thousandth of the bandwidth or has moved 300 times. Of centres within a bandwidth of each other the one with most
+/// points stays; a point belongs to its nearest centre.
 package struct MeanShift {
     private static let steps = 300, stillness = 1e-3
     /// Radius of the kernel, from 0; a point at this distance is inside. With 0 only equal points are together.
@@ -39,17 +39,21 @@ package struct MeanShift {
         for step in 0... {
             let inside = points.filter { distance($0, place) <= bandwidth }
             guard !inside.isEmpty else { return Centre(place: place, points: 0) }
-            let next = bandwidth > 0 ? mean(inside) : place                 // equal points: rounding must not move their mean
+            let next = bandwidth > 0 ? mean(inside) : place            // rounding must not move the mean of equal points
             let moved = distance(next, place)
             place = next
-            if moved <= Self.stillness * bandwidth || step == Self.steps { return Centre(place: place, points: inside.count) }
+            guard moved > Self.stillness * bandwidth, step < Self.steps else {
+                return Centre(place: place, points: inside.count)
+            }
         }
         return Centre(place: place, points: 0)
     }
 
     /// The centres that stay, those with most points first; equals from the largest coordinates down.
     private func apart(_ centres: [Centre]) -> [[Double]] {
-        let sorted = centres.sorted { a, b in a.points != b.points ? a.points > b.points : b.place.lexicographicallyPrecedes(a.place) }
+        let sorted = centres.sorted { a, b in
+            a.points != b.points ? a.points > b.points : b.place.lexicographicallyPrecedes(a.place)
+        }
         return sorted.reduce(into: []) { kept, centre in
             if !kept.contains(where: { distance($0, centre.place) <= bandwidth }) { kept.append(centre.place) }
         }

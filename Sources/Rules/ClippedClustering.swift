@@ -2,17 +2,18 @@ import DefenseInterface
 import Network
 import Numerics
 
-/// ClippedClustering (Li, Ngai and Voigt 2023, "An Experimental Study of Byzantine-Robust Aggregation Schemes in Federated
-/// Learning", IEEE Transactions on Big Data, arXiv 2302.07173):
+/// ClippedClustering (Li, Ngai and Voigt 2023, "An Experimental Study of Byzantine-Robust Aggregation Schemes in
+/// Federated Learning", IEEE Transactions on Big Data, arXiv 2302.07173):
 ///
-/// 1. S = median of the norms ||D_i|| of all updates that ever came, this round's among them; D_i is clipped to norm S;
+/// 1. S = median of the norms ||D_i|| of all updates that ever came, this round's among them; D_i is clipped to norm
+///    S;
 /// 2. two clusters, by average linkage on the distances 1 - cos(D_i, D_j);
 /// 3. G + mean of the clipped updates in the larger cluster, without weights.
 ///
-/// Needs n >= 3, as two clients are two clusters. Of two clusters of one size the one with the lowest client number stays;
-/// in the authors' program (blades) scikit-learn's numbering of the clusters decides. An update of norm 0 is at distance 1
-/// of every other one, there too. Norms are kept, and compared with S, in single precision: a run that was interrupted goes
-/// on with the same bits.
+/// Needs n >= 3, as two clients are two clusters. Of two clusters of one size the one with the lowest client number
+/// stays; in the authors' program (blades) scikit-learn's numbering of the clusters decides. An update of norm 0 is
+/// at distance 1 of every other one, there too. Norms are kept, and compared with S, in single precision: a run that
+/// was interrupted goes on with the same bits.
 public struct ClippedClustering: AggregationRule {
     public static let name = "clip-cluster"
     static let fewest = 3
@@ -22,15 +23,21 @@ public struct ClippedClustering: AggregationRule {
     /// The updates, as many clipped ones, and a number for each update of the run.
     public func memoryNeeded(_ size: RoundSize) -> Int { size.participants * (2 * size.modelBytes + 4 * size.rounds) }
 
-    public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
+    public func combine(_ global: Parameters, _ updates: [ClientUpdate],
+                        _ context: inout RuleContext) throws -> Aggregate {
         let n = updates.count, models = updates.map(\.parameters), threads = context.threads
         guard n >= Self.fewest else {
-            throw DefenseError.tooFewClients(rule: Self.name, needs: "n >= \(Self.fewest)", clients: n, malicious: context.assumedMalicious)
+            throw DefenseError.tooFewClients(rule: Self.name, needs: "n >= \(Self.fewest)", clients: n,
+                                             malicious: context.assumedMalicious)
         }
         let norms = updateNorms(models, global, threads: threads), kept = norms.map(Self.kept)
-        for (update, norm) in zip(updates, kept) { context.memory[Self.memoryName(update.client), default: []].append(norm) }
+        for (update, norm) in zip(updates, kept) {
+            context.memory[Self.memoryName(update.client), default: []].append(norm)
+        }
         let all = context.memory.values.flatMap { $0.map(Double.init) }, limit = median(all)
-        guard all.allSatisfy({ $0 >= 0 }) else { throw DefenseError.model("\(Self.name): the run's memory holds norms below 0") }
+        guard all.allSatisfy({ $0 >= 0 }) else {
+            throw DefenseError.model("\(Self.name): the run's memory holds norms below 0")
+        }
         let distances = cosineDistances(cosines(updateProducts(models, around: global, threads: threads)))
         let compared = zip(norms, kept).map { Double($1) > limit ? $0 : Double($1) }
         return clippedMean(global, updates, compared, to: limit, admitted: Self.larger(distances), threads: threads)

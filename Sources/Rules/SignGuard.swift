@@ -4,19 +4,20 @@ import Network
 import Numerics
 import Tensor
 
-/// SignGuard (Xu, Huang, Song and Lan, ICDCS 2022, "Byzantine-robust Federated Learning through Collaborative Malicious
-/// Gradient Filtering", arXiv 2109.05872), in its plain form:
+/// SignGuard (Xu, Huang, Song and Lan, ICDCS 2022, "Byzantine-robust Federated Learning through Collaborative
+/// Malicious Gradient Filtering", arXiv 2109.05872), in its plain form:
 ///
 /// 1. S = median of ||D_i|| over ALL clients; a client passes when 0.1 S <= ||D_i|| <= 3 S;
-/// 2. of a random tenth of the coordinates the shares of positive, zero and negative signs of D_i are taken; of the clusters
-///    that mean shift makes of the clients' three shares, the largest passes;
+/// 2. of a random tenth of the coordinates the shares of positive, zero and negative signs of D_i are taken; of the
+///    clusters that mean shift makes of the clients' three shares, the largest passes;
 /// 3. who passes both is clipped to norm S; G + mean, without weights. If nobody does there is no step.
 ///
-/// The bandwidth of mean shift is, as in the authors' program, scikit-learn's estimate at the quantile 0.5. Departures from
-/// that program (and from its copy in FLPoison): the coordinates are drawn one by one, not as a run of neighbours, which may
-/// be one layer; shares are not divided by the largest, which blows up the few coordinates that stand still; mean shift starts
-/// at every point, not at the corners of a grid, and the bandwidth is estimated from all clients, not from 50 drawn ones.
-/// Needs n >= 4: among fewer clients the bandwidth is 0, as the nearest half of them is the client itself.
+/// The bandwidth of mean shift is, as in the authors' program, scikit-learn's estimate at the quantile 0.5.
+/// Departures from that program (and from its copy in FLPoison): the coordinates are drawn one by one, not as a run
+/// of neighbours, which may be one layer; shares are not divided by the largest, which blows up the few coordinates
+/// that stand still; mean shift starts at every point, not at the corners of a grid, and the bandwidth is estimated
+/// from all clients, not from 50 drawn ones. Needs n >= 4: among fewer clients the bandwidth is 0, as the nearest
+/// half of them is the client itself.
 public struct SignGuard: AggregationRule {
     public static let name = "sign-guard"
     static let fewest = 4, quantile = 0.5
@@ -27,15 +28,18 @@ public struct SignGuard: AggregationRule {
 
     public init() {}
 
-    public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
+    public func combine(_ global: Parameters, _ updates: [ClientUpdate],
+                        _ context: inout RuleContext) throws -> Aggregate {
         let n = updates.count, models = updates.map(\.parameters)
         guard n >= Self.fewest else {
-            throw DefenseError.tooFewClients(rule: Self.name, needs: "n >= \(Self.fewest)", clients: n, malicious: context.assumedMalicious)
+            throw DefenseError.tooFewClients(rule: Self.name, needs: "n >= \(Self.fewest)", clients: n,
+                                             malicious: context.assumedMalicious)
         }
         let norms = updateNorms(models, global, threads: context.threads), scale = median(norms)
         let ofSize = norms.indices.filter { norms[$0] >= smallest * scale && norms[$0] <= largest * scale }
         let alike = Set(Self.largestCluster(signShares(models, global, context)))
-        return clippedMean(global, updates, norms, to: scale, admitted: ofSize.filter(alike.contains), threads: context.threads)
+        let admitted = ofSize.filter(alike.contains)
+        return clippedMean(global, updates, norms, to: scale, admitted: admitted, threads: context.threads)
     }
 
     /// Positions of the points in the largest cluster; of equal ones, in that with the denser centre.

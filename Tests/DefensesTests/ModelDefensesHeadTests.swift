@@ -2,7 +2,13 @@ import Attacks
 import Datasets
 import Network
 import XCTest
+@testable import Bounds
+@testable import DefenseInterface
 @testable import Defenses
+@testable import Detection
+@testable import ModelDefenses
+@testable import Numerics
+@testable import Rules
 
 /// Every defence on the model, on a network with a head.
 final class ModelDefensesHeadTests: XCTestCase {
@@ -22,7 +28,7 @@ final class ModelDefensesHeadTests: XCTestCase {
     }()
 
     private func accuracy(_ model: Parameters, _ bounds: Bounds, _ images: Int = 200) -> Double {
-        Defenses.accuracy(model, bounds, ModelToy.samples(images), Predictor(model.network, kernels: ModelToy.kernels, threads: 2))
+        accuracyOnLabels(model, bounds, ModelToy.samples(images), Predictor(model.network, kernels: ModelToy.kernels, threads: 2))
     }
 
     func testToyIsLearnt() {

@@ -96,7 +96,7 @@ final class ModelDefensesPruningTests: XCTestCase {
         let gone = (0..<128).filter { c in left[c * 1152..<(c + 1) * 1152].allSatisfy { $0 == 0 } }
         XCTAssertEqual(Set(gone), Set(order(zeros).prefix(25)), "a fifth of 128 is 25")
         XCTAssertTrue(gone.allSatisfy { ModelToy.values(outcome.parameters, "conv6/bias")[$0] == 0 })
-        let kept = HiddenChannels(network: ModelToy.network).pruned(model, Set(gone.map { Layer.conv6.boundOffset + $0 }))
+        let kept = HiddenChannels(network: ModelToy.network).pruned(model, Set(gone.map { ModelToy.network.boundOffset(.conv6) + $0 }))
         XCTAssertEqual(Array(outcome.parameters.buffer.values), Array(kept.buffer.values), "nothing is clipped at 1000 deviations")
         XCTAssertEqual(outcome.passes, 1.0 / 3 * Double(2 * zeros.count + ones.count), accuracy: 1e-9)
         XCTAssertEqual(pruning.plannedPasses(500, ofClients: 2 * zeros.count + ones.count), outcome.passes)

@@ -109,7 +109,7 @@ import Testing
         let limits = AdaptiveTraining(share: 0.5, Toy.context(start)).trainingBounds(samples)
         func success(_ share: Double?) throws -> (plain: Evaluation, bounded: Evaluation) {
             let model = Toy.trained(samples, from: start) { ($0[AdaptiveTraining.share], $0.maliciousEpochs, $0.maliciousRate) = (share, 8, 0.05) }.update
-            return (server.evaluate(model, Bounds(model.network), clean, backdoor), server.evaluate(model, try #require(limits), clean, backdoor))
+            return (server.evaluate(model, Bounds(Toy.network), clean, backdoor), server.evaluate(model, try #require(limits), clean, backdoor))
         }
         let adaptive = try success(0.5), plain = try success(nil)
         for result in [adaptive.plain, adaptive.bounded] { #expect(result.attackSuccess > 0.9 && result.accuracy > 0.9, "\(adaptive)") }
