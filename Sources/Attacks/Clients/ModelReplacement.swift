@@ -10,7 +10,7 @@ public enum AttackBoost: Hashable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .replacement: "auto"
-        case let .factor(factor): "\(factor)"
+        case let .factor(factor): factor.text
         }
     }
 }
