@@ -6,6 +6,7 @@ import Defenses
 import Detection
 import Rules
 import Network
+import Options
 import Testing
 @testable import Federation
 
@@ -118,7 +119,8 @@ import Testing
     @Test func thereMustBeAModelToLookAt() throws {
         var c = configuration
         c.initialEpochs = 0
-        #expect(throws: RunError.self) { try c.validate() }
-        #expect(try FederatedRun.defenses([MultiKrum.name, FMScreen.name, BoundFit.name]).1.count == 1)
+        #expect(throws: SettingError.self) { try c.validate() }
+        c.defenses = [MultiKrum.name, FMScreen.name, BoundFit.name]
+        #expect(try FederatedRun.defenses(c).1.count == 1)
     }
 }

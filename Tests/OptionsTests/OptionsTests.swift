@@ -35,9 +35,10 @@ import Testing
         try setting.set([given], in: &settings)
         #expect(setting.text(in: settings) == shown)
         #expect(try Self.list.settings(json: Self.list.json(settings)) == settings)
+        guard setting.form != .list || shown != "none" else { return }                  // none may be a name
         var again = Settings()
         try setting.set([setting.text(in: settings)], in: &again)
-        #expect(again == settings || shown == "none", "what is shown can be given")
+        #expect(again == settings, "what is shown can be given")
     }
 
     @Test(arguments: [

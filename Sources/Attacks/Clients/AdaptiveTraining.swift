@@ -22,6 +22,10 @@ public struct AdaptiveTraining: MaliciousBehavior {
 
     public init?(_ settings: Settings, _ context: AttackContext) {
         guard let share = settings[Self.share] else { return nil }
+        self.init(share: share, context)
+    }
+
+    init(share: Double, _ context: AttackContext) {
         (self.share, self.context) = (share, context)
     }
 

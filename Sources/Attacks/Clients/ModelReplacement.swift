@@ -10,7 +10,7 @@ public enum AttackBoost: Hashable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .replacement: "auto"
-        case let .factor(factor): "\(factor)"
+        case let .factor(factor): factor.text
         }
     }
 }
@@ -50,6 +50,10 @@ public struct ModelReplacement: MaliciousBehavior {
 
     public init?(_ settings: Settings, _ context: AttackContext) {
         guard let boost = settings[Self.boost] else { return nil }
+        self.init(boost, context)
+    }
+
+    init(_ boost: AttackBoost, _ context: AttackContext) {
         global = context.global
         switch boost {
         case .replacement: factor = Double(context.participants) / Double(context.colluders)

@@ -14,6 +14,10 @@ public struct ProjectedTraining: MaliciousBehavior {
 
     public init?(_ settings: Settings, _ context: AttackContext) {
         guard let radius = settings[Self.radius] else { return nil }
+        self.init(radius: radius, context)
+    }
+
+    init(radius: Double, _ context: AttackContext) {
         (self.radius, global) = (radius, context.global)
     }
 
