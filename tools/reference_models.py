@@ -48,12 +48,7 @@ Inputs of the network are 4 pixel / 255 - 2 (mean 0.5, std 0.25), 2 raw-zero pix
     mmbm/bounds           (4, 576) after a step of Adam at rate 0.1 on that error plus 0.005 times the sum of the layers' norms of z,
                           there; and from the start after each of three steps, on images 0 to 15, 8 to 23, 16 to 31, the norms
                           times 5, 1 and 20
-    paper/bounds          (3, 352) bounds of conv2, conv4, conv6, fc1 after each of three rounds of Algorithm 1 on the 40 images in order,
-                          batches of 16, two passes, Adam at rate 0.05, allowed drop 0.05, factor 1.1. z starts at 2u (t 299). fc2 is
-                          multiplied by 1, 0.9, 1.1. Labels: the unbounded predictions, of images 0 to 7 the class after
-    paper/lambda          (4) before the first round and after each
-    paper/drop            (3) accuracy lost
-    paper-within/...      the same with an allowed drop of 0.2, which the bounds stay below
+    paper..., paper-within...   Algorithm 1: see reference_paper.py
     gamma/values          (cases, 9) and gamma/shape, gamma/scale, gamma/p: scipy's fit (start 0) to all but the largest
                           of the first gamma/count values, and MM-BD's p
 
@@ -70,11 +65,11 @@ from torch.nn import functional as F
 
 import oracle
 from clampnet import BOUNDED, ClampNet, bound_shapes
-from oracle import CLASSES, network, project, u
+from oracle import CLASSES, PLAIN, network, project, u
+from reference_paper import paper_bounds
 
 IMAGES, PER_CLASS = 40, 2
-EPS, ALPHA, MASK_RATE, MOMENTUM = 0.4, 0.2, 0.002, 0.9
-ASCENT_STEPS, ASCENT_RATE = 4, 0.04
+EPS, ALPHA, MASK_RATE, MOMENTUM, ASCENT_STEPS, ASCENT_RATE = 0.4, 0.2, 0.002, 0.9, 4, 0.04
 CLEARANCE = 5e-6                                       # of a layer's rms; five times float32's error after Winograd's transforms
 NOISE = (270, 280)
 BATCHES = [slice(0, 16), slice(8, 24), slice(16, 32)]
@@ -116,7 +111,7 @@ def masked(net, x, weights, biases):
 
 
 def anp(dtype):
-    net, x, y = network(1, dtype), images(dtype), labels()
+    net, x, y = network(PLAIN[0], dtype), images(dtype), labels()
     n = sum(count for _, count in bound_shapes())
     mask = torch.ones(n, dtype=dtype, requires_grad=True)
     optimiser = torch.optim.SGD([mask], lr=MASK_RATE, momentum=MOMENTUM)
@@ -171,7 +166,7 @@ def ascent(net, x, target):
 def choose_margin_images():
     """For every place in turn a drawn image that is clear in double."""
     oracle.CLEARANCE = CLEARANCE
-    net, target = network(1, torch.float64), torch.arange(CLASSES).repeat_interleave(PER_CLASS)
+    net, target = network(PLAIN[0], torch.float64), torch.arange(CLASSES).repeat_interleave(PER_CLASS)
     chosen, following = np.full(len(target), -1), 0
     while (places := np.flatnonzero(chosen < 0)).size:
         numbers = np.arange(following, following + len(places))
@@ -184,13 +179,13 @@ def choose_margin_images():
 
 def margin_images(dtype, chosen):
     target = torch.arange(CLASSES).repeat_interleave(PER_CLASS)
-    x, margins, _ = ascent(network(1, dtype), drawn(chosen).to(dtype), target)
+    x, margins, _ = ascent(network(PLAIN[0], dtype), drawn(chosen).to(dtype), target)
     print(f"margins {margins.min():.3f} to {margins.max():.3f}, {((x == 0) | (x == 1)).double().mean():.2f} of the pixels at the range's ends")
     return x, target, {"margins/statistics": margins, "margins/pixels": torch.from_numpy(project(x.double().numpy().reshape(-1)))}
 
 
 def mmac(dtype, fake, target):
-    plain, bounded, x = network(1, dtype), ClampNet(1, CLASSES, bounded=True).to(dtype), images(dtype)[:20]
+    plain, bounded, x = network(PLAIN[0], dtype), ClampNet(1, CLASSES, bounded=True).to(dtype), images(dtype)[:20]
     bounded.load_state_dict(plain.state_dict(), strict=False)
     z = [bounded.bounds[name] for name in BOUNDED]
     with torch.no_grad():
@@ -217,7 +212,7 @@ def adam(dtype):
 # --- Fine-Pruning ----------------------------------------------------------------------------------------------------
 
 def fine_pruning(dtype):
-    net, x, kept = network(1, dtype), images(dtype), {}
+    net, x, kept = network(PLAIN[0], dtype), images(dtype), {}
     net.conv6.register_forward_hook(lambda *a: kept.update(conv6=a[2].detach()))
     with torch.no_grad():
         first = net(x)
@@ -238,7 +233,7 @@ def fine_pruning(dtype):
 # --- pruning by votes ------------------------------------------------------------------------------------------------
 
 def federated_pruning(dtype):
-    net, x, kept = network(1, dtype), images(dtype), {}
+    net, x, kept = network(PLAIN[0], dtype), images(dtype), {}
     net.conv6.register_forward_hook(lambda *a: kept.update(conv6=a[2].detach()))
     with torch.no_grad():
         net(x)
@@ -264,7 +259,7 @@ def federated_pruning(dtype):
 # --- CLP -------------------------------------------------------------------------------------------------------------
 
 def lipschitz(dtype):
-    net, singular, pruned = network(1, dtype), [], []
+    net, singular, pruned = network(PLAIN[0], dtype), [], []
     for name in BOUNDED[:-1]:
         weight = net.get_submodule(name).weight.detach()
         values = torch.linalg.matrix_norm(weight.flatten(2), ord=2)
@@ -278,7 +273,7 @@ def lipschitz(dtype):
 # --- fine-tuning -----------------------------------------------------------------------------------------------------
 
 def tuning(dtype):
-    net, x, y = network(1, dtype), images(dtype), labels()
+    net, x, y = network(PLAIN[0], dtype), images(dtype), labels()
     optimiser, found, losses = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4), [], []
     for _ in range(3):
         optimiser.zero_grad()
@@ -295,7 +290,7 @@ def tuning(dtype):
 # --- unlearning ------------------------------------------------------------------------------------------------------
 
 def unlearning(dtype):
-    teacher, net, x = network(1, dtype), ClampNet(1, CLASSES, bounded=True).to(dtype), images(dtype)
+    teacher, net, x = network(PLAIN[0], dtype), ClampNet(1, CLASSES, bounded=True).to(dtype), images(dtype)
     net.load_state_dict(teacher.state_dict(), strict=False)
     at = 0
     with torch.no_grad():
@@ -327,7 +322,7 @@ def unlearning(dtype):
 # --- MM-BM -----------------------------------------------------------------------------------------------------------
 
 def maximum_margin_bounds(dtype):
-    plain, bounded, x = network(1, dtype), ClampNet(1, CLASSES, bounded=True).to(dtype), images(dtype)
+    plain, bounded, x = network(PLAIN[0], dtype), ClampNet(1, CLASSES, bounded=True).to(dtype), images(dtype)
     bounded.load_state_dict(plain.state_dict(), strict=False)
     z, largest = [bounded.bounds[name] for name in BOUNDED], {}
     for name in BOUNDED:
@@ -360,57 +355,6 @@ def maximum_margin_bounds(dtype):
     print(f"mm-bm: start {start.min():.2f} to {start.max():.2f}, {(start > 8).sum()} above 8; gradient up to {gradient.abs().max():.3g}; {(once > 1.5).sum()} of 576 bounds rise above 1.5")
     return {"mmbm/gradient": gradient, "mmbm/start": start, "mmbm/bounds": torch.stack(found)}
 
-
-# --- Algorithm 1 of Bi and Li, written from its text --------------------------------------------------------------
-
-PAPER_LAYERS = ["conv2", "conv4", "conv6", "fc1"]
-
-
-def paper_bounds(dtype, allowed, name_of_case):
-    x, at, multiplier = images(dtype), 0, 1.0
-    z = {}
-    for name, length in bound_shapes():
-        if name in PAPER_LAYERS:
-            z[name] = 2 * torch.from_numpy(u(299, length, at)).to(dtype)
-            at += length
-    found, multipliers, drops, named = [], [multiplier], [], None
-    for scale in (1, 0.9, 1.1):
-        plain, bounded = network(1, dtype), ClampNet(1, CLASSES, bounded=True).to(dtype)
-        with torch.no_grad():
-            plain.fc2.weight *= scale
-            plain.fc2.bias *= scale
-        bounded.load_state_dict(plain.state_dict(), strict=False)
-        with torch.no_grad():
-            wanted = plain(x)
-            for name, values in z.items():
-                bounded.bounds[name].copy_(values.reshape(bounded.bounds[name].shape))
-        if named is None:
-            named = wanted.argmax(1)
-            named[:8] = (named[:8] + 1) % CLASSES
-        parameters = [bounded.bounds[name] for name in PAPER_LAYERS]
-        optimiser = torch.optim.Adam(parameters, lr=0.05)
-        for _ in range(2):
-            for first in range(0, IMAGES, 16):
-                batch = slice(first, first + 16)
-                optimiser.zero_grad()
-                error = ((bounded(x[batch]) - wanted[batch]) ** 2).sum(1).mean()
-                (error + multiplier * sum(bound.norm() for bound in parameters)).backward()
-                optimiser.step()
-                with torch.no_grad():
-                    for bound in parameters:
-                        bound.clamp_(min=0)
-        with torch.no_grad():
-            z = {name: bounded.bounds[name].detach().flatten().clone() for name in PAPER_LAYERS}
-            right = [(net(x).argmax(1) == named).double().mean().item() for net in (plain, bounded)]
-        drops.append(right[0] - right[1])
-        multiplier = multiplier * 1.1 if drops[-1] < allowed else multiplier / 1.1
-        multipliers.append(multiplier)
-        found.append(torch.cat([z[name] for name in PAPER_LAYERS]))
-    print(f"Algorithm 1: drops {drops}, lambda {multipliers}, bounds {found[-1].min():.3f} to {found[-1].max():.3f}")
-    return {f"{name_of_case}/bounds": torch.stack(found), f"{name_of_case}/lambda": torch.tensor(multipliers, dtype=torch.float64),
-            f"{name_of_case}/drop": torch.tensor(drops, dtype=torch.float64)}
-
-
 # --- MM-BD -----------------------------------------------------------------------------------------------------------
 
 def detection():
@@ -431,7 +375,7 @@ def detection():
 
 def cases(dtype, chosen):
     fake, target, margins = margin_images(dtype, chosen)
-    return anp(dtype) | margins | mmac(dtype, fake, target) | adam(dtype) | fine_pruning(dtype) | federated_pruning(dtype) | lipschitz(dtype) | tuning(dtype) | unlearning(dtype) | maximum_margin_bounds(dtype) | paper_bounds(dtype, 0.05, "paper") | paper_bounds(dtype, 0.2, "paper-within")
+    return anp(dtype) | margins | mmac(dtype, fake, target) | adam(dtype) | fine_pruning(dtype) | federated_pruning(dtype) | lipschitz(dtype) | tuning(dtype) | unlearning(dtype) | maximum_margin_bounds(dtype) | paper_bounds(images(dtype), 0.05, "paper") | paper_bounds(images(dtype), 0.2, "paper-within")
 
 
 if __name__ == "__main__":
