@@ -208,7 +208,7 @@ def test_elements_in_another_file(tmp_path, data, fm):
 
 @pytest.mark.parametrize("text, says", [
     (b"rounds = 1\n" * 20_000, "64 KiB"), (b"seed = 1\n" * 5_000, "at most"), (b"x" * 60_000 + b" = 1\n", "unknown key"),
-    (b"data = a\0b\n", "name = value"), (b"rounds = 0\n", "rounds"), (b"threads = 5000\n", "threads"),
+    (b"data = a\0b\n", "line 1: expected text in UTF-8, got a zero byte"), (b"rounds = 0\n", "rounds"), (b"threads = 5000\n", "threads"),
     (b"resume = true\noverwrite = true\n", "overwrite"), (b"defense = krum\ndefense = median\n", "median"),
     (b"\x1b[2J = 1\n", "unknown key"), (b"lr = nan\n", "lr"), (b"synthetic = holdout:x\n", "holdout")],
     ids=["200 kB", "5000 lines", "a long name", "a zero byte", "rounds", "threads", "both flags", "two rules", "escape", "nan", "holdout"])
