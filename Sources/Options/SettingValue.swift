@@ -69,7 +69,7 @@ extension Int: SettingNumber {
 }
 
 extension UInt64: SettingNumber {
-    public static var expected: String { "a whole number from 0" }
+    public static var expected: String { "a whole number from 0 to \(UInt64.max)" }
 }
 
 extension Double: SettingNumber {

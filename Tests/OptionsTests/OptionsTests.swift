@@ -50,7 +50,7 @@ import Testing
         ("lr", "nan", "--lr nan: expected a number above 0"), ("share", "1", "--share 1: expected a fraction above 0, below 1"),
         ("colour", "gren", "--colour gren: expected one of: red, green; did you mean \"green\"?"),
         ("name", "anna berta", "--name berta: expected one of: anna, bert; did you mean \"bert\"?"),
-        ("loud", "yes", "--loud yes: expected true or false"), ("seed", "-1", "--seed -1: expected a whole number from 0"),
+        ("loud", "yes", "--loud yes: expected true or false"), ("seed", "-1", "--seed -1: expected a whole number from 0 to 18446744073709551615"),
     ])
     func otherTextsAreRefused(name: String, given: String, error: String) throws {
         var settings = Settings()

@@ -159,7 +159,7 @@ def test_what_screen_leaves_alone_is_not_trained_again(results):
     for path in (results / "cells").glob("????????????????.h5"):
         with h5py.File(path) as file:
             config = json.loads(file["config/json"][()])
-            cells[config["attack"], *(name for name in config["defenses"] if name != "bounds")] = path
+            cells[config["attack"], *(name for name in config["defense"] if name != "bounds")] = path
     groups = ("model", "initial", "history", "state", "defended", "timing")
     for attack in ("none", "classic", "fm"):
         assert not differing(contents(cells[attack, "screen"], groups), contents(cells[attack,], groups))

@@ -54,7 +54,8 @@ struct CellRecord: Sendable {
         for rate in accuracy + attackSuccess where !rate.isNaN && !(0...1).contains(rate) {
             throw RunError.incompatible("\(path), /history: expected rates from 0 to 1, got \(rate)")
         }
-        defenses = (try file.stringAttribute("defenses", of: "/config") ?? "").split(separator: " ").map(String.init).filter(ModelDefenses.namesWithVariants.contains)
+        let configuration = try RunConfiguration.from(json: try file.readString("/config/json"), path: path)
+        defenses = configuration.defenses.filter(ModelDefenses.namesWithVariants.contains)
         curve = Curve(rounds: Array(accuracy.indices), accuracy: accuracy, attackSuccess: attackSuccess)
         cost = try CostRecord(file)
         instructionSet = try file.stringAttribute("instruction_set", of: "/provenance") ?? "unknown"
