@@ -95,7 +95,8 @@ public struct PaperTable3: PaperTable {
     public init(_ scale: Scale) {
         `protocol` = PaperProtocol(scale: scale)
         rows = scale.paperRows?.filter { $0 != "krum" } ?? Self.existing(["none", PaperBounds.name]) + Self.ours(scale)
-        let attacks = [(Attack.none, "patch")] + ["patch", "blend", "sig"].map { (Attack.classic, $0) }
+        let triggers = scale.paperRows == nil ? ["patch", "blend", "sig"] : ["patch"]
+        let attacks = [(Attack.none, "patch")] + triggers.map { (Attack.classic, $0) }
         cases = attacks.flatMap { attack, trigger in
             PaperProtocol.partitions.map { (attack == .none ? "clean, \($0)" : "classic \(trigger), \($0)", attack, trigger, $0) }
         }.filter { found in scale.paperSettings?.contains("cross-silo, \(found.3)") ?? true }
@@ -124,14 +125,20 @@ public struct PaperAttackTable: PaperTable {
     public static let name = "paper-attack", numeral = "of the attack paper"
     let `protocol`: PaperProtocol
     private let settings: [(name: String, participation: PaperProtocol.Participation, partition: String)]
-    private let variants: [(row: String, attack: Attack, change: @Sendable (inout RunConfiguration) -> Void)]
+    private let variants: [Row]
+    private typealias Row = (row: String, attack: Attack, change: @Sendable (inout RunConfiguration) -> Void)
 
     public init(_ scale: Scale) {
         `protocol` = PaperProtocol(scale: scale)
         settings = PaperNovelAttack(scale).settings
-        variants = [("clean", .none, { _ in }), ("classic", .classic, { _ in }), ("fm", .fm, { _ in })]
-            + [0.0, 0.4, 0.6, 0.8, 1].map { weight in ("fm, label weight \(weight)", .fm, { $0.labelWeight = weight }) }
-            + [0.05, 0.1, 0.3].map { share in ("fm, poisoned share \(share)", .fm, { $0.fmPoisonFraction = share }) }
+        let attacks: [Row] = [("clean", .none, { _ in }), ("classic", .classic, { _ in }), ("fm", .fm, { _ in })]
+        variants = attacks + (scale.paperRows == nil ? Self.ablations : [])
+    }
+
+    /// What the attack paper changes one at a time.
+    private static var ablations: [Row] {
+        [0.0, 0.4, 0.6, 0.8, 1].map { weight -> Row in ("fm, label weight \(weight)", .fm, { $0.labelWeight = weight }) }
+            + [0.05, 0.1, 0.3].map { share -> Row in ("fm, poisoned share \(share)", .fm, { $0.fmPoisonFraction = share }) }
             + [("fm, poison in initialisation only", .fm, { $0.fmPoisonStage = .initialisation }),
                ("fm, poison in fusion only", .fm, { $0.fmPoisonStage = .fusion })]
     }
