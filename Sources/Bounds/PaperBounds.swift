@@ -75,7 +75,7 @@ public struct PaperBounds: RoundDefense {
     private enum Key { static let bounds = "bounds", lambda = "lambda", drop = "drop", passes = "passes" }
 
     public func start(_ model: Parameters, _ context: DefenseContext) -> CarriedState {
-        var z = Bounds(model.network).buffer.values.map(Double.init)
+        var z = Bounds(model.network).buffer.array.map(Double.init)
         var stream = RandomStream(seed: context.seed, purpose: "bounds-paper start")
         let maxima = start.needsMaxima ? Self.maxima(model, context) : []
         for i in bounded(model.network).flatMap(model.network.bounds(of:)) {
@@ -113,7 +113,7 @@ public struct PaperBounds: RoundDefense {
             Double(Loss.predictions(logits, classes: classes).enumerated().count { samples.label($0) == $1 }) / Double(samples.count)
         }
         let drop = accuracy(plain) - accuracy(bounded)
-        carried[Key.bounds] = fitted.buffer.values.map(Double.init)
+        carried[Key.bounds] = fitted.buffer.array.map(Double.init)
         carried[Key.drop].append(drop)
         carried[Key.lambda].append(drop < allowedDrop ? lambda * factor : lambda / factor)
         carried[Key.passes] = [(carried[Key.passes].first ?? 0) + plannedPassesOfRound(samples.count)]

@@ -24,6 +24,10 @@ public final class FloatBuffer: @unchecked Sendable {
 
     public func fill(_ value: Float) { for i in 0..<count { base[i] = value } }
 
+    /// A copy. The buffer lives until it is made, which nothing promises for a view of a temporary buffer.
+    public var array: [Float] { Array(values) }
+
+    /// A view, valid as long as the buffer is kept.
     public var values: UnsafeMutableBufferPointer<Float> { UnsafeMutableBufferPointer(start: base, count: count) }
 }
 
