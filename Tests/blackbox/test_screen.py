@@ -71,7 +71,7 @@ def test_resume_and_threads(tmp_path, data, many, runs):
     # A defence on the model may be added to what is finished; screen, which has a part in the training, may not be left out.
     fedclamp(*command, "--resume", "--defense", "unlearning")
     assert not differing(contents(out, groups), contents(runs[0], groups))
-    refused("run", "--data", data, "--synthetic", many, *RUN, "--resume", "--out", out, says="defenses")
+    refused("run", "--data", data, "--synthetic", many, *RUN, "--resume", "--out", out, says="defense was")
 
 
 def test_without_poison_it_changes_nothing(tmp_path, data, many):
