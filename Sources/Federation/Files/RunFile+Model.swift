@@ -76,7 +76,7 @@ extension RunFile {
         if !model.bounds.isUnbounded { try writeBounds(model.bounds, "\(group)/bounds", file) }
         let e = model.evaluation
         for (name, value) in [("acc", e.accuracy), ("asr", e.attackSuccess), ("robust_accuracy", e.robustAccuracy), ("passes", model.passes),
-                              ("client_acc", e.clientAccuracy), ("client_asr", e.clientAttackSuccess)] {
+                              ("client_acc", e.clients?.accuracy ?? .nan), ("client_asr", e.clients?.attackSuccess ?? .nan)] {
             try file.write("\(group)/\(name)", scalar: value)
         }
         try file.write("\(group)/images", [Int64(e.images), Int64(e.triggeredImages)], shape: [2])
@@ -113,7 +113,8 @@ extension RunFile {
             func ifThere(_ key: String) throws -> Double { try file.exists("\(group)/\(key)") ? try number(key) : .nan }
             var evaluation = Evaluation(accuracy: try number("acc"), attackSuccess: try number("asr"), robustAccuracy: try number("robust_accuracy"),
                                         images: images[0], triggeredImages: images[1])
-            (evaluation.clientAccuracy, evaluation.clientAttackSuccess) = (try ifThere("client_acc"), try ifThere("client_asr"))
+            let clients = ClientRates(accuracy: try ifThere("client_acc"), attackSuccess: try ifThere("client_asr"))
+            evaluation.clients = clients.accuracy.isNaN && clients.attackSuccess.isNaN ? nil : clients
             let seconds = try file.read("/timing/defended_\(name)", as: Double.self, shape: []).values[0]
             let peakName = "/timing/peak_bytes_\(name)", peak = try file.exists(peakName) ? try file.read(peakName, as: Double.self, shape: []).values[0] : .nan
             found.append((try file.intAttribute("order", of: group) ?? 0,

@@ -23,7 +23,7 @@ public struct ClientModels {
     }
 
     /// Means over clients; NaN where no client has a test set.
-    mutating func evaluate(_ start: Parameters, _ bounds: Bounds) -> (accuracy: Double, attackSuccess: Double) {
+    mutating func evaluate(_ start: Parameters, _ bounds: Bounds) -> ClientRates {
         if trained?.start !== start { trained = (start, train(start)) }
         var accuracies: [Double] = [], successes: [Double] = []
         for (client, model) in zip(clients, trained?.models ?? []) {
@@ -33,7 +33,7 @@ public struct ClientModels {
             if attacked.triggeredImages > 0 { successes.append(attacked.attackSuccess) }
         }
         func mean(_ values: [Double]) -> Double { values.isEmpty ? .nan : values.reduce(0, +) / Double(values.count) }
-        return (mean(accuracies), mean(successes))
+        return ClientRates(accuracy: mean(accuracies), attackSuccess: mean(successes))
     }
 
     private func train(_ start: Parameters) -> [Parameters] {

@@ -158,7 +158,8 @@ public final class FederatedRun {
         let plain = server.evaluate(global, Bounds(global.network), data.evaluation, data.backdoor)
         if configuration.evaluateClients, row.round == configuration.rounds {
             report("clients' own models")
-            (row.clientAccuracy, row.clientAttackSuccess) = clientModels.evaluate(global, Bounds(global.network))
+            let clients = clientModels.evaluate(global, Bounds(global.network))
+            (row.clientAccuracy, row.clientAttackSuccess) = (clients.accuracy, clients.attackSuccess)
         }
         (row.accuracy, row.attackSuccess, row.robustAccuracy) = (plain.accuracy, plain.attackSuccess, plain.robustAccuracy)
         row.seconds = secondsBefore + monotonicSeconds() - started
@@ -181,7 +182,7 @@ public final class FederatedRun {
         let seconds = monotonicSeconds() - begin, peak = measuresMemory ? ResidentMemory.peakBytes : .nan
         var evaluation = server.evaluate(outcome.parameters, outcome.bounds, data.evaluation, data.backdoor)
         if configuration.evaluateClients {
-            (evaluation.clientAccuracy, evaluation.clientAttackSuccess) = clientModels.evaluate(outcome.parameters, outcome.bounds)
+            evaluation.clients = clientModels.evaluate(outcome.parameters, outcome.bounds)
         }
         defended.append(DefendedModel(name: name, parameters: outcome.parameters, bounds: outcome.bounds, evaluation: evaluation,
                                       seconds: seconds, passes: outcome.passes, peakBytes: peak, audit: outcome.audit + (outcome.suspects.map { configuration.judge($0, in: data.synthetic) } ?? [])))

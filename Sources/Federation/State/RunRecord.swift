@@ -31,8 +31,13 @@ public struct HistoryRow: Equatable, Sendable {
 public struct Evaluation: Equatable, Sendable {
     public var accuracy: Double, attackSuccess: Double, robustAccuracy: Double
     public var images: Int, triggeredImages: Int
-    /// As in `HistoryRow`.
-    public var clientAccuracy = Double.nan, clientAttackSuccess = Double.nan
+    /// Of the clients' own models; nil where they were not measured.
+    public var clients: ClientRates?
+}
+
+/// Means over clients of their own models' accuracy on their local test sets, and of their attack success; NaN where none has images.
+public struct ClientRates: Equatable, Sendable {
+    public var accuracy: Double, attackSuccess: Double
 }
 
 /// A model that a model-level defence made of the final G.
