@@ -134,7 +134,7 @@ struct Reproduce: Configurable {
             let passes = training.passes(sizes), finished = try folder?.isFinished(training) ?? false
             total += passes
             open += finished ? 0 : passes
-            table.add(["\(at + 1)", training.title(beside: plan.base), named(training.defenses), training.tables.joined(separator: " "),
+            table.add(["\(at + 1)", plan.title(of: training), named(training.defenses), training.tables.joined(separator: " "),
                        Numbers.passes(passes), Numbers.duration(passes / rate), finished ? "finished" : ""])
         }
         let lines = table.rendered() + ["", "\(trainings.count) trainings, \(Numbers.passes(total)) image passes; to do: \(Numbers.passes(open)), about \(Numbers.duration(open / rate)) "

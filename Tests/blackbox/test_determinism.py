@@ -87,7 +87,7 @@ def test_resume_finished(tmp_path, tiny, clean_run):
 
 
 @pytest.mark.parametrize("change, named", [(["--seed", 9], "seed was 1, is 9"), (["--attack", "classic"], "attack was none, is classic"),
-                                           (["--lr", 0.01], "rate was 0.02, is 0.01"), (["--defense", "median"], "defense")],
+                                           (["--lr", 0.01], "lr was 0.02, is 0.01"), (["--defense", "median"], "defense")],
                          ids=["seed", "attack", "lr", "defense"])
 def test_resume_with_other_options(tmp_path, tiny, clean_run, change, named):
     """Refused, and the difference named."""

@@ -28,6 +28,8 @@ extension PaperTable {
             + `protocol`.deviations.enumerated().map { "(\($0 + 1)) \($1)" }.joined(separator: "; ") + "."
     }
 
+    public func base(_ base: RunConfiguration) -> RunConfiguration { `protocol`.configuration(base) }
+
     public func printed(_ row: String, _ column: String, data: String) -> PrintedFigure {
         place(column, row, data: data).flatMap { Printed.tables[$0] } ?? .none
     }

@@ -46,7 +46,7 @@ public final class Experiment {
         var done = 0.0
         for (at, training) in open.enumerated() {
             if let signal = stopSignal() { throw RunError.interrupted(signal: signal) }
-            let title = training.title(beside: plan.base), share = training.passes(sizes), before = done
+            let title = plan.title(of: training), share = training.passes(sizes), before = done
             func report(_ phase: String, _ part: Double, _ latest: HistoryRow?, finished: Bool = false) {
                 onProgress(Progress(number: at + 1, count: open.count, title: title, phase: phase, done: before + share * min(1, part), total: total,
                                     latest: latest, finished: finished))

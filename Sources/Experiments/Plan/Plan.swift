@@ -75,6 +75,12 @@ public struct Plan: Sendable {
         return limit == base.syntheticLimit || limit ?? 0 <= setting.syntheticImages ? cell : nil
     }
 
+    /// For people: a training, and what sets it apart among those of its table.
+    public func title(of training: Training) -> String {
+        let table = tables.first { training.tables.contains($0.name) }
+        return training.title(beside: table?.base(base) ?? base)
+    }
+
     /// The training that a cell belongs to.
     func training(_ cell: Cell) throws -> Training { try training(cell.configuration) }
 

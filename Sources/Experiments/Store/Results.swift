@@ -32,7 +32,7 @@ public struct Results: Sendable {
             floors[training.key] = try folder.floors(of: training)
             guard let record = try folder.record(training), record.finishedRounds == training.configuration.rounds,
                   training.defenses.allSatisfy({ record.defended[$0] != nil }) else {
-                missing.append(training.title(beside: plan.base))
+                missing.append(plan.title(of: training))
                 continue
             }
             records[training.key] = record
@@ -42,7 +42,7 @@ public struct Results: Sendable {
         for training in plan.trainings where training.isIllustrated {
             guard let illustration = try folder.illustration(of: training) else { continue }
             let c = training.configuration
-            illustrations.append((training.title(beside: plan.base), "\(c.attack.rawValue)-\(c.trigger)", illustration))
+            illustrations.append((plan.title(of: training), "\(c.attack.rawValue)-\(c.trigger)", illustration))
         }
         instructionSets = Set(records.values.map(\.instructionSet)).sorted()
         programVersions = Set(records.values.map(\.programVersion)).sorted()

@@ -22,6 +22,8 @@ public protocol Table: Sendable {
     var legend: String { get }
     /// The cell at a place with `base`, which carries the seed and names the data; nil where there is none.
     func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell?
+    /// What its cells have in common: titles name what differs from it.
+    func base(_ base: RunConfiguration) -> RunConfiguration
     /// What the paper prints there for a data set.
     func printed(_ row: String, _ column: String, data: String) -> PrintedFigure
     /// What its figure draws; nil for none.
@@ -91,6 +93,7 @@ extension Table {
     public var rowTitle: String { "defence" }
     public var measures: [Measure] { Measure.outcomes }
     public var bars: Bars? { Bars() }
+    public func base(_ base: RunConfiguration) -> RunConfiguration { base }
     public func printed(_ row: String, _ column: String, data: String) -> PrintedFigure { .none }
 
     public var legend: String {
