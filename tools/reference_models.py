@@ -48,7 +48,7 @@ Inputs of the network are 4 pixel / 255 - 2 (mean 0.5, std 0.25), 2 raw-zero pix
     mmbm/bounds           (4, 576) after a step of Adam at rate 0.1 on that error plus 0.005 times the sum of the layers' norms of z,
                           there; and from the start after each of three steps, on images 0 to 15, 8 to 23, 16 to 31, the norms
                           times 5, 1 and 20
-    paper..., paper-within...   Algorithm 1: see reference_paper.py
+    paper..., paper-sgd...   Algorithm 1: see reference_paper.py
     gamma/values          (cases, 9) and gamma/shape, gamma/scale, gamma/p: scipy's fit (start 0) to all but the largest
                           of the first gamma/count values, and MM-BD's p
 
@@ -66,7 +66,7 @@ from torch.nn import functional as F
 import oracle
 from clampnet import BOUNDED, ClampNet, bound_shapes
 from oracle import CLASSES, PLAIN, network, project, u
-from reference_paper import paper_bounds
+from reference_paper import algorithm1
 
 IMAGES, PER_CLASS = 40, 2
 EPS, ALPHA, MASK_RATE, MOMENTUM, ASCENT_STEPS, ASCENT_RATE = 0.4, 0.2, 0.002, 0.9, 4, 0.04
@@ -375,7 +375,7 @@ def detection():
 
 def cases(dtype, chosen):
     fake, target, margins = margin_images(dtype, chosen)
-    return anp(dtype) | margins | mmac(dtype, fake, target) | adam(dtype) | fine_pruning(dtype) | federated_pruning(dtype) | lipschitz(dtype) | tuning(dtype) | unlearning(dtype) | maximum_margin_bounds(dtype) | paper_bounds(images(dtype), 0.05, "paper") | paper_bounds(images(dtype), 0.2, "paper-within")
+    return anp(dtype) | margins | mmac(dtype, fake, target) | adam(dtype) | fine_pruning(dtype) | federated_pruning(dtype) | lipschitz(dtype) | tuning(dtype) | unlearning(dtype) | maximum_margin_bounds(dtype) | algorithm1(images(dtype))
 
 
 if __name__ == "__main__":
