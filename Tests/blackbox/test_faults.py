@@ -336,6 +336,7 @@ def test_signal_to_other_commands(number, code):
 def test_exit_codes(tmp_path, tiny, clean_run, data):
     """The matrix in README."""
     (tmp_path / "bad.conf").write_text("rounds = 0\n")
+    (tmp_path / "good.conf").write_text("rounds = 2\n")
     part = tmp_path / "part"
     fedclamp("reproduce", "main", *tiny[:4], "--shard", "9/9", "--out", part, timeout=300)
     matrix = [
@@ -344,7 +345,7 @@ def test_exit_codes(tmp_path, tiny, clean_run, data):
         (2, ["inspect", tmp_path / "none.h5"]), (2, ["evaluate", data, "--data", data]), (2, ["run", *tiny, "--out", clean_run]),
         (2, ["run", *tiny[:4], "--config", tmp_path / "bad.conf", "--out", tmp_path / "out.h5"]),
         (64, ["run", *tiny, "--rounds", 0, "--out", tmp_path / "out.h5"]), (64, ["inspekt", clean_run]), (64, ["run", *tiny]),
-        (64, ["run", *tiny, "--config", tmp_path / "bad.conf", "--rounds", 0, "--out", tmp_path / "out.h5"]),
+        (64, ["run", *tiny, "--config", tmp_path / "good.conf", "--rounds", 0, "--out", tmp_path / "out.h5"]),
     ]
     for code, arguments in matrix:
         fedclamp(*arguments, code=code)

@@ -23,7 +23,7 @@ def test_selftest_of_every_set():
     assert shown["passed"] and shown["instruction_sets"] == SETS[:len(shown["instruction_sets"])]
     assert shown["chosen"] == shown["instruction_sets"][-1]
     assert [r["instruction_set"] for r in shown["results"]] == shown["instruction_sets"]
-    assert all(len(r["checks"]) == 48 and all(c["holds"] for c in r["checks"]) for r in shown["results"])
+    assert all(len(r["checks"]) == 57 and all(c["holds"] for c in r["checks"]) for r in shown["results"])
 
 
 def test_forced(available):
