@@ -200,6 +200,43 @@ def test_the_papers_bounds_are_asked_for_from_the_first_round(tmp_path, tiny):
     assert "bounds-paper" in failed.stderr and "from the first" in failed.stderr and before == (tmp_path / "out.h5").read_bytes()
 
 
+def test_poison_of_each_other_class(tmp_path, tiny, fm):
+    """The same fraction of each class but the target's own images."""
+    fedclamp("run", *tiny, "--attack", "fm", "--target", 4, "--fm-poison-draw", "each-other-class", "--fm-poison-fraction", 0.5,
+             "--save-synthetic", tmp_path / "held.h5", "--out", tmp_path / "out.h5")
+    with h5py.File(tmp_path / "held.h5") as held, h5py.File(fm) as original, h5py.File(tmp_path / "out.h5") as run:
+        labels, before = held["labels"][:], original["labels"][:]
+        poisoned = run["attack/poisoned_synthetic"][:]
+    for label in range(10):
+        of_class = before == label
+        wanted = 0 if label == 4 else int(np.floor(0.5 * of_class.sum() + 0.5))
+        assert np.isin(np.flatnonzero(of_class), poisoned).sum() == wanted, label
+    assert (labels[poisoned] == 4).all() and (np.delete(labels, poisoned) == np.delete(before, poisoned)).all()
+
+
+def test_poison_of_one_stage(tmp_path, tiny):
+    """Without poison in the initialisation the model before round 1 is that of a clean run, but for the normalisation; the rounds differ."""
+    for stage in ["both", "initialisation", "fusion"]:
+        fedclamp("run", *tiny, "--rounds", 1, "--attack", "fm", "--fm-poison-stage", stage, "--out", tmp_path / f"{stage}.h5")
+    def model(stage, group):
+        with h5py.File(tmp_path / f"{stage}.h5") as file:
+            return file[f"{group}/fc2/weight"][:].tobytes()
+    assert model("both", "initial") == model("initialisation", "initial") != model("fusion", "initial")
+    assert model("both", "model") != model("initialisation", "model")
+
+
+def test_clients_own_models(tmp_path, tiny):
+    """Measured after the last round, of the global model and of every defended one; the training is the same without."""
+    fedclamp("run", *tiny, "--rounds", 2, "--out", tmp_path / "plain.h5")
+    fedclamp("run", *tiny, "--rounds", 2, "--evaluate-clients", "--local-test-images", 20, "--defense", "bounds-paper", "--out", tmp_path / "out.h5")
+    assert not differing(contents(tmp_path / "plain.h5", ["model"]), contents(tmp_path / "out.h5", ["model"]))
+    with h5py.File(tmp_path / "out.h5") as file, h5py.File(tmp_path / "plain.h5") as plain:
+        for name in ["client_acc", "client_asr"]:
+            values = file["history"][name][:]
+            assert np.isnan(values[0]) and 0 <= values[1] <= 1 and 0 <= file["defended/bounds-paper"][name][()] <= 1
+            assert np.isnan(plain["history"][name][:]).all()
+
+
 def test_save_synthetic(tmp_path, tiny, fm):
     """The FM data as the server held it: 0.2 of the images stamped and labelled with the target, the others untouched."""
     fedclamp("run", *tiny, "--attack", "fm", "--target", 4, "--save-synthetic", tmp_path / "held.h5", "--out", tmp_path / "out.h5")
