@@ -45,7 +45,7 @@ def good_config(name, change):
             assert (
                 len(file["history/round"]) == 3
                 and str(recorded["attack"]) == "classic"
-                and float(recorded["poisonFraction"]) == 0.25
+                and float(recorded["poison-fraction"]) == 0.25
             )
 
 
