@@ -111,7 +111,7 @@ def shards(folder, data, fm):
             new.attrs.update(old.attrs)
             for group in ("history", "initial", "timing", "provenance", "config"):
                 old.copy(group, new)
-            for name in ("model/conv1/weight", "model/fc2/weight"):
+            for name in ("model/conv1/weight", "model/fc2/weight", "model/fc2/bias"):
                 new[name] = old[name][()]
             new["state/finished_rounds"] = old["state/finished_rounds"][()]
             for name in old.get("defended", ()):
