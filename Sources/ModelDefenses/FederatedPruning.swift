@@ -58,7 +58,7 @@ public struct FederatedPruning: ModelDefense {
             Finding("channels of conv6 pruned", "\(prune.count) of \(Self.channels)"),
             Finding("clients that voted", "\(ballot.clients)"),
             Finding("votes of the pruned channels, from", "\(ballot.elected.map { ballot.votes[$0] }.min() ?? 0)"),
-            Finding("weights of conv6 clipped, to", "\(clipped.count) \(range)"),
+            Finding("weights of conv6 clipped, to", "\(clipped.count) \(fixed(clipped.range.lowerBound, 4)) to \(fixed(clipped.range.upperBound, 4))"),
         ])
     }
 
