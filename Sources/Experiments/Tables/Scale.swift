@@ -19,6 +19,8 @@ public struct Scale: Sendable {
     let paper: PaperScale
     var paperRows: [String]?
     var paperSettings: [String]?
+    /// Heads of clients of several shapes; drawn in the paper.
+    var paperHeads = ClientHeads.drawn
     /// Rules that the other tables compare with: two that end at the floor under the classic attack in `main`, scale quick,
     /// at no cost: one that selects by distance, one that clusters.
     public let baselines = ["multi-krum", "flame"]
@@ -35,7 +37,8 @@ public struct Scale: Sendable {
         return Scale(name: "smoke", summary: "7 clients x 300 images, 3 rounds, 1,000 FM and 2,000 test images, 1 seed", base: base,
                      seeds: 1, holdout: 1_000, defenses: ["none", "norm-clip", "multi-krum", "bounds", "screen + bounds"], attacks: [.none, .classic, .fm],
                      paper: .reduced(images: 200, rounds: 3, epochs: 2, rate: 0.05, initial: 10, fusion: 3, synthetic: 1_000, evaluation: 1_000, local: 200),
-                     paperRows: ["none", "krum", "bounds-paper", "screen + bounds-unlearning"], paperSettings: ["cross-silo, iid"])
+                     paperRows: ["none", "krum", "bounds-paper", "screen + bounds-unlearning"], paperSettings: ["cross-silo, iid"],
+                     paperHeads: ClientHeads(text: "1x128,3x256") ?? .drawn)
     }()
 
     /// Under an hour on two cores for the table `main`.
