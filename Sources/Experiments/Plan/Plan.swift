@@ -47,6 +47,7 @@ public struct Plan: Sendable {
     private mutating func add(_ table: any Table, _ row: String, _ column: String, _ seed: UInt64) throws {
         guard let cell = cell(table, row, column, seed) else { return }
         try add(cell, table.name)
+        guard table.showsFloors else { return }
         let clean = try add(cell.clean, table.name), known = trainings[clean].configuration
         let probe = cell.probe
         let isOwn = probe.trigger == known.trigger && probe.target == known.target && probe.allToAll == known.allToAll

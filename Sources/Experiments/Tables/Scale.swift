@@ -57,7 +57,7 @@ public struct Scale: Sendable {
         (base.imagesPerClient, base.rounds, base.syntheticLimit) = (2_000, 8, 4_000)
         return Scale(name: "study", summary: "10 clients x 2,000 images, 8 rounds, 4,000 FM and all test images, 3 seeds", base: base,
                      seeds: 3, holdout: 4_000, defenses: nil, attacks: Attack.allCases,
-                     paper: .reduced(images: 1_000, rounds: 8, epochs: 2, rate: 0.02, initial: 20, fusion: 2, synthetic: 4_000, evaluation: nil, local: 1_000))
+                     paper: .reduced(images: 500, rounds: 8, epochs: 1, rate: 0.02, initial: 20, fusion: 2, synthetic: 2_000, evaluation: 4_000, local: 500))
     }()
 
     /// The product's defaults on all of the data: for a cluster.
