@@ -1,6 +1,7 @@
 import Bounds
 import Defenses
 import Federation
+import Options
 
 /// Every training that some tables need, each once.
 public struct Plan: Sendable {
@@ -12,8 +13,31 @@ public struct Plan: Sendable {
     private let setting: Setting
     public let base: RunConfiguration
 
-    /// - Throws: `RunError.incompatible` for a table or scale that this version does not have.
-    public init(_ setting: Setting) throws {
+    /// Rows and columns to compute; where none are named, all.
+    public struct Part: Sendable {
+        public var rows: [String], columns: [String]
+
+        public init(rows: [String] = [], columns: [String] = []) { (self.rows, self.columns) = (rows, columns) }
+
+        public var isWhole: Bool { rows.isEmpty && columns.isEmpty }
+
+        func includes(_ row: String, _ column: String) -> Bool {
+            (rows.isEmpty || rows.contains(row)) && (columns.isEmpty || columns.contains(column))
+        }
+
+        /// Throws `SettingError` for a name that no table has.
+        func check(_ tables: [any Table]) throws {
+            for (option, names, there) in [("row", rows, tables.flatMap(\.rows)), ("column", columns, tables.flatMap(\.columns))] {
+                guard let stranger = names.first(where: { !there.contains($0) }) else { continue }
+                var known: [String] = []
+                for name in there where !known.contains(name) { known.append(name) }
+                throw SettingError(option, given: stranger, expected: "one of: \(known.joined(separator: "; "))")
+            }
+        }
+    }
+
+    /// - Throws: `RunError.incompatible` for a table or scale that this version does not have, `SettingError` for a part that no table has.
+    public init(_ setting: Setting, only part: Part = Part()) throws {
         guard let scale = Scale.all.first(where: { $0.name == setting.scale }) else {
             throw RunError.incompatible("there is no scale \(setting.scale) in this version")
         }
@@ -27,10 +51,11 @@ public struct Plan: Sendable {
         base.synthetic = setting.synthetic
         base.evaluateOn = setting.evaluateOn
         self.base = base
+        try part.check(tables)
         for table in tables {
             for seed in seeds {
                 for column in table.columns {
-                    for row in table.rows { try add(table, row, column, seed) }
+                    for row in table.rows where part.includes(row, column) { try add(table, row, column, seed) }
                 }
             }
         }
