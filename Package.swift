@@ -24,8 +24,8 @@ func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies)
 }
 
-func tests(_ room: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .testTarget(name: room + "Tests", dependencies: [.target(name: room), "Scratch"] + dependencies)
+func tests(_ room: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
+    .testTarget(name: room + "Tests", dependencies: [.target(name: room), "Scratch"] + dependencies, exclude: exclude)
 }
 
 /// Where the defences are; `Defenses` lists them all.
@@ -80,7 +80,7 @@ let package = Package(
         .testTarget(name: "AttacksTests", dependencies: ["Attacks", "Datasets", "HDF5"], exclude: ["Golden"]),
         .testTarget(name: "DefensesTests", dependencies: defenseRooms + ["Options", "Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5", "Scratch", "GoldenInputs"], exclude: ["Golden"]),
         tests("Experiments", defenseRooms + ["Options", "Federation", "Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5", "CZlib"]),
-        tests("Federation", defenseRooms + ["Options", "Allocations", "Attacks", "Datasets", "Defenses", "Network", "Tensor", "HDF5"]),
+        tests("Federation", defenseRooms + ["Options", "Allocations", "Attacks", "Datasets", "Defenses", "Network", "Tensor", "HDF5"], exclude: ["Golden"]),
         .testTarget(name: "NetworkTests", dependencies: ["Network", "HDF5", "Tensor", "GoldenInputs"], exclude: ["Golden"]),
     ] + variants + fuzzing,
     swiftLanguageModes: [.v5]

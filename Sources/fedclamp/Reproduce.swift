@@ -58,6 +58,9 @@ struct Reproduce: Configurable {
     @Option(help: ArgumentHelp("Compute this column only; may be repeated.", valueName: "name"))
     var column: [String] = []
 
+    @Flag(help: "Keep what an older revision of a rule, trigger or defence computed, instead of computing it again.")
+    var keepStale = false
+
     @Flag(help: "Print the trainings with their passes and estimated time; compute and write nothing.")
     var list = false
 
@@ -109,7 +112,11 @@ struct Reproduce: Configurable {
         try OutputLock.take(folder: out)
         let joined = try folder.adopt(setting)
         let experiment = Experiment(plan, folder, loaded.dataset, loaded.generated, threads: threads, isa: isa)
-        let open = try trainings.filter { try !folder.isFinished($0) }
+        experiment.keepsStale = keepStale
+        let open = try trainings.filter { try !folder.isFinished($0, keepsStale: keepStale) }
+        for (title, why) in try trainings.compactMap({ training in try folder.stale(training).map { (plan.title(of: training), $0) } }) {
+            note("\(keepStale ? "stale, kept" : "stale, computed again"): \(title): \(why)")
+        }
         note("\(setting.tables.joined(separator: " ")), scale \(scale.name): \(trainings.count) trainings, \(trainings.count - open.count) of them finished before; "
             + "\(Numbers.passes(open.reduce(0) { $0 + $1.passes(sizes) })) image passes to do on \(threads) threads, \(isa.rawValue)")
         try work(experiment, trainings)
@@ -138,11 +145,12 @@ struct Reproduce: Configurable {
         table.add(["", "training", "defences on its model", "tables", "passes", "estimate", ""])
         var total = 0.0, open = 0.0
         for (at, training) in trainings.enumerated() {
-            let passes = training.passes(sizes), finished = try folder?.isFinished(training) ?? false
+            let passes = training.passes(sizes), finished = try folder?.isFinished(training, keepsStale: keepStale) ?? false
+            let stale = try folder?.stale(training).map { "stale: \($0)" } ?? ""
             total += passes
             open += finished ? 0 : passes
             table.add(["\(at + 1)", plan.title(of: training), named(training.defenses), training.tables.joined(separator: " "),
-                       Numbers.passes(passes), Numbers.duration(passes / rate), finished ? "finished" : ""])
+                       Numbers.passes(passes), Numbers.duration(passes / rate), finished && stale.isEmpty ? "finished" : stale])
         }
         let lines = table.rendered() + ["", "\(trainings.count) trainings, \(Numbers.passes(total)) image passes; to do: \(Numbers.passes(open)), about \(Numbers.duration(open / rate)) "
             + "at \(Numbers.fixed(rate, 0)) passes a second (\(threads) threads, \(isa.rawValue), measured just now)"]

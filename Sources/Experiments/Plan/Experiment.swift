@@ -29,6 +29,8 @@ public final class Experiment {
 
     public var onProgress: (Progress) -> Void = { _ in }
     public var stopSignal: () -> Int32? = { nil }
+    /// Whether what an older revision of the program computed is left as it is.
+    public var keepsStale = false
     /// Trainings that could not be done, and why: their cells stay empty.
     public private(set) var failures: [(title: String, reason: String)] = []
 
@@ -41,7 +43,7 @@ public final class Experiment {
     /// Does the trainings that are not finished yet. A training whose rule or numbers fail (too few clients, divergence)
     /// is noted in `failures`; other errors end the work, which a second call goes on with.
     public func run(_ trainings: [Training]) throws {
-        let open = try trainings.filter { try !folder.isFinished($0) }
+        let open = try trainings.filter { try !folder.isFinished($0, keepsStale: keepsStale) }
         let total = open.reduce(0) { $0 + $1.passes(sizes) }
         var done = 0.0
         for (at, training) in open.enumerated() {
@@ -69,19 +71,24 @@ public final class Experiment {
 
     /// Starts or resumes a training and measures its floors; the last row of its history.
     private func train(_ training: Training, _ report: @escaping (RunProgress) -> Void) throws -> HistoryRow? {
-        let path = folder.cell(training.key), record = try folder.record(training).flatMap { $0.allows(training.defenses) ? $0 : nil }
+        let path = folder.cell(training.key), found = try folder.record(training)
+        let isStale = keepsStale ? false : found?.stale(training) != nil, record = found.flatMap { !isStale && $0.allows(training.defenses) ? $0 : nil }
         var configuration = training.configuration
         configuration.defenses += training.defenses + (record?.defenses.filter { !training.defenses.contains($0) } ?? [])
         configuration.isa = isa.rawValue
         if let recorded = record?.instructionSet, recorded != isa.rawValue { configuration.isa = try resumable(recorded, path) }
         let run = try FederatedRun(configuration, data(configuration), threads: threads)
-        if record != nil { try RunFile.restore(run, from: path) }
+        if let record {
+            try RunFile.restore(run, from: path)
+            if !keepsStale { run.forget(record.staleDefenses(training).map(\.name)) }
+        }
         run.measuresMemory = true
         run.stopSignal = stopSignal
         run.onProgress = report
         run.onCheckpoint = { try RunFile.write($0, to: path) }
         if record?.finishedRounds ?? 0 <= 0 { try takeOver(training, run) }
         try run.run()
+        if isStale { try folder.removeMeasurements(of: training) }
         try measureFloors(training, run)
         try illustrate(training, run)
         return run.history.last

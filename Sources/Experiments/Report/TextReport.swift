@@ -44,5 +44,6 @@ extension Results {
         let standIn = RunData.holdout(ifAny: setting.synthetic).map { "; FM data: stand-in, \(Numbers.grouped($0)) withheld training images" } ?? "; FM data: \(setting.synthetic)"
         return "\(setting.dataset), scale \(setting.scale) (\(scaleSummary))\(standIn); \(setting.evaluateOn.rawValue) images; \(seedText); "
             + "\(instructionSets.joined(separator: " and ")); fedclamp \(programVersions.joined(separator: " and "))"
+            + (stale.isEmpty ? "" : "; \(stale.count) trainings of older revisions, the first: \(stale[0].title): \(stale[0].why)")
     }
 }

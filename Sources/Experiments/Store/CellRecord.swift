@@ -25,6 +25,8 @@ struct CellRecord: Sendable {
     /// Defences on the model that the run was begun with, done or not.
     var defenses: [String]
     var instructionSet: String, programVersion: String
+    /// Of the training, and of each defence on the model; nil in files of before revisions.
+    var revisions: Revisions?, defendedRevisions: [String: Revisions] = [:]
     /// Wall time of the training.
     var seconds: Double
     var curve: Curve, cost: CostRecord
@@ -32,6 +34,29 @@ struct CellRecord: Sendable {
     /// Whether a training with these defences on the model may go on from here: those that work in every round were there from the first.
     func allows(_ wanted: [String]) -> Bool {
         wanted.allSatisfy { defenses.contains($0) || !(ModelDefenses.make($0) is any RoundDefense) }
+    }
+
+    private static func revisions(_ file: HDF5File, _ object: String) throws -> Revisions? {
+        guard let text = try file.stringAttribute("revisions", of: object) else { return nil }
+        guard let found = Revisions(text: text) else {
+            throw RunError.incompatible("\(file.path), \(object): expected revisions as in \"training 1; rule krum 2\", got \"\(text.prefix(100))\"")
+        }
+        return found
+    }
+
+    /// Why the training is stale; nil where it is not.
+    func stale(_ training: Training) -> String? {
+        if let why = training.configuration.revisions.stale(revisions) { return why }
+        let carried = training.defenses.filter { defended[$0] != nil && ModelDefenses.make($0) is any RoundDefense }
+        return carried.lazy.compactMap { Revisions.ofDefense($0).stale(self.defendedRevisions[$0]) }.first
+    }
+
+    /// Defences on the model, of those that the training asks for, that are stale, and why.
+    func staleDefenses(_ training: Training) -> [(name: String, why: String)] {
+        training.defenses.compactMap { name in
+            guard defended[name] != nil, let why = Revisions.ofDefense(name).stale(defendedRevisions[name]) else { return nil }
+            return (name, why)
+        }
     }
 
     /// Throws `HDF5Error` for a file that is no run file.
@@ -60,9 +85,11 @@ struct CellRecord: Sendable {
         cost = try CostRecord(file)
         instructionSet = try file.stringAttribute("instruction_set", of: "/provenance") ?? "unknown"
         programVersion = try file.stringAttribute("program_version") ?? "unknown"
+        revisions = try Self.revisions(file, "/provenance")
         guard try file.exists("/defended") else { return }
         for name in try RunFile.defendedNames(file) {
             func rate(_ key: String) throws -> Double { try file.read("/defended/\(name)/\(key)", as: Double.self, shape: []).values[0] }
+            defendedRevisions[name] = try Self.revisions(file, "/defended/\(name)")
             defended[name] = try Rates(accuracy: try rate("acc"), attackSuccess: try rate("asr"), robustAccuracy: try rate("robust_accuracy"),
                                        clientAccuracy: try ifThere("/defended/\(name)/client_acc"),
                                        clientAttackSuccess: try ifThere("/defended/\(name)/client_asr")).checked(path)

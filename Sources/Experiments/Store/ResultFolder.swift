@@ -62,9 +62,17 @@ public struct ResultFolder: Sendable {
         Files.exists(cell(training.key)) ? try CellRecord(cell(training.key)) : nil
     }
 
+    /// Why some of what the folder has of a training was computed with an older revision of the program; nil where nothing was.
+    public func stale(_ training: Training) throws -> String? {
+        guard let record = try record(training) else { return nil }
+        return record.stale(training) ?? record.staleDefenses(training).first?.why
+    }
+
     /// Whether nothing is left to do for a training.
-    public func isFinished(_ training: Training) throws -> Bool {
+    /// - Parameter keepsStale: what an older revision computed counts.
+    public func isFinished(_ training: Training, keepsStale: Bool = false) throws -> Bool {
         guard let record = try record(training), record.finishedRounds == training.configuration.rounds else { return false }
+        if !keepsStale, try stale(training) != nil { return false }
         let floors = try self.floors(of: training)
         if training.isIllustrated, !Files.exists(illustration(training.key)) { return false }
         return training.defenses.allSatisfy { record.defended[$0] != nil } && training.probes.allSatisfy { floors[$0.name] != nil }
@@ -92,6 +100,13 @@ public struct ResultFolder: Sendable {
             floors[name] = value
         }
         return floors
+    }
+
+    /// Removes what was measured on a training's models, which were made anew.
+    func removeMeasurements(of training: Training) throws {
+        for path in [floors(training.key), illustration(training.key)] where Files.exists(path) {
+            guard Files.unlink(path) else { throw FileError(path: path, operation: "remove", code: errno) }
+        }
     }
 
     func write(floors: [String: Double], of training: Training) throws {

@@ -14,6 +14,8 @@ public struct Results: Sendable {
     var illustrations: [(title: String, name: String, illustration: Illustration)] = []
     /// Instruction sets and program versions that the cells were computed with.
     public var instructionSets: [String], programVersions: [String]
+    /// Trainings of which something was computed with an older revision, and why.
+    public var stale: [(title: String, why: String)] = []
     /// Wall time of all trainings.
     public var seconds: Double
 
@@ -36,6 +38,7 @@ public struct Results: Sendable {
                 continue
             }
             records[training.key] = record
+            if let why = try folder.stale(training) { stale.append((plan.title(of: training), why)) }
         }
         tables = try plan.tables.map { try Self.filled($0, setting.dataset, plan, records, floors) }
         if let text = try TextFile.read(folder.paper) { paper = try PaperFigures(parsing: text, path: folder.paper, tables) }

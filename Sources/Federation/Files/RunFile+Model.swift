@@ -72,6 +72,7 @@ extension RunFile {
         let group = "/defended/\(model.name)"
         try file.createGroup(group)
         try file.setAttribute("order", of: group, run.defended.firstIndex { $0.name == model.name } ?? 0)
+        try file.setAttribute("revisions", of: group, Revisions.ofDefense(model.name).text)
         for (index, (prototype, left)) in zip(run.state.prototypes, model.models).enumerated() {
             let place = index == 0 ? group : PrototypePlaces.group(prototype.head, under: group)
             if left.parameters !== prototype.global { try writeModel(left.parameters, place, nil, file) }

@@ -67,6 +67,7 @@ extension RunFile {
         for (name, value) in configuration.readable { try file.setAttribute(name, of: "/config", value) }
         try file.createGroup("/provenance")
         try file.setAttribute("instruction_set", of: "/provenance", configuration.isa)
+        try file.setAttribute("revisions", of: "/provenance", configuration.revisions.text)
         try file.setAttribute("dataset", of: "/provenance", provenance.dataset)
         try file.setAttribute("dataset_digest", of: "/provenance", provenance.datasetDigest)
         try file.setAttribute("synthetic", of: "/provenance", provenance.synthetic)

@@ -111,6 +111,15 @@ public final class FederatedRun {
         for number in HistoryRow.afterTheLastRound { state.history[last][keyPath: number] = .nan }
     }
 
+    /// Forgets what these defences on the model made, so that `run` does it again.
+    public func forget(_ names: [String]) {
+        defended.removeAll { names.contains($0.name) }
+        guard let hander = modelDefenses.first(where: { type(of: $0).handsOutBounds })?.label, names.contains(hander) else { return }
+        for index in state.prototypes.indices { state.prototypes[index].bounds = nil }
+        guard let last = state.history.indices.last else { return }
+        for number in HistoryRow.ofTheBounds { state.history[last][keyPath: number] = .nan }
+    }
+
     /// Initialises, where that is still to do.
     public func begin() throws {
         guard finishedRounds == nil else { return }

@@ -19,8 +19,10 @@ public struct HistoryRow: Equatable, Sendable {
     public init(round: Int) { self.round = round }
 
     /// What is measured after the last round alone.
-    nonisolated(unsafe) static let afterTheLastRound: [WritableKeyPath<HistoryRow, Double>] =
-        [\.accuracyBounded, \.attackSuccessBounded, \.robustAccuracyBounded, \.clientAccuracy, \.clientAttackSuccess]
+    nonisolated(unsafe) static let afterTheLastRound = ofTheBounds + [\.clientAccuracy, \.clientAttackSuccess]
+    /// What is measured of the model with the bounds that are handed out.
+    nonisolated(unsafe) static let ofTheBounds: [WritableKeyPath<HistoryRow, Double>] =
+        [\.accuracyBounded, \.attackSuccessBounded, \.robustAccuracyBounded]
 
     /// How right a rule's rejections were; clients below `malicious` are the malicious ones.
     mutating func rate(_ rejected: [Int], of clients: [Int], malicious: Int) {
