@@ -6,6 +6,7 @@ import Experiments
 import Federation
 import Network
 import Numerics
+import OwnMethods
 
 struct Run: Configurable {
     static let required = ["--data=x", "--synthetic=x", "--out=x"]
@@ -45,6 +46,8 @@ struct Run: Configurable {
     @Flag(help: "Replace an existing run file.")
     var overwrite = false
 
+    @OptionGroup var exec: ExecOptions
+
     @OptionGroup var machine: MachineOptions
 
     @Option(help: ArgumentHelp("Read options from a file.", valueName: "file"))
@@ -59,6 +62,8 @@ struct Run: Configurable {
         var configuration = try options.configuration()
         (configuration.data, configuration.synthetic) = (data, synthetic)
         try configuration.validate()
+        try exec.prepare(beside: out)
+        try configuration.grantOwnMethods()
         _ = try FederatedRun.defenses(configuration)
         if let n = RunData.holdout(ifAny: synthetic), n < 1 {
             throw Failure.usage("--synthetic \(synthetic): expected a file, or holdout:N with N images from 1")
@@ -102,9 +107,9 @@ struct Run: Configurable {
     private func describe(_ run: FederatedRun, _ dataset: Dataset, resumes: Bool) {
         let c = run.configuration, images = run.data.clients.map(\.count)
         let share = images.min() == images.max() ? "\(Numbers.grouped(images[0]))" : "\(Numbers.grouped(images.min() ?? 0)) to \(Numbers.grouped(images.max() ?? 0))"
-        let attack = c.attack == .none ? "no attack" : "\(c.attack.rawValue) attack, \(c.trigger) trigger, \(c.allToAll ? "all to all" : "target \(c.target) (\(dataset.classNames[c.target]))")"
+        let attack = c.attack == .none ? "no attack" : "\(c.attack.rawValue) attack, \(OwnMethod.shown(c.trigger)) trigger, \(c.allToAll ? "all to all" : "target \(c.target) (\(dataset.classNames[c.target]))")"
         note("\(dataset.name): \(Experiments.Numbers.grouped(run.data.evaluation.count)) images to measure on; FM data: \(Numbers.grouped(run.data.synthetic.count)) images of \(run.data.syntheticName)")
-        note("\(c.clients) clients with \(share) images, \(c.participants) a round, \(c.rounds) rounds; \(attack); defences: \(c.defenses.isEmpty ? "none" : c.defenses.joined(separator: " "))")
+        note("\(c.clients) clients with \(share) images, \(c.participants) a round, \(c.rounds) rounds; \(attack); defences: \(c.defenses.isEmpty ? "none" : OwnMethod.shown(c.defenses.joined(separator: " ")))")
         note("seed \(c.seed), \(c.isa), \(run.threads) threads, \(Numbers.passes(run.plannedPasses)) image passes" + (resumes ? "; resumed after round \(run.finishedRounds ?? 0)" : ""))
     }
 }

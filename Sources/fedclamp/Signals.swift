@@ -1,4 +1,5 @@
 import Glibc
+import OwnMethods
 import Synchronization
 
 /// SIGINT and SIGTERM ask work that can go on later to stop when its step is saved; a second one, or the first to any
@@ -19,11 +20,15 @@ enum Signals {
     /// the process.
     static func install() {
         _ = (stop, resumable.load(ordering: .relaxed))  // the globals are made here, not in a handler
+        OwnMethods.prepareForSignals()
         Glibc.signal(SIGPIPE, SIG_IGN)
         Glibc.signal(SIGXFSZ, SIG_IGN)
         for number in [SIGINT, SIGTERM] {
             Glibc.signal(number) { number in
-                if Signals.received.exchange(number, ordering: .relaxed) != 0 || !Signals.resumable.load(ordering: .relaxed) { _exit(128 + number) }
+                if Signals.received.exchange(number, ordering: .relaxed) != 0 || !Signals.resumable.load(ordering: .relaxed) {
+                    OwnMethods.killAll()
+                    _exit(128 + number)
+                }
                 let text: StaticString = "\nfedclamp: stopping at the end of this step; once more ends at once\n"
                 _ = Glibc.write(2, text.utf8Start, text.utf8CodeUnitCount)
             }

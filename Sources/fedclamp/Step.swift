@@ -34,6 +34,8 @@ struct ServerOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The run's data set, in place of --synthetic where the FM data are holdout:N.", valueName: "file.h5"))
     var data: String?
 
+    @OptionGroup var grants: GrantOptions
+
     @OptionGroup var machine: MachineOptions
 
     var inputs: [String] { [synthetic, data].compactMap { $0 } }

@@ -32,6 +32,8 @@ struct StepInit: Configurable {
     @Flag(help: "Replace an existing file.")
     var overwrite = false
 
+    @OptionGroup var exec: ExecOptions
+
     @OptionGroup var machine: MachineOptions
 
     @Option(help: ArgumentHelp("Read options from a file.", valueName: "file"))
@@ -45,6 +47,8 @@ struct StepInit: Configurable {
         var configuration = try options.configuration()
         (configuration.data, configuration.synthetic) = (data ?? Provenance.unknown, synthetic)
         try configuration.validate()
+        try exec.prepare(beside: out)
+        try configuration.grantOwnMethods()
         _ = try FederatedRun.defenses(configuration)
         try RoundSteps.check(configuration)
         if let n = RunData.holdout(ifAny: synthetic), n < 1 || data == nil {

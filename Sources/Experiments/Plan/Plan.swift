@@ -1,6 +1,7 @@
 import Bounds
 import Defenses
 import Federation
+import OwnMethods
 
 /// Every training that some tables need, each once.
 public struct Plan: Sendable {
@@ -14,12 +15,13 @@ public struct Plan: Sendable {
 
     /// - Throws: `RunError.incompatible` for a table or scale that this version does not have.
     public init(_ setting: Setting) throws {
-        guard let scale = Scale.all.first(where: { $0.name == setting.scale }) else {
+        guard var scale = Scale.all.first(where: { $0.name == setting.scale }) else {
             throw RunError.incompatible("there is no scale \(setting.scale) in this version")
         }
+        scale.own = OwnRows(setting.own)
         self.setting = setting
         seeds = setting.seeds
-        tables = try setting.tables.map { name in
+        tables = try setting.tables.map { [scale] name in
             guard let table = Tables.make(name, scale) else { throw RunError.incompatible("there is no table \(name) in this version") }
             return table
         }
@@ -78,7 +80,7 @@ public struct Plan: Sendable {
     /// For people: a training, and what sets it apart among those of its table.
     public func title(of training: Training) -> String {
         let table = tables.first { training.tables.contains($0.name) }
-        return training.title(beside: table?.base(base) ?? base)
+        return OwnMethod.shown(training.title(beside: table?.base(base) ?? base))
     }
 
     /// The training that a cell belongs to.

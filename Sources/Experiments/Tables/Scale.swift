@@ -19,6 +19,8 @@ public struct Scale: Sendable {
     let paper: PaperScale
     var paperRows: [String]?
     var paperSettings: [String]?
+    /// Rows of a user's own methods.
+    var own = OwnRows()
     /// Rules that the other tables compare with: two that end at the floor under the classic attack in `main`, scale quick,
     /// at no cost: one that selects by distance, one that clusters.
     public let baselines = ["multi-krum", "flame"]

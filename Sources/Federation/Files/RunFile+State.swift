@@ -3,6 +3,7 @@ import DefenseInterface
 import Defenses
 import HDF5
 import Network
+import OwnMethods
 
 /// What a run carries from round to round, in a checkpoint: the part that run files and the files of `step` share.
 extension RunFile {
@@ -23,6 +24,7 @@ extension RunFile {
             try file.write("/state/memory/\(name)", values, shape: [values.count])
         }
         try writeCarried(state, file)
+        for (name, own) in state.ownStates.sorted(by: { $0.key < $1.key }) { try file.write(own, group: "/state/own/\(name)") }
         if !state.notes.isEmpty { try file.writeStrings("/state/notes", state.notes) }
         try writeConfiguration(state.configuration, state.provenance, file)
     }
@@ -48,6 +50,7 @@ extension RunFile {
         state.previousGlobal = try file.exists("/state/previous_model") ? try readModel(file, "/state/previous_model", state.network) : nil
         state.memory = try file.exists("/state/memory") ? try readMemory(file, state) : [:]
         state.carried = try file.exists("/state/carried") ? try readCarried(file) : [:]
+        state.ownStates = try file.exists("/state/own") ? try readOwn(file, state) : [:]
         state.notes = try file.exists("/state/notes") ? try file.readStrings("/state/notes") : []
     }
 
@@ -82,6 +85,24 @@ extension RunFile {
             memory[name] = values
         }
         return memory
+    }
+
+    /// Bytes of all that own methods remember: 4 GiB.
+    private static let mostOwnBytes = 4 << 30
+
+    /// What own methods remember: of a rule, and of each malicious client.
+    private static func readOwn(_ file: HDF5File, _ state: FederationState) throws -> [String: OwnState] {
+        let names = try file.children(of: "/state/own"), most = state.configuration.clients + 1
+        guard names.count <= most else {
+            throw RunError.incompatible("\(file.path), /state/own: expected at most \(most) entries, got \(names.count)")
+        }
+        var left = mostOwnBytes, all: [String: OwnState] = [:]
+        for name in names {
+            let own = try file.readState("/state/own/\(name)", limit: left)
+            left -= own.values.reduce(0) { $0 + $1.bytes }
+            all[name] = own
+        }
+        return all
     }
 
     /// What defences carry from round to round: /state/carried/LABEL/NAME, float64.
@@ -128,6 +149,10 @@ extension RunFile {
         try file.setAttribute("synthetic", of: "/provenance", provenance.synthetic)
         try file.setAttribute("synthetic_digest", of: "/provenance", provenance.syntheticDigest)
         try file.setAttribute("seed", of: "/provenance", "\(configuration.seed)")
+        let own = configuration.ownMethods
+        guard !own.isEmpty else { return }
+        try file.setAttribute("own_methods", of: "/provenance", own.map { "\($0.text)\(OwnMethods.command($0).map { " \(Files.shown($0))" } ?? "")" })
+        try file.setAttribute("own_methods_note", of: "/provenance", "the bits of this file depend on these programs and on what they load")
     }
 
     static func readConfiguration(_ file: HDF5File) throws -> RunConfiguration {

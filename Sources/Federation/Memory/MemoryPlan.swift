@@ -16,7 +16,7 @@ struct MemoryPlan {
         let screened = configuration.defenses.contains { $0 == FMScreen.name || ModelDefenses.make($0) != nil } ? FMScreen.filterBytes(network, images: data.synthetic.count) : 0
         parts = [("\(trainers) clients at a time", trainers * Trainer.bytes(network)),
                  ("the server", Trainer.bytes(network, lanes: Trainer.serverLanes, threads: threads) + Predictor.bytes(network, threads: threads)),
-                 ("\(type(of: rule).name) with \(participants) of \(configuration.clients) clients", rule.memoryNeeded(size)),
+                 ("\(rule.label) with \(participants) of \(configuration.clients) clients", rule.memoryNeeded(size)),
                  ("fusion and defences", 8 * model + 8 * network.totalBounds * data.synthetic.count + screened)]
     }
 
@@ -44,7 +44,7 @@ extension MemoryPlan {
         let needed = rule.memoryNeeded(size)
         guard let available, needed > available else { return }
         let streaming = AggregationRules.all.filter { $0 is any StreamingRule.Type }.map { $0.name }
-        throw RunError.incompatible("\(type(of: rule).name) with \(size.participants) of \(size.clients) clients a round needs \(gigabytes(needed)) of memory, "
+        throw RunError.incompatible("\(rule.label) with \(size.participants) of \(size.clients) clients a round needs \(gigabytes(needed)) of memory, "
             + "there are \(gigabytes(available)): a lower --participation, fewer --clients, or a rule that takes updates one by one (\(streaming.joined(separator: ", ")))")
     }
 

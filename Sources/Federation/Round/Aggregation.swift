@@ -3,6 +3,7 @@ import Datasets
 import DefenseInterface
 import Defenses
 import Network
+import OwnMethods
 import Rules
 
 /// Who sends an update in a round, and how many images it trained on.
@@ -23,6 +24,8 @@ public struct Aggregated: Sendable {
     public var rejected: [Int]?
     public var notes: [String]
     public var memory: [String: [Float]]
+    /// What a user's own rule remembers, and the name that it has in `FederationState.ownStates`.
+    public var ownState: (name: String, state: OwnState)?
     /// Wall time of the rule alone.
     public var ruleSeconds = Double.nan
 }
@@ -54,6 +57,7 @@ public final class Aggregation {
         context = RuleContext(assumedMalicious: state.configuration.assumedMalicious(senders.count), seed: state.configuration.seed,
                               round: state.nextRound, threads: server.threads, memory: state.memory,
                               server: ServerTools(state, server, synthetic, rootImages: mean))
+        context.ownState = state.ownStates[Self.ownName(rule)] ?? [:]
         stream = (rule as? any StreamingRule)?.stream(state.global, images: senders.map(\.images), context)
         logits = TeacherLogits(server, synthetic, wanted: state.configuration.fusionEpochs > 0)
     }
@@ -77,10 +81,13 @@ public final class Aggregation {
                               ruleSeconds: ruleSeconds)
         }
         let aggregate = try timed { try rule.aggregate(state.global, kept, &context) }, total = aggregate.teachers.reduce(0) { $0 + $1.weight }
+        let own = rule is OwnRule ? (Self.ownName(rule), context.ownState) : nil
         for teacher in aggregate.teachers where teacher.weight > 0 { logits.add(teacher.parameters, share: teacher.weight / total) }
         return Aggregated(model: aggregate.model, teacherLogits: logits.mean, teachers: aggregate.teachers.count, rejected: aggregate.rejected,
-                          notes: aggregate.notes, memory: context.memory, ruleSeconds: ruleSeconds)
+                          notes: aggregate.notes, memory: context.memory, ownState: own, ruleSeconds: ruleSeconds)
     }
+
+    private static func ownName(_ rule: any AggregationRule) -> String { "\(OwnKind.rule.rawValue) \(rule.label)" }
 
     private func timed<T>(_ work: () throws -> T) rethrows -> T {
         let begin = monotonicSeconds()

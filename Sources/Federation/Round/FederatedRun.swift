@@ -90,7 +90,7 @@ public final class FederatedRun {
         (secondsBefore, started) = (history.last.map(\.seconds) ?? 0, monotonicSeconds())
         passesDone = passesToStart + Double(finishedRounds ?? 0) * passesPerRound
         while let done = finishedRounds, done < configuration.rounds { try round(done + 1) }
-        for defense in modelDefenses where !defended.contains(where: { $0.name == defense.label }) { try apply(defense) }
+        for defense in modelDefenses where !defended.contains(where: { $0.identity == defense.identity }) { try apply(defense) }
     }
 
     /// Initialises, where that is still to do.
@@ -108,7 +108,7 @@ public final class FederatedRun {
         let mine = (configuration, state.screenAudit)
         state = other.state
         (state.configuration, state.screenAudit) = mine
-        defended = other.defended.filter { configuration.defenses.contains($0.name) }
+        defended = other.defended.filter { configuration.defenses.contains($0.identity) }
         try onCheckpoint(self)
     }
 
@@ -134,17 +134,26 @@ public final class FederatedRun {
 
     private func trainAndAggregate(_ clients: [Int]) throws -> (aggregated: Aggregated, losses: [(client: Int, loss: Double)]) {
         let aggregation = try Aggregation(state, clients.map { Sender(client: $0, images: data.clients[$0].count) }, rule, server, data.synthetic)
-        let behaviors = state.behaviors(server)
+        let behaviors = state.behaviors(server), own = state.ownUpdate(server)
         var losses: [(client: Int, loss: Double)] = []
         for first in stride(from: 0, to: clients.count, by: Self.clientsAtOnce) {
             let some = clients[first..<min(first + Self.clientsAtOnce, clients.count)]
             for (client, result) in zip(some, train(Array(some), behaviors)) {
                 guard result.update.allFinite else { throw RunError.diverged(round: state.nextRound, where: "local training") }
-                aggregation.add(result.update)
+                aggregation.add(try own.map { try send(result.update, $0, client) } ?? result.update)
                 losses.append((client, result.loss))
             }
         }
         return (try aggregation.finish(), losses)
+    }
+
+    /// What a client sends: of a malicious one what the user's program makes of its model.
+    private func send(_ model: Parameters, _ own: OwnUpdate, _ client: Int) throws -> Parameters {
+        guard configuration.isMalicious(client) else { return model }
+        let name = own.memoryName(client)
+        let sent = try own.update(model, client: client, images: data.clients[client].count, state: state.ownStates[name] ?? [:])
+        state.ownStates[name] = sent.state.isEmpty ? nil : sent.state
+        return sent.model
     }
 
     private func train(_ clients: [Int], _ behaviors: [any MaliciousBehavior]) -> [LocalResult] {
@@ -156,6 +165,7 @@ public final class FederatedRun {
     private func finish(_ row: HistoryRow, passes: Double) throws {
         var row = row
         let plain = server.evaluate(global, Bounds(global.network), data.evaluation, data.backdoor)
+        try data.backdoor.trigger.check()
         if configuration.evaluateClients, row.round == configuration.rounds {
             report("clients' own models")
             let clients = clientModels.evaluate(global, Bounds(global.network))
@@ -184,7 +194,7 @@ public final class FederatedRun {
         if configuration.evaluateClients {
             evaluation.clients = clientModels.evaluate(outcome.parameters, outcome.bounds)
         }
-        defended.append(DefendedModel(name: name, parameters: outcome.parameters, bounds: outcome.bounds, evaluation: evaluation,
+        defended.append(DefendedModel(name: name, identity: defense.identity, parameters: outcome.parameters, bounds: outcome.bounds, evaluation: evaluation,
                                       seconds: seconds, passes: outcome.passes, peakBytes: peak, audit: outcome.audit + (outcome.suspects.map { configuration.judge($0, in: data.synthetic) } ?? [])))
         if !hadBounds, state.bounds != nil, let last = history.indices.last {
             state.history[last].accuracyBounded = evaluation.accuracy

@@ -51,7 +51,12 @@ public enum RoundSteps {
         }
         let result = state.train(client, samples, Trainer(state.network, kernels: server.kernels), state.behaviors(server))
         guard result.update.allFinite else { throw RunError.diverged(round: state.nextRound, where: "local training of client \(client)") }
-        return result
+        guard state.configuration.isMalicious(client), let own = state.ownUpdate(server) else { return result }
+        let sent = try own.update(result.update, client: client, images: samples.count, state: [:])
+        guard sent.state.isEmpty else {
+            throw RunError.incompatible("client \(client): its malicious update hands over a state to keep, which no update file carries; use fedclamp run")
+        }
+        return LocalResult(update: sent.model, loss: result.loss)
     }
 
     /// Aggregates the updates in `files`; `client` is the sender where that is known from elsewhere.
@@ -160,7 +165,7 @@ public enum ClientData {
         try requireClient(state, client)
         let set = try state.network.fitting(set, "the images of client \(client)"), backdoor = try ServerData.backdoor(
             state.configuration, state.network, ImageShape(channels: set.channels, side: set.height))
-        return clientSamples(state.configuration, client, Samples(set, indices: indices, normalization: state.normalization), backdoor)
+        return try clientSamples(state.configuration, client, Samples(set, indices: indices, normalization: state.normalization), backdoor)
     }
 
     private static func requireClient(_ state: FederationState, _ client: Int) throws {

@@ -9,7 +9,7 @@ extension ServerTools {
     /// large as a client's share, DeepSight predictions on random images.
     init(_ state: FederationState, _ server: Server, _ synthetic: Samples, rootImages: Int) {
         let configuration = state.configuration
-        self.init(normalization: synthetic.normalization, side: synthetic.shape.side, train: {
+        self.init(normalization: synthetic.normalization, side: synthetic.shape.side, synthetic: synthetic, train: {
             localTraining(configuration, rootSet(configuration, synthetic, rootImages), from: state.global,
                           round: state.nextRound, client: configuration.clients, trainer: server.trainer).update
         }, logits: { model, count, load in

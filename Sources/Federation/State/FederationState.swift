@@ -5,6 +5,7 @@ import DefenseInterface
 import Defenses
 import Detection
 import Network
+import OwnMethods
 
 /// Where a run's data came from. Names and digests as in `RunData`; "none" for a data set that only the clients have.
 public struct Provenance: Equatable, Sendable {
@@ -37,6 +38,8 @@ public struct FederationState: Sendable {
     public internal(set) var meanImages: Int?
     /// The rule's, by name.
     public internal(set) var memory: [String: [Float]] = [:]
+    /// What a user's own methods remember: of a rule, and of each malicious client.
+    public internal(set) var ownStates: [String: OwnState] = [:]
     /// What the rule had to do differently than asked, each once: for reports.
     public internal(set) var notes: [String] = []
     /// The global model that no client had a part in yet, trained on FM data; nil where it was not trained at all.
@@ -71,6 +74,14 @@ public struct FederationState: Sendable {
             colluders: clients.filter(configuration.isMalicious).count, kernels: server.kernels))
     }
 
+    /// What a user's program makes of the malicious clients' models in the next round; nil for none.
+    func ownUpdate(_ server: Server) -> OwnUpdate? {
+        let clients = nextClients, colluders = clients.filter(configuration.isMalicious).count
+        return OwnUpdate(configuration.values, AttackContext(global: global, previous: previousGlobal, participants: clients.count,
+                                                             colluders: colluders, kernels: server.kernels),
+                         seed: configuration.seed, round: nextRound)
+    }
+
     /// One client's part in the next round.
     public func train(_ client: Int, _ samples: Samples, _ trainer: Trainer, _ behaviors: [any MaliciousBehavior]) -> LocalResult {
         localTraining(configuration, samples, from: global, round: nextRound, client: client, trainer: trainer,
@@ -82,6 +93,7 @@ public struct FederationState: Sendable {
         if malicious > 0, MaliciousBehaviors.compareRounds(configuration.values) { previousGlobal = global }
         global = aggregated.model
         memory = aggregated.memory
+        if let own = aggregated.ownState { ownStates[own.name] = own.state.isEmpty ? nil : own.state }
         notes += aggregated.notes.filter { !notes.contains($0) }
     }
 

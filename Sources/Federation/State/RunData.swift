@@ -27,12 +27,13 @@ public struct RunData: Sendable {
         server = try ServerData(configuration, network, generated?.set ?? train, generated == nil ? parts.held : nil)
         let normalization = server.synthetic.normalization, backdoor = server.backdoor
         clients = try parts.shares(configuration, train).enumerated().map { client, indices in
-            clientSamples(configuration, client, Samples(train, indices: indices, normalization: normalization), backdoor)
+            try clientSamples(configuration, client, Samples(train, indices: indices, normalization: normalization), backdoor)
         }
         let split = configuration.evaluateOn == .dev ? train : dataset.test
         var indices = configuration.evaluateOn == .dev ? parts.dev : Array(0..<split.count)
         if let limit = configuration.evaluationLimit { indices = Array(indices.prefix(limit)) }
         evaluation = Samples(split, indices: indices, normalization: normalization)
+        _ = try evaluation.triggered(backdoor).prepared(flips: false)
         (localTestImages, seed) = (configuration.localTestImages, configuration.seed)
         datasetName = dataset.name
         datasetDigest = dataset.digest

@@ -43,6 +43,8 @@ public struct ClientRates: Equatable, Sendable {
 /// A model that a model-level defence made of the final G.
 public struct DefendedModel: Sendable {
     public var name: String
+    /// The defence's name in the configuration, which tells versions of a user's own apart.
+    public var identity: String
     public var parameters: Parameters
     public var bounds: Bounds
     public var evaluation: Evaluation

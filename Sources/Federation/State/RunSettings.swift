@@ -3,6 +3,7 @@ import Datasets
 import Defenses
 import Network
 import Options
+import OwnMethods
 
 /// The options of a run: each is declared here, or in the file of the rule, defence, trigger or malicious behaviour
 /// that it belongs to. Adding one is adding a line.
@@ -12,8 +13,9 @@ public struct RunSettings: Sendable {
         "attack", .attack, default: Attack.none, value: "name",
         help: "Who attacks: nobody, malicious clients (classic), those who poison the FM data (fm), or both.")
     public let trigger = Setting(
-        "trigger", .attack, default: "patch", in: .oneOf(Triggers.names), value: "name",
-        help: "What the backdoor reacts to.", changes: .training(.attackOrFloor))
+        "trigger", .attack, default: "patch",
+        in: .oneOf(Triggers.names, expected: Triggers.expected) { OwnMethod.isName($0, of: [.trigger]) }, value: "name",
+        help: "What the backdoor reacts to: a name, your own picture (.png with alpha, .h5 with mask and pattern) or program.", changes: .training(.attackOrFloor))
     public let target = Setting(
         "target", .attack, default: 0, in: .count(from: 0, "a class"), value: "class",
         help: "Class that the backdoor leads to.", changes: .training(.attackOrFloor))
@@ -51,7 +53,7 @@ public struct RunSettings: Sendable {
         help: "Learning rate of malicious clients.", formerly: ["maliciousRate"], changes: .training(.clientsAttack))
 
     public let defenses = Setting<[String]>(
-        "defense", .defense, default: [], in: .oneOf(AllDefenses.namesWithVariants, expected: AllDefenses.expected),
+        "defense", .defense, default: [], in: .oneOf(AllDefenses.namesWithVariants, expected: AllDefenses.expected) { OwnMethod.isName($0, of: AllDefenses.ownKinds) },
         value: "name",
         help: AllDefenses.help, formerly: ["defenses"], changes: .partly, part: { AllDefenses.shapingTraining($0) })
 

@@ -23,9 +23,9 @@ public struct ServerData: Sendable {
         var samples = Samples(set, indices: indices, normalization: none)
         if configuration.attack.poisonsSynthetic {
             var stream = RandomStream(seed: configuration.seed, purpose: "poisoned FM images")
-            samples = samples.poisoned(Poisoning(backdoor, fraction: configuration.fmPoisonFraction, cover: configuration.coverFraction ?? 0,
+            samples = try samples.poisoned(Poisoning(backdoor, fraction: configuration.fmPoisonFraction, cover: configuration.coverFraction ?? 0,
                                                   draw: configuration.fmPoisonDraw),
-                                       using: &stream)
+                                       using: &stream).prepared(flips: false)
         }
         synthetic = samples.with(samples.measuredNormalization())
     }
@@ -76,9 +76,10 @@ public struct Withheld: Sendable {
 }
 
 /// A client's images as it trains on them: a malicious one poisons a part, drawn once.
-func clientSamples(_ configuration: RunConfiguration, _ client: Int, _ samples: Samples, _ backdoor: Backdoor) -> Samples {
+func clientSamples(_ configuration: RunConfiguration, _ client: Int, _ samples: Samples, _ backdoor: Backdoor) throws -> Samples {
     guard configuration.isMalicious(client) else { return samples }
     var stream = RandomStream(seed: configuration.seed, purpose: "poisoned images", client: client)
-    return samples.poisoned(Poisoning(backdoor, fraction: configuration.poisonFraction, cover: configuration.coverFraction ?? 0,
+    return try samples.poisoned(Poisoning(backdoor, fraction: configuration.poisonFraction, cover: configuration.coverFraction ?? 0,
                                       share: TriggerShare(client, of: configuration.malicious)), using: &stream)
+        .prepared(flips: samples.set.channels == 3)
 }
