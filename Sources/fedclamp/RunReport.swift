@@ -32,7 +32,7 @@ struct RunReport {
         for model in run.defended {
             lines += Self.audit("\(model.name) (\(Numbers.duration(model.seconds)), \(Numbers.passes(model.passes)) image passes)", model.audit)
         }
-        let what = c.attack == .none ? "no attack; floor: rate of triggered images (\(c.trigger)) that go to the target all the same" : "\(c.attack.rawValue) attack, \(c.trigger) trigger"
+        let what = c.attack == .none ? "no attack; floor: rate of triggered images (\(c.trigger)) that go to the target all the same" : "\(c.attack.rawValue) attack, \(OwnMethod.shown(c.trigger)) trigger"
         return (lines + ["", "\(what); \(Numbers.grouped(run.data.evaluation.count)) \(c.evaluateOn.rawValue) images; seed \(c.seed); \(c.isa)", "wrote \(path)"]).joined(separator: "\n")
     }
 
