@@ -115,6 +115,8 @@ public protocol AggregationRule: Sendable {
     init(_ settings: Settings)
     /// The rule itself. `aggregate` has seen to it that updates are ascending by client, at least one, and finite.
     func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate
+    /// Whether it can do nothing without FM data. Throws where a user's own program does not say.
+    func needsSyntheticData() throws -> Bool
     /// Passes over images that the server makes for the rule in a round of n clients, a forward counting a third;
     /// `rootPasses` is what `ServerTools.train` takes.
     func serverPasses(clients n: Int, rootPasses: Double) -> Double
@@ -126,6 +128,7 @@ extension AggregationRule {
     public static var settings: [any AnySetting] { [] }
     public init(_ settings: Settings) { self.init() }
     public var label: String { Self.name }
+    public func needsSyntheticData() throws -> Bool { false }
 
     public func serverPasses(clients n: Int, rootPasses: Double) -> Double { 0 }
 

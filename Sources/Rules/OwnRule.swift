@@ -27,6 +27,8 @@ public struct OwnRule: AggregationRule {
     /// The updates, once more as one array in the canonical order, and what is made of them.
     public func memoryNeeded(_ size: RoundSize) -> Int { 3 * size.participants * size.modelBytes }
 
+    public func needsSyntheticData() throws -> Bool { try method.map { try OwnMethods.program($0).wants("images") } ?? false }
+
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
         guard let method else { throw DefenseError.update("\(Self.name): no program") }
         let program = try OwnMethods.program(method)

@@ -58,18 +58,18 @@ struct Evaluate: ParsableCommand {
             throw Failure.input("\(self.checkpoint): the model takes \(network.channels) channels to \(network.classes) classes, \(data) has \(test.channels) channels and \(test.classes) classes")
         }
         let images = Samples(test, normalization: checkpoint.normalization)
-        let backdoor = try backdoor(checkpoint, images.shape)
+        let asked = try trigger.map { try RunConfiguration.grantTrigger($0) }
+        let backdoor = try backdoor(checkpoint, asked, images.shape)
         if let backdoor { _ = try images.triggered(backdoor).prepared(flips: false) }
         let server = Server(network, kernels: set.kernels, threads: threads)
         let plain = server.evaluate(checkpoint.parameters, Bounds(network), images, backdoor)
         let bounded = unbounded ? nil : checkpoint.bounds.map { server.evaluate(checkpoint.parameters, $0, images, backdoor) }
-        output(json ? rendered(plain, bounded, set).rendered() : text(plain, bounded, backdoor, checkpoint, dataset, set))
+        output(json ? rendered(plain, bounded, set).rendered() : text(plain, bounded, backdoor, asked ?? checkpoint.attack?.trigger, dataset, set))
     }
 
     /// The trigger asked for, else the file's own; nil where there is neither.
-    private func backdoor(_ checkpoint: Checkpoint, _ shape: ImageShape) throws -> Backdoor? {
+    private func backdoor(_ checkpoint: Checkpoint, _ trigger: String?, _ shape: ImageShape) throws -> Backdoor? {
         if let target, target >= checkpoint.network.classes { throw AttackError.target(target, classes: checkpoint.network.classes) }
-        let trigger = try self.trigger.map { try RunConfiguration.grantTrigger($0) }
         var own = try trigger == nil ? checkpoint.backdoor(shape) : nil
         if let target { own?.relabeling = .target(target) }
         if let own { return own }
@@ -78,7 +78,7 @@ struct Evaluate: ParsableCommand {
         return Backdoor(trigger: try Triggers.make(name, shape: shape, seed: checkpoint.seed), relabeling: .target(target ?? recorded))
     }
 
-    private func text(_ plain: Evaluation, _ bounded: Evaluation?, _ backdoor: Backdoor?, _ checkpoint: Checkpoint, _ dataset: Dataset, _ set: InstructionSet) -> String {
+    private func text(_ plain: Evaluation, _ bounded: Evaluation?, _ backdoor: Backdoor?, _ trigger: String?, _ dataset: Dataset, _ set: InstructionSet) -> String {
         var table = TextTable()
         table.add(["model", "ACC", "ASR", "robust ACC"])
         for (name, e) in [("bounded", bounded), ("unbounded", plain)] {
@@ -87,7 +87,7 @@ struct Evaluate: ParsableCommand {
         }
         var lines = table.rendered() + ["", "\(Numbers.grouped(plain.images)) test images of \(dataset.name); \(set.rawValue)"]
         if let backdoor {
-            let name = OwnMethod.shown(self.trigger ?? checkpoint.attack?.trigger ?? type(of: backdoor.trigger).name)
+            let name = OwnMethod.shown(trigger ?? type(of: backdoor.trigger).name)
             let goal = switch backdoor.relabeling {
             case .target(let target): "target \(target) (\(dataset.classNames[target]))"
             case .next: "all to all"

@@ -29,7 +29,7 @@ struct Run: Configurable {
     @Option(help: ArgumentHelp("Data set, as import writes it.", valueName: "file.h5"))
     var data: String
 
-    @Option(help: ArgumentHelp("FM data: images and labels at the root of a file, or holdout:N for N training images that no client gets.", valueName: "file.h5|holdout:n"))
+    @Option(help: ArgumentHelp("FM data: images and labels at the root of a file, holdout:N for N training images that no client gets, or none for plain federated learning.", valueName: "file.h5|holdout:n|none"))
     var synthetic: String
 
     @Option(help: ArgumentHelp("Run file to write.", valueName: "file.h5"))
@@ -61,6 +61,7 @@ struct Run: Configurable {
         let threads = try machine.threadCount()
         var configuration = try options.configuration()
         (configuration.data, configuration.synthetic) = (data, synthetic)
+        configuration.adaptToData()
         try configuration.validate()
         try exec.prepare(beside: out)
         try configuration.grantOwnMethods()
@@ -68,6 +69,7 @@ struct Run: Configurable {
         if let n = RunData.holdout(ifAny: synthetic), n < 1 {
             throw Failure.usage("--synthetic \(synthetic): expected a file, or holdout:N with N images from 1")
         }
+        if saveSynthetic != nil, RunData.isPlain(synthetic) { throw Failure.usage("--save-synthetic with --synthetic none: there are no FM data to save") }
         try requireWritable(out, replace: resume || overwrite, inputs: [data, synthetic], resumable: true)
         if let saveSynthetic { try requireWritable(saveSynthetic, replace: overwrite || resume, inputs: [data, synthetic, out]) }
         let resumes = resume && exists(out)
@@ -108,16 +110,17 @@ struct Run: Configurable {
         let c = run.configuration, images = run.data.clients.map(\.count)
         let share = images.min() == images.max() ? "\(Numbers.grouped(images[0]))" : "\(Numbers.grouped(images.min() ?? 0)) to \(Numbers.grouped(images.max() ?? 0))"
         let attack = c.attack == .none ? "no attack" : "\(c.attack.rawValue) attack, \(OwnMethod.shown(c.trigger)) trigger, \(c.allToAll ? "all to all" : "target \(c.target) (\(dataset.classNames[c.target]))")"
-        note("\(dataset.name): \(Experiments.Numbers.grouped(run.data.evaluation.count)) images to measure on; FM data: \(Numbers.grouped(run.data.synthetic.count)) images of \(run.data.syntheticName)")
+        note("\(dataset.name): \(Experiments.Numbers.grouped(run.data.evaluation.count)) images to measure on; "
+            + (RunData.isPlain(c.synthetic) ? "no FM data: neither initialisation nor fusion" : "FM data: \(Numbers.grouped(run.data.synthetic.count)) images of \(run.data.syntheticName)"))
         note("\(c.clients) clients with \(share) images, \(c.participants) a round, \(c.rounds) rounds; \(attack); defences: \(c.defenses.isEmpty ? "none" : OwnMethod.shown(c.defenses.joined(separator: " ")))")
         note("seed \(c.seed), \(c.isa), \(run.threads) threads, \(Numbers.passes(run.plannedPasses)) image passes" + (resumes ? "; resumed after round \(run.finishedRounds ?? 0)" : ""))
     }
 }
 
-/// A data set and FM data from a file; nil for `holdout:N`.
+/// A data set and FM data from a file; nil for `holdout:N` and `none`.
 func loadData(_ data: String, _ synthetic: String) throws -> (Dataset, UnnamedSplit?) {
     let dataset = try DatasetFile.read(data, verify: true)
-    guard RunData.holdout(ifAny: synthetic) == nil else { return (dataset, nil) }
+    guard RunData.holdout(ifAny: synthetic) == nil, !RunData.isPlain(synthetic) else { return (dataset, nil) }
     return (dataset, try DatasetFile.readUnnamedSplit(synthetic, matching: dataset, verify: true))
 }
 

@@ -154,7 +154,9 @@ public struct FederationState: Sendable {
     /// Throws `DefenseError` where a defence could not work on these FM data in the end.
     private func checkDefenses(_ synthetic: Samples) throws {
         if configuration.screensSynthetic { try FMScreen.check(synthetic, for: network, in: provenance.synthetic) }
-        for defense in try FederatedRun.defenses(configuration).1 {
+        let (rule, defenses) = try FederatedRun.defenses(configuration)
+        if synthetic.count == 0, try rule.needsSyntheticData() { throw DefenseError.needsServer(rule: rule.label) }
+        for defense in defenses {
             try type(of: defense).check(synthetic, for: network, in: provenance.synthetic)
         }
     }

@@ -85,7 +85,7 @@ public struct RunSettings: Sendable {
         help: "Norm that a batch's gradient is clipped to; 0 for no clipping.")
     public let partition = Setting(
         "partition", .training, default: Partition.iid, value: "kind",
-        help: "How clients share the images: iid, dirichlet:A or shards:K.")
+        help: "How clients share the images: iid, dirichlet:A, shards:K, or natural: the data set's own clients.")
     public let imagesPerClient = Setting<Int?>(
         "images-per-client", .training, default: nil, in: .count(from: 1), unset: "all", value: "n",
         help: "Most images a client keeps of those it is dealt.")
@@ -131,8 +131,8 @@ public struct RunSettings: Sendable {
     public let data = Setting(
         "data", .command, default: "", value: "file.h5", help: "Data set.", changes: .nothing)
     public let synthetic = Setting(
-        "synthetic", .command, default: "", value: "file.h5|holdout:n",
-        help: "FM data: a file, or holdout:N for N training images that no client gets.",
+        "synthetic", .command, default: "", value: "file.h5|holdout:n|none",
+        help: "FM data: a file, holdout:N for N training images that no client gets, or none: plain federated learning.",
         changes: .partly, part: { RunData.holdout(ifAny: $0) == nil ? "" : $0 })
     public let isa = Setting(
         "isa", .command, default: InstructionSet.best.rawValue,

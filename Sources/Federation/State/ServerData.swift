@@ -10,8 +10,10 @@ public struct ServerData: Sendable {
     public let backdoor: Backdoor
 
     /// - Parameter held: of `set`, the images that stand in for FM data; nil for all.
+    /// - Parameter normalization: where there are no FM data that it could be measured on.
     /// - Throws: `AttackError` for a trigger or target that the images do not allow.
-    public init(_ configuration: RunConfiguration, _ network: ClampNet, _ set: ImageSet, _ held: [Int]? = nil) throws {
+    public init(_ configuration: RunConfiguration, _ network: ClampNet, _ set: ImageSet, _ held: [Int]? = nil,
+                normalization: Normalization? = nil) throws {
         backdoor = try Self.backdoor(configuration, network, ImageShape(channels: set.channels, side: set.height))
         let none = Normalization(mean: [Float](repeating: 0, count: set.channels), std: [Float](repeating: 1, count: set.channels))
         var indices = held ?? Array(0..<set.count)
@@ -27,7 +29,7 @@ public struct ServerData: Sendable {
                                                   draw: configuration.fmPoisonDraw),
                                        using: &stream).prepared(flips: false)
         }
-        synthetic = samples.with(samples.measuredNormalization())
+        synthetic = samples.with(normalization ?? samples.measuredNormalization())
     }
 
     /// The attack of a configuration on images of `shape`.
@@ -71,7 +73,7 @@ public struct Withheld: Sendable {
     /// The clients' shares of what is free, as indices.
     public func shares(_ configuration: RunConfiguration, _ train: ImageSet) throws -> [[Int]] {
         try configuration.partition.split(labels: train.labels, among: free, clients: configuration.clients,
-                                          imagesPerClient: configuration.imagesPerClient, seed: configuration.seed)
+                                          imagesPerClient: configuration.imagesPerClient, owners: train.clients, seed: configuration.seed)
     }
 }
 
