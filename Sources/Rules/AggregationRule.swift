@@ -110,6 +110,8 @@ public protocol AggregationRule: Sendable {
     var label: String { get }
     /// Its options; none for most.
     static var settings: [any AnySetting] { get }
+    /// What it works on where clients have networks of several shapes.
+    static var scope: RuleScope { get }
     init()
     /// The same for a rule with options.
     init(_ settings: Settings)
@@ -124,8 +126,20 @@ public protocol AggregationRule: Sendable {
     func memoryNeeded(_ size: RoundSize) -> Int
 }
 
+/// What a rule works on where clients have networks of several shapes.
+public enum RuleScope: Sendable {
+    /// The clients of each shape by themselves, however few they are.
+    case prototype
+    /// It chooses among all clients of the round, by their updates of the trunk, which all shapes have; the chosen ones are then averaged
+    /// within each shape.
+    case trunk
+    /// It cannot: it compares whole networks, or what they answer, and needs many of one shape.
+    case oneShape
+}
+
 extension AggregationRule {
     public static var settings: [any AnySetting] { [] }
+    public static var scope: RuleScope { .prototype }
     public init(_ settings: Settings) { self.init() }
     public var label: String { Self.name }
     public func needsSyntheticData() throws -> Bool { false }

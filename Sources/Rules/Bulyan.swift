@@ -10,6 +10,7 @@ import Network
 /// equally far from the median the smaller is nearer.
 public struct Bulyan: AggregationRule {
     public static let name = "bulyan"
+    public static var scope: RuleScope { .oneShape }
 
     public init() {}
 

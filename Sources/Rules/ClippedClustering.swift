@@ -16,6 +16,7 @@ import Numerics
 /// was interrupted goes on with the same bits.
 public struct ClippedClustering: AggregationRule {
     public static let name = "clip-cluster"
+    public static var scope: RuleScope { .trunk }
     static let fewest = 3
 
     public init() {}

@@ -19,6 +19,7 @@ import Tensor
 /// the package's min cluster size 5, but n / 4 (at least 2) in rounds of fewer than 20 clients, where 5 would merge all.
 public struct DeepSight: AggregationRule {
     public static let name = "deepsight"
+    public static var scope: RuleScope { .oneShape }
     static let draws = 3
     /// Random images in a draw.
     public var images: Int

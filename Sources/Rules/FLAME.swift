@@ -13,6 +13,7 @@ import Numerics
 /// Needs n >= 2.
 public struct FLAME: AggregationRule {
     public static let name = "flame"
+    public static var scope: RuleScope { .oneShape }
     /// lambda.
     public var noise = 0.001
 

@@ -17,6 +17,7 @@ import Tensor
 /// (equal histories are one sybil) there is no step.
 public struct FoolsGold: AggregationRule {
     public static let name = "foolsgold"
+    public static var scope: RuleScope { .oneShape }
     /// kappa.
     public var confidence = 1.0
 

@@ -8,6 +8,7 @@ import Network
 /// Needs 2f + 2 < n. f is the assumed number of malicious clients.
 public struct Krum: AggregationRule {
     public static let name = "krum"
+    public static var scope: RuleScope { .trunk }
 
     public init() {}
 

@@ -4,6 +4,7 @@ import Network
 /// Needs 2f + 2 < n.
 public struct MultiKrum: AggregationRule {
     public static let name = "multi-krum"
+    public static var scope: RuleScope { .trunk }
 
     public init() {}
 

@@ -20,6 +20,7 @@ import Tensor
 /// half of them is the client itself.
 public struct SignGuard: AggregationRule {
     public static let name = "sign-guard"
+    public static var scope: RuleScope { .trunk }
     static let fewest = 4, quantile = 0.5
     /// Of the median norm.
     public var smallest = 0.1, largest = 3.0

@@ -36,6 +36,9 @@ struct Bound: ParsableCommand {
             transform: { try choose($0, "method", from: Bound.methods.map { ($0, $0) }) })
     var method = BoundFit.name
 
+    @Option(help: ArgumentHelp(headHelp, valueName: "head"), transform: { try parsedHead($0).description })
+    var head: String?
+
     @Option(help: ArgumentHelp("The seed of the fit. (default: the run's, else 1)", valueName: "n"))
     var seed: UInt64?
 
@@ -52,7 +55,7 @@ struct Bound: ParsableCommand {
     func run() throws {
         let threads = try machine.threadCount(), set = try machine.instructionSet()
         try requireWritable(out, replace: overwrite, inputs: [checkpoint, synthetic])
-        let model = try Checkpoint(reading: checkpoint), data = try DatasetFile.readUnnamedSplit(synthetic, classes: model.network.classes).set
+        let model = try Checkpoint(reading: checkpoint, head: try head.map(parsedHead)), data = try DatasetFile.readUnnamedSplit(synthetic, classes: model.network.classes).set
         guard data.channels == model.network.channels, data.classes <= model.network.classes else {
             throw Failure.input("\(synthetic): \(data.channels) channels and \(data.classes) classes, the model of \(checkpoint) takes \(model.network.channels) channels to \(model.network.classes) classes")
         }

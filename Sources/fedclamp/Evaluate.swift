@@ -38,6 +38,9 @@ struct Evaluate: ParsableCommand {
             transform: { try parsed($0, as: RunConfiguration.declarations.defenses).joined(separator: " ") })
     var defended: String?
 
+    @Option(help: ArgumentHelp(headHelp, valueName: "head"), transform: { try parsedHead($0).description })
+    var head: String?
+
     @Flag(help: "Leave the file's bounds aside.")
     var unbounded = false
 
@@ -52,7 +55,7 @@ struct Evaluate: ParsableCommand {
         if let target, target < 0 { throw Failure.usage("--target \(target): expected a class from 0") }
         try exec.prepare(beside: "fedclamp-evaluate")
         let threads = try machine.threadCount(), set = try machine.instructionSet()
-        let checkpoint = try Checkpoint(reading: checkpoint, defendedBy: defended), dataset = try DatasetFile.read(data), test = dataset.test
+        let checkpoint = try Checkpoint(reading: checkpoint, defendedBy: defended, head: try head.map(parsedHead)), dataset = try DatasetFile.read(data), test = dataset.test
         let network = checkpoint.network
         guard test.channels == network.channels, test.classes == network.classes else {
             throw Failure.input("\(self.checkpoint): the model takes \(network.channels) channels to \(network.classes) classes, \(data) has \(test.channels) channels and \(test.classes) classes")
@@ -61,7 +64,7 @@ struct Evaluate: ParsableCommand {
         let asked = try trigger.map { try RunConfiguration.grantTrigger($0) }
         let backdoor = try backdoor(checkpoint, asked, images.shape)
         if let backdoor { _ = try images.triggered(backdoor).prepared(flips: false) }
-        let server = Server(network, kernels: set.kernels, threads: threads)
+        let server = Server(kernels: set.kernels, threads: threads)
         let plain = server.evaluate(checkpoint.parameters, Bounds(network), images, backdoor)
         let bounded = unbounded ? nil : checkpoint.bounds.map { server.evaluate(checkpoint.parameters, $0, images, backdoor) }
         output(json ? rendered(plain, bounded, set).rendered() : text(plain, bounded, backdoor, asked ?? checkpoint.attack?.trigger, dataset, set))

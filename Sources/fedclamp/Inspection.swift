@@ -38,6 +38,7 @@ struct Inspection {
                      ("mean", checkpoint.normalization.mean.map { "\($0)" }.joined(separator: " ")),
                      ("std", checkpoint.normalization.std.map { "\($0)" }.joined(separator: " "))]
         if network.head != .none { facts.insert(("head", "\(network.head)"), at: 2) }
+        if checkpoint.heads.count > 1 { facts.append(("models of other heads", checkpoint.heads.dropFirst().map(\.description).joined(separator: " "))) }
         if let bounds = checkpoint.bounds {
             for layer in network.layers { facts.append(("bounds of \(layer.name)", Self.spread(bounds[layer]))) }
         } else {

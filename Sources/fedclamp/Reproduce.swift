@@ -24,6 +24,7 @@ struct Reproduce: Configurable {
               fedclamp reproduce main --scale smoke --out results/smoke
               fedclamp reproduce main --scale paper --shard 3/8 --out results/shard-3
               fedclamp reproduce main --defense exec:./mine.py --out results/mine
+              fedclamp reproduce main --scale smoke --row none --row multi-krum --out results/smoke
 
             Without --data, data/fashion-mnist.h5 is looked for here, then beside the executable; without --synthetic, \
             data/fashion-mnist-fm.h5 likewise, and where that is missing, withheld training images stand in for it.
@@ -52,6 +53,12 @@ struct Reproduce: Configurable {
     @Option(help: ArgumentHelp("Do part I of N only; fedclamp merge joins the parts.", valueName: "i/n"),
             transform: { try Shard(parsing: $0) })
     var shard: Shard?
+
+    @Option(help: ArgumentHelp("Compute this row only; may be repeated. What the folder has of the others stays.", valueName: "name"))
+    var row: [String] = []
+
+    @Option(help: ArgumentHelp("Compute this column only; may be repeated.", valueName: "name"))
+    var column: [String] = []
 
     @Flag(help: "Print the trainings with their passes and estimated time; compute and write nothing.")
     var list = false
@@ -98,7 +105,7 @@ struct Reproduce: Configurable {
                               syntheticDigest: loaded.generated?.digest ?? loaded.syntheticName,
                               syntheticImages: loaded.generated?.set.count ?? RunData.holdout(ifAny: loaded.syntheticName) ?? 0, evaluateOn: evaluateOn,
                               tables: Tables.names.filter(wanted.contains), seeds: (0..<UInt64(count)).map { firstSeed &+ $0 }, own: own)
-        let plan = try Plan(setting), sizes = DataSizes(train: loaded.dataset.train.count, test: loaded.dataset.test.count, generated: loaded.generated?.set.count)
+        let part = Plan.Part(rows: row, columns: column), plan = try Plan(setting, only: part), sizes = DataSizes(train: loaded.dataset.train.count, test: loaded.dataset.test.count, generated: loaded.generated?.set.count)
         let trainings = shard.map { plan.shard($0.index, of: $0.count, sizes) } ?? plan.trainings
         loaded.remarks.forEach(note)
         if list { return output(try listing(plan, trainings, sizes, begun == nil ? nil : folder, threads, isa)) }
@@ -111,7 +118,7 @@ struct Reproduce: Configurable {
         note("\(setting.tables.joined(separator: " ")), scale \(scale.name): \(trainings.count) trainings, \(trainings.count - open.count) of them finished before; "
             + "\(Numbers.passes(open.reduce(0) { $0 + $1.passes(sizes) })) image passes to do on \(threads) threads, \(isa.rawValue)")
         try work(experiment, trainings)
-        try ResultPrinter(folder, joined).finish(wanted: setting.tables, failures: experiment.failures, isShard: shard != nil)
+        try ResultPrinter(folder, joined).finish(wanted: setting.tables, failures: experiment.failures, isShard: shard != nil, isPart: !part.isWhole)
     }
 
     private func work(_ experiment: Experiment, _ trainings: [Training]) throws {

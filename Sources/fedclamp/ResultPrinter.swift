@@ -8,8 +8,9 @@ struct ResultPrinter {
     init(_ folder: ResultFolder, _ setting: Setting) { (self.folder, self.setting) = (folder, setting) }
 
     /// - Parameter wanted: tables to print; all are written.
-    /// - Throws: `Failure.check` when trainings failed or, unless this is a shard, are missing.
-    func finish(wanted: [String], failures: [(title: String, reason: String)], isShard: Bool) throws {
+    /// - Parameter isPart: only some rows or columns were asked for.
+    /// - Throws: `Failure.check` when trainings failed or, unless this is a shard or a part, are missing.
+    func finish(wanted: [String], failures: [(title: String, reason: String)], isShard: Bool, isPart: Bool = false) throws {
         let results = try Results(try Plan(setting), folder, setting)
         for failure in failures { note("failed: \(failure.title): \(failure.reason)") }
         if isShard, !results.missing.isEmpty {
@@ -18,7 +19,8 @@ struct ResultPrinter {
             let files = try results.write(to: folder)
             output(results.tables.filter { wanted.contains($0.name) }.map { $0.text(results) }.joined(separator: "\n\n"))
             note("wrote \(files.joined(separator: " ")) to \(folder.path); trainings took \(Numbers.duration(results.seconds)) in all")
-            guard results.missing.isEmpty || !failures.isEmpty else {
+            if isPart, !results.missing.isEmpty { note("\(results.missing.count) trainings of other rows or columns are not there yet: their places are empty") }
+            guard results.missing.isEmpty || isPart || !failures.isEmpty else {
                 throw Failure.check("\(results.missing.count) trainings are missing, so places are empty; first: \(results.missing[0])")
             }
         }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Federation
+import Network
 import Options
 
 /// A section of the options of a run, as a type: the parser takes option groups by type.
@@ -79,4 +80,12 @@ func parsed<Value>(_ text: String, as setting: Setting<Value>) throws -> Value {
     } catch let error as SettingError {
         throw Failure.usage("expected \(error.expected)")
     }
+}
+
+/// Of commands that take one model of a file.
+let headHelp = "Which model of a file whose clients have several shapes: none, or PAIRSxWIDTH as in 2x192. (default: the file's first)"
+
+/// What `--head` stands for.
+func parsedHead(_ text: String) throws -> Head {
+    do throws(HeadError) { return try Head(text) } catch { throw ValidationError("--head \(text): \(error)") }
 }

@@ -75,7 +75,7 @@ extension MachineOptions {
     /// What trains with the run's instruction set, unless another is asked for.
     func server(_ state: FederationState) throws -> Server {
         let threads = try threadCount()
-        return Server(state.network, kernels: try instructionSet(recorded: state.configuration.isa).kernels, threads: threads)
+        return Server(kernels: try instructionSet(recorded: state.configuration.isa).kernels, threads: threads)
     }
 }
 

@@ -60,7 +60,7 @@ struct StepInit: Configurable {
         try requireWritable(out, replace: overwrite, inputs: [data, synthetic].compactMap { $0 })
         let (network, server, provenance, mean) = try load(configuration)
         let state = try RoundSteps.initialize(configuration, network, server, provenance, meanImages: mean,
-                                              Server(network, kernels: configuration.instructionSet.kernels, threads: threads))
+                                              Server(kernels: configuration.instructionSet.kernels, threads: threads))
         try GlobalFile.write(state, server, to: out)
         output(json ? JSON.object(Standing(state).members + [("out", .text(out))]).rendered() : "\(Standing(state).text)\nwrote \(out)")
     }

@@ -49,7 +49,7 @@ struct StepLocal: ParsableCommand {
         try grants.prepare(beside: out)
         try requireWritable(out, replace: overwrite, inputs: [global, data])
         let state = try GlobalFile.read(global), isa = try machine.instructionSet(recorded: state.configuration.isa)
-        let samples = try samples(state), server = Server(state.network, kernels: isa.kernels, threads: threads)
+        let samples = try samples(state), server = Server(kernels: isa.kernels, threads: threads)
         let result = try RoundSteps.local(state, client, samples, server)
         try UpdateFile.write(result, Sender(client: client, images: samples.count), state, isa: isa, to: out)
         output(json ? JSON.object([("client", .whole(client)), ("round", .whole(state.nextRound)), ("images", .whole(samples.count)),

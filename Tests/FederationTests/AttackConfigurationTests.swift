@@ -57,7 +57,7 @@ import Testing
         let constant = Parameters(Toy.network)
         constant.setCanonical(Toy.network.tensors[15], [0, 0, 1, 0, 0])
         let set = Toy.set(50).subset(0..<38), clean = Samples(set, normalization: Toy.normalization), counts = set.classCounts     // 8 8 8 7 7
-        let trigger = try Triggers.make("patch", shape: clean.shape, seed: 1), server = Server(Toy.network, kernels: Toy.kernels, threads: 1)
+        let trigger = try Triggers.make("patch", shape: clean.shape, seed: 1), server = Server(kernels: Toy.kernels, threads: 1)
         func evaluate(_ relabeling: Relabeling) -> Evaluation {
             server.evaluate(constant, Bounds(Toy.network), clean, Backdoor(trigger: trigger, relabeling: relabeling))
         }

@@ -105,7 +105,7 @@ import Testing
         let start = Toy.trained(try Toy.samples(200), from: Toy.parameters()) { ($0.localEpochs, $0.rate) = (6, 0.05) }.update
         let samples = try Toy.samples(200, poisoned: 0.4), trigger = try Triggers.make("patch", shape: samples.shape, seed: 1)
         let backdoor = Backdoor(trigger: trigger, relabeling: .target(0)), clean = Samples(Toy.set(100, seed: 9), normalization: Toy.normalization)
-        let server = Server(Toy.network, kernels: Toy.kernels, threads: 1)
+        let server = Server(kernels: Toy.kernels, threads: 1)
         let limits = AdaptiveTraining(share: 0.5, Toy.context(start)).trainingBounds(samples)
         func success(_ share: Double?) throws -> (plain: Evaluation, bounded: Evaluation) {
             let model = Toy.trained(samples, from: start) { ($0[AdaptiveTraining.share], $0.maliciousEpochs, $0.maliciousRate) = (share, 8, 0.05) }.update

@@ -12,7 +12,7 @@ import Testing
 
 /// `screen`: FM images that look poisoned are not used.
 @Suite struct ScreenTests {
-    private var server: Server { Server(Toy.network, kernels: Toy.kernels, threads: 2) }
+    private var server: Server { Server(kernels: Toy.kernels, threads: 2) }
 
     private func state(_ configuration: RunConfiguration) -> FederationState {
         FederationState(configuration, Toy.network, Toy.normalization, Provenance(dataset: "toy", datasetDigest: "d", synthetic: "s", syntheticDigest: "e"))

@@ -103,7 +103,7 @@ def test_state_survives_a_resume(six, tmp_path):
     run(*options, "--out", parts, "--resume")
     assert differing(contents(whole), contents(parts)) == []
     with h5py.File(parts) as file:
-        assert file["state/own/rule exec:counts/rounds"][0] == 3
+        assert file["state/own/rule/rounds"][0] == 3
 
 
 @pytest.mark.parametrize("threads", [1, 2])

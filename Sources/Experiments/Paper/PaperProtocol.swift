@@ -45,6 +45,13 @@ struct PaperProtocol: Sendable {
             + "the client's class shares; the text leaves both open"]
             + (scale.paper.deviation.isEmpty ? [] : [scale.paper.deviation])
     }
+
+    /// The same for clients of several shapes.
+    var deviationsOfShapes: [String] {
+        ["krum, clip-cluster and sign-guard choose among all clients by their updates of the layers that all shapes have, and the chosen are averaged "
+            + "within each shape; the other rules work within each shape; the text says neither"]
+            + (scale.paperHeads == .drawn ? [] : ["heads are \(scale.paperHeads.text) in turn, not drawn"])
+    }
 }
 
 /// What a scale makes of the protocol.

@@ -9,6 +9,8 @@ protocol PaperTable: Table {
     /// Roman, as printed.
     static var numeral: String { get }
     var `protocol`: PaperProtocol { get }
+    /// Where our runs depart from the printed protocol.
+    var deviations: [String] { get }
     /// The printed line that a column stands beside, for a data set.
     func place(_ column: String, _ defense: String, data: String) -> Printed.Place?
 }
@@ -17,6 +19,7 @@ extension PaperTable {
     public var rowTitle: String { "defence" }
     public var measures: [Measure] { Measure.besideThePaper }
     public var claim: String { "" }
+    var deviations: [String] { `protocol`.deviations }
     public var bars: Bars? {
         Bars(accuracy: .clientAccuracy, attackSuccess: .clientAttackSuccess, tick: .printedAttackSuccess, tickTitle: "ASR that the paper prints")
     }
@@ -25,7 +28,7 @@ extension PaperTable {
         "ACC and ASR are means over clients of their own models, as in the paper: accuracy on local test sets, attack success on triggered images. "
             + "drop: ACC lost against none. paper: what Bi and Li print in table \(Self.numeral) (arXiv 2410.17573 v3) for this data set; bounds-paper "
             + "is their defence; the rows below it are ours. Where we depart from their protocol: "
-            + `protocol`.deviations.enumerated().map { "(\($0 + 1)) \($1)" }.joined(separator: "; ") + "."
+            + deviations.enumerated().map { "(\($0 + 1)) \($1)" }.joined(separator: "; ") + "."
     }
 
     public func base(_ base: RunConfiguration) -> RunConfiguration { `protocol`.configuration(base) }
@@ -43,27 +46,38 @@ extension PaperTable {
     static func ours(_ scale: Scale) -> [String] { existing([BoundFit.name, BoundedUnlearning.name, FMScreen.name, screened, combined(scale)]) }
 }
 
-/// Tables I and II: the novel attack, cross-silo and cross-device, IID and Dirichlet 0.1.
+/// What tables I and II have in common: the novel attack, cross-silo and cross-device, IID and Dirichlet 0.1.
 struct PaperNovelAttack {
-    let `protocol`: PaperProtocol
-    let settings: [(name: String, participation: PaperProtocol.Participation, partition: String)]
+    typealias Setting = (name: String, participation: PaperProtocol.Participation, partition: String)
 
-    init(_ scale: Scale, _ participations: [PaperProtocol.Participation] = PaperProtocol.Participation.allCases) {
+    let `protocol`: PaperProtocol
+    let settings: [Setting]
+    /// Whether clients have networks of several shapes.
+    let isHeterogeneous: Bool
+
+    init(_ scale: Scale, heterogeneous: Bool = false) {
         `protocol` = PaperProtocol(scale: scale)
-        settings = participations.flatMap { participation in
+        isHeterogeneous = heterogeneous
+        settings = PaperProtocol.Participation.allCases.flatMap { participation in
             PaperProtocol.partitions.map { ("\(participation.rawValue), \($0)", participation, $0) }
         }.filter { scale.paperSettings?.contains($0.0) ?? true }
     }
 
-    func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? {
-        guard let setting = settings.first(where: { $0.name == column }) else { return nil }
-        return Cell(`protocol`.configuration(base, setting.participation, setting.partition), attack: .fm, defense: row)
+    func configuration(_ setting: Setting, _ base: RunConfiguration) -> RunConfiguration {
+        var c = `protocol`.configuration(base, setting.participation, setting.partition)
+        if isHeterogeneous { c.heads = `protocol`.scale.paperHeads }
+        return c
     }
 
-    func place(_ table: String, _ column: String, _ defense: String, data: String) -> Printed.Place? {
+    func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? {
+        guard let setting = settings.first(where: { $0.name == column }) else { return nil }
+        return Cell(configuration(setting, base), attack: .fm, defense: row)
+    }
+
+    func place(_ column: String, _ defense: String, data: String) -> Printed.Place? {
         settings.first { $0.name == column }.map {
-            Printed.Place(table: table, setting: $0.participation.rawValue, data: data, partition: $0.partition, attack: "fm", trigger: "patch",
-                          defense: defense)
+            Printed.Place(table: isHeterogeneous ? "II" : "I", setting: $0.participation.rawValue, data: data, partition: $0.partition, attack: "fm",
+                          trigger: "patch", defense: defense)
         }
     }
 }
@@ -84,7 +98,27 @@ public struct PaperTable1: PaperTable {
     public var columns: [String] { attack.settings.map(\.name) }
 
     public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? { attack.cell(row, column, base) }
-    func place(_ column: String, _ defense: String, data: String) -> Printed.Place? { attack.place("I", column, defense, data: data) }
+    func place(_ column: String, _ defense: String, data: String) -> Printed.Place? { attack.place(column, defense, data: data) }
+}
+
+/// Table II: the novel attack on clients of several shapes.
+public struct PaperTable2: PaperTable {
+    public static let name = "paper-2", numeral = "II"
+    public let rows: [String]
+    private let attack: PaperNovelAttack
+    var `protocol`: PaperProtocol { attack.protocol }
+
+    public init(_ scale: Scale) {
+        rows = scale.paperRows ?? Self.printedRows + Self.ours(scale)
+        attack = PaperNovelAttack(scale, heterogeneous: true)
+    }
+
+    public var caption: String { "table II of the paper: the novel attack (poisoned FM images), clients of several shapes" }
+    public var columns: [String] { attack.settings.map(\.name) }
+    var deviations: [String] { `protocol`.deviations + `protocol`.deviationsOfShapes }
+
+    public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? { attack.cell(row, column, base) }
+    func place(_ column: String, _ defense: String, data: String) -> Printed.Place? { attack.place(column, defense, data: data) }
 }
 
 /// Table III: the paper's defence without attack and under the classic attack with three triggers, cross-silo.
@@ -125,14 +159,18 @@ public struct PaperTable3: PaperTable {
 /// The attack paper's table, and its ablations of the novel attack: how strong it is with nothing against it.
 public struct PaperAttackTable: PaperTable {
     public static let name = "paper-attack", numeral = "of the attack paper"
-    let `protocol`: PaperProtocol
-    private let settings: [(name: String, participation: PaperProtocol.Participation, partition: String)]
-    private let variants: [Row]
+    private typealias Column = (name: String, attack: PaperNovelAttack, setting: PaperNovelAttack.Setting)
     private typealias Row = (row: String, attack: Attack, change: @Sendable (inout RunConfiguration) -> Void)
+    let `protocol`: PaperProtocol
+    private let places: [Column]
+    private let variants: [Row]
 
     public init(_ scale: Scale) {
         `protocol` = PaperProtocol(scale: scale)
-        settings = PaperNovelAttack(scale).settings
+        places = [false, true].flatMap { heterogeneous -> [Column] in
+            let attack = PaperNovelAttack(scale, heterogeneous: heterogeneous)
+            return attack.settings.map { (heterogeneous ? "several shapes, \($0.name)" : $0.name, attack, $0) }
+        }
         let attacks: [Row] = [("clean", .none, { _ in }), ("classic", .classic, { _ in }), ("fm", .fm, { _ in })]
         variants = attacks + (scale.paperRows == nil ? Self.ablations : [])
     }
@@ -147,14 +185,15 @@ public struct PaperAttackTable: PaperTable {
 
     public var rowTitle: String { "attack" }
     public var rows: [String] { variants.map(\.row) }
-    public var columns: [String] { settings.map(\.name) }
+    public var columns: [String] { places.map(\.name) }
     public var caption: String { "the attack paper's table and ablations: nothing against the attack" }
+    var deviations: [String] { `protocol`.deviations + `protocol`.deviationsOfShapes }
 
     public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? {
-        guard let setting = settings.first(where: { $0.name == column }), let variant = variants.first(where: { $0.row == row }) else { return nil }
+        guard let place = places.first(where: { $0.name == column }), let variant = variants.first(where: { $0.row == row }) else { return nil }
         let isAblation = variant.row.contains(",")
-        guard !isAblation || column == settings[0].name else { return nil }
-        var c = `protocol`.configuration(base, setting.participation, setting.partition)
+        guard !isAblation || column == places[0].name else { return nil }
+        var c = place.attack.configuration(place.setting, base)
         variant.change(&c)
         return Cell(c, attack: variant.attack, defense: "none")
     }
@@ -162,7 +201,8 @@ public struct PaperAttackTable: PaperTable {
     func place(_ column: String, _ defense: String, data: String) -> Printed.Place? { nil }
 
     public func printed(_ row: String, _ column: String, data: String) -> PrintedFigure {
-        guard let setting = settings.first(where: { $0.name == column }) else { return .none }
-        return Printed.attack("homogeneous", setting.participation.rawValue, data, setting.partition, row == "clean" ? "none" : row)
+        guard let place = places.first(where: { $0.name == column }) else { return .none }
+        let model = place.attack.isHeterogeneous ? "heterogeneous" : "homogeneous"
+        return Printed.attack(model, place.setting.participation.rawValue, data, place.setting.partition, row == "clean" ? "none" : row)
     }
 }

@@ -120,7 +120,7 @@ public final class Experiment {
     private func illustrate(_ training: Training, _ run: FederatedRun) throws {
         guard training.isIllustrated, try folder.illustration(of: training) == nil,
               let model = run.defended.first(where: { $0.name == BoundFit.name }) else { return }
-        let server = Server(run.data.network, kernels: run.configuration.instructionSet.kernels, threads: threads)
+        let server = Server(kernels: run.configuration.instructionSet.kernels, threads: threads)
         try Illustrator(run.data, classNames: dataset.classNames, server).illustration(model.parameters, model.bounds)
             .write(to: folder.illustration(training.key))
     }
@@ -128,7 +128,7 @@ public final class Experiment {
     private func measureFloors(_ training: Training, _ run: FederatedRun) throws {
         guard !training.probes.isEmpty else { return }
         var floors = try folder.floors(of: training)
-        let server = Server(run.data.network, kernels: run.configuration.instructionSet.kernels, threads: threads)
+        let server = Server(kernels: run.configuration.instructionSet.kernels, threads: threads)
         for probe in training.probes where floors[probe.name] == nil {
             var configuration = run.configuration
             (configuration.trigger, configuration.target, configuration.allToAll) = (probe.trigger, probe.target, probe.allToAll)

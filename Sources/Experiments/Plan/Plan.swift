@@ -1,6 +1,7 @@
 import Bounds
 import Defenses
 import Federation
+import Options
 import OwnMethods
 
 /// Every training that some tables need, each once.
@@ -13,8 +14,31 @@ public struct Plan: Sendable {
     private let setting: Setting
     public let base: RunConfiguration
 
-    /// - Throws: `RunError.incompatible` for a table or scale that this version does not have.
-    public init(_ setting: Setting) throws {
+    /// Rows and columns to compute; where none are named, all.
+    public struct Part: Sendable {
+        public var rows: [String], columns: [String]
+
+        public init(rows: [String] = [], columns: [String] = []) { (self.rows, self.columns) = (rows, columns) }
+
+        public var isWhole: Bool { rows.isEmpty && columns.isEmpty }
+
+        func includes(_ row: String, _ column: String) -> Bool {
+            (rows.isEmpty || rows.contains(OwnMethod.shown(row))) && (columns.isEmpty || columns.contains(OwnMethod.shown(column)))
+        }
+
+        /// Throws `SettingError` for a name that no table has.
+        func check(_ tables: [any Table]) throws {
+            for (option, names, there) in [("row", rows, tables.flatMap(\.rows).map(OwnMethod.shown)), ("column", columns, tables.flatMap(\.columns).map(OwnMethod.shown))] {
+                guard let stranger = names.first(where: { !there.contains($0) }) else { continue }
+                var known: [String] = []
+                for name in there where !known.contains(name) { known.append(name) }
+                throw SettingError(option, given: stranger, expected: "one of: \(known.joined(separator: "; "))")
+            }
+        }
+    }
+
+    /// - Throws: `RunError.incompatible` for a table or scale that this version does not have, `SettingError` for a part that no table has.
+    public init(_ setting: Setting, only part: Part = Part()) throws {
         guard var scale = Scale.all.first(where: { $0.name == setting.scale }) else {
             throw RunError.incompatible("there is no scale \(setting.scale) in this version")
         }
@@ -29,10 +53,11 @@ public struct Plan: Sendable {
         base.synthetic = setting.synthetic
         base.evaluateOn = setting.evaluateOn
         self.base = base
+        try part.check(tables)
         for table in tables {
             for seed in seeds {
                 for column in table.columns {
-                    for row in table.rows { try add(table, row, column, seed) }
+                    for row in table.rows where part.includes(row, column) { try add(table, row, column, seed) }
                 }
             }
         }
@@ -49,6 +74,7 @@ public struct Plan: Sendable {
     private mutating func add(_ table: any Table, _ row: String, _ column: String, _ seed: UInt64) throws {
         guard let cell = cell(table, row, column, seed) else { return }
         try add(cell, table.name)
+        guard table.showsFloors else { return }
         let clean = try add(cell.clean, table.name), known = trainings[clean].configuration
         let probe = cell.probe
         let isOwn = probe.trigger == known.trigger && probe.target == known.target && probe.allToAll == known.allToAll

@@ -76,7 +76,7 @@ struct Illustrator {
         var maxima = [Float](repeating: 0, count: samples.count * channels)
         maxima.withUnsafeMutableBufferPointer { maxima in
             guard let out = maxima.baseAddress else { return }
-            server.predictor.forEachChunk(samples.count, model, Bounds(network), load: { samples.load($0, into: $1) }) { first, n, workspace in
+            server.predictor(network).forEachChunk(samples.count, model, Bounds(network), load: { samples.load($0, into: $1) }) { first, n, workspace in
                 let row = FloatBuffer(channels), unbounded = Bounds(network)         // kernels store whole aligned vectors
                 for i in 0..<n {
                     workspace.maxima(i, unbounded, into: row.base)

@@ -46,7 +46,6 @@ public struct Measure: Sendable {
         Measure(key: "paper_drop", title: "paper's", decimals: 3) { $0.printed.accuracyDrop },
         Measure(key: "global_acc", title: "global ACC", decimals: 3, isShown: false) { $0.accuracy },
         Measure(key: "global_asr", title: "global ASR", decimals: 3, isShown: false) { $0.attackSuccess },
-        Measure(key: "global_floor", title: "floor", decimals: 3, isShown: false) { $0.floor },
     ]
     static let clientAccuracy = Measure(key: "client_acc", title: "ACC", decimals: 3) { $0.clientAccuracy }
     static let clientAttackSuccess = Measure(key: "client_asr", title: "ASR", decimals: 3, isOfAttack: true) { $0.clientAttackSuccess }

@@ -21,6 +21,8 @@ public struct Scale: Sendable {
     var paperSettings: [String]?
     /// Rows of a user's own methods.
     var own = OwnRows()
+    /// Heads of clients of several shapes; drawn in the paper.
+    var paperHeads = ClientHeads.drawn
     /// Rules that the other tables compare with: two that end at the floor under the classic attack in `main`, scale quick,
     /// at no cost: one that selects by distance, one that clusters.
     public let baselines = ["multi-krum", "flame"]
@@ -37,7 +39,8 @@ public struct Scale: Sendable {
         return Scale(name: "smoke", summary: "7 clients x 300 images, 3 rounds, 1,000 FM and 2,000 test images, 1 seed", base: base,
                      seeds: 1, holdout: 1_000, defenses: ["none", "norm-clip", "multi-krum", "bounds", "screen + bounds"], attacks: [.none, .classic, .fm],
                      paper: .reduced(images: 200, rounds: 3, epochs: 2, rate: 0.05, initial: 10, fusion: 3, synthetic: 1_000, evaluation: 1_000, local: 200),
-                     paperRows: ["none", "krum", "bounds-paper", "screen + bounds-unlearning"], paperSettings: ["cross-silo, iid"])
+                     paperRows: ["none", "krum", "bounds-paper", "screen + bounds-unlearning"], paperSettings: ["cross-silo, iid"],
+                     paperHeads: ClientHeads(text: "1x128,3x256") ?? .drawn)
     }()
 
     /// Under an hour on two cores for the table `main`.
@@ -56,7 +59,7 @@ public struct Scale: Sendable {
         (base.imagesPerClient, base.rounds, base.syntheticLimit) = (2_000, 8, 4_000)
         return Scale(name: "study", summary: "10 clients x 2,000 images, 8 rounds, 4,000 FM and all test images, 3 seeds", base: base,
                      seeds: 3, holdout: 4_000, defenses: nil, attacks: Attack.allCases,
-                     paper: .reduced(images: 1_000, rounds: 8, epochs: 2, rate: 0.02, initial: 20, fusion: 2, synthetic: 4_000, evaluation: nil, local: 1_000))
+                     paper: .reduced(images: 500, rounds: 8, epochs: 1, rate: 0.02, initial: 20, fusion: 2, synthetic: 2_000, evaluation: 4_000, local: 500))
     }()
 
     /// The product's defaults on all of the data: for a cluster.

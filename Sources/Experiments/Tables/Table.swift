@@ -90,6 +90,8 @@ extension Table {
     static func combined(_ scale: Scale) -> String { "\(scale.baselines[0]) + \(screened)" }
 
     public var name: String { Self.name }
+    /// Whether its places stand beside what a run without attack reaches, which has to be trained, too.
+    var showsFloors: Bool { measures.contains { $0.key == Measure.floor.key } }
     public var rowTitle: String { "defence" }
     public var measures: [Measure] { Measure.outcomes }
     public var bars: Bars? { Bars() }

@@ -2,11 +2,11 @@
 public enum Tables {
     public static let all: [any Table.Type] = [
         MainTable.self, BoundsTable.self, AttacksTable.self, DistributionTable.self, SettingsTable.self, TriggersTable.self, StrengthTable.self,
-        AblationTable.self, AdaptiveTable.self, CostTable.self, PaperTable1.self, PaperTable3.self, PaperAttackTable.self,
+        AblationTable.self, AdaptiveTable.self, CostTable.self, PaperTable1.self, PaperTable2.self, PaperTable3.self, PaperAttackTable.self, PaperTuningTable.self,
     ]
 
     /// Names that stand for several tables.
-    public static let groups = ["paper": all.filter { $0 is any PaperTable.Type }.map { $0.name }]
+    public static let groups = ["paper": all.filter { $0 is any PaperTable.Type && $0.name != PaperTuningTable.name }.map { $0.name }]
 
     public static var names: [String] { all.map { $0.name } }
 

@@ -18,6 +18,8 @@ public struct Checkpoint: Sendable {
 
     public var path: String
     public var network: ClampNet
+    /// Of the models that the file has: one where all clients have one shape.
+    public var heads: [Head]
     public var parameters: Parameters
     public var bounds: Bounds?
     /// The model before the first round, where the file has it.
@@ -33,18 +35,27 @@ public struct Checkpoint: Sendable {
     public var screenAudit: [Finding]
     public var seed: UInt64 { configuration?.seed ?? 1 }
 
-    /// - Parameter name: a defence; the parameters and bounds are then those that it left, of `/defended/NAME`.
+    /// - Parameters:
+    ///   - name: a defence; the parameters and bounds are then those that it left, of `/defended/NAME`.
+    ///   - head: which prototype's model, where clients have several shapes; nil for the first.
     /// - Throws: `HDF5Error`, `RunError.incompatible` for what is not a whole and finite ClampNet.
-    public init(reading path: String, defendedBy name: String? = nil) throws {
+    public init(reading path: String, defendedBy name: String? = nil, head: Head? = nil) throws {
         let file = try HDF5File.open(path)
         guard try file.exists("/model") else {
             throw RunError.incompatible("\(path): expected a checkpoint with a group /model, got \(try file.children().joined(separator: " "))")
         }
         self.path = path
-        network = try RunFile.readNetwork(file)
-        parameters = try RunFile.readModel(file, "/model", network)
-        bounds = try file.exists("/bounds") ? try RunFile.readBounds(file, "/bounds", network) : nil
-        initial = try file.exists("/initial/conv1") ? try RunFile.readModel(file, "/initial", network) : nil
+        let first = try RunFile.readNetwork(file), others = try Self.otherHeads(file)
+        heads = [first.head] + others
+        let chosen = head ?? first.head
+        guard heads.contains(chosen) else {
+            throw RunError.incompatible("\(path): no model with head \(chosen); there are: \(heads.map(\.description).joined(separator: ", "))")
+        }
+        let isFirst = chosen == first.head, at = isFirst ? .first : PrototypePlaces(chosen)
+        network = ClampNet(channels: first.channels, classes: first.classes, head: chosen)
+        parameters = try RunFile.readModel(file, at.model, network)
+        bounds = try file.exists(at.bounds) ? try RunFile.readBounds(file, at.bounds, network) : nil
+        initial = try file.exists("\(at.initial)/conv1") ? try RunFile.readModel(file, at.initial, network) : nil
         normalization = try RunFile.readNormalization(file, channels: network.channels)
         configuration = try file.exists("/config/json") ? try RunConfiguration.from(json: try file.readString("/config/json"), path: path) : nil
         history = try HistoryColumns.read(file)
@@ -61,10 +72,19 @@ public struct Checkpoint: Sendable {
                 let names = defended.isEmpty ? "none" : defended.map(\.name).joined(separator: ", ")
                 throw RunError.incompatible("\(path): no model that \(name) defended; there are: \(names)")
             }
-            (parameters, bounds) = try RunFile.readDefended(file, name, else: parameters)
+            (parameters, bounds) = try RunFile.readDefended(file, name, isFirst ? nil : chosen, else: parameters)
         }
         audit = try file.readFindings("/audit/")
         screenAudit = try file.readFindings("/screen/")
+    }
+
+    /// Heads of the prototypes besides the first, as their groups are named.
+    private static func otherHeads(_ file: HDF5File) throws -> [Head] {
+        guard try file.exists("/prototypes") else { return [] }
+        let names = try file.children(of: "/prototypes")
+        return try names.prefix(Head.all.count).map { name in
+            do throws(HeadError) { return try Head(name) } catch { throw RunError.incompatible("\(file.path), /prototypes: \(error)") }
+        }
     }
 
     private static func readAttack(_ file: HDF5File) throws -> AttackRecord? {

@@ -74,8 +74,11 @@ extension RunFile {
         try file.createGroup(group)
         if model.identity != model.name { try file.setAttribute("method", of: group, model.identity) }
         try file.setAttribute("order", of: group, run.defended.firstIndex { $0.name == model.name } ?? 0)
-        if model.parameters !== run.global { try writeModel(model.parameters, group, nil, file) }
-        if !model.bounds.isUnbounded { try writeBounds(model.bounds, "\(group)/bounds", file) }
+        for (index, (prototype, left)) in zip(run.state.prototypes, model.models).enumerated() {
+            let place = index == 0 ? group : PrototypePlaces.group(prototype.head, under: group)
+            if left.parameters !== prototype.global { try writeModel(left.parameters, place, nil, file) }
+            if !left.bounds.isUnbounded { try writeBounds(left.bounds, "\(place)/bounds", file) }
+        }
         let e = model.evaluation
         for (name, value) in [("acc", e.accuracy), ("asr", e.attackSuccess), ("robust_accuracy", e.robustAccuracy), ("passes", model.passes),
                               ("client_acc", e.clients?.accuracy ?? .nan), ("client_asr", e.clients?.attackSuccess ?? .nan)] {
@@ -109,8 +112,10 @@ extension RunFile {
     }
 
     /// What a defence left: its parameters, else the undefended ones, and its bounds, if any.
-    static func readDefended(_ file: HDF5File, _ name: String, else undefended: Parameters) throws -> (parameters: Parameters, bounds: Bounds?) {
-        let group = "/defended/\(name)"
+    ///
+    /// - Parameter head: nil for the first prototype.
+    static func readDefended(_ file: HDF5File, _ name: String, _ head: Head? = nil, else undefended: Parameters) throws -> (parameters: Parameters, bounds: Bounds?) {
+        let group = head.map { PrototypePlaces.group($0, under: "/defended/\(name)") } ?? "/defended/\(name)"
         return (try file.exists("\(group)/conv1") ? try readModel(file, group, undefended.network) : undefended,
                 try file.exists("\(group)/bounds") ? try readBounds(file, "\(group)/bounds", undefended.network) : nil)
     }
@@ -122,7 +127,10 @@ extension RunFile {
             let group = "/defended/\(name)", identity = try identity(file, name)
             // A user's own that was changed since, or is not asked for now.
             if OwnMethod.isDefenseLabel(name), !run.configuration.defenses.contains(identity) { continue }
-            let (parameters, bounds) = try readDefended(file, name, else: run.global)
+            let models = try run.state.prototypes.enumerated().map { index, prototype in
+                let (parameters, bounds) = try readDefended(file, name, index == 0 ? nil : prototype.head, else: prototype.global)
+                return BoundedModel(parameters, bounds)
+            }
             func number(_ key: String) throws -> Double { try file.read("\(group)/\(key)", as: Double.self, shape: []).values[0] }
             let images = try file.read("\(group)/images", as: Int64.self, shape: [2]).values.map { Int($0) }
             func ifThere(_ key: String) throws -> Double { try file.exists("\(group)/\(key)") ? try number(key) : .nan }
@@ -133,7 +141,7 @@ extension RunFile {
             let seconds = try file.read("/timing/defended_\(name)", as: Double.self, shape: []).values[0]
             let peakName = "/timing/peak_bytes_\(name)", peak = try file.exists(peakName) ? try file.read(peakName, as: Double.self, shape: []).values[0] : .nan
             found.append((try file.intAttribute("order", of: group) ?? 0,
-                          DefendedModel(name: name, identity: identity, parameters: parameters, bounds: bounds ?? Bounds(run.global.network), evaluation: evaluation, seconds: seconds,
+                          DefendedModel(name: name, identity: identity, models: models, evaluation: evaluation, seconds: seconds,
                                         passes: try number("passes"), peakBytes: peak, audit: try file.readFindings("\(group)/audit_"))))
         }
         return found.sorted { $0.order < $1.order }.map(\.model)

@@ -9,30 +9,23 @@ import OwnMethods
 extension RunFile {
     static func writeState(_ state: FederationState, _ file: HDF5File) throws {
         try header(file)
-        try writeModel(state.global, "/model", state.normalization, file)
-        if let bounds = state.bounds { try writeBounds(bounds, "/bounds", file) }
         try HistoryColumns.write(state.history, file)
         try file.createGroup("/state")
+        try write(state.prototypes[0], state.normalization, PrototypePlaces.first, file)
         try file.write("/state/finished_rounds", scalar: Int64(state.finishedRounds ?? -1))
         if let images = state.meanImages { try file.write("/state/mean_client_images", scalar: Int64(images)) }
         if state.boundsAreDue { try file.write("/state/bounds_are_due", scalar: Int64(1)) }
-        if let initial = state.initial { try writeModel(initial, "/initial", nil, file) }
-        if let previous = state.previousGlobal { try writeModel(previous, "/state/previous_model", nil, file) }
+        for prototype in state.prototypes.dropFirst() { try write(prototype, nil, PrototypePlaces(prototype.head), file) }
         try writeScreen(state, file)
-        if !state.memory.isEmpty { try file.createGroup("/state/memory") }
-        for (name, values) in state.memory.sorted(by: { $0.key < $1.key }) {
-            try file.write("/state/memory/\(name)", values, shape: [values.count])
-        }
-        try writeCarried(state, file)
-        for (name, own) in state.ownStates.sorted(by: { $0.key < $1.key }) { try file.write(own, group: "/state/own/\(name)") }
         if !state.notes.isEmpty { try file.writeStrings("/state/notes", state.notes) }
         try writeConfiguration(state.configuration, state.provenance, file)
     }
 
     /// Fills a state that has its configuration, data and network. Throws for what is not whole or not finite.
     static func readState(_ state: inout FederationState, _ file: HDF5File) throws {
-        state.global = try readModel(file, "/model", state.network)
-        state.bounds = try file.exists("/bounds") ? try readBounds(file, "/bounds", state.network) : nil
+        for index in state.prototypes.indices {
+            try read(&state.prototypes[index], index == 0 ? .first : PrototypePlaces(state.prototypes[index].head), state.configuration, file)
+        }
         state.history = try HistoryColumns.read(file)
         let finished = Int(try file.read("/state/finished_rounds", as: Int64.self, shape: []).values[0])
         guard (-1...state.configuration.rounds).contains(finished), state.history.count == finished + 1,
@@ -45,12 +38,7 @@ extension RunFile {
             state.meanImages = Int(try file.read("/state/mean_client_images", as: Int64.self, shape: []).values[0])
         }
         state.boundsAreDue = try file.exists("/state/bounds_are_due")
-        state.initial = try file.exists("/initial/conv1") ? try readModel(file, "/initial", state.network) : nil
         try readScreen(&state, file)
-        state.previousGlobal = try file.exists("/state/previous_model") ? try readModel(file, "/state/previous_model", state.network) : nil
-        state.memory = try file.exists("/state/memory") ? try readMemory(file, state) : [:]
-        state.carried = try file.exists("/state/carried") ? try readCarried(file) : [:]
-        state.ownStates = try file.exists("/state/own") ? try readOwn(file, state) : [:]
         state.notes = try file.exists("/state/notes") ? try file.readStrings("/state/notes") : []
     }
 
@@ -70,70 +58,6 @@ extension RunFile {
         }
         state.distrusted = images.map { Int($0) }
         state.screenAudit = try file.readFindings("/screen/")
-    }
-
-    /// What the rule remembers: at most one vector of the model's size for each client, finite.
-    private static func readMemory(_ file: HDF5File, _ state: FederationState) throws -> [String: [Float]] {
-        let names = try file.children(of: "/state/memory"), most = state.network.parameterCount
-        guard names.count <= state.configuration.clients else {
-            throw RunError.incompatible("\(file.path), /state/memory: expected at most one entry for each of \(state.configuration.clients) clients, got \(names.count)")
-        }
-        var memory: [String: [Float]] = [:]
-        for name in names {
-            let values = try file.read("/state/memory/\(name)", as: Float.self, shape: [-1], limit: most * 4).values
-            guard values.allSatisfy(\.isFinite) else { throw RunError.incompatible("\(file.path), /state/memory/\(name): expected finite numbers, got NaN or infinity") }
-            memory[name] = values
-        }
-        return memory
-    }
-
-    /// Bytes of all that own methods remember: 4 GiB.
-    private static let mostOwnBytes = 4 << 30
-
-    /// What own methods remember: of a rule, and of each malicious client.
-    private static func readOwn(_ file: HDF5File, _ state: FederationState) throws -> [String: OwnState] {
-        let names = try file.children(of: "/state/own"), most = state.configuration.clients + 1
-        guard names.count <= most else {
-            throw RunError.incompatible("\(file.path), /state/own: expected at most \(most) entries, got \(names.count)")
-        }
-        var left = mostOwnBytes, all: [String: OwnState] = [:]
-        for name in names {
-            let own = try file.readState("/state/own/\(name)", limit: left)
-            left -= own.values.reduce(0) { $0 + $1.bytes }
-            all[name] = own
-        }
-        return all
-    }
-
-    /// What defences carry from round to round: /state/carried/LABEL/NAME, float64.
-    private static func writeCarried(_ state: FederationState, _ file: HDF5File) throws {
-        if !state.carried.isEmpty { try file.createGroup("/state/carried") }
-        for (label, carried) in state.carried.sorted(by: { $0.key < $1.key }) {
-            try file.createGroup("/state/carried/\(label)")
-            for (name, values) in carried.values.sorted(by: { $0.key < $1.key }) {
-                try file.write("/state/carried/\(label)/\(name)", values, shape: [values.count])
-            }
-        }
-    }
-
-    /// Vectors of at most a million numbers, for defences that exist.
-    private static func readCarried(_ file: HDF5File) throws -> [String: CarriedState] {
-        var all: [String: CarriedState] = [:]
-        for label in try file.children(of: "/state/carried") {
-            guard ModelDefenses.make(label) is any RoundDefense else {
-                throw RunError.incompatible("\(file.path), /state/carried: there is no defence named \"\(label)\" that works in every round")
-            }
-            var state = CarriedState()
-            for name in try file.children(of: "/state/carried/\(label)").prefix(100) {
-                let values = try file.read("/state/carried/\(label)/\(name)", as: Double.self, shape: [-1], limit: 8 << 20).values
-                guard values.allSatisfy({ !$0.isNaN }) else {
-                    throw RunError.incompatible("\(file.path), /state/carried/\(label)/\(name): expected numbers, got NaN")
-                }
-                state[name] = values
-            }
-            all[label] = state
-        }
-        return all
     }
 
     static func writeConfiguration(_ configuration: RunConfiguration, _ provenance: Provenance, _ file: HDF5File) throws {

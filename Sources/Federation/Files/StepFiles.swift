@@ -91,6 +91,9 @@ enum StepKind: Equatable, CustomStringConvertible {
         }
         var state = FederationState(configuration, network, try RunFile.readNormalization(file, channels: network.channels),
                                     try RunFile.readProvenance(file))
+        guard network == state.network else {
+            throw RunError.incompatible("\(file.path): /model is \(network), its configuration says \(state.network)")
+        }
         try RunFile.readState(&state, file)
         guard state.finishedRounds != nil else { throw RunError.incompatible("\(file.path): the model was not initialised yet") }
         return state
@@ -109,7 +112,9 @@ extension FederationState {
     public var fingerprint: String {
         var hash = SHA256()
         hash.update(Array("\(finishedRounds ?? -1)\n".utf8))
-        for tensor in network.tensors { global.canonical(tensor).withUnsafeBytes { hash.update(Array($0)) } }
+        for global in prototypes.map(\.global) {
+            for tensor in global.network.tensors { global.canonical(tensor).withUnsafeBytes { hash.update(Array($0)) } }
+        }
         return hash.hexadecimal()
     }
 }

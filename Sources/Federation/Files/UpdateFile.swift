@@ -14,7 +14,6 @@ public struct UpdateFile: Sendable {
         try HDF5File.write(path) { file in
             try RunFile.header(file)
             try RunFile.writeModel(result.update, "/model", state.normalization, file)
-            if let bounds = state.bounds { try RunFile.writeBounds(bounds, "/bounds", file) }
             try RunFile.writeConfiguration(state.configuration, state.provenance, file)
             try file.createGroup("/update")
             try file.setAttribute("client", of: "/update", sender.client)
@@ -51,7 +50,8 @@ public struct UpdateFile: Sendable {
             try require((0..<state.configuration.clients).contains(sender.client), "there are clients 0 to \(state.configuration.clients - 1) only")
             try require(state.nextClients.contains(sender.client), "is not a client of round \(round)")
             let network = try RunFile.readNetwork(file)
-            try require(network == state.network, "has another topology: \(network), expected \(state.network)")
+            let expected = state.network(of: sender.client)
+            try require(network == expected, "has another topology: \(network), expected \(expected), as the client has had from the first")
             try require(try file.stringAttribute("global", of: "/update") == fingerprint, "was trained from another global model of that round")
             try require((1...1_000_000_000).contains(sender.images), "says that it has \(sender.images) images, expected 1 or more")
             loss = try file.doubleAttribute("loss", of: "/update") ?? .nan

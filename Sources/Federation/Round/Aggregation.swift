@@ -15,7 +15,15 @@ public struct Sender: Equatable, Sendable {
 
 /// What aggregation leaves for fusion.
 public struct Aggregated: Sendable {
-    public var model: Parameters
+    /// A prototype's part in it.
+    public struct Part: Sendable {
+        public var model: Parameters, memory: [String: [Float]]
+        /// What a user's own rule remembers.
+        public var own: OwnState = [:]
+    }
+
+    /// Of the prototypes that have clients in the round, by their position.
+    public var parts: [Int: Part]
     /// Weighted mean of the teachers' logits on the FM data that are trusted, (count, classes); empty where there is no fusion.
     public var teacherLogits: [Float]
     /// Models that taught.
@@ -23,22 +31,21 @@ public struct Aggregated: Sendable {
     /// As in `Aggregate`.
     public var rejected: [Int]?
     public var notes: [String]
-    public var memory: [String: [Float]]
-    /// What a user's own rule remembers, and the name that it has in `FederationState.ownStates`.
-    public var ownState: (name: String, state: OwnState)?
     /// Wall time of the rule alone.
     public var ruleSeconds = Double.nan
 }
 
-/// A round's updates on their way into the aggregate, in the order of their clients. Under a rule that permits it each
-/// update is added to running sums, its logits on the FM data to those of the teachers, and then forgotten; under others
-/// all are kept to the end.
+/// A round's updates on their way into the aggregates, in the order of their clients. The rule works within each prototype. Under a rule
+/// that permits it each update is added to running sums, its logits on the FM data to those of the teachers, and then forgotten; under
+/// others all are kept to the end.
 public final class Aggregation {
-    private let state: FederationState, rule: any AggregationRule, server: Server, synthetic: Samples
     private let senders: [Sender]
-    private var context: RuleContext
-    private let stream: (any UpdateStream)?
-    private var kept: [ClientUpdate] = []
+    /// Whether the rule chooses among clients of several shapes.
+    private let choosesByTrunk: Bool
+    private let assumedMalicious: Int
+    /// By the position of the prototype.
+    private var groups: [Int: Group] = [:]
+    private let groupOf: [Int]
     private var arrived = 0
     private var ruleSeconds = 0.0
     private var logits: TeacherLogits
@@ -52,47 +59,86 @@ public final class Aggregation {
             throw DefenseError.update("expected updates of clients with images to train on, got \(senders.map { "client \($0.client): \($0.images)" })")
         }
         let synthetic = state.fusing(synthetic)
-        (self.state, self.senders, self.rule, self.server, self.synthetic) = (state, senders, rule, server, synthetic)
-        let mean = state.meanImages ?? senders.reduce(0) { $0 + $1.images } / senders.count
-        context = RuleContext(assumedMalicious: state.configuration.assumedMalicious(senders.count), seed: state.configuration.seed,
-                              round: state.nextRound, threads: server.threads, memory: state.memory,
-                              server: ServerTools(state, server, synthetic, rootImages: mean))
-        context.ownState = state.ownStates[Self.ownName(rule)] ?? [:]
-        stream = (rule as? any StreamingRule)?.stream(state.global, images: senders.map(\.images), context)
+        self.senders = senders
+        groupOf = senders.map { state.prototype(of: $0.client) }
+        for (index, prototype) in state.prototypes.enumerated() where groupOf.contains(index) {
+            let mine = zip(senders, groupOf).filter { $0.1 == index }.map(\.0)
+            groups[index] = Group(state, prototype, index, mine, rule, server, synthetic)
+        }
+        assumedMalicious = state.configuration.assumedMalicious(senders.count)
+        choosesByTrunk = state.prototypes.count > 1 && type(of: rule).scope == .trunk
         logits = TeacherLogits(server, synthetic, wanted: state.configuration.fusionEpochs > 0)
     }
 
-    /// Takes the next sender's update, which must be finite.
+    /// Takes the next sender's update, which must be finite and of the shape of its client.
     public func add(_ update: Parameters) {
         let sender = senders[arrived]
+        guard let group = groups[groupOf[arrived]] else { return }
         arrived += 1
-        if let stream {
+        if let stream = group.stream {
             logits.add(timed { stream.add(update) }, share: 1 / Double(senders.count))
         } else {
-            kept.append(ClientUpdate(client: sender.client, images: sender.images, parameters: update))
+            group.kept.append(ClientUpdate(client: sender.client, images: sender.images, parameters: update))
         }
     }
 
-    /// The aggregate, once all have come. Throws `DefenseError` where the rule's conditions do not hold.
+    /// The aggregates, once all have come. Throws `DefenseError` where the rule's conditions do not hold.
     public func finish() throws -> Aggregated {
         precondition(arrived == senders.count)
-        if let stream {
-            return Aggregated(model: timed { stream.finish() }, teacherLogits: logits.mean, teachers: senders.count, notes: [], memory: context.memory,
-                              ruleSeconds: ruleSeconds)
+        var result = Aggregated(parts: [:], teacherLogits: [], teachers: 0, notes: [])
+        var teachers: [Teacher] = []
+        if choosesByTrunk { result.rejected = try timed { try TrunkChoice(groups, assumedMalicious: assumedMalicious).rejected() } }
+        for (index, group) in groups.sorted(by: { $0.key < $1.key }) {
+            if let stream = group.stream {
+                result.parts[index] = Aggregated.Part(model: timed { stream.finish() }, memory: group.context.memory)
+                result.teachers += group.senders.count
+                continue
+            }
+            guard !group.kept.isEmpty else { continue }
+            let aggregate = try timed { try group.rule.aggregate(group.global, group.kept, &group.context) }
+            result.parts[index] = Aggregated.Part(model: aggregate.model, memory: group.context.memory, own: group.context.ownState)
+            result.teachers += aggregate.teachers.count
+            result.notes += aggregate.notes.filter { !result.notes.contains($0) }
+            if let rejected = aggregate.rejected { result.rejected = ((result.rejected ?? []) + rejected).sorted() }
+            teachers += aggregate.teachers
         }
-        let aggregate = try timed { try rule.aggregate(state.global, kept, &context) }, total = aggregate.teachers.reduce(0) { $0 + $1.weight }
-        let own = rule is OwnRule ? (Self.ownName(rule), context.ownState) : nil
-        for teacher in aggregate.teachers where teacher.weight > 0 { logits.add(teacher.parameters, share: teacher.weight / total) }
-        return Aggregated(model: aggregate.model, teacherLogits: logits.mean, teachers: aggregate.teachers.count, rejected: aggregate.rejected,
-                          notes: aggregate.notes, memory: context.memory, ownState: own, ruleSeconds: ruleSeconds)
+        let total = teachers.reduce(0) { $0 + $1.weight }
+        for teacher in teachers where teacher.weight > 0 { logits.add(teacher.parameters, share: teacher.weight / total) }
+        (result.teacherLogits, result.ruleSeconds) = (logits.mean, ruleSeconds)
+        return result
     }
-
-    private static func ownName(_ rule: any AggregationRule) -> String { "\(OwnKind.rule.rawValue) \(rule.label)" }
 
     private func timed<T>(_ work: () throws -> T) rethrows -> T {
         let begin = monotonicSeconds()
         defer { ruleSeconds += monotonicSeconds() - begin }
         return try work()
+    }
+}
+
+/// The updates of one prototype in a round.
+final class Group {
+    let global: Parameters, senders: [Sender]
+    var rule: any AggregationRule
+    var context: RuleContext
+    /// Nil under a rule that needs all updates at once.
+    let stream: (any UpdateStream)?
+    var kept: [ClientUpdate] = []
+
+    init(_ state: FederationState, _ prototype: Prototype, _ index: Int, _ senders: [Sender], _ rule: any AggregationRule, _ server: Server, _ synthetic: Samples) {
+        (global, self.senders, self.rule) = (prototype.global, senders, rule)
+        let mean = state.meanImages ?? senders.reduce(0) { $0 + $1.images } / senders.count
+        context = RuleContext(assumedMalicious: state.configuration.assumedMalicious(senders.count), seed: Self.seed(state.configuration.seed, index),
+                              round: state.nextRound, threads: server.threads, memory: prototype.memory,
+                              server: ServerTools(state, prototype, server, synthetic, rootImages: mean))
+        context.ownState = prototype.ownStates[Prototype.ownRule] ?? [:]
+        stream = (rule as? any StreamingRule)?.stream(prototype.global, images: senders.map(\.images), context)
+    }
+
+    /// A rule that draws noise draws other noise for each prototype: the same would cancel out in the difference of two of them.
+    private static func seed(_ seed: UInt64, _ index: Int) -> UInt64 {
+        guard index > 0 else { return seed }
+        var stream = RandomStream(seed: seed, purpose: "prototype", client: index)
+        return stream.next()
     }
 }
 
@@ -109,7 +155,7 @@ private struct TeacherLogits {
     /// Shares sum to 1.
     mutating func add(_ model: Parameters, share: Double) {
         guard !sum.isEmpty else { return }
-        let logits = server.predictor.logits(synthetic.count, model, Bounds(model.network)) { synthetic.load($0, into: $1) }
+        let logits = server.predictor(model.network).logits(synthetic.count, model, Bounds(model.network)) { synthetic.load($0, into: $1) }
         for k in sum.indices { sum[k] += share * Double(logits[k]) }
     }
 

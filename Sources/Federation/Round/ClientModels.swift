@@ -12,21 +12,23 @@ import Tensor
 ///
 /// Source: Bi and Li, arXiv 2410.17573 v3, section on metrics. The text does not say at which moment a client's model is taken.
 public struct ClientModels {
-    private let state: FederationState, data: RunData, server: Server, trainers: [Trainer], threads: Int
+    private let state: FederationState, data: RunData, server: Server, trainers: [Trainers], threads: Int
     private let clients: [Int]
     /// Trained from these parameters, for defences that leave them alone.
-    private var trained: (start: Parameters, models: [Parameters])?
+    private var trained: (start: [Parameters], models: [Parameters])?
 
-    init(_ state: FederationState, _ data: RunData, _ server: Server, _ trainers: [Trainer], threads: Int) {
+    init(_ state: FederationState, _ data: RunData, _ server: Server, _ trainers: [Trainers], threads: Int) {
         (self.state, self.data, self.server, self.trainers, self.threads) = (state, data, server, trainers, threads)
         clients = state.configuration.clientNumbers(inRound: state.configuration.rounds + 1).filter { !state.configuration.isMalicious($0) }
     }
 
-    /// Means over clients; NaN where no client has a test set.
-    mutating func evaluate(_ start: Parameters, _ bounds: Bounds) -> ClientRates {
-        if trained?.start !== start { trained = (start, train(start)) }
+    /// Means over clients that start from their prototype's model; NaN where no client has a test set.
+    mutating func evaluate(_ prototypes: [BoundedModel]) -> ClientRates {
+        let start = prototypes.map(\.parameters)
+        if trained.map({ zip($0.start, start).allSatisfy(===) }) != true { trained = (start, train(start)) }
         var accuracies: [Double] = [], successes: [Double] = []
         for (client, model) in zip(clients, trained?.models ?? []) {
+            let bounds = prototypes[state.prototype(of: client)].bounds
             let local = server.evaluate(model, bounds, data.localTest(of: client), nil)
             if local.images > 0 { accuracies.append(local.accuracy) }
             let attacked = server.evaluate(model, bounds, data.sharedTest, data.backdoor)
@@ -36,11 +38,12 @@ public struct ClientModels {
         return ClientRates(accuracy: mean(accuracies), attackSuccess: mean(successes))
     }
 
-    private func train(_ start: Parameters) -> [Parameters] {
+    private func train(_ start: [Parameters]) -> [Parameters] {
         let configuration = state.configuration
         return parallelMap(clients.count, threads: threads) { index, worker in
-            localTraining(configuration, data.clients[clients[index]], from: start, round: configuration.rounds + 1, client: clients[index],
-                          trainer: trainers[worker]).update
+            let client = clients[index], global = start[state.prototype(of: client)]
+            return localTraining(configuration, data.clients[client], from: global, round: configuration.rounds + 1, client: client,
+                                 trainer: trainers[worker][global.network]).update
         }
     }
 

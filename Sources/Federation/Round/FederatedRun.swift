@@ -24,10 +24,10 @@ public final class FederatedRun {
     public var history: [HistoryRow] { state.history }
     public var notes: [String] { state.notes }
     public var finishedRounds: Int? { state.finishedRounds }
-    public var previousGlobal: Parameters? { state.previousGlobal }
 
     let server: Server
-    let trainers: [Trainer]
+    /// One for each thread.
+    let trainers: [Trainers]
     private let rule: any AggregationRule
     private let modelDefenses: [any ModelDefense]
     private lazy var clientModels = ClientModels(state, data, server, trainers, threads: threads)
@@ -49,13 +49,14 @@ public final class FederatedRun {
         self.data = data
         self.threads = threads
         (rule, modelDefenses) = try Self.defenses(configuration)
+        try Self.checkPrototypes(configuration, rule)
         try MemoryPlan.require(rule, configuration, data.network)
         try MemoryPlan(rule, configuration, data, threads: threads).check()
         let kernels = configuration.instructionSet.kernels
         state = FederationState(configuration, data.network, data.clientsNormalization, data.provenance)
         state.meanImages = data.meanImages
-        server = Server(data.network, kernels: kernels, threads: threads)
-        trainers = (0..<max(1, min(threads, configuration.participants))).map { _ in Trainer(data.network, kernels: kernels) }
+        server = Server(kernels: kernels, threads: threads)
+        trainers = (0..<max(1, min(threads, configuration.participants))).map { _ in Trainers(kernels: kernels) }
     }
 
     /// The defences asked for: at most one aggregation rule and any number of defences on the model; `screen` is
@@ -77,6 +78,15 @@ public final class FederatedRun {
             throw SettingError(option, given: names.joined(separator: " "), expected: "at most one rule before aggregation")
         }
         return (rules.first ?? FedAvg(), models)
+    }
+
+    /// Throws `SettingError` for a rule that cannot work on clients of several shapes.
+    private static func checkPrototypes(_ configuration: RunConfiguration, _ rule: any AggregationRule) throws {
+        let heads = configuration.presentHeads
+        guard heads.count > 1, type(of: rule).scope == .oneShape else { return }
+        let others = AggregationRules.all.filter { $0.scope != .oneShape }.map { $0.name }
+        throw SettingError(RunConfiguration.declarations.defenses.name, given: type(of: rule).name,
+                           expected: "a rule that works on clients of \(heads.count) shapes (heads \(heads.map(\.description).joined(separator: ", "))): \(others.joined(separator: ", "))")
     }
 
     /// Of the run's defences, those that work in every round.
@@ -125,7 +135,7 @@ public final class FederatedRun {
         try state.fuse(results.aggregated.teacherLogits, server, data.synthetic)
         let synthetic = Double(data.synthetic.count)
         let local = clients.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1) }
-        try finish(row, passes: Double(local) + synthetic * (Double(configuration.fusionEpochs) + Double(results.aggregated.teachers) / 3)
+        try finish(row, passes: Double(local) + synthetic * (prototypes * Double(configuration.fusionEpochs) + Double(results.aggregated.teachers) / 3)
             + serverPasses(clients.count) + roundDefensePasses)
     }
 
@@ -134,13 +144,13 @@ public final class FederatedRun {
 
     private func trainAndAggregate(_ clients: [Int]) throws -> (aggregated: Aggregated, losses: [(client: Int, loss: Double)]) {
         let aggregation = try Aggregation(state, clients.map { Sender(client: $0, images: data.clients[$0].count) }, rule, server, data.synthetic)
-        let behaviors = state.behaviors(server), own = state.ownUpdate(server)
+        let behaviors = state.behaviors(server)
         var losses: [(client: Int, loss: Double)] = []
         for first in stride(from: 0, to: clients.count, by: Self.clientsAtOnce) {
             let some = clients[first..<min(first + Self.clientsAtOnce, clients.count)]
             for (client, result) in zip(some, train(Array(some), behaviors)) {
                 guard result.update.allFinite else { throw RunError.diverged(round: state.nextRound, where: "local training") }
-                aggregation.add(try own.map { try send(result.update, $0, client) } ?? result.update)
+                aggregation.add(try sent(result.update, by: client))
                 losses.append((client, result.loss))
             }
         }
@@ -148,15 +158,15 @@ public final class FederatedRun {
     }
 
     /// What a client sends: of a malicious one what the user's program makes of its model.
-    private func send(_ model: Parameters, _ own: OwnUpdate, _ client: Int) throws -> Parameters {
-        guard configuration.isMalicious(client) else { return model }
-        let name = own.memoryName(client)
-        let sent = try own.update(model, client: client, images: data.clients[client].count, state: state.ownStates[name] ?? [:])
-        state.ownStates[name] = sent.state.isEmpty ? nil : sent.state
+    private func sent(_ model: Parameters, by client: Int) throws -> Parameters {
+        guard let own = state.ownUpdate(client, server) else { return model }
+        let name = own.memoryName(client), index = state.prototype(of: client)
+        let sent = try own.update(model, client: client, images: data.clients[client].count, state: state.prototypes[index].ownStates[name] ?? [:])
+        state.prototypes[index].ownStates[name] = sent.state.isEmpty ? nil : sent.state
         return sent.model
     }
 
-    private func train(_ clients: [Int], _ behaviors: [any MaliciousBehavior]) -> [LocalResult] {
+    private func train(_ clients: [Int], _ behaviors: [[any MaliciousBehavior]]) -> [LocalResult] {
         parallelMap(clients.count, threads: threads) { index, worker in
             state.train(clients[index], data.clients[clients[index]], trainers[worker], behaviors)
         }
@@ -164,17 +174,17 @@ public final class FederatedRun {
 
     private func finish(_ row: HistoryRow, passes: Double) throws {
         var row = row
-        let plain = server.evaluate(global, Bounds(global.network), data.evaluation, data.backdoor)
+        let plain = server.evaluate(state.globals, state.shares, data.evaluation, data.backdoor)
         try data.backdoor.trigger.check()
         if configuration.evaluateClients, row.round == configuration.rounds {
             report("clients' own models")
-            let clients = clientModels.evaluate(global, Bounds(global.network))
+            let clients = clientModels.evaluate(state.globals)
             (row.clientAccuracy, row.clientAttackSuccess) = (clients.accuracy, clients.attackSuccess)
         }
         (row.accuracy, row.attackSuccess, row.robustAccuracy) = (plain.accuracy, plain.attackSuccess, plain.robustAccuracy)
         row.seconds = secondsBefore + monotonicSeconds() - started
         if measuresMemory { row.peakBytes = ResidentMemory.peakBytes }
-        passesDone += passes + Double(plain.images + plain.triggeredImages) / 3
+        passesDone += passes + prototypes * Double(plain.images + plain.triggeredImages) / 3
         state.history.append(row)
         state.finishedRounds = row.round
         try onCheckpoint(self)
@@ -188,20 +198,20 @@ public final class FederatedRun {
         if measuresMemory { ResidentMemory.resetPeak() }
         let begin = monotonicSeconds()
         let hadBounds = state.bounds != nil, clients = AskedClients(data.clients)
-        let outcome = try state.apply(defense, server, data.synthetic, clients)
+        let outcomes = try state.apply(defense, server, data.synthetic, clients), models = outcomes.map { BoundedModel($0.parameters, $0.bounds) }
+        let judged = outcomes[0].suspects.map { configuration.judge($0, in: data.synthetic) } ?? []
         let seconds = monotonicSeconds() - begin, peak = measuresMemory ? ResidentMemory.peakBytes : .nan
-        var evaluation = server.evaluate(outcome.parameters, outcome.bounds, data.evaluation, data.backdoor)
-        if configuration.evaluateClients {
-            evaluation.clients = clientModels.evaluate(outcome.parameters, outcome.bounds)
-        }
-        defended.append(DefendedModel(name: name, identity: defense.identity, parameters: outcome.parameters, bounds: outcome.bounds, evaluation: evaluation,
-                                      seconds: seconds, passes: outcome.passes, peakBytes: peak, audit: outcome.audit + (outcome.suspects.map { configuration.judge($0, in: data.synthetic) } ?? [])))
+        let passes = outcomes.reduce(0) { $0 + $1.passes }
+        var evaluation = server.evaluate(models, state.shares, data.evaluation, data.backdoor)
+        if configuration.evaluateClients { evaluation.clients = clientModels.evaluate(models) }
+        defended.append(DefendedModel(name: name, identity: defense.identity, models: models, evaluation: evaluation, seconds: seconds, passes: passes, peakBytes: peak,
+                                      audit: state.audit(outcomes) + judged))
         if !hadBounds, state.bounds != nil, let last = history.indices.last {
             state.history[last].accuracyBounded = evaluation.accuracy
             state.history[last].attackSuccessBounded = evaluation.attackSuccess
             state.history[last].robustAccuracyBounded = evaluation.robustAccuracy
         }
-        passesDone += outcome.passes
+        passesDone += passes
         try onCheckpoint(self)
     }
 
@@ -217,25 +227,29 @@ public final class FederatedRun {
     public var plannedPasses: Double {
         let clientImages = AskedClients(data.clients).images
         return passesToStart + Double(configuration.rounds) * passesPerRound
-            + modelDefenses.reduce(0) { $0 + $1.plannedPasses(data.synthetic.count, ofClients: clientImages) + Double(data.evaluation.count) * 2 / 3 }
+            + modelDefenses.reduce(0) { $0 + prototypes * ($1.plannedPasses(data.synthetic.count, ofClients: clientImages) + Double(data.evaluation.count) * 2 / 3) }
             + (configuration.evaluateClients ? ClientModels.plannedPasses(configuration, images: data.meanImages, models: modelDefenses.count) : 0)
     }
 
     private var passesToStart: Double {
-        passesOfInitialisation + Double(data.evaluation.count) * 2 / 3
+        passesOfInitialisation + prototypes * Double(data.evaluation.count) * 2 / 3
     }
 
-    private var passesOfInitialisation: Double { configuration.passesOfInitialisation(synthetic: data.synthetic.count) }
+    private var prototypes: Double { Double(state.prototypes.count) }
+
+    private var passesOfInitialisation: Double {
+        configuration.passesOfInitialisation(synthetic: data.synthetic.count) + (prototypes - 1) * Double(configuration.initialEpochs * data.synthetic.count)
+    }
 
     private var passesPerRound: Double {
         let work = data.clients.indices.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1) }
-        return Double(work) * Double(configuration.participants) / Double(configuration.clients) + Double(data.evaluation.count) * 2 / 3
-            + Double(data.synthetic.count) * (Double(configuration.fusionEpochs) + Double(configuration.participants) / 3)
+        return Double(work) * Double(configuration.participants) / Double(configuration.clients) + prototypes * Double(data.evaluation.count) * 2 / 3
+            + Double(data.synthetic.count) * (prototypes * Double(configuration.fusionEpochs) + Double(configuration.participants) / 3)
             + serverPasses(configuration.participants) + roundDefensePasses
     }
 
     private var roundDefensePasses: Double {
-        modelDefenses.reduce(0) { $0 + (($1 as? any RoundDefense)?.plannedPassesOfRound(data.synthetic.count) ?? 0) }
+        prototypes * modelDefenses.reduce(0) { $0 + (($1 as? any RoundDefense)?.plannedPassesOfRound(data.synthetic.count) ?? 0) }
     }
 
     private func serverPasses(_ clients: Int) -> Double {

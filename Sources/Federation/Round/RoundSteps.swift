@@ -49,9 +49,9 @@ public enum RoundSteps {
         guard state.nextClients.contains(client) else {
             throw RunError.incompatible("client \(client) has no part in round \(state.nextRound): \(clientsOf(state))")
         }
-        let result = state.train(client, samples, Trainer(state.network, kernels: server.kernels), state.behaviors(server))
+        let result = state.train(client, samples, Trainers(kernels: server.kernels), state.behaviors(server))
         guard result.update.allFinite else { throw RunError.diverged(round: state.nextRound, where: "local training of client \(client)") }
-        guard state.configuration.isMalicious(client), let own = state.ownUpdate(server) else { return result }
+        guard let own = state.ownUpdate(client, server) else { return result }
         let sent = try own.update(result.update, client: client, images: samples.count, state: [:])
         guard sent.state.isEmpty else {
             throw RunError.incompatible("client \(client): its malicious update hands over a state to keep, which no update file carries; use fedclamp run")
@@ -72,7 +72,7 @@ public enum RoundSteps {
         }
         try MemoryPlan.require(rule, state.configuration, state.network)
         let aggregation = try Aggregation(state, updates.map(\.sender), rule, server, data.synthetic)
-        for update in updates { aggregation.add(try update.parameters(state.network)) }
+        for update in updates { aggregation.add(try update.parameters(state.network(of: update.sender.client))) }
         let aggregated = try aggregation.finish(), clients = updates.map(\.sender.client)
         var row = HistoryRow(round: state.nextRound), after = state
         row.loss = state.configuration.benignLoss(updates.map { ($0.sender.client, $0.loss) })
@@ -107,7 +107,7 @@ public enum RoundSteps {
                 + "fedclamp bound fits any checkpoint's")
         }
         state.boundsAreDue = false
-        return try state.apply(defense, server, data.synthetic).audit
+        return state.audit(try state.apply(defense, server, data.synthetic))
     }
 
     /// The run's first defence that hands out bounds.

@@ -5,19 +5,21 @@ import KernelTable
 import Network
 import Tensor
 
-/// What the server trains with: its own trainer (fixed lanes, any number of threads) and predictor.
+/// What the server trains with: its own trainers (fixed lanes, any number of threads) and predictors, one for each shape of network.
 public final class Server: @unchecked Sendable {
-    public let trainer: Trainer
-    public let predictor: Predictor
+    let trainers: Trainers
+    private let predictors: Predictors
     public let kernels: KernelTable
     public let threads: Int
 
-    public init(_ network: ClampNet, kernels: KernelTable, threads: Int) {
+    public init(kernels: KernelTable, threads: Int) {
         self.kernels = kernels
         self.threads = threads
-        trainer = Trainer(network, kernels: kernels, lanes: Trainer.serverLanes, threads: threads)
-        predictor = Predictor(network, kernels: kernels, threads: threads)
+        trainers = Trainers(kernels: kernels, lanes: Trainer.serverLanes, threads: threads)
+        predictors = Predictors(kernels: kernels, threads: threads)
     }
+
+    public func predictor(_ network: ClampNet) -> Predictor { predictors[network] }
 
     /// He-normal parameters from the seed, then prototype initialisation: cross-entropy on the FM data. `look` sees the model after each epoch.
     public func initialize(_ configuration: RunConfiguration, _ synthetic: Samples, network: ClampNet,
@@ -25,6 +27,7 @@ public final class Server: @unchecked Sendable {
         let start = Parameters(network)
         var stream = RandomStream(seed: configuration.seed, purpose: "initial weights")
         start.initialize(normal: { (s: inout RandomStream) in s.normal() }, using: &stream)
+        let trainer = trainers[network]
         trainer.reset(start)
         var order = RandomStream(seed: configuration.seed, purpose: "initialisation order")
         let sgd = configuration.sgd(configuration.initialRate), batch = configuration.batch
@@ -42,7 +45,7 @@ public final class Server: @unchecked Sendable {
     public func fuse(_ configuration: RunConfiguration, _ aggregate: Parameters, _ teacherLogits: [Float], _ synthetic: Samples,
                      round: Int) -> Parameters {
         guard configuration.fusionEpochs > 0 else { return aggregate }
-        let classes = synthetic.set.classes
+        let classes = synthetic.set.classes, trainer = trainers[aggregate.network]
         trainer.reset(aggregate)
         var order = RandomStream(seed: configuration.seed, purpose: "fusion order", round: round)
         let sgd = configuration.sgd(configuration.fusionRate), batch = configuration.batch
@@ -78,10 +81,19 @@ public final class Server: @unchecked Sendable {
         return result
     }
 
+    /// Means over models of what `evaluate` measures of each, with weights that sum to 1.
+    func evaluate(_ models: [BoundedModel], _ weights: [Double], _ clean: Samples, _ backdoor: Backdoor?) -> Evaluation {
+        let each = models.map { evaluate($0.parameters, $0.bounds, clean, backdoor) }
+        guard each.count > 1 else { return each[0] }
+        func mean(_ rate: (Evaluation) -> Double) -> Double { zip(weights, each).reduce(0) { $0 + $1.0 * rate($1.1) } }
+        return Evaluation(accuracy: mean(\.accuracy), attackSuccess: mean(\.attackSuccess), robustAccuracy: mean(\.robustAccuracy),
+                          images: each[0].images, triggeredImages: each[0].triggeredImages)
+    }
+
     /// Predicted classes of all samples.
     public func predictions(_ parameters: Parameters, _ bounds: Bounds, _ samples: Samples) -> [Int] {
         let classes = samples.set.classes
-        let logits = predictor.logits(samples.count, parameters, bounds) { samples.load($0, into: $1) }
+        let logits = predictors[parameters.network].logits(samples.count, parameters, bounds) { samples.load($0, into: $1) }
         return logits.withUnsafeBufferPointer { buffer in
             guard let base = buffer.baseAddress else { return [] }
             return (0..<samples.count).map { Loss.prediction(base + $0 * classes, classes: classes) }

@@ -7,13 +7,13 @@ import Rules
 extension ServerTools {
     /// What aggregation rules may ask of the server in the next round: FLTrust its own update, trained on a root set as
     /// large as a client's share, DeepSight predictions on random images.
-    init(_ state: FederationState, _ server: Server, _ synthetic: Samples, rootImages: Int) {
+    init(_ state: FederationState, _ prototype: Prototype, _ server: Server, _ synthetic: Samples, rootImages: Int) {
         let configuration = state.configuration
         self.init(normalization: synthetic.normalization, side: synthetic.shape.side, synthetic: synthetic, train: {
-            localTraining(configuration, rootSet(configuration, synthetic, rootImages), from: state.global,
-                          round: state.nextRound, client: configuration.clients, trainer: server.trainer).update
+            localTraining(configuration, rootSet(configuration, synthetic, rootImages), from: prototype.global,
+                          round: state.nextRound, client: configuration.clients, trainer: server.trainers[prototype.network]).update
         }, logits: { model, count, load in
-            server.predictor.logits(count, model, Bounds(state.network), load: load)
+            server.predictor(model.network).logits(count, model, Bounds(model.network), load: load)
         })
     }
 }

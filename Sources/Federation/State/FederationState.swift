@@ -25,38 +25,52 @@ public struct FederationState: Sendable {
     public internal(set) var configuration: RunConfiguration
     public let normalization: Normalization
     public let provenance: Provenance
-    public internal(set) var global: Parameters
+    /// One for each shape that a client has, in the order of `Head.all`. Most runs have one.
+    public internal(set) var prototypes: [Prototype]
     /// Finished rounds; nil before the initialisation.
     public internal(set) var finishedRounds: Int?
-    /// What the run's defence hands out with the last global model. No client, teacher or fusion meets them.
-    public internal(set) var bounds: Bounds?
     /// The last round is done and the bounds are to be handed out. `run` does so at once; between steps it shows.
     public internal(set) var boundsAreDue = false
-    /// What defences that work in every round carry, by their label.
-    public internal(set) var carried: [String: CarriedState] = [:]
     /// A client's images, on average; nil where only the clients know.
     public internal(set) var meanImages: Int?
-    /// The rule's, by name.
-    public internal(set) var memory: [String: [Float]] = [:]
-    /// What a user's own methods remember: of a rule, and of each malicious client.
-    public internal(set) var ownStates: [String: OwnState] = [:]
     /// What the rule had to do differently than asked, each once: for reports.
     public internal(set) var notes: [String] = []
-    /// The global model that no client had a part in yet, trained on FM data; nil where it was not trained at all.
-    public internal(set) var initial: Parameters?
     /// Positions of FM images that are not used, ascending, and how `screen` came to them.
     public internal(set) var distrusted: [Int] = []
     public internal(set) var screenAudit: [Finding] = []
-    /// The global model of the round before, where attackers remember it.
-    public internal(set) var previousGlobal: Parameters?
     public internal(set) var history: [HistoryRow] = []
 
     init(_ configuration: RunConfiguration, _ network: ClampNet, _ normalization: Normalization, _ provenance: Provenance) {
         (self.configuration, self.normalization, self.provenance) = (configuration, normalization, provenance)
-        global = Parameters(network)
+        prototypes = configuration.presentHeads.map { Prototype(ClampNet(channels: network.channels, classes: network.classes, head: $0)) }
     }
 
-    public var network: ClampNet { global.network }
+    /// Of the first prototype, which is the only one where all clients have one shape.
+    public var network: ClampNet { prototypes[0].network }
+    public var global: Parameters { prototypes[0].global }
+    public var bounds: Bounds? { prototypes[0].bounds }
+
+    /// Position of the prototype that a client belongs to.
+    func prototype(of client: Int) -> Int {
+        let head = configuration.head(of: client)
+        return prototypes.firstIndex { $0.head == head } ?? 0
+    }
+
+    /// The network that a client trains.
+    func network(of client: Int) -> ClampNet { prototypes[prototype(of: client)].network }
+
+    /// What a defence found out about each prototype's model, with the head before it where there are several.
+    func audit(_ outcomes: [DefenseOutcome]) -> [Finding] {
+        guard outcomes.count > 1 else { return outcomes[0].audit }
+        return zip(prototypes, outcomes).flatMap { prototype, outcome in outcome.audit.map { Finding("head \(prototype.head): \($0.name)", $0.value) } }
+    }
+
+    /// The global models, without bounds.
+    var globals: [BoundedModel] { prototypes.map { BoundedModel($0.global) } }
+    /// Of all prototypes, the part of the clients that belongs to each.
+    var shares: [Double] {
+        prototypes.map { prototype in Double((0..<configuration.clients).filter { configuration.head(of: $0) == prototype.head }.count) / Double(configuration.clients) }
+    }
     /// The round that comes next, from 1.
     public var nextRound: Int { (finishedRounds ?? 0) + 1 }
     public var isFinished: Bool { finishedRounds ?? 0 >= configuration.rounds }
@@ -66,60 +80,73 @@ public struct FederationState: Sendable {
     /// The number of malicious clients that are at work, not only assumed.
     var malicious: Int { configuration.attack.poisonsClients ? configuration.malicious : 0 }
 
-    /// What the malicious clients of the next round do besides training on poisoned images.
-    func behaviors(_ server: Server) -> [any MaliciousBehavior] {
+    /// What the malicious clients of the next round do besides training on poisoned images, for each prototype.
+    func behaviors(_ server: Server) -> [[any MaliciousBehavior]] {
         let clients = nextClients
-        return MaliciousBehaviors.make(configuration.values, AttackContext(
-            global: global, previous: previousGlobal, participants: clients.count,
-            colluders: clients.filter(configuration.isMalicious).count, kernels: server.kernels))
+        return prototypes.indices.map { index in
+            let mine = prototypes.count == 1 ? clients : clients.filter { prototype(of: $0) == index }
+            return MaliciousBehaviors.make(configuration.values, AttackContext(
+                global: prototypes[index].global, previous: prototypes[index].previousGlobal, participants: mine.count,
+                colluders: mine.filter(configuration.isMalicious).count, kernels: server.kernels))
+        }
     }
 
-    /// What a user's program makes of the malicious clients' models in the next round; nil for none.
-    func ownUpdate(_ server: Server) -> OwnUpdate? {
-        let clients = nextClients, colluders = clients.filter(configuration.isMalicious).count
-        return OwnUpdate(configuration.values, AttackContext(global: global, previous: previousGlobal, participants: clients.count,
-                                                             colluders: colluders, kernels: server.kernels),
-                         seed: configuration.seed, round: nextRound)
+    /// What a user's program makes of a malicious client's model in the next round; nil for none.
+    func ownUpdate(_ client: Int, _ server: Server) -> OwnUpdate? {
+        guard configuration.isMalicious(client) else { return nil }
+        let index = prototype(of: client), mine = nextClients.filter { prototype(of: $0) == index }
+        return OwnUpdate(configuration.values, AttackContext(
+            global: prototypes[index].global, previous: prototypes[index].previousGlobal, participants: mine.count,
+            colluders: mine.filter(configuration.isMalicious).count, kernels: server.kernels), seed: configuration.seed, round: nextRound)
     }
 
     /// One client's part in the next round.
-    public func train(_ client: Int, _ samples: Samples, _ trainer: Trainer, _ behaviors: [any MaliciousBehavior]) -> LocalResult {
-        localTraining(configuration, samples, from: global, round: nextRound, client: client, trainer: trainer,
-                      behaviors: configuration.isMalicious(client) ? behaviors : [])
+    public func train(_ client: Int, _ samples: Samples, _ trainers: Trainers, _ behaviors: [[any MaliciousBehavior]]) -> LocalResult {
+        let index = prototype(of: client), global = prototypes[index].global
+        return localTraining(configuration, samples, from: global, round: nextRound, client: client, trainer: trainers[global.network],
+                             behaviors: configuration.isMalicious(client) ? behaviors[index] : [])
     }
 
     /// Takes up what aggregation made of the round's updates; the round is not finished before fusion.
     mutating func adopt(_ aggregated: Aggregated) {
-        if malicious > 0, MaliciousBehaviors.compareRounds(configuration.values) { previousGlobal = global }
-        global = aggregated.model
-        memory = aggregated.memory
-        if let own = aggregated.ownState { ownStates[own.name] = own.state.isEmpty ? nil : own.state }
+        let remember = malicious > 0 && MaliciousBehaviors.compareRounds(configuration.values)
+        for (index, part) in aggregated.parts {
+            if remember { prototypes[index].previousGlobal = prototypes[index].global }
+            prototypes[index].global = part.model
+            prototypes[index].memory = part.memory
+            prototypes[index].ownStates[Prototype.ownRule] = part.own.isEmpty ? nil : part.own
+        }
         notes += aggregated.notes.filter { !notes.contains($0) }
     }
 
-    /// Fusion: trains the aggregate on the FM data, of which teachers say these logits. Throws `RunError.diverged`.
+    /// Fusion: trains the aggregates on the FM data, of which teachers say these logits. Throws `RunError.diverged`.
     mutating func fuse(_ teacherLogits: [Float], _ server: Server, _ synthetic: Samples) throws {
-        let fused = server.fuse(configuration, global, teacherLogits, fusing(synthetic), round: nextRound)
-        guard fused.allFinite else { throw RunError.diverged(round: nextRound, where: "fusion") }
-        global = fused
+        let images = fusing(synthetic)
+        for index in prototypes.indices {
+            let fused = server.fuse(configuration, prototypes[index].global, teacherLogits, images, round: nextRound)
+            guard fused.allFinite else { throw RunError.diverged(round: nextRound, where: "fusion") }
+            prototypes[index].global = fused
+        }
         try updateRoundDefenses(server, synthetic)
     }
 
-    /// Lets the defences that work in every round see the global model of the round that ends.
+    /// Lets the defences that work in every round see the global models of the round that ends.
     private mutating func updateRoundDefenses(_ server: Server, _ synthetic: Samples) throws {
         for defense in try FederatedRun.roundDefenses(configuration) {
-            guard var state = carried[defense.label] else {
-                throw RunError.incompatible("\(defense.label) works in every round from the first, and this run began without it; start the run anew")
+            for index in prototypes.indices {
+                guard var state = prototypes[index].carried[defense.label] else {
+                    throw RunError.incompatible("\(defense.label) works in every round from the first, and this run began without it; start the run anew")
+                }
+                try defense.update(&state, prototypes[index].global, defenseContext(server, synthetic, round: nextRound, prototypes[index]))
+                prototypes[index].carried[defense.label] = state
             }
-            try defense.update(&state, global, defenseContext(server, synthetic, round: nextRound))
-            carried[defense.label] = state
         }
     }
 
     /// Throws `RunError.incompatible` where a defence that works in every round was not there from the first.
     func checkCarried(in path: String) throws {
         guard finishedRounds != nil else { return }
-        for defense in try FederatedRun.roundDefenses(configuration) where carried[defense.label] == nil {
+        for defense in try FederatedRun.roundDefenses(configuration) where prototypes.contains(where: { $0.carried[defense.label] == nil }) {
             throw RunError.incompatible("\(path): \(defense.label) works in every round from the first, and this run began without it; use --overwrite or another --out")
         }
     }
@@ -130,15 +157,25 @@ public struct FederationState: Sendable {
         try checkDefenses(synthetic)
         try initialize(server, synthetic)
         for defense in try FederatedRun.roundDefenses(configuration) {
-            carried[defense.label] = defense.start(global, defenseContext(server, synthetic, round: 0))
+            for index in prototypes.indices {
+                prototypes[index].carried[defense.label] = defense.start(prototypes[index].global, defenseContext(server, synthetic, round: 0, prototypes[index]))
+            }
         }
     }
 
+    /// The screen looks at the first prototype; the others start from the images that it trusts.
     private mutating func initialize(_ server: Server, _ synthetic: Samples) throws {
-        guard configuration.screensSynthetic else { return try start(from: server.initialize(configuration, initialising(synthetic), network: network)) }
+        if configuration.screensSynthetic { try screenAndInitialize(server, synthetic) }
+        for index in prototypes.indices where index > 0 || !configuration.screensSynthetic {
+            let images = trusted(initialising(synthetic))
+            try start(index, from: server.initialize(configuration, images, network: prototypes[index].network))
+        }
+    }
+
+    private mutating func screenAndInitialize(_ server: Server, _ synthetic: Samples) throws {
         var screen = FMScreen()
         let context = defenseContext(server, synthetic, round: 0)
-        try start(from: server.initialize(configuration, initialising(synthetic), network: network) { epoch, model in
+        try start(0, from: server.initialize(configuration, initialising(synthetic), network: network) { epoch, model in
             guard epoch > configuration.initialEpochs - FMScreen.looks else { return }
             try requireFinite(model)
             screen.look(model, context)
@@ -148,7 +185,7 @@ public struct FederationState: Sendable {
         guard !distrusted.isEmpty else { return }
         var again = configuration                                                   // about as many steps on fewer images
         again.initialEpochs = Int((Double(configuration.initialEpochs * synthetic.count) / Double(max(1, synthetic.count - distrusted.count))).rounded())
-        try start(from: server.initialize(again, trusted(initialising(synthetic)), network: network))
+        try start(0, from: server.initialize(again, trusted(initialising(synthetic)), network: network))
     }
 
     /// Throws `DefenseError` where a defence could not work on these FM data in the end.
@@ -165,10 +202,10 @@ public struct FederationState: Sendable {
         guard model.allFinite else { throw RunError.diverged(round: 0, where: "initialisation") }
     }
 
-    private mutating func start(from model: Parameters) throws {
+    private mutating func start(_ index: Int, from model: Parameters) throws {
         try requireFinite(model)
-        global = model
-        initial = configuration.initialEpochs > 0 ? model : nil
+        prototypes[index].global = model
+        prototypes[index].initial = configuration.initialEpochs > 0 ? model : nil
     }
 
     /// The FM images as the initialisation meets them.
@@ -184,26 +221,28 @@ public struct FederationState: Sendable {
         return synthetic.subset((0..<synthetic.count).filter { !out.contains($0) })
     }
 
-    /// What a defence on the model after `round` has.
-    func defenseContext(_ server: Server, _ synthetic: Samples, round: Int) -> DefenseContext {
-        var context = DefenseContext(synthetic: synthetic, initial: initial, kernels: server.kernels, threads: server.threads, seed: configuration.seed, round: round)
+    /// What a defence on a prototype's model (the first one's without) after `round` has.
+    func defenseContext(_ server: Server, _ synthetic: Samples, round: Int, _ prototype: Prototype? = nil) -> DefenseContext {
+        var context = DefenseContext(synthetic: synthetic, initial: (prototype ?? prototypes[0]).initial, kernels: server.kernels, threads: server.threads, seed: configuration.seed, round: round)
         context.distrusted = distrusted
         context.isLastRound = round == configuration.rounds
         return context
     }
 
-    /// What a defence on the model makes of the last global model. The first that hands out bounds gives the run its own.
-    mutating func apply(_ defense: any ModelDefense, _ server: Server, _ synthetic: Samples, _ clients: AskedClients? = nil) throws -> DefenseOutcome {
-        let outcome: DefenseOutcome
-        if let defense = defense as? any RoundDefense, let carried = carried[defense.label] {
-            outcome = defense.outcome(carried, global)
-        } else {
-            var context = defenseContext(server, synthetic, round: configuration.rounds)
-            context.clients = clients
-            outcome = try defense.apply(global, context)
+    /// What a defence on the model makes of each prototype's last global model. The first that hands out bounds gives the run its own.
+    mutating func apply(_ defense: any ModelDefense, _ server: Server, _ synthetic: Samples, _ clients: AskedClients? = nil) throws -> [DefenseOutcome] {
+        try prototypes.indices.map { index in
+            let prototype = prototypes[index], outcome: DefenseOutcome
+            if let defense = defense as? any RoundDefense, let carried = prototype.carried[defense.label] {
+                outcome = defense.outcome(carried, prototype.global)
+            } else {
+                var context = defenseContext(server, synthetic, round: configuration.rounds, prototype)
+                context.clients = clients
+                outcome = try defense.apply(prototype.global, context)
+            }
+            if type(of: defense).handsOutBounds, prototype.bounds == nil { prototypes[index].bounds = outcome.bounds }
+            return outcome
         }
-        if type(of: defense).handsOutBounds, bounds == nil { bounds = outcome.bounds }
-        return outcome
     }
 }
 

@@ -40,13 +40,15 @@ public struct ClientRates: Equatable, Sendable {
     public var accuracy: Double, attackSuccess: Double
 }
 
-/// A model that a model-level defence made of the final G.
+/// What a model-level defence made of the final G.
 public struct DefendedModel: Sendable {
     public var name: String
     /// The defence's name in the configuration, which tells versions of a user's own apart.
     public var identity: String
-    public var parameters: Parameters
-    public var bounds: Bounds
+    /// One for each prototype.
+    public var models: [BoundedModel]
+    public var parameters: Parameters { models[0].parameters }
+    public var bounds: Bounds { models[0].bounds }
     public var evaluation: Evaluation
     /// Seconds, and passes over images (forward and backward = 1), that the defence took.
     public var seconds: Double, passes: Double

@@ -60,6 +60,10 @@ public struct RunSettings: Sendable {
     // Clients and rounds.
     public let clients = Setting(
         "clients", .training, default: 10, in: .count(from: 1), value: "n", help: "Clients in all.")
+    public let heads = Setting<ClientHeads?>(
+        "heads", .training, default: nil, value: "list|drawn",
+        help: "Heads of the clients' networks: a list that clients take in turn (1x128,2x192), or drawn: each client draws 1 to 3 pairs of dense "
+            + "layer and ReLU of width 128, 192 or 256. Clients of one shape average their models, all teach all.")
     public let participation = Setting(
         "participation", .training, default: 1.0, in: .fractionAboveZero, value: "fraction",
         help: "Fraction of the clients in a round.")
