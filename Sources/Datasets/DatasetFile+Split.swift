@@ -22,7 +22,7 @@ extension DatasetFile {
     /// Whose image each is: whole numbers from 0; nil where the file does not say.
     private static func readClients(_ file: HDF5File, _ path: String, _ name: String, images: Int) throws(DatasetError) -> [UInt32]? {
         guard try readingHDF5({ () throws(HDF5Error) in try file.exists(name) }) else { return nil }
-        let (values, shape) = try readingHDF5 { () throws(HDF5Error) in try file.read(name, as: UInt32.self, limit: 4 * images + 64) }
+        let (values, shape) = try readingHDF5 { () throws(HDF5Error) in try file.read(name, as: UInt32.self, limit: 16 * images + 64) }
         guard shape == [images] else {
             throw .malformed(path: path, what: name, expected: "shape (\(images)), the client of each image", got: "\(shape)")
         }

@@ -109,7 +109,7 @@ public struct PaperTable2: PaperTable {
     var `protocol`: PaperProtocol { attack.protocol }
 
     public init(_ scale: Scale) {
-        rows = scale.paperRows ?? Self.printedRows + Self.ours(scale)
+        rows = (scale.paperRows ?? Self.printedRows + Self.ours(scale)) + scale.own.defenses
         attack = PaperNovelAttack(scale, heterogeneous: true)
     }
 
