@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """A malicious update: the sign of the last layer's update is flipped, and all of it is boosted.
 
-    fedclamp reproduce attacks --malicious-update exec:./boost.py --out results/boost
+fedclamp reproduce attacks --malicious-update exec:./boost.py --out results/boost
 """
+
 import numpy as np
 
 import fedclamp

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """A defence on the model: it is fine-tuned on mixtures of two FM images and of their labels (Zhang et al. 2018).
 
-    fedclamp run --data ... --synthetic ... --attack classic --defense exec:./mixup.py --out run.h5
+fedclamp run --data ... --synthetic ... --attack classic --defense exec:./mixup.py --out run.h5
 """
+
 import torch
 
 import fedclamp

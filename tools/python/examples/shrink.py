@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""A defence on the model: each bound is a quantile of the activations that the FM images have, without a look at labels.
+"""A defence on the model: each bound is a quantile of the FM images' activations, without a look at labels.
 
-    fedclamp reproduce main --defense exec:./shrink.py:0.99 --out results/shrink
+fedclamp reproduce main --defense exec:./shrink.py:0.99 --out results/shrink
 """
+
 import numpy as np
 import torch
 

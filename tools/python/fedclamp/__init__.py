@@ -6,5 +6,7 @@ from .network import inputs, maxima, network, network_of
 from .program import FedClampError, executable, reproduce, run
 
 __version__ = "0.1.0"
-__all__ = ["Aggregate", "Context", "FMData", "FedClampError", "Run", "executable", "importers", "inputs", "load", "malicious_update", "maxima",
-           "model_defense", "network", "network_of", "reproduce", "results", "rule", "run", "serve", "trigger"]
+__all__ = [
+    "Aggregate", "Context", "FMData", "FedClampError", "Run", "executable", "importers", "inputs", "load", "malicious_update",
+    "maxima", "model_defense", "network", "network_of", "reproduce", "results", "rule", "run", "serve", "trigger",
+]

@@ -1,4 +1,5 @@
 """Run files and other checkpoints as arrays, and folders of results as data frames."""
+
 from __future__ import annotations
 
 import json
@@ -17,16 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass
 class Run:
-    """A run file. States are dicts of NumPy arrays with the keys of `ClampNet.state_dict()`; `fedclamp.network_of` makes a module of one."""
+    """A run file.
+
+    States are dicts of NumPy arrays with the keys of `ClampNet.state_dict()`; `fedclamp.network_of` makes a module of one.
+    """
 
     path: str
-    state: dict[str, np.ndarray]                # the undefended global model, with input.mean and input.std
-    bounds: dict[str, np.ndarray]               # what was handed out with it; empty for none
+    state: dict[str, np.ndarray]  # the undefended global model, with input.mean and input.std
+    bounds: dict[str, np.ndarray]  # what was handed out with it; empty for none
     defended: dict[str, dict[str, np.ndarray]]  # by the defence's name: what it left, bounds included
-    history: dict[str, np.ndarray]              # one row a round
+    history: dict[str, np.ndarray]  # one row a round
     config: dict[str, Any]
     provenance: dict[str, Any]
-    rates: dict[str, dict[str, float]]          # acc, asr and robust_accuracy of the last round ("none") and of each defence
+    rates: dict[str, dict[str, float]]  # acc, asr and robust_accuracy of the last round ("none") and of each defence
 
     @property
     def bounded_state(self) -> dict[str, np.ndarray]:
@@ -56,12 +60,16 @@ def load(path: PathLike) -> Run:
 
 def _state(group: h5py.Group) -> dict[str, np.ndarray]:
     """conv1.weight ... of the layers in a group, and input.mean and input.std."""
-    return {f"{layer}.{name}": group[layer][name][()] for layer in group
-            if isinstance(group[layer], h5py.Group) and layer != "bounds" for name in group[layer]}
+    return {
+        f"{layer}.{name}": group[layer][name][()]
+        for layer in group
+        if isinstance(group[layer], h5py.Group) and layer != "bounds"
+        for name in group[layer]
+    }
 
 
 def results(folder: PathLike) -> pandas.DataFrame:
-    """A folder that `reproduce` or `merge` wrote, as a tidy data frame: one row for each table, row, column, seed and measure.
+    """A folder that `reproduce` or `merge` wrote, as a tidy data frame.
 
     Columns: table, row, column, seed, measure (acc, asr, floor, ...), value. Needs pandas.
 

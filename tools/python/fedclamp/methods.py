@@ -1,9 +1,10 @@
 """Own methods: functions that FedClamp calls as rules, defences, malicious updates and triggers.
 
-A file with one decorated function and `fedclamp.serve()` is a program that `fedclamp run --defense exec:./mine.py` starts. It
-must answer by what it is asked alone: what it wants to remember from round to round it puts into `context.state`, which is
-saved with the run, so that a run that was stopped and resumed ends at the same bits.
+A file with one decorated function and `fedclamp.serve()` is a program that `fedclamp run --defense exec:./mine.py`
+starts. It must answer by what it is asked alone: what it wants to remember from round to round it puts into
+`context.state`, which is saved with the run, so that a run that was stopped and resumed ends at the same bits.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -43,17 +44,19 @@ class Context:
     """
 
     round: int = 0
-    seed: int = 0                               # of this method, round and client: np.random.default_rng(context.seed)
+    seed: int = 0  # of this method, round and client: np.random.default_rng(context.seed)
     tensors: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
-    bounded: list[tuple[str, int]] = field(default_factory=list)       # layers with bounds, and their channels or units
-    state: dict[str, np.ndarray] = field(default_factory=dict)         # kept from round to round, of rules and malicious updates
-    audit: dict[str, Any] = field(default_factory=dict)                # findings for people, of defences on the model
-    global_: np.ndarray | None = None           # the global model, (parameters,)
-    initial: np.ndarray | None = None           # before the first round, where the server trained it on FM data
-    previous: np.ndarray | None = None          # the global model of the round before
-    models: np.ndarray | None = None            # what the clients sent, (clients, parameters): exact, unlike updates
-    clients: np.ndarray | None = None           # their numbers, ascending
-    images: np.ndarray | int | None = None      # how many images each client trained on
+    bounded: list[tuple[str, int]] = field(default_factory=list)  # layers with bounds, and their channels or units
+    state: dict[str, np.ndarray] = field(
+        default_factory=dict
+    )  # kept from round to round, of rules and malicious updates
+    audit: dict[str, Any] = field(default_factory=dict)  # findings for people, of defences on the model
+    global_: np.ndarray | None = None  # the global model, (parameters,)
+    initial: np.ndarray | None = None  # before the first round, where the server trained it on FM data
+    previous: np.ndarray | None = None  # the global model of the round before
+    models: np.ndarray | None = None  # what the clients sent, (clients, parameters): exact, unlike updates
+    clients: np.ndarray | None = None  # their numbers, ascending
+    images: np.ndarray | int | None = None  # how many images each client trained on
     client: int | None = None
     participants: int | None = None
     colluders: int | None = None
@@ -61,15 +64,15 @@ class Context:
     threads: int = 1
     classes: int | None = None
     fm: FMData | None = None
-    distrusted: np.ndarray | None = None        # positions of FM images that the server does not use
-    arguments: list[str] = field(default_factory=list)                 # of the program: exec:mine.py:0.2 gives ["0.2"]
+    distrusted: np.ndarray | None = None  # positions of FM images that the server does not use
+    arguments: list[str] = field(default_factory=list)  # of the program: exec:mine.py:0.2 gives ["0.2"]
 
     def unflatten(self, flat: np.ndarray) -> dict[str, np.ndarray]:
         """Flat parameters as a state_dict: "conv1.weight" and so on, NumPy arrays."""
         state, first = {}, 0
         for name, shape in self.tensors:
             count = int(np.prod(shape))
-            state[name.replace("/", ".")] = np.asarray(flat[first:first + count]).reshape(shape)
+            state[name.replace("/", ".")] = np.asarray(flat[first : first + count]).reshape(shape)
             first += count
         return state
 
@@ -87,7 +90,7 @@ class Context:
 
 @dataclass
 class Aggregate:
-    """What a rule returns that does more than weigh: the new global model, and who teaches in fusion (all without weights)."""
+    """What a rule returns that does more than weigh: the new global model, and who teaches in fusion (default: all)."""
 
     parameters: np.ndarray
     weights: np.ndarray | None = None
@@ -96,8 +99,8 @@ class Aggregate:
 def rule(function: Callable[..., Any] | None = None, *, fm: bool = False) -> Callable[..., Any]:
     """A rule before aggregation: `f(updates, context)`, updates (clients, parameters) float32.
 
-    Returns weights (clients,), of which 0 leaves a client out, or booleans (clients,), which average the accepted ones by their
-    images, or an `Aggregate`. `fm=True`: wants the FM data as `context.fm`.
+    Returns weights (clients,), of which 0 leaves a client out, or booleans (clients,), which average those accepted by
+    their images, or an `Aggregate`. `fm=True`: wants the FM data as `context.fm`.
     """
     return _register("rule", function, fm)
 
@@ -105,7 +108,7 @@ def rule(function: Callable[..., Any] | None = None, *, fm: bool = False) -> Cal
 def model_defense(function: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """A defence on the finished model: `f(parameters, context)`.
 
-    Returns parameters (flat, or a state_dict), or a dict with any of parameters, bounds (flat), suspects (positions of FM images).
+    Returns parameters (flat, or a state_dict), or a dict with any of parameters, bounds (flat), suspects (positions).
     """
     return _register("model-defense", function, False)
 
@@ -140,7 +143,7 @@ def serve() -> None:
             print("an own method of FedClamp: fedclamp run --defense exec:" + sys.argv[0], file=sys.stderr)
         return
     lines, answers = os.fdopen(os.dup(0), "r", encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)                               # what a method prints is for people
+    os.dup2(2, 1)  # what a method prints is for people
     for line in lines:
         with contextlib.suppress(BrokenPipeError):
             answers.write(json.dumps(_answered(json.loads(line))) + "\n")
@@ -153,7 +156,7 @@ def _answered(question: dict[str, Any]) -> dict[str, Any]:
         return {"protocol": PROTOCOL, "kinds": list(_methods), "wants": wants}
     try:
         return _answer(question)
-    except Exception as error:                  # told to FedClamp, which ends the round with it
+    except Exception as error:  # told to FedClamp, which ends the round with it
         traceback.print_exc()
         return {"id": question.get("id"), "error": f"{type(error).__name__}: {error}"}
 
@@ -164,7 +167,10 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
         arrays = {name: node[()] for name, node in file.items() if isinstance(node, h5py.Dataset)}
         state = {name: node[()] for name, node in file.get("state", {}).items()}
     context = _context(question, arrays, state)
-    first = {"rule": lambda: arrays["models"] - arrays["global"], "trigger": lambda: arrays["images"].astype(np.float32) / 255}
+    first = {
+        "rule": lambda: arrays["models"] - arrays["global"],
+        "trigger": lambda: arrays["images"].astype(np.float32) / 255,
+    }
     result = _methods[kind][0](first.get(kind, lambda: arrays["parameters"])(), context)
     with h5py.File(question["output"], "w") as file:
         for name, value in _results(kind, result, context).items():
@@ -172,7 +178,11 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
         for name, value in context.state.items():
             file[f"state/{name}"] = np.asarray(value)
     audit = {str(name): str(value) for name, value in context.audit.items()}
-    return {"id": question["id"], "round": question["round"], "audit": audit} if "round" in question else {"id": question["id"]}
+    return (
+        {"id": question["id"], "round": question["round"], "audit": audit}
+        if "round" in question
+        else {"id": question["id"]}
+    )
 
 
 def _context(question: dict[str, Any], arrays: dict[str, np.ndarray], state: dict[str, np.ndarray]) -> Context:
@@ -199,8 +209,16 @@ def _results(kind: str, result: Any, context: Context) -> dict[str, np.ndarray]:
         return {"images": images if images.dtype == np.uint8 else np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)}
     if kind == "malicious-update":
         return {"parameters": _flat(result, context)}
-    whole = result if isinstance(result, dict) and set(result) <= {"parameters", "bounds", "suspects"} else {"parameters": result}
-    return {name: _flat(value, context) if name == "parameters" else np.asarray(value) for name, value in whole.items() if value is not None}
+    whole = (
+        result
+        if isinstance(result, dict) and set(result) <= {"parameters", "bounds", "suspects"}
+        else {"parameters": result}
+    )
+    return {
+        name: _flat(value, context) if name == "parameters" else np.asarray(value)
+        for name, value in whole.items()
+        if value is not None
+    }
 
 
 def _rule_results(result: Any) -> dict[str, np.ndarray]:
@@ -214,5 +232,5 @@ def _rule_results(result: Any) -> dict[str, np.ndarray]:
 def _flat(value: Any, context: Context) -> np.ndarray:
     if isinstance(value, dict):
         return context.flatten(value)
-    value = value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
-    return value.astype(np.float32)
+    array: np.ndarray = value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
+    return array.astype(np.float32)

@@ -1,4 +1,5 @@
-"""The network in PyTorch, for own defences and for models that runs left. Needs torch, which the rest of the package does not."""
+"""The network in PyTorch, for own defences and for models that runs left. Needs torch, as nothing else does here."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ def network(context: Context, parameters: np.ndarray) -> ClampNet:
 
 
 def network_of(state: dict[str, Any]) -> ClampNet:
-    """ClampNet with a state_dict of arrays, bounded where the state has bounds; what it has of `input.` is taken too."""
+    """ClampNet with a state_dict of arrays, bounded where the state has bounds; with `input.` where it has that."""
     import torch
 
     from .clampnet import ClampNet, head_of
@@ -43,13 +44,18 @@ def inputs(fm: FMData) -> torch.Tensor:
 
 
 def maxima(net: ClampNet, images: torch.Tensor, batch: int = 256) -> torch.Tensor:
-    """(n, channels and units): the largest activation of each channel within an image, before any bound, in the order of bounds."""
+    """(n, channels and units): the largest activation of each channel within an image, in the order of bounds."""
     import torch
 
     rows = []
     with torch.no_grad():
         for part in images.split(batch):
             found: list[torch.Tensor] = []
-            net(part, watch=lambda name, before, found=found: found.append(before.relu().flatten(2).amax(2) if before.dim() > 2 else before.relu()))
+            net(
+                part,
+                watch=lambda name, before, found=found: found.append(
+                    before.relu().flatten(2).amax(2) if before.dim() > 2 else before.relu()
+                ),
+            )
             rows.append(torch.cat(found, dim=1))
     return torch.cat(rows)

@@ -1,4 +1,5 @@
 """The executable: where it is, and running it."""
+
 from __future__ import annotations
 
 import json
@@ -14,7 +15,7 @@ PathLike = str | os.PathLike[str]
 
 
 class FedClampError(RuntimeError):
-    """The executable ended with another exit code than 0: 1 a check did not hold, 2 bad input, 64 usage, 130 and 143 signals."""
+    """The executable did not end with 0 but with 1 a check did not hold, 2 bad input, 64 usage, 130 or 143 signals."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -27,7 +28,9 @@ def executable() -> str:
     installed = pathlib.Path(sysconfig.get_path("scripts")) / "fedclamp"
     found = named or (str(installed) if installed.is_file() else shutil.which("fedclamp"))
     if not found:
-        raise FileNotFoundError("there is no fedclamp: install a wheel that carries it, put it on the PATH, or name it in FEDCLAMP")
+        raise FileNotFoundError(
+            "there is no fedclamp: install a wheel that carries it, put it on the PATH, or name it in FEDCLAMP"
+        )
     return found
 
 
@@ -51,8 +54,12 @@ def call(*words: Any, quiet: bool = False) -> str:
     """
     command = [executable(), *map(str, words)]
     # The interpreter that runs own methods is the one that runs this.
-    environment = os.environ | {"PATH": os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ.get("PATH", "")])}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
+    environment = os.environ | {
+        "PATH": os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ.get("PATH", "")])
+    }
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
         assert process.stderr is not None and process.stdout is not None
         said = []
         for line in process.stderr:
@@ -69,7 +76,7 @@ def call(*words: Any, quiet: bool = False) -> str:
 def run(data: PathLike, synthetic: PathLike, out: PathLike, *, quiet: bool = False, **options: Any) -> dict[str, Any]:
     """`fedclamp run`: trains a federation and writes the run file `out`; its results as `--json` prints them.
 
-        fedclamp.run("cifar-10.h5", "fm.h5", "run.h5", attack="fm", defense=["multi-krum", "exec:./mine.py"], rounds=5, overwrite=True)
+    fedclamp.run("cifar-10.h5", "fm.h5", "run.h5", attack="fm", defense=["multi-krum", "exec:./mine.py"], rounds=5)
     """
     words = arguments({"data": data, "synthetic": synthetic, "out": out, "json": True} | options)
     result: dict[str, Any] = json.loads(call("run", *words, quiet=quiet))
@@ -77,8 +84,8 @@ def run(data: PathLike, synthetic: PathLike, out: PathLike, *, quiet: bool = Fal
 
 
 def reproduce(*tables: str, out: PathLike, quiet: bool = False, **options: Any) -> str:
-    """`fedclamp reproduce`: computes tables into the folder `out`; what it prints. `fedclamp.results(out)` has the numbers.
+    """`fedclamp reproduce`: computes tables into the folder `out`; what it prints. `results(out)` has the numbers.
 
-        fedclamp.reproduce("main", out="results", scale="smoke", defense="exec:./mine.py")
+    fedclamp.reproduce("main", out="results", scale="smoke", defense="exec:./mine.py")
     """
     return call("reproduce", *tables, *arguments({"out": out} | options), quiet=quiet)

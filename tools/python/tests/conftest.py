@@ -1,4 +1,5 @@
 """Tiny data for the package's tests. They need the executable: FEDCLAMP names it."""
+
 import pathlib
 import sys
 
@@ -18,14 +19,16 @@ def pictures(count, side=28, channels=1, seed=1):
     images = rng.integers(0, 90, (count, channels, side, side), dtype=np.uint8)
     for image, label in zip(images, labels, strict=True):
         row, column = 2 + 8 * (label // 4), 2 + 6 * (label % 4)
-        image[:, row:row + 6, column:column + 5] += 150
+        image[:, row : row + 6, column : column + 5] += 150
     return images, labels.astype(np.uint8)
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "tiny.h5"
-    fedclamp.importers.write_dataset(path, fedclamp.importers.Split(*pictures(160)), fedclamp.importers.Split(*pictures(60, seed=2)), name="tiny")
+    fedclamp.importers.write_dataset(
+        path, fedclamp.importers.Split(*pictures(160)), fedclamp.importers.Split(*pictures(60, seed=2)), name="tiny"
+    )
     return path
 
 
