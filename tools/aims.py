@@ -27,7 +27,7 @@ def settings(path):
     """{(setting, attack): {defence: (ACC, ASR, floor)}} of one table; defences are in rows, or attacks are."""
     found = {}
     for line in csv.DictReader(path.open()):
-        if line["seed"] != "mean" or not line["asr"]:
+        if line["kind"] != "mean" or not line["asr"]:
             continue
         if line["column"] in ATTACKS:
             setting, _, defence = line["row"].rpartition(", ")

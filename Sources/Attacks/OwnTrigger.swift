@@ -3,9 +3,9 @@ import Glibc
 import OwnMethods
 import Tensor
 
-/// A trigger that a user's program stamps (`exec:PROGRAM`): it may depend on the image, as a warp does. Images go to it and
-/// come back as files hold them, uint8 (n, channels, side, side), many at a time and before anything is trained: `prepare` is
-/// told of every image that will be stamped. What came back is kept by the image's content.
+/// A trigger that a user's program stamps (`exec:PROGRAM`): it may depend on the image, as a warp does. Images go to it
+/// and come back as files hold them, uint8 (n, channels, side, side), many at a time and before anything is trained:
+/// `prepare` is told of every image that will be stamped. What came back is kept by the image's content.
 public struct OwnTrigger: Trigger {
     public static let name = "exec"
     let method: OwnMethod
@@ -13,7 +13,9 @@ public struct OwnTrigger: Trigger {
     private let stamps: OwnStamps
 
     /// Needed by the protocol only.
-    public init(shape: ImageShape, seed: UInt64) throws { throw AttackError.unknownTrigger(Self.name, known: Triggers.names) }
+    public init(shape: ImageShape, seed: UInt64) throws {
+        throw AttackError.unknownTrigger(Self.name, known: Triggers.names)
+    }
 
     /// Throws `OwnMethodError.notGranted` for a program that the command line did not name.
     init(_ method: OwnMethod, shape: ImageShape, seed: UInt64) throws {
@@ -37,7 +39,7 @@ private final class OwnStamps: @unchecked Sendable {
     /// Images of one question.
     private static let batch = 4_096
 
-    // One at a time is kept: floors and attacked trainings of one seed share it, and it holds a stamped copy of each image.
+    // One at a time is kept: floors and attacked trainings of one seed share it, and it has a stamped copy of each image.
     private nonisolated(unsafe) static var last: OwnStamps?
     private nonisolated(unsafe) static let lastMutex: UnsafeMutablePointer<pthread_mutex_t> = {
         let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
@@ -67,13 +69,14 @@ private final class OwnStamps: @unchecked Sendable {
         return try body()
     }
 
-    /// Stamps an image; leaves it as it was where the program failed, which `check` says. Takes no memory for images that
-    /// `prepare` was told of.
+    /// Stamps an image; leaves it as it was where the program failed, which `check` says. Takes no memory for images
+    /// that `prepare` was told of.
     func stamp(_ image: UnsafeMutablePointer<Float>) {
         let key = Self.key(shape.count) { UInt8((image[$0] * 255).rounded()) }
         locked {
             if known[key] == nil {
-                do { try ask([(0..<shape.count).map { UInt8((image[$0] * 255).rounded()) }]) } catch { failure = failure ?? error }
+                let bytes = (0..<shape.count).map { UInt8((image[$0] * 255).rounded()) }
+                do { try ask([bytes]) } catch { failure = failure ?? error }
             }
             guard let stamped = known[key] else { return }
             for k in 0..<shape.count { image[k] = Float(stamped[k]) / 255 }
@@ -101,11 +104,16 @@ private final class OwnStamps: @unchecked Sendable {
 
     private func ask(_ images: [[UInt8]]) throws {
         let size = [images.count, shape.channels, shape.side, shape.side]
-        let request = OwnRequest(["seed": .seed(seed, method)], [("images", OwnArray(.bytes(images.flatMap { $0 }), size))], allowed: ["images"])
+        let pictures = OwnArray(.bytes(images.flatMap { $0 }), size)
+        let request = OwnRequest(["seed": .seed(seed, method)], [("images", pictures)], allowed: ["images"])
         let answer = try program.ask(.trigger, request)
         guard let array = try answer.array("images", shape: size) else { throw answer.wrong("images", "none") }
-        guard case let .bytes(pixels) = array.values else { throw answer.wrong("images as uint8, 0 to 255", "another kind of numbers") }
-        for (i, image) in images.enumerated() { known[Self.key(image)] = Array(pixels[i * shape.count..<(i + 1) * shape.count]) }
+        guard case let .bytes(pixels) = array.values else {
+            throw answer.wrong("images as uint8, 0 to 255", "another kind of numbers")
+        }
+        for (i, image) in images.enumerated() {
+            known[Self.key(image)] = Array(pixels[i * shape.count..<(i + 1) * shape.count])
+        }
     }
 
     /// 64 bits of the content: two of a million images have the same with a chance of 3 in 100 million.

@@ -62,6 +62,8 @@ static void live(void (*body)(void *), void *context, int seconds) {
     sigprocmask(SIG_SETMASK, &nothing, NULL);   /* a thread may block what SIGXCPU needs */
     signal(SIGINT, SIG_IGN);                    /* Ctrl-C is for the original */
     signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN);
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
     copy_seconds = seconds;

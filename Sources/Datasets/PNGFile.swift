@@ -1,8 +1,8 @@
 import CZlib
 import HDF5
 
-/// A small PNG file as it is decoded: 8 bits a sample (16 are cut to their upper 8), grey, colour or a palette, with or without
-/// alpha, not interlaced. Source: ISO/IEC 15948.
+/// A small PNG file as it is decoded: 8 bits a sample (16 are cut to their upper 8), grey, colour or a palette, with or
+/// without alpha, not interlaced. Source: ISO/IEC 15948.
 public struct PNGFile: Sendable {
     public let width: Int, height: Int
     /// (height, width, 4): red, green, blue, alpha.
@@ -35,7 +35,9 @@ private struct PNGReader {
             guard length <= bytes.count - at - 12 else { break }
             let body = bytes[at + 8..<at + 8 + length], end = at + 8 + length
             let sum = crc32(0, Array(bytes[at + 4..<end]), uInt(length + 4))
-            guard Int(sum) == Self.big(bytes[end..<end + 4]) else { throw wrong("an undamaged file", "a wrong check sum in \(kind)") }
+            guard Int(sum) == Self.big(bytes[end..<end + 4]) else {
+                throw wrong("an undamaged file", "a wrong check sum in \(kind)")
+            }
             if try take(kind, Array(body)) { return }
             at = end + 4
         }
@@ -48,10 +50,13 @@ private struct PNGReader {
         case "IHDR":
             guard body.count == 13 else { throw wrong("a header of 13 bytes", "\(body.count)") }
             (width, height, depth, colour) = (Self.big(body[0..<4]), Self.big(body[4..<8]), Int(body[8]), Int(body[9]))
-            let sides = 1...PNGFile.longestSide
-            guard sides.contains(width), sides.contains(height) else { throw wrong("sides of 1 to \(PNGFile.longestSide) pixels", "\(width) x \(height)") }
-            guard depth == 8 || depth == 16 && colour != 3, [0, 2, 3, 4, 6].contains(colour), body[10] == 0, body[11] == 0, body[12] == 0 else {
-                throw wrong("8 or 16 bits a sample and no interlacing", "\(depth) bits, colour type \(colour), interlacing \(body[12])")
+            let sides = 1...PNGFile.longestSide, isPlain = body[10...].allSatisfy { $0 == 0 }
+            guard sides.contains(width), sides.contains(height) else {
+                throw wrong("sides of 1 to \(PNGFile.longestSide) pixels", "\(width) x \(height)")
+            }
+            guard depth == 8 || depth == 16 && colour != 3, [0, 2, 3, 4, 6].contains(colour), isPlain else {
+                throw wrong("8 or 16 bits a sample and no interlacing",
+                            "\(depth) bits, colour type \(colour), interlacing \(body[12])")
             }
         case "PLTE": palette = body
         case "tRNS": transparency = body
@@ -120,7 +125,9 @@ private struct PNGReader {
         }
     }
 
-    private func wrong(_ expected: String, _ got: String) -> DatasetError { .malformed(path: path, what: "PNG", expected: expected, got: got) }
+    private func wrong(_ expected: String, _ got: String) -> DatasetError {
+        .malformed(path: path, what: "PNG", expected: expected, got: got)
+    }
 
     private static func big(_ bytes: ArraySlice<UInt8>) -> Int { bytes.reduce(0) { $0 << 8 | Int($1) } }
     private static func big(_ bytes: [UInt8]) -> Int { big(bytes[...]) }

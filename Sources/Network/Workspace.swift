@@ -124,6 +124,7 @@ public final class Workspace: @unchecked Sendable {
 
     /// Logits of the first n images of `input`.
     public func forward(_ n: Int, _ parameters: Parameters, _ weights: PreparedWeights, _ bounds: Bounds) {
+        WorkDone.count(n, thirds: 1)
         forEachPart(n, 0) { first, count in
             firstConvolution(first, count, parameters)
             convolve(first, count, a[0], bounds.pointer(.conv1), weights, parameters, .conv2)
@@ -148,6 +149,7 @@ public final class Workspace: @unchecked Sendable {
     /// gradient of the input is written too.
     public func backward(_ n: Int, _ prepared: PreparedWeights, _ bounds: Bounds, _ gradient: Gradient, weights: Bool = true,
                          inputOf parameters: Parameters? = nil) {
+        WorkDone.count(n, thirds: weights ? 2 : 1)
         let g = gradient.parameters.base
         func db(_ layer: Layer) -> UnsafeMutablePointer<Float> { g + network.bias(layer).offset }
         func dz(_ layer: Layer) -> UnsafeMutablePointer<Float> { gradient.bounds.base + network.boundOffset(layer) }

@@ -17,6 +17,8 @@ public enum Effect: Equatable, Sendable {
     case training(Condition)
     /// The training with a part of its value, `Setting.init(part:)`; a list may grow by the rest when a run is resumed.
     case partly
+    /// Every training; a run may go on to a larger value when it is resumed.
+    case length
 }
 
 /// The trainings that an option changes.

@@ -85,6 +85,8 @@ public protocol AnySetting: Sendable {
     func set(_ texts: [String], in settings: inout Settings) throws
     func set(_ scalar: SettingScalar, in settings: inout Settings) throws
     func check(in settings: Settings) throws
+    /// What a range is about; nil for other settings.
+    func number(in settings: Settings) -> Double?
     func isStandard(in settings: Settings) -> Bool
     func reset(in settings: inout Settings)
     /// Leaves of the value what the training depends on.
@@ -95,6 +97,7 @@ extension Setting {
     public func text(in settings: Settings) -> String { shown(settings[self]) }
     public func scalar(in settings: Settings) -> SettingScalar { settings[self].scalar }
     public func check(in settings: Settings) throws { try check(settings[self]) }
+    public func number(in settings: Settings) -> Double? { settings[self].number }
     public func isStandard(in settings: Settings) -> Bool { settings[self] == standard }
     public func reset(in settings: inout Settings) { settings[self] = standard }
     public func keepTrainingPart(in settings: inout Settings) { settings[self] = trainingPart(settings[self]) }

@@ -1,9 +1,9 @@
 import Glibc
 import HDF5
 
-/// A program that runs beside this one, spoken to in lines over its standard input and output; what it writes to its standard
-/// error is kept, the last of it, for errors. It is in a process group of its own: Ctrl-C is for us, and whoever ends it ends
-/// what it has started, too. Used by one thread at a time.
+/// A program that runs beside this one, spoken to in lines over its standard input and output; what it writes to its
+/// standard error is kept, the last of it, for errors. It is in a process group of its own: Ctrl-C is for us, and whoever
+/// ends it ends what it has started, too. Used by one thread at a time.
 final class ChildProcess {
     private let process: pid_t
     private let input: Int32, output: Int32, errors: Int32
@@ -26,7 +26,8 @@ final class ChildProcess {
     /// - Throws: `HDF5Error.system` saying why it does not start.
     init(_ arguments: [String], environment: [String], log: Int32?) throws(HDF5Error) {
         let path = arguments.first ?? ""
-        let (theirInput, ourInput) = try Self.pipe(path), (ourOutput, theirOutput) = try Self.pipe(path), (ourErrors, theirErrors) = try Self.pipe(path)
+        let (theirInput, ourInput) = try Self.pipe(path), (ourOutput, theirOutput) = try Self.pipe(path)
+        let (ourErrors, theirErrors) = try Self.pipe(path)
         let spawned = Self.spawn(arguments, environment, [theirInput, theirOutput, theirErrors])
         for descriptor in [theirInput, theirOutput, theirErrors] { close(descriptor) }
         (input, output, errors, self.log) = (ourInput, ourOutput, ourErrors, log)
@@ -48,8 +49,10 @@ final class ChildProcess {
         return (high[0], high[1])
     }
 
-    private static func spawn(_ arguments: [String], _ environment: [String], _ ends: [Int32]) -> (process: pid_t, code: Int32) {
-        var actions = posix_spawn_file_actions_t(), attributes = posix_spawnattr_t(), all = sigset_t(), process: pid_t = 0
+    private static func spawn(_ arguments: [String], _ environment: [String],
+                              _ ends: [Int32]) -> (process: pid_t, code: Int32) {
+        var actions = posix_spawn_file_actions_t(), attributes = posix_spawnattr_t()
+        var signals = sigset_t(), process: pid_t = 0
         posix_spawn_file_actions_init(&actions)
         posix_spawnattr_init(&attributes)
         defer {
@@ -57,12 +60,13 @@ final class ChildProcess {
             posix_spawnattr_destroy(&attributes)
         }
         for (number, end) in ends.enumerated() { posix_spawn_file_actions_adddup2(&actions, end, Int32(number)) }
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+        let flags = POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
+        posix_spawnattr_setflags(&attributes, Int16(flags))
         posix_spawnattr_setpgroup(&attributes, 0)
-        sigemptyset(&all)
-        posix_spawnattr_setsigmask(&attributes, &all)
-        sigfillset(&all)                                // what this process ignores, a closed pipe above all, ends them
-        posix_spawnattr_setsigdefault(&attributes, &all)
+        sigemptyset(&signals)
+        posix_spawnattr_setsigmask(&attributes, &signals)
+        sigfillset(&signals)                            // what this process ignores, a closed pipe above all, ends it
+        posix_spawnattr_setsigdefault(&attributes, &signals)
         let code = withPointers(arguments) { arguments in
             withPointers(environment) { environment in
                 posix_spawnp(&process, arguments[0] ?? strdup(""), &actions, &attributes, arguments, environment)
@@ -71,8 +75,10 @@ final class ChildProcess {
         return (process, code)
     }
 
-    private static func withPointers<R>(_ texts: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> R) -> R {
-        var pointers: [UnsafeMutablePointer<CChar>?] = texts.map { text in Files.withBytes(text) { strdup($0) } } + [nil]
+    private typealias CStrings = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
+
+    private static func withPointers<R>(_ texts: [String], _ body: (CStrings) -> R) -> R {
+        var pointers = texts.map { text in Files.withBytes(text) { strdup($0) } } + [nil]
         defer { pointers.forEach { free($0) } }
         return pointers.withUnsafeMutableBufferPointer { buffer in
             guard let base = buffer.baseAddress else { preconditionFailure("an array with an end has an address") }
@@ -109,7 +115,7 @@ final class ChildProcess {
 
     /// Waits for something to read, and reads it. False when the standard output has come to its end.
     private func wait(_ seconds: Double) -> Bool {
-        var ends = [pollfd(fd: output, events: Int16(POLLIN), revents: 0), pollfd(fd: errors, events: Int16(POLLIN), revents: 0)]
+        var ends = [output, errors].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         guard poll(&ends, 2, Int32(min(seconds * 1000 + 1, 1e9))) > 0 else { return true }
         if ends[1].revents != 0 { readErrors() }
         guard ends[0].revents != 0 else { return true }
@@ -151,14 +157,15 @@ final class ChildProcess {
         return String((lines.last { $0.contains { !$0.isWhitespace } } ?? "").prefix(300))
     }
 
-    /// Closes its standard input, which asks it to end, waits so long, and kills it and all of its group then. Says how it ended.
+    /// Closes its standard input, which asks it to end, waits so long, and kills it and all of its group then. Says how
+    /// it ended.
     @discardableResult
     func end(after seconds: Double) -> String {
         guard !isOver else { return "ended" }
         isOver = true
         close(input)
         var status: Int32 = 0, deadline = Self.now + seconds, killed = false
-        while waitpid(process, &status, WNOHANG) == 0 {
+        while !hasEnded {
             if Self.now >= deadline, !killed {
                 kill(-process, SIGKILL)
                 (killed, deadline) = (true, .infinity)
@@ -166,7 +173,8 @@ final class ChildProcess {
             drainErrors(1)
         }
         drainErrors(0)
-        kill(-process, SIGKILL)                         // what it left behind in its group
+        kill(-process, SIGKILL)                         // what it left in its group, whose number is its own until it is reaped
+        while waitpid(process, &status, 0) < 0, errno == EINTR {}
         Groups.remove(process)
         close(output)
         close(errors)
@@ -175,10 +183,20 @@ final class ChildProcess {
         return signal == 0 ? "ended with exit code \((status >> 8) & 0xff)" : "died of signal \(signal)"
     }
 
+    /// Whether the process has come to its end; it is not reaped yet.
+    private var hasEnded: Bool {
+        var information = siginfo_t()
+        return waitid(P_PID, id_t(process), &information, WEXITED | WNOWAIT | WNOHANG) != 0 || information.si_signo != 0
+    }
+
     /// Reads what there is of its standard error, for at most so many milliseconds.
     private func drainErrors(_ milliseconds: Int32) {
         var end = pollfd(fd: errors, events: Int16(POLLIN), revents: 0)
-        if poll(&end, 1, milliseconds) > 0, end.revents & Int16(POLLIN) != 0 { readErrors() } else if milliseconds > 0 { usleep(1000) }
+        if poll(&end, 1, milliseconds) > 0, end.revents & Int16(POLLIN) != 0 {
+            readErrors()
+        } else if milliseconds > 0 {
+            usleep(1000)
+        }
     }
 
     static var now: Double {

@@ -10,10 +10,10 @@ public enum OwnKind: String, CaseIterable, Sendable {
     case trigger
 }
 
-/// The identity of a user's own method: what it is called, what it is for, and the first 16 hexadecimal digits of the SHA-256
-/// of its content. It stands in configurations, and so in run files and in the keys of trainings: results of a program that
-/// was changed are never taken for those of the present one. It says nothing of where the program lies, so that no file that
-/// is read can have one started: `OwnMethods` knows those that the command line named.
+/// The identity of a user's own method: what it is called, what it is for, and the first 16 hexadecimal digits of the
+/// SHA-256 of its content. It stands in configurations, and so in run files and in the keys of trainings: results of a
+/// program that was changed are never taken for those of the present one. It says nothing of where the program lies, so
+/// that no file that is read can have one started: `OwnMethods` knows those that the command line named.
 ///
 ///     exec:mine@rule:0123456789abcdef          program mine.py
 ///     exec:mine:0.2@rule:0123456789abcdef      the same with the argument 0.2
@@ -35,7 +35,8 @@ public struct OwnMethod: Hashable, Sendable {
         guard let at = text.lastIndex(of: "@") else { return nil }
         let parts = text[text.index(after: at)...].split(separator: ":", omittingEmptySubsequences: false)
         let label = String(text[..<at])
-        guard parts.count == 2, let kind = OwnKind(rawValue: String(parts[0])), Self.isDigest(parts[1]), Self.isLabel(label) else { return nil }
+        guard parts.count == 2, let kind = OwnKind(rawValue: String(parts[0])), Self.isDigest(parts[1]),
+              Self.isLabel(label) else { return nil }
         self.init(label: label, kind: kind, digest: String(parts[1]))
     }
 
@@ -58,7 +59,8 @@ public struct OwnMethod: Hashable, Sendable {
 
     /// Whether a text is what a user types for a program or a picture: exec:PROGRAM[:ARGUMENT...], or a file.
     public static func isRequest(_ text: String) -> Bool {
-        OwnMethod(text) == nil && (text.hasPrefix(scheme) && text.count > scheme.count || pictures.contains { text.hasSuffix($0) })
+        let isProgram = text.hasPrefix(scheme) && text.count > scheme.count
+        return OwnMethod(text) == nil && (isProgram || pictures.contains { text.hasSuffix($0) })
     }
 
     static let pictures = [".png", ".h5", ".hdf5"]
@@ -68,7 +70,8 @@ public struct OwnMethod: Hashable, Sendable {
 
     static func isLabel(_ text: String) -> Bool {
         !text.isEmpty && text.utf8.count <= longestLabel && text.utf8.allSatisfy { byte in
-            (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte) || "._-:".utf8.contains(byte)
+            (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
+                || "._-:".utf8.contains(byte)
         }
     }
 

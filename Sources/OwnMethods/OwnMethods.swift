@@ -19,20 +19,23 @@ public enum OwnMethods {
     /// Where the command writes: the folder for arrays is made beside it. To be called before the first `grant`.
     public static func prepare(beside output: String, seconds: Double, log path: String?) throws {
         self.seconds = seconds
-        folder = Files.companion(of: output, "\(folderMark)\(getpid())-\(String(UInt32.random(in: 0...UInt32.max), radix: 16))")
+        let own = "\(getpid())-\(String(UInt32.random(in: 0...UInt32.max), radix: 16))"
+        folder = Files.companion(of: output, folderMark + own)
         guard let path else { return }
         let descriptor = Files.open(path, O_WRONLY | O_CREAT | O_APPEND, 0o666)
-        guard descriptor >= 0 else { throw HDF5Error.system(path: path, operation: "open the log of own methods", code: errno) }
+        guard descriptor >= 0 else {
+            throw HDF5Error.system(path: path, operation: "open the log of own methods", code: errno)
+        }
         log = descriptor
     }
 
     /// In the name of every folder for arrays; what killed processes leave is known by it.
     public static let folderMark = ".exec-"
 
-    /// Takes up what a user typed, as a method of one of `kinds`: starts the program and asks what it offers, or finds the
-    /// picture. An identity stays what it is.
+    /// Takes up what a user typed, as a method of one of `kinds`: starts the program and asks what it offers, or finds
+    /// the picture. An identity stays what it is.
     ///
-    /// - Parameter kinds: all of which one must be offered, and one only; with `OwnKind.allCases` every one offered is taken.
+    /// - Parameter kinds: of which exactly one must be offered; with `OwnKind.allCases` every one offered is taken.
     /// - Throws: `OwnMethodError`.
     public static func grant(_ request: String, as kinds: [OwnKind]) throws -> [OwnMethod] {
         if let method = OwnMethod(request) { return [method] }
@@ -40,11 +43,12 @@ public enum OwnMethods {
         let program = try programs[request] ?? OwnProgram(request), offered = try program.offered().kinds
         let found = kinds.filter { offered.contains($0.rawValue) }
         guard !found.isEmpty, found.count == 1 || kinds == OwnKind.allCases else {
-            throw OwnMethodError.start(request: request, reason: "expected a program with one of: \(kinds.map(\.rawValue).joined(separator: ", ")); it offers "
-                + offered.joined(separator: ", "))
+            let wanted = kinds.map(\.rawValue).joined(separator: ", "), there = offered.joined(separator: ", ")
+            throw OwnMethodError.start(request: request, reason: "expected a program with one of: \(wanted); it offers \(there)")
         }
         if let other = programs.values.first(where: { $0.label == program.label && $0.request != request }) {
-            throw OwnMethodError.start(request: request, reason: "\(other.request) is called \(program.label) too; give one another name")
+            throw OwnMethodError.start(request: request,
+                                       reason: "\(other.request) is called \(program.label) too; give one another name")
         }
         programs[request] = program
         let methods = found.map { OwnMethod(label: program.label, kind: $0, digest: program.digest) }
@@ -54,10 +58,13 @@ public enum OwnMethods {
 
     private static func grantPicture(_ path: String) throws -> OwnMethod {
         let digest: String
-        do { digest = SHA256.hexadecimal(of: try Files.read(path, limit: 64 << 20)) } catch { throw OwnMethodError.start(request: path, reason: "\(error)") }
+        do { digest = SHA256.hexadecimal(of: try Files.read(path, limit: 64 << 20)) } catch {
+            throw OwnMethodError.start(request: path, reason: "\(error)")
+        }
         let label = Files.split(path).name
         guard OwnMethod.isLabel(label) else {
-            throw OwnMethodError.start(request: path, reason: "its name stands in tables: expected letters, digits and ._- in it, \(OwnMethod.longestLabel) at most")
+            throw OwnMethodError.start(request: path, reason: "its name stands in tables: expected letters, digits and ._- "
+                + "in it, \(OwnMethod.longestLabel) at most")
         }
         let method = OwnMethod(label: label, kind: .trigger, digest: digest)
         granted[method] = .picture(path: path)
@@ -87,7 +94,7 @@ public enum OwnMethods {
     static func makeFolder() throws {
         guard !isFolderMade else { return }
         guard Files.withBytes(folder, { mkdir($0, 0o700) }) == 0 else {
-            throw HDF5Error.system(path: folder, operation: "make the folder that own methods exchange arrays in", code: errno)
+            throw HDF5Error.system(path: folder, operation: "make the folder for arrays of own methods", code: errno)
         }
         folder = Files.resolved(folder)                 // absolute, for programs that change their working directory
         isFolderMade = true

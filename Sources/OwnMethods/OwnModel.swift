@@ -44,10 +44,11 @@ extension OwnJSON {
         .list(network.layers.map { .list([.text($0.name), .whole(network.units($0))]) })
     }
 
-    /// A random number for a method, of 53 bits so that every language holds it: the stream is named by the method, the round
-    /// and the client.
+    /// A random number for a method, of 53 bits so that every language holds it: the stream is named by the method, the
+    /// round and the client.
     public static func seed(_ seed: UInt64, _ method: OwnMethod, round: Int = 0, client: Int = 0) -> OwnJSON {
-        var stream = RandomStream(seed: seed, purpose: "own method \(method.kind.rawValue) \(method.label)", round: round, client: client)
+        let purpose = "own method \(method.kind.rawValue) \(method.label)"
+        var stream = RandomStream(seed: seed, purpose: purpose, round: round, client: client)
         return .whole(Int(stream.next() >> 11))
     }
 }

@@ -11,13 +11,14 @@ public struct OwnRequest: Sendable {
     /// The names of arrays that it may give.
     public var allowed: [String]
 
-    public init(_ members: [String: OwnJSON], _ arrays: [(name: String, array: OwnArray)], state: OwnState = [:], allowed: [String]) {
+    public init(_ members: [String: OwnJSON], _ arrays: [(name: String, array: OwnArray)], state: OwnState = [:],
+                allowed: [String]) {
         (self.members, self.arrays, self.state, self.allowed) = (members, arrays, state, allowed)
     }
 }
 
-/// A program that speaks the protocol of own methods, version 1 (tools/python/PROTOCOL.md). It is started at the first use
-/// and again after a failure, and asked by one thread at a time: the answer must follow from the question alone.
+/// A program that speaks the protocol of own methods, version 1 (tools/python/PROTOCOL.md). It is started at the first
+/// use and again after a failure, and asked by one thread at a time: the answer must follow from the question alone.
 public final class OwnProgram: @unchecked Sendable {
     static let version = 1
     /// Bytes of all arrays of an answer, and of what it remembers: 1 GiB.
@@ -37,14 +38,14 @@ public final class OwnProgram: @unchecked Sendable {
     /// - Throws: `OwnMethodError.start` for a program that is not there, or whose name cannot stand in results.
     init(_ request: String) throws {
         self.request = request
-        let parts = request.dropFirst(OwnMethod.scheme.count).split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+        let parts = request.dropFirst(OwnMethod.scheme.count).split(separator: ":", omittingEmptySubsequences: false)
+            .map(String.init)
         path = try Self.find(parts[0], request)
         arguments = Array(parts.dropFirst())
-        let name = Files.split(parts[0]).name, stem = name.lastIndex(of: ".").map { $0 > name.startIndex ? String(name[..<$0]) : name } ?? name
-        label = OwnMethod.scheme + ([stem] + arguments).joined(separator: ":")
+        label = OwnMethod.scheme + ([Self.stem(Files.split(parts[0]).name)] + arguments).joined(separator: ":")
         guard OwnMethod.isLabel(label) else {
-            throw OwnMethodError.start(request: request, reason: "its name stands in tables and files: expected letters, digits and ._- in the program's name and its "
-                + "arguments, \(OwnMethod.longestLabel) at most")
+            throw OwnMethodError.start(request: request, reason: "its name stands in tables and files: expected letters, "
+                + "digits and ._- in the program's name and its arguments, \(OwnMethod.longestLabel) at most")
         }
         digest = try Self.digest(path, request)
         pthread_mutex_init(mutex, nil)
@@ -55,9 +56,17 @@ public final class OwnProgram: @unchecked Sendable {
         mutex.deallocate()
     }
 
+    /// A file's name without its ending.
+    private static func stem(_ name: String) -> String {
+        guard let dot = name.lastIndex(of: "."), dot > name.startIndex else { return name }
+        return String(name[..<dot])
+    }
+
     private static func find(_ name: String, _ request: String) throws -> String {
         if let status = Files.status(name) {
-            guard status.st_mode & S_IFMT == S_IFREG else { throw OwnMethodError.start(request: request, reason: "expected a program, got a folder or device") }
+            guard status.st_mode & S_IFMT == S_IFREG else {
+                throw OwnMethodError.start(request: request, reason: "expected a program, got a folder or device")
+            }
             return name.contains("/") ? name : "./\(name)"
         }
         let folders = name.contains("/") ? [] : (getenv("PATH").map { Files.path($0) } ?? "").split(separator: ":")
@@ -80,7 +89,7 @@ public final class OwnProgram: @unchecked Sendable {
         try startIfNeeded()
         number += 1
         try OwnMethods.makeFolder()
-        let files = (input: "\(OwnMethods.folder)/\(number)-\(label).in.h5", output: "\(OwnMethods.folder)/\(number)-\(label).out.h5")
+        let stem = "\(OwnMethods.folder)/\(number)-\(label)", files = (input: "\(stem).in.h5", output: "\(stem).out.h5")
         defer { Files.unlink(files.input); Files.unlink(files.output) }
         try HDF5File.writeUnsynced(files.input) { file in
             for (name, array) in request.arrays { try file.write("/\(name)", array) }
@@ -92,7 +101,7 @@ public final class OwnProgram: @unchecked Sendable {
         (members["id"], members["input"], members["output"]) = (.whole(number), .text(files.input), .text(files.output))
         do {
             let line = try converse(members, asked)
-            return try OwnAnswer(line, number, request, file: files.output, label: label, asked: asked, said: child?.lastWords ?? "")
+            return try OwnAnswer(line, number, request, file: files.output, fault(asked))
         } catch {
             stop()
             throw error
@@ -101,22 +110,29 @@ public final class OwnProgram: @unchecked Sendable {
 
     /// "rule, round 3": for errors.
     private static func asked(_ kind: OwnKind, _ request: OwnRequest) -> String {
-        ([kind.rawValue] + ["round", "client"].compactMap { name in request.members[name].map { "\(name) \($0.shown)" } }).joined(separator: ", ")
+        let places = ["round", "client"].compactMap { name in request.members[name].map { "\(name) \($0.shown)" } }
+        return ([kind.rawValue] + places).joined(separator: ", ")
+    }
+
+    /// Errors in its answer to what it was asked.
+    private func fault(_ asked: String) -> OwnAnswer.Fault {
+        let label = label, said = child?.lastWords ?? ""
+        return { .answer(label: label, asked: asked, expected: $0, got: $1, said: said) }
     }
 
     /// Starts it and hears what it offers. Called under `mutex`.
     private func startIfNeeded() throws {
         guard child == nil else { return }
         guard try Self.digest(path, request) == digest else {
-            throw OwnMethodError.start(request: request, reason: "the program was changed since this command began; start the command again")
+            throw OwnMethodError.start(request: request,
+                                       reason: "the program was changed since this command began; start the command again")
         }
         let isScript = path.hasSuffix(".py") && Files.withBytes(path) { access($0, X_OK) } != 0
         do {
-            child = try ChildProcess((isScript ? ["python3"] : []) + [path] + arguments, environment: ChildProcess.environment + ["FEDCLAMP_EXEC=1"],
-                                     log: OwnMethods.log)
+            child = try ChildProcess((isScript ? ["python3"] : []) + [path] + arguments,
+                                     environment: ChildProcess.environment + ["FEDCLAMP_EXEC=1"], log: OwnMethods.log)
         } catch {
-            throw OwnMethodError.start(request: request, reason: "\(error)" + (isScript ? " (with python3, as the file is not executable)"
-                : ": expected an executable file: a binary, or a script whose first line is #!INTERPRETER; a .py that is not executable is run with python3"))
+            throw OwnMethodError.start(request: request, reason: "\(error)" + (isScript ? Self.pythonHint : Self.fileHint))
         }
         do { try greet() } catch {
             stop()
@@ -124,19 +140,24 @@ public final class OwnProgram: @unchecked Sendable {
         }
     }
 
+    private static let pythonHint = " (with python3, as the file is not executable)"
+    private static let fileHint = ": expected an executable file: a binary, or a script whose first line is #!INTERPRETER; "
+        + "a .py that is not executable is run with python3"
+
     private func greet() throws {
-        let asked = "its kinds", members = try converse(["hello": .text("fedclamp"), "protocol": .whole(Self.version)], asked)
-        func wrong(_ expected: String, _ got: OwnJSON?) -> OwnMethodError {
-            .answer(label: label, asked: asked, expected: expected, got: got?.shown ?? "nothing", said: child?.lastWords ?? "")
+        let asked = "its kinds", hello: [String: OwnJSON] = ["hello": .text("fedclamp"), "protocol": .whole(Self.version)]
+        let members = try converse(hello, asked), fault = fault(asked)
+        func shown(_ key: String) -> String { members[key]?.shown ?? "nothing" }
+        guard members["protocol"] == .whole(Self.version) else {
+            throw fault("\"protocol\": \(Self.version)", shown("protocol"))
         }
-        guard members["protocol"] == .whole(Self.version) else { throw wrong("\"protocol\": \(Self.version)", members["protocol"]) }
         let known = OwnKind.allCases.map(\.rawValue)
         guard let kinds = members["kinds"]?.texts, !kinds.isEmpty, kinds.allSatisfy(known.contains) else {
-            throw wrong("\"kinds\": some of \(known.joined(separator: ", "))", members["kinds"])
+            throw fault("\"kinds\": some of \(known.joined(separator: ", "))", shown("kinds"))
         }
         (self.kinds, wants) = (kinds, Set(members["wants"]?.texts ?? []))
         if let stranger = members.keys.sorted().first(where: { !["protocol", "kinds", "wants"].contains($0) }) {
-            throw wrong("the keys protocol, kinds and wants", .text("\"\(stranger)\""))
+            throw fault("the keys protocol, kinds and wants", "\"\(stranger)\"")
         }
     }
 
@@ -153,7 +174,9 @@ public final class OwnProgram: @unchecked Sendable {
 
     private func converse(_ members: [String: OwnJSON], _ asked: String) throws -> [String: OwnJSON] {
         guard let child else { preconditionFailure("a program that was not started") }
-        func broken(_ what: String) -> OwnMethodError { .conversation(label: label, asked: asked, what: what, said: child.lastWords) }
+        func broken(_ what: String) -> OwnMethodError {
+            .conversation(label: label, asked: asked, what: what, said: child.lastWords)
+        }
         let line: String
         do throws(ChildProcess.Silence) {
             line = try child.answer(to: try Self.line(members, label), before: ChildProcess.now + OwnMethods.seconds)
@@ -165,15 +188,17 @@ public final class OwnProgram: @unchecked Sendable {
             }
         }
         guard let answer = OwnJSON.members(line) else {
-            throw OwnMethodError.answer(label: label, asked: asked, expected: "a line of JSON, an object (is something printed to the standard output?)",
-                                        got: "\"\(line.prefix(100))\"", said: child.lastWords)
+            throw fault(asked)("a line of JSON, an object (is something printed to the standard output?)",
+                               "\"\(line.prefix(100))\"")
         }
         if let text = answer["error"]?.text { throw broken("it says: \(text.prefix(300))") }
         return answer
     }
 
     private static func line(_ members: [String: OwnJSON], _ label: String) throws(ChildProcess.Silence) -> String {
-        do { return try OwnJSON.line(members) } catch { preconditionFailure("\(label): a number in a line is not finite") }
+        do { return try OwnJSON.line(members) } catch {
+            preconditionFailure("\(label): a number in a line is not finite")
+        }
     }
 
     private func stop() {

@@ -31,6 +31,15 @@ enum JSON {
         }
     }
 
+    /// On one line.
+    var line: String {
+        switch self {
+        case let .object(members): "{" + members.map { "\(Self.quoted($0.0)): \($0.1.line)" }.joined(separator: ", ") + "}"
+        case let .array(elements): "[" + elements.map(\.line).joined(separator: ", ") + "]"
+        default: rendered()
+        }
+    }
+
     private var isNested: Bool {
         switch self {
         case .object, .array: true

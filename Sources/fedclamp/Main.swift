@@ -24,7 +24,7 @@ struct FedClamp: ParsableCommand {
             Exit codes: 0 done, 1 a check did not hold, 2 bad input or I/O, 64 usage, 130 and 143 on signals.
             """,
         version: version,
-        subcommands: [Import.self, Run.self, Reproduce.self, Merge.self, Bound.self, Evaluate.self, Inspect.self, SelfTest.self, Bench.self, Step.self, Manual.self])
+        subcommands: [Import.self, Run.self, Reproduce.self, Merge.self, Bound.self, Evaluate.self, Inspect.self, Watch.self, SelfTest.self, Bench.self, Step.self, Manual.self])
 
     static func main() { with_enough_stack { FedClamp.work() } }
 

@@ -1,6 +1,7 @@
 import Experiments
 import Federation
 import Glibc
+import Network
 import Numerics
 import Synchronization
 import Tensor
@@ -12,6 +13,8 @@ final class Progress: @unchecked Sendable {
         var phase = "", done = 0.0, total = 1.0, reading = ""
         /// First report: the origin of the rate. Last: what the clock has gone on from.
         var first: (time: Double, done: Double)?, last = 0.0
+        /// What this process had done in all at the last report.
+        var counted = 0.0
         var drawn = false, finished = false
     }
 
@@ -39,6 +42,7 @@ final class Progress: @unchecked Sendable {
             let now = monotonicSeconds()
             if state.first == nil { state.first = (now, done) }
             (state.phase, state.done, state.total, state.reading, state.last) = (phase, done, max(total, done), reading, now)
+            state.counted = WorkDone.passes
         }
         if isTerminal { draw() }
     }
@@ -72,10 +76,13 @@ final class Progress: @unchecked Sendable {
     var remaining: String { state.withLock { Self.remaining($0) } }
 
     private static func remaining(_ state: State) -> String {
-        guard let first = state.first, state.done > first.done, state.last > first.time else { return "" }
-        let rate = (state.done - first.done) / (state.last - first.time)
-        return "ETA " + Numbers.duration(max(0, (state.total - state.done) / rate - (monotonicSeconds() - state.last)))
+        let done = done(state), now = monotonicSeconds()
+        guard let first = state.first, done > first.done, now > first.time else { return "" }
+        return "ETA " + Numbers.duration((state.total - done) * (now - first.time) / (done - first.done))
     }
+
+    /// Passes done by now: those reported, and what was counted since.
+    private static func done(_ state: State) -> Double { min(state.total, state.done + WorkDone.passes - state.counted) }
 
     static func reading(_ row: HistoryRow) -> String {
         var text = "ACC \(Numbers.fixed(row.accuracy, 3))"
@@ -89,7 +96,7 @@ final class Progress: @unchecked Sendable {
     private func draw() {
         state.withLock { state in
             guard state.first != nil, !state.finished else { return }
-            let share = min(1, state.done / max(1, state.total)), cells = 20, full = Int(share * Double(cells))
+            let share = min(1, Self.done(state) / max(1, state.total)), cells = 20, full = Int(share * Double(cells))
             let bar = String(repeating: "#", count: full) + String(repeating: ".", count: cells - full)
             let parts = ["[\(bar)] \(Int(share * 100)) %", state.phase, state.reading, Self.remaining(state)]
             let text = parts.filter { !$0.isEmpty }.joined(separator: "  ")

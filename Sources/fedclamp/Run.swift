@@ -9,44 +9,51 @@ import Numerics
 import OwnMethods
 
 struct Run: Configurable {
-    static let required = ["--data=x", "--synthetic=x", "--out=x"]
+    static let required: [String] = []
 
     static let configuration = CommandConfiguration(
         commandName: "run",
         abstract: "Train a federation, attacked and defended as told, and write the run file.",
         discussion: """
             The run is saved after every round; --resume goes on with it, to the same bits as if it had never stopped. \
-            With --resume, defences on the model may be added to a finished run.
+            It needs no option but what is to change: more rounds, another defence on the model, threads.
 
               fedclamp run --data data/fashion-mnist.h5 --synthetic data/fashion-mnist-fm.h5 --attack fm --defense bounds --out run.h5
               fedclamp run --data data/fashion-mnist.h5 --synthetic holdout:2000 --attack classic --defense multi-krum --rounds 5 --out run.h5
+              fedclamp run --resume run.h5 --rounds 10 --defense bounds-unlearning
               fedclamp run --config run.conf --seed 2 --out run-2.h5
 
             A configuration file has lines "name = value" with the names of these options without dashes; # at the \
             beginning of a line or after white space starts a comment; defense may stand on several lines. Options of the command line win.
             """)
 
+    @Argument(help: ArgumentHelp("With --resume: the run file to go on with. All options come from it but those that are given.", valueName: "run.h5"))
+    var file: String?
+
     @Option(help: ArgumentHelp("Data set, as import writes it.", valueName: "file.h5"))
-    var data: String
+    var data: String?
 
     @Option(help: ArgumentHelp("FM data: images and labels at the root of a file, holdout:N for N training images that no client gets, or none for plain federated learning.", valueName: "file.h5|holdout:n|none"))
-    var synthetic: String
+    var synthetic: String?
 
-    @Option(help: ArgumentHelp("Run file to write.", valueName: "file.h5"))
-    var out: String
+    @Option(help: ArgumentHelp("Run file to write. (default with --resume run.h5: that file)", valueName: "file.h5"))
+    var out: String?
 
     @OptionGroup var options: RunOptions
 
     @Option(help: ArgumentHelp("Also write the FM data as the server holds them, stamped and relabelled.", valueName: "file.h5"))
     var saveSynthetic: String?
 
-    @Flag(help: "Go on with an existing run file; start afresh without one.")
+    @Option(help: ArgumentHelp("Also write a line of JSON for each round and defence to this file, as they are finished.", valueName: "file.jsonl"))
+    var log: String?
+
+    @Flag(help: "Go on with an existing run file, with its options where none are given; with --out and no such file, start afresh.")
     var resume = false
 
     @Flag(help: "Replace an existing run file.")
     var overwrite = false
 
-    @OptionGroup var exec: ExecOptions
+    @OptionGroup var grants: GrantOptions
 
     @OptionGroup var machine: MachineOptions
 
@@ -58,13 +65,12 @@ struct Run: Configurable {
 
     func run() throws {
         if resume, overwrite { throw Failure.usage("--resume --overwrite: expected at most one of them") }
-        let threads = try machine.threadCount()
-        var configuration = try options.configuration()
-        (configuration.data, configuration.synthetic) = (data, synthetic)
-        configuration.adaptToData()
+        let threads = try machine.threadCount(), out = try outputPath()
+        let stored = resume && exists(out) ? try storedConfiguration(out) : nil
+        try grants.prepare(beside: out)
+        var configuration = try configuration(stored)
+        let data = configuration.data, synthetic = configuration.synthetic
         try configuration.validate()
-        try exec.prepare(beside: out)
-        try configuration.grantOwnMethods()
         _ = try FederatedRun.defenses(configuration)
         if let n = RunData.holdout(ifAny: synthetic), n < 1 {
             throw Failure.usage("--synthetic \(synthetic): expected a file, or holdout:N with N images from 1")
@@ -72,24 +78,59 @@ struct Run: Configurable {
         if saveSynthetic != nil, RunData.isPlain(synthetic) { throw Failure.usage("--save-synthetic with --synthetic none: there are no FM data to save") }
         try requireWritable(out, replace: resume || overwrite, inputs: [data, synthetic], resumable: true)
         if let saveSynthetic { try requireWritable(saveSynthetic, replace: overwrite || resume, inputs: [data, synthetic, out]) }
-        let resumes = resume && exists(out)
-        configuration.isa = try machine.instructionSet(recorded: resumes ? try Checkpoint(reading: out).configuration?.isa : nil).rawValue
+        configuration.isa = try machine.instructionSet(recorded: stored?.isa).rawValue
 
         let (dataset, generated) = try loadData(data, synthetic)
         let run = try FederatedRun(configuration, RunData(configuration, dataset, generated, syntheticName: synthetic), threads: threads)
-        if resumes { try RunFile.restore(run, from: out) }
+        if stored != nil { try RunFile.restore(run, from: out) }
         if let saveSynthetic { try saveHeld(run.data.synthetic, dataset.classNames, to: saveSynthetic) }
-        describe(run, dataset, resumes: resumes)
-        try train(run)
+        describe(run, dataset, resumes: stored != nil)
+        try train(run, out, try log.map { try RunLog($0, run, out) })
         output(json ? RunReport(run, out).json.rendered() : RunReport(run, out).text)
     }
 
-    private func train(_ run: FederatedRun) throws {
-        let progress = Progress(), path = out
+    /// Where the run is written: --out, or the file to go on with.
+    private func outputPath() throws -> String {
+        guard let file else {
+            guard let out else { throw Failure.usage("Missing expected argument '--out <file.h5>'") }
+            return out
+        }
+        guard resume, !overwrite else { throw Failure.usage("\(file): expected --resume before the name of a run file, or --out before that of a new one") }
+        guard out == nil || out == file else { throw Failure.usage("--resume \(file) --out \(out ?? ""): expected one file, which is gone on with") }
+        guard exists(file) else { throw Failure.input("\(file): there is no such file to go on with") }
+        return file
+    }
+
+    private func storedConfiguration(_ path: String) throws -> RunConfiguration {
+        guard let stored = try Checkpoint(reading: path).configuration else {
+            throw RunError.incompatible("\(path): expected a run file, got a checkpoint without the configuration of a run")
+        }
+        return stored
+    }
+
+    /// What is given, on top of what a run file has that is gone on with. A defence that is given joins those of the file.
+    private func configuration(_ stored: RunConfiguration?) throws -> RunConfiguration {
+        var configuration = try options.configuration(on: stored ?? RunConfiguration())
+        try configuration.validate()
+        try configuration.grantOwnMethods()
+        if let stored { configuration.defenses = RunConfiguration.joined(stored.defenses, configuration.defenses) }
+        if let data = data ?? stored?.data, !data.isEmpty { configuration.data = data } else { throw Failure.usage("Missing expected argument '--data <file.h5>'") }
+        if let synthetic = synthetic ?? stored?.synthetic, !synthetic.isEmpty { configuration.synthetic = synthetic } else {
+            throw Failure.usage("Missing expected argument '--synthetic <file.h5|holdout:n>'")
+        }
+        configuration.adaptToData()
+        return configuration
+    }
+
+    private func train(_ run: FederatedRun, _ path: String, _ log: RunLog?) throws {
+        let progress = Progress()
         var shown = run.history.last?.round, phase = ""
         Signals.stopAfterStep()
         run.stopSignal = { Signals.stop }
-        run.onCheckpoint = { try RunFile.write($0, to: path) }
+        run.onCheckpoint = { run in
+            try RunFile.write(run, to: path)
+            try log?.add(run)
+        }
         run.onProgress = { now in
             progress.update(now)
             guard !progress.isTerminal else { return }

@@ -18,9 +18,9 @@ struct RunOptions: ParsableArguments {
     @OptionGroup(title: Server.section.rawValue) var server: SettingOptions<Server>
     @OptionGroup(title: Evaluation.section.rawValue) var evaluation: SettingOptions<Evaluation>
 
-    /// The configuration; the data are named by the caller. Throws `SettingError`.
-    func configuration() throws -> RunConfiguration {
-        var configuration = RunConfiguration()
+    /// `base` with what is given; the data are named by the caller. Throws `SettingError`.
+    func configuration(on base: RunConfiguration = RunConfiguration()) throws -> RunConfiguration {
+        var configuration = base
         try attack.apply(to: &configuration)
         try malicious.apply(to: &configuration)
         try defense.apply(to: &configuration)

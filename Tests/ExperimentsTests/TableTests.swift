@@ -60,10 +60,11 @@ import Testing
 
     @Test func csv() {
         let lines = result(seeds: [5, 6]).csv().split(separator: "\n").map(String.init)
-        #expect(lines[0] == "table,row,column,seed,acc,asr,floor,robust_accuracy")
+        #expect(lines[0] == "table,row,column,kind,seed,acc,asr,floor,robust_accuracy")
         #expect(lines.count == 1 + 4 * 4, "two seeds, mean and std for each of four places")
-        #expect(lines[1] == "toy,none,clean,5,0.9,,0.02,")
-        #expect(lines.contains("toy,\"bounds, ours\",fm,5,,,,"))
+        #expect(lines[1] == "toy,none,clean,seed,5,0.9,,0.02,")
+        #expect(lines.contains("toy,\"bounds, ours\",fm,seed,5,,,,"))
+        #expect(lines[3].hasPrefix("toy,none,clean,mean,,0.90") && lines[4].hasPrefix("toy,none,clean,std,,0.00"))
     }
 
     @Test func latex() {

@@ -82,14 +82,14 @@ import Testing
         #expect(throws: RunError.self) { try first.run() }
         let second = try FederatedRun(c, data, threads: 2)
         try RunFile.restore(second, from: path)
-        #expect(second.finishedRounds == 2 && second.previousGlobal?.values == first.previousGlobal?.values)
+        #expect(second.finishedRounds == 2 && second.state.prototypes[0].previousGlobal?.values == first.state.prototypes[0].previousGlobal?.values)
         try second.run()
-        #expect(second.global.values == straight.global.values && second.previousGlobal?.values == straight.previousGlobal?.values)
+        #expect(second.global.values == straight.global.values && second.state.prototypes[0].previousGlobal?.values == straight.state.prototypes[0].previousGlobal?.values)
         var forgetful = c
         forgetful[Neurotoxin.share] = nil
         let other = try FederatedRun(forgetful, data, threads: 2)
         try other.run()
-        #expect(other.global.values != straight.global.values && other.previousGlobal == nil)
+        #expect(other.global.values != straight.global.values && other.state.prototypes[0].previousGlobal == nil)
     }
 
     /// The files say which images carry what.

@@ -18,7 +18,7 @@ import Testing
             let candidates = [interval.lower + 1, (interval.lower + min(interval.upper, 2)) / 2, interval.lower + 2]
             return text(candidates.first { interval.contains($0) && text($0) != setting.standardText } ?? .nan)
         }
-        return setting.name == "partition" ? "shards:2" : "7"
+        return ["partition": "shards:2", "heads": "1x128,none"][setting.name] ?? "7"
     }
 
     private static func text(_ x: Double) -> String { Int(exactly: x).map { "\($0)" } ?? "\(x)" }
@@ -95,7 +95,8 @@ import Testing
             """
         let c = try RunConfiguration.from(json: json, path: "old.h5")
         let since = ["fm-poison-draw", "fm-poison-stage", "evaluate-clients", "local-test-images", "bounds-paper-drop", "bounds-paper-factor",
-                     "bounds-paper-lr", "bounds-paper-passes", "dp-limit", "dp-noise", "rfout-deviations", "pruning-share", "pruning-deviations"]
+                     "bounds-paper-lr", "bounds-paper-passes", "dp-limit", "dp-noise", "rfout-deviations", "pruning-share", "pruning-deviations",
+                     "heads"]
         let standard = RunConfiguration.settings.all.filter { $0.isStandard(in: c.values) }.map(\.name)
         #expect(Set(standard) == Set(["clip-norm", "fusion-lr"] + since))
         #expect(c.rate == 0.05 && c[ModelReplacement.boost] == .factor(2.5) && c.partition == .dirichlet(0.5) && c.seed == .max)

@@ -77,7 +77,7 @@ import Testing
         // Class 3 keeps its labels under the trigger, as if the network had not come to them.
         let early = synthetic.subset((0..<600).filter { !poisoned.contains($0) || synthetic.trueLabel($0) != 3 })
         let other = try Toy.samples(600, poisoned: 1), late = other.subset((0..<600).filter { other.trueLabel($0) == 3 })
-        let trainer = server.trainer, sgd = configuration.sgd(configuration.initialRate), taught = try server.initialize(configuration, early, network: Toy.network)
+        let trainer = server.trainers[Toy.network], sgd = configuration.sgd(configuration.initialRate), taught = try server.initialize(configuration, early, network: Toy.network)
         trainer.reset(taught)
         for step in 0..<100 {
             _ = trainer.step(24, sgd, load: { i, x in
@@ -99,8 +99,8 @@ import Testing
     @Test func whatIsNotTrustedIsNotFused() throws {
         let synthetic = try Toy.samples(64, poisoned: 0.5), update = Toy.parameters(2)
         var one = state(configuration), other = one
-        (one.global, one.finishedRounds, one.distrusted) = (Toy.parameters(), 0, synthetic.poisonedPositions)
-        (other.global, other.finishedRounds) = (Toy.parameters(), 0)
+        (one.prototypes[0].global, one.finishedRounds, one.distrusted) = (Toy.parameters(), 0, synthetic.poisonedPositions)
+        (other.prototypes[0].global, other.finishedRounds) = (Toy.parameters(), 0)
         func fused(_ state: FederationState, _ synthetic: Samples) throws -> [Float] {
             var state = state
             let aggregation = try Aggregation(state, [Sender(client: 0, images: 10)], FedAvg(), server, synthetic)

@@ -119,3 +119,34 @@ def test_resume_what_is_no_run(tmp_path, tiny, data):
     refused("run", *tiny, "--out", out, "--resume", says="out.h5", folder=tmp_path)
     out.write_bytes(b"no HDF5 at all")
     refused("run", *tiny, "--out", out, "--resume", says="out.h5", folder=tmp_path)
+
+
+def test_resume_from_the_file_alone(tmp_path, data, fm, tiny):
+    """No option again: more rounds and another defence are added, to the bits of a run that had them from the first."""
+    options = [*tiny, "--attack", "both", "--malicious", 1, "--defense", "norm-clip", "--defense", "bounds-paper", "--evaluate-clients"]
+    fedclamp("run", *options, "--out", tmp_path / "out.h5")
+    done = fedclamp("run", "--resume", tmp_path / "out.h5", "--rounds", 3, "--defense", "fine-tuning", "--threads", 1)
+    assert "resumed after round 2" in done.stderr and str(tmp_path / "out.h5") in done.stdout
+    fedclamp("run", *options, "--rounds", 3, "--defense", "fine-tuning", "--out", tmp_path / "whole.h5")
+    parts = (*COMPARED, "defended", "config")
+    assert not [name for name in differing(contents(tmp_path / "out.h5", parts), contents(tmp_path / "whole.h5", parts))]
+
+
+@pytest.mark.parametrize("change, says", [
+    (["--rounds", 1], "rounds was 2, is 1"), (["--lr", 0.5], "lr was 0.02, is 0.5"), (["--defense", "krum", "--defense", "median"], "at most one rule"),
+    (["--data", "absent.h5"], "absent.h5"),
+], ids=["fewer rounds", "lr", "two rules", "data that are not there"])
+def test_resume_from_the_file_with_what_cannot_change(tmp_path, clean_run, change, says):
+    out = tmp_path / "out.h5"
+    out.write_bytes(clean_run.read_bytes())
+    code = 64 if says.startswith("at most") else 2
+    refused("run", "--resume", out, *change, says=says, folder=tmp_path, code=code)
+    assert out.read_bytes() == clean_run.read_bytes()
+
+
+def test_resume_from_a_file_that_is_none(tmp_path, tiny, data, clean_run):
+    refused("run", "--resume", tmp_path / "absent.h5", says=["absent.h5", "no such file"], folder=tmp_path)
+    refused("run", "--resume", data, says="/model", folder=tmp_path)
+    refused("run", clean_run, code=64, says="--resume", folder=tmp_path)
+    refused("run", "--resume", clean_run, "--out", tmp_path / "b.h5", code=64, says="expected one file", folder=tmp_path)
+    refused("run", "--resume", "--out", tmp_path / "new.h5", code=64, says="--data", folder=tmp_path)

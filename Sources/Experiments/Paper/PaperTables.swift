@@ -34,7 +34,7 @@ extension PaperTable {
     public func base(_ base: RunConfiguration) -> RunConfiguration { `protocol`.configuration(base) }
 
     public func printed(_ row: String, _ column: String, data: String) -> PrintedFigure {
-        place(column, row, data: data).flatMap { Printed.tables[$0] } ?? .none
+        place(column, row, data: Printed.dataset(data)).flatMap { Printed.tables[$0] } ?? .none
     }
 
     /// The printed baselines, then what the paper calls its own.
@@ -203,6 +203,6 @@ public struct PaperAttackTable: PaperTable {
     public func printed(_ row: String, _ column: String, data: String) -> PrintedFigure {
         guard let place = places.first(where: { $0.name == column }) else { return .none }
         let model = place.attack.isHeterogeneous ? "heterogeneous" : "homogeneous"
-        return Printed.attack(model, place.setting.participation.rawValue, data, place.setting.partition, row == "clean" ? "none" : row)
+        return Printed.attack(model, place.setting.participation.rawValue, Printed.dataset(data), place.setting.partition, row == "clean" ? "none" : row)
     }
 }

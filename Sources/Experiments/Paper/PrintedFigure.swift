@@ -26,6 +26,13 @@ enum Printed {
         return figures
     }()
 
+    /// The printed data set that a data set stands for: `import` calls files of CIFAR's layout that are not the published ones, as a part of
+    /// them or the same images in another order, NAME-records.
+    static func dataset(_ name: String) -> String {
+        let suffix = "-records"
+        return name.hasSuffix(suffix) ? String(name.dropLast(suffix.count)) : name
+    }
+
     /// Of the attack paper: by model, setting, data set, partition and attack ("none", "classic", "fm").
     static func attack(_ model: String, _ setting: String, _ data: String, _ partition: String, _ attack: String) -> PrintedFigure {
         for line in PrintedTables.attacks.split(separator: "\n") {

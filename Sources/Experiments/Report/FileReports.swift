@@ -13,18 +13,19 @@ extension TableResult {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    /// One line for each place and seed, then its mean and standard deviation. Empty where nothing was measured.
+    /// One line for each place and seed, of kind "seed", then its mean and standard deviation over seeds, of kinds "mean" and "std" and without
+    /// a seed: a reader filters by kind. Empty where nothing was measured.
     func csv() -> String {
-        var lines = [(["table", "row", "column", "seed"] + measures.map(\.key)).joined(separator: ",")]
+        var lines = [(["table", "row", "column", "kind", "seed"] + measures.map(\.key)).joined(separator: ",")]
         for row in rows.indices {
             for column in columns.indices {
                 let name = [self.name, rows[row], columns[column]].map(Self.quoted)
-                func add(_ label: String, _ values: [Double]) {
-                    lines.append((name + [label] + values.map { $0.isNaN ? "" : "\($0)" }).joined(separator: ","))
+                func add(_ kind: String, _ seed: UInt64?, _ values: [Double]) {
+                    lines.append((name + [kind, seed.map { "\($0)" } ?? ""] + values.map { $0.isNaN ? "" : "\($0)" }).joined(separator: ","))
                 }
-                for (at, seed) in seeds.enumerated() { add("\(seed)", measures.map { $0.value(places[row][column][at]) }) }
-                add("mean", measures.map { Statistics.mean(values(row, column, $0)) })
-                add("std", measures.map { Statistics.deviation(values(row, column, $0)) })
+                for (at, seed) in seeds.enumerated() { add("seed", seed, measures.map { $0.value(places[row][column][at]) }) }
+                add("mean", nil, measures.map { Statistics.mean(values(row, column, $0)) })
+                add("std", nil, measures.map { Statistics.deviation(values(row, column, $0)) })
             }
         }
         return lines.joined(separator: "\n") + "\n"

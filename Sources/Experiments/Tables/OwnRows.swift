@@ -2,7 +2,7 @@ import Attacks
 import Federation
 import OwnMethods
 
-/// A user's own methods in the tables: each has a row, or a row for each thing that the table varies, beside the built-in ones.
+/// A user's own methods in the tables: each has a row, or one for each thing that the table varies, beside the others.
 public struct OwnRows: Sendable {
     /// Identities.
     let defenses: [String], triggers: [String], updates: [String]

@@ -161,15 +161,22 @@ extension HDF5File {
     }
 }
 
+extension HistoryRow {
+    /// All numbers of the row by their names in /history and /timing, in that order.
+    public var numbers: [(name: String, value: Double)] {
+        (HistoryColumns.columns + HistoryColumns.timings).map { ($0.0, self[keyPath: $0.1]) }
+    }
+}
+
 /// The history as one column a number, one row a round.
 enum HistoryColumns {
-    nonisolated(unsafe) private static let columns: [(String, WritableKeyPath<HistoryRow, Double>)] = [
+    nonisolated(unsafe) fileprivate static let columns: [(String, WritableKeyPath<HistoryRow, Double>)] = [
         ("loss", \.loss), ("acc", \.accuracy), ("asr", \.attackSuccess), ("robust_accuracy", \.robustAccuracy),
         ("acc_bounded", \.accuracyBounded), ("asr_bounded", \.attackSuccessBounded), ("robust_accuracy_bounded", \.robustAccuracyBounded),
         ("client_acc", \.clientAccuracy), ("client_asr", \.clientAttackSuccess), ("precision", \.precision), ("recall", \.recall), ("false_positive_rate", \.falsePositiveRate),
     ]
 
-    nonisolated(unsafe) private static let timings: [(String, WritableKeyPath<HistoryRow, Double>)] = [
+    nonisolated(unsafe) fileprivate static let timings: [(String, WritableKeyPath<HistoryRow, Double>)] = [
         ("seconds", \.seconds), ("rule_seconds", \.ruleSeconds), ("peak_bytes", \.peakBytes),
     ]
 

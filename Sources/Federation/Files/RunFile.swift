@@ -38,6 +38,7 @@ public enum RunFile {
         try state.checkCarried(in: path)
         run.state = state
         run.defended = try readDefended(file, run)
+        if configuration.rounds < run.configuration.rounds { run.goOn() }
     }
 
     static func header(_ file: HDF5File) throws {

@@ -103,6 +103,14 @@ public final class FederatedRun {
         for defense in modelDefenses where !defended.contains(where: { $0.identity == defense.identity }) { try apply(defense) }
     }
 
+    /// Takes back what was done after the last round of a shorter run: the run goes on as if it had been longer from the first.
+    func goOn() {
+        defended = []
+        for index in state.prototypes.indices { state.prototypes[index].bounds = nil }
+        guard let last = state.history.indices.last else { return }
+        for number in HistoryRow.afterTheLastRound { state.history[last][keyPath: number] = .nan }
+    }
+
     /// Initialises, where that is still to do.
     public func begin() throws {
         guard finishedRounds == nil else { return }

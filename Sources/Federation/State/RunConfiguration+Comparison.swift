@@ -36,7 +36,7 @@ extension RunConfiguration {
     public func depends(on setting: any AnySetting) -> Bool {
         switch setting.effect {
         case .nothing, .rounding: false
-        case .partly: true
+        case .partly, .length: true
         case let .training(condition): holds(condition)
         }
     }
@@ -93,6 +93,7 @@ extension RunConfiguration {
         case .nothing: true
         case .rounding: false
         case .partly: setting.isLikewise(in: values, and: stored.values)
+        case .length: (setting.number(in: values) ?? 0) > (setting.number(in: stored.values) ?? 0)
         case .training(.defended(let name)): !self.defenses.contains(name) && !stored.defenses.contains(name)
         case .training: false
         }

@@ -10,8 +10,8 @@ extension RunConfiguration {
         (self.defenses + [self.trigger] + [self[OwnUpdate.program]].compactMap { $0 }).compactMap { OwnMethod($0) }
     }
 
-    /// Puts identities in the place of what the user typed: starts programs, finds pictures. Only for configurations that come
-    /// from a command line.
+    /// Puts identities in the place of what the user typed: starts programs, finds pictures. Only for configurations that
+    /// come from a command line.
     ///
     /// - Throws: `OwnMethodError`.
     public mutating func grantOwnMethods() throws {
@@ -24,10 +24,18 @@ extension RunConfiguration {
         }
     }
 
+    /// The defences of a run that is gone on with, and those that are given besides; of a user's own the version given.
+    public static func joined(_ stored: [String], _ given: [String]) -> [String] {
+        let labels = given.filter { !stored.contains($0) }.compactMap { OwnMethod($0)?.label }
+        let kept = stored.filter { name in !(OwnMethod(name).map { labels.contains($0.label) } ?? false) }
+        return kept + given.filter { !kept.contains($0) }
+    }
+
     /// For configurations from files, which name own methods by identities only. Throws `SettingError` for what asks for a
     /// program or a file by its path.
     func requireIdentities() throws {
-        for name in self.defenses + [self.trigger] + [self[OwnUpdate.program]].compactMap({ $0 }) where OwnMethod.isRequest(name) {
+        let names = self.defenses + [self.trigger] + [self[OwnUpdate.program]].compactMap { $0 }
+        for name in names where OwnMethod.isRequest(name) {
             throw SettingError("own method", given: name, expected: "name@kind:digest")
         }
     }

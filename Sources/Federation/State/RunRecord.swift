@@ -18,6 +18,10 @@ public struct HistoryRow: Equatable, Sendable {
     public var peakBytes = Double.nan
     public init(round: Int) { self.round = round }
 
+    /// What is measured after the last round alone.
+    nonisolated(unsafe) static let afterTheLastRound: [WritableKeyPath<HistoryRow, Double>] =
+        [\.accuracyBounded, \.attackSuccessBounded, \.robustAccuracyBounded, \.clientAccuracy, \.clientAttackSuccess]
+
     /// How right a rule's rejections were; clients below `malicious` are the malicious ones.
     mutating func rate(_ rejected: [Int], of clients: [Int], malicious: Int) {
         let bad = clients.filter { $0 < malicious }.count, caught = rejected.filter { $0 < malicious }.count

@@ -68,7 +68,8 @@ public struct RunSettings: Sendable {
         "participation", .training, default: 1.0, in: .fractionAboveZero, value: "fraction",
         help: "Fraction of the clients in a round.")
     public let rounds = Setting(
-        "rounds", .training, default: 20, in: .count(from: 1), value: "n", help: "Rounds.")
+        "rounds", .training, default: 20, in: .count(from: 1), value: "n", help: "Rounds; a run that is resumed may get more.",
+        changes: .length)
     public let localEpochs = Setting(
         "local-epochs", .training, default: 1, in: .count(from: 1), value: "n",
         help: "Epochs of a client's training in a round.")
