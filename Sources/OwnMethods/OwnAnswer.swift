@@ -15,7 +15,7 @@ public struct OwnAnswer: Sendable {
     private static let keys = ["id", "round", "audit"]
 
     /// Checks the line and reads the file. Throws `OwnMethodError.answer`.
-    init(_ line: [String: OwnJSON], _ number: Int, _ request: OwnRequest, file path: String, _ fault: Fault) throws {
+    init(_ line: [String: OwnJSON], _ number: Int, _ request: OwnRequest, file path: String, _ fault: @escaping Fault) throws {
         self.fault = fault
         audit = try Self.audit(line, number, request, fault)
         guard Files.exists(path) else { throw fault("its arrays in the file \"output\"", "no such file") }
