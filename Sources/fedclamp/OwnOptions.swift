@@ -10,12 +10,14 @@ struct ExecOptions: ParsableArguments {
             + "is kept, for errors)", valueName: "file"))
     var execLog: String?
 
-    /// To be called before own methods are named. Arrays are exchanged in a folder beside `output`.
-    /// Throws `Failure.usage`, `HDF5Error`.
-    func prepare(beside output: String) throws {
+    func validate() throws {
         guard execSeconds > 0, execSeconds <= Self.longest else {
-            throw Failure.usage("--exec-seconds \(execSeconds): expected a number above 0, up to \(Int(Self.longest))")
+            throw ValidationError("--exec-seconds \(execSeconds): expected a number above 0, up to \(Int(Self.longest))")
         }
+    }
+
+    /// To be called before own methods are named. Arrays are exchanged in a folder beside `output`. Throws `HDF5Error`.
+    func prepare(beside output: String) throws {
         try OwnMethods.prepare(beside: output, seconds: execSeconds, log: execLog)
     }
 

@@ -151,6 +151,7 @@ struct Run: Configurable {
         let c = run.configuration, images = run.data.clients.map(\.count)
         let share = images.min() == images.max() ? "\(Numbers.grouped(images[0]))" : "\(Numbers.grouped(images.min() ?? 0)) to \(Numbers.grouped(images.max() ?? 0))"
         let attack = c.attack == .none ? "no attack" : "\(c.attack.rawValue) attack, \(OwnMethod.shown(c.trigger)) trigger, \(c.allToAll ? "all to all" : "target \(c.target) (\(dataset.classNames[c.target]))")"
+            + (c[OwnUpdate.program].map { ", malicious update \(OwnMethod.shown($0))" } ?? "")
         note("\(dataset.name): \(Experiments.Numbers.grouped(run.data.evaluation.count)) images to measure on; "
             + (RunData.isPlain(c.synthetic) ? "no FM data: neither initialisation nor fusion" : "FM data: \(Numbers.grouped(run.data.synthetic.count)) images of \(run.data.syntheticName)"))
         note("\(c.clients) clients with \(share) images, \(c.participants) a round, \(c.rounds) rounds; \(attack); defences: \(c.defenses.isEmpty ? "none" : OwnMethod.shown(c.defenses.joined(separator: " ")))")
