@@ -82,7 +82,7 @@ let package = Package(
         .testTarget(name: "AttacksTests", dependencies: ["Attacks", "Datasets", "HDF5"], exclude: ["Golden"]),
         .testTarget(name: "DefensesTests", dependencies: defenseRooms + ["Options", "Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5", "Scratch", "GoldenInputs"], exclude: ["Golden"]),
         tests("Experiments", defenseRooms + ["Options", "Federation", "Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5", "CZlib"]),
-        tests("Federation", defenseRooms + ["Options", "Allocations", "Attacks", "Datasets", "Defenses", "Network", "Tensor", "HDF5"]),
+        tests("Federation", defenseRooms + ["OwnMethods", "Options", "Allocations", "Attacks", "Datasets", "Defenses", "Network", "Tensor", "HDF5"]),
         .testTarget(name: "NetworkTests", dependencies: ["Network", "HDF5", "Tensor", "GoldenInputs"], exclude: ["Golden"]),
     ] + variants + fuzzing,
     swiftLanguageModes: [.v5]

@@ -83,6 +83,7 @@ struct Run: Configurable {
         let (dataset, generated) = try loadData(data, synthetic)
         let run = try FederatedRun(configuration, RunData(configuration, dataset, generated, syntheticName: synthetic), threads: threads)
         if stored != nil { try RunFile.restore(run, from: out) }
+        try run.requireOwnMethods()
         if let saveSynthetic { try saveHeld(run.data.synthetic, dataset.classNames, to: saveSynthetic) }
         describe(run, dataset, resumes: stored != nil)
         try train(run, out, try log.map { try RunLog($0, run, out) })

@@ -151,7 +151,22 @@ def test_a_changed_defence_is_done_again_on_resume(six, tmp_path):
     with h5py.File(tmp_path / "run.h5") as file:
         assert list(file["defended"]) == ["exec:own"]
         assert np.array_equal(file["defended/exec:own/fc2/weight"][()], file["model/fc2/weight"][()] * 4)
-    refused("run", *six, "--defense", f"exec:{own}", "--rounds", 3, "--out", tmp_path / "run.h5", "--resume", says="rounds was 2", env=ENVIRONMENT)
+    refused("run", *six, "--defense", f"exec:{own}", "--seed", 3, "--out", tmp_path / "run.h5", "--resume", says="seed was 1", env=ENVIRONMENT)
+
+
+def test_resume_from_the_file_alone(six, tmp_path):
+    """The file names its rule by its digest; the program is named anew, and no other version is taken."""
+    counts = method(tmp_path / "counts.py", REMEMBERS)
+    whole, parts = tmp_path / "whole.h5", tmp_path / "parts.h5"
+    options = [*six[:-4], "--batch", 8, "--defense", f"exec:{counts}"]
+    run(*options, "--rounds", 2, "--out", whole)
+    run(*options, "--rounds", 1, "--out", parts)
+    refused("run", "--resume", parts, "--rounds", 2, says=["exec:counts", "--own exec:PROGRAM"], env=ENVIRONMENT)
+    run("--resume", parts, "--rounds", 2, "--own", f"exec:{counts}")
+    assert differing(contents(whole, ("model", "state")), contents(parts, ("model", "state"))) == []
+    counts.write_text(counts.read_text() + "\n")
+    refused("run", "--resume", parts, "--rounds", 3, "--own", f"exec:{counts}", says="is needed", env=ENVIRONMENT)
+    refused("run", "--resume", parts, "--rounds", 3, "--defense", f"exec:{counts}", says="defense was", env=ENVIRONMENT)
 
 
 def test_a_trigger_may_depend_on_the_image(colour, tmp_path):

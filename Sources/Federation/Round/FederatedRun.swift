@@ -7,6 +7,7 @@ import Detection
 import Glibc
 import Network
 import Options
+import OwnMethods
 import Rules
 import Tensor
 
@@ -96,6 +97,7 @@ public final class FederatedRun {
 
     /// Runs what is left: initialisation, rounds, defences on the final model.
     public func run() throws {
+        try requireOwnMethods()
         try begin()
         (secondsBefore, started) = (history.last.map(\.seconds) ?? 0, monotonicSeconds())
         passesDone = passesToStart + Double(finishedRounds ?? 0) * passesPerRound
@@ -109,6 +111,15 @@ public final class FederatedRun {
         for index in state.prototypes.indices { state.prototypes[index].bounds = nil }
         guard let last = state.history.indices.last else { return }
         for number in HistoryRow.afterTheLastRound { state.history[last][keyPath: number] = .nan }
+    }
+
+    /// Throws `OwnMethodError.notGranted` where what is left needs a program that the command line did not name.
+    public func requireOwnMethods() throws {
+        if finishedRounds ?? 0 < configuration.rounds {
+            try configuration.requireGranted(configuration.attack.poisonsClients ? [.rule, .maliciousUpdate] : [.rule])
+        }
+        let left = modelDefenses.filter { defense in !defended.contains { $0.identity == defense.identity } }
+        for method in left.compactMap({ OwnMethod($0.identity) }) { _ = try OwnMethods.program(method) }
     }
 
     /// Initialises, where that is still to do.

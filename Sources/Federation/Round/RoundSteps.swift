@@ -49,6 +49,7 @@ public enum RoundSteps {
         guard state.nextClients.contains(client) else {
             throw RunError.incompatible("client \(client) has no part in round \(state.nextRound): \(clientsOf(state))")
         }
+        if state.configuration.isMalicious(client) { try state.configuration.requireGranted([.maliciousUpdate]) }
         let result = state.train(client, samples, Trainers(kernels: server.kernels), state.behaviors(server))
         guard result.update.allFinite else { throw RunError.diverged(round: state.nextRound, where: "local training of client \(client)") }
         guard let own = state.ownUpdate(client, server) else { return result }

@@ -31,6 +31,11 @@ extension RunConfiguration {
         return kept + given.filter { !kept.contains($0) }
     }
 
+    /// Throws `OwnMethodError.notGranted` for a program of one of these kinds that the command line did not name.
+    func requireGranted(_ kinds: [OwnKind]) throws {
+        for method in ownMethods where kinds.contains(method.kind) && method.isProgram { _ = try OwnMethods.program(method) }
+    }
+
     /// For configurations from files, which name own methods by identities only. Throws `SettingError` for what asks for a
     /// program or a file by its path.
     func requireIdentities() throws {
