@@ -113,10 +113,13 @@ final class ChildProcess {
         }
     }
 
-    /// Waits for something to read, and reads it. False when the standard output has come to its end.
+    /// Seconds between looks at whether it has ended: what it started may hold its standard output open.
+    private static let look = 0.5
+
+    /// Waits for something to read, and reads it. False when it has ended, or its standard output has.
     private func wait(_ seconds: Double) -> Bool {
         var ends = [output, errors].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-        guard poll(&ends, 2, Int32(min(seconds * 1000 + 1, 1e9))) > 0 else { return true }
+        guard poll(&ends, 2, Int32(min(seconds, Self.look) * 1000 + 1)) > 0 else { return !hasEnded }
         if ends[1].revents != 0 { readErrors() }
         guard ends[0].revents != 0 else { return true }
         return Self.read(output) { received += $0 } > 0

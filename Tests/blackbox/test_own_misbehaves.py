@@ -28,6 +28,7 @@ def bare(path, answer, hello='{"protocol": 1, "kinds": ["rule"]}'):
 
 MISBEHAVIOURS = {
     "dies": ("print('out of ideas', file=sys.stderr); sys.exit(3)", ["exit code 3", "it said: out of ideas"]),
+    "leaves a child behind": ("import subprocess; subprocess.Popen(['sleep', '60']); sys.exit(4)", ["exit code 4"]),
     "is killed": ("os.kill(os.getpid(), 9)", ["signal 9"]),
     "hangs": ("time.sleep(60)", ["within 3.0 s", "--exec-seconds"]),
     "answers nothing and closes": ("os.close(1); time.sleep(60)", ["expected a line of JSON"]),
