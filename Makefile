@@ -8,7 +8,7 @@ SCALE ?= smoke
 TORCH_PYTHON ?= python3
 FASHION_MNIST := /usr/share/datasets/fashion-mnist
 
-.PHONY: help deps build arm64 test test-cluster torture fuzz sanitize bench reproduce data golden lint man completions clean
+.PHONY: help deps build arm64 test test-cluster torture fuzz sanitize bench reproduce data golden lint man completions wheel clean
 .DEFAULT_GOAL := help
 
 help:                ## this list
@@ -82,12 +82,22 @@ completions: build   ## completions for bash, zsh and fish in build/completions,
 	build/fedclamp --generate-completion-script zsh > build/completions/_fedclamp
 	build/fedclamp --generate-completion-script fish > build/completions/fedclamp.fish
 
+wheel: build .venv-wheel/ready ## the Python package with the executable: build/wheels, for x86-64 and, after make arm64, aarch64
+	FEDCLAMP_BINARY=$(CURDIR)/build/fedclamp FEDCLAMP_MACHINE=$$(uname -m) .venv-wheel/bin/python -m build --wheel --no-isolation --outdir build/wheels tools/python
+	test ! -x build/fedclamp-arm64 || FEDCLAMP_BINARY=$(CURDIR)/build/fedclamp-arm64 FEDCLAMP_MACHINE=aarch64 \
+	    .venv-wheel/bin/python -m build --wheel --no-isolation --outdir build/wheels tools/python
+
 clean:               ## remove everything that was built; data/ and results/ stay
-	rm -rf .build .build-test .build-sanitize .build-fuzz .build-arm64 build .venv .venv-cluster .venv-bench
+	rm -rf .build .build-test .build-sanitize .build-fuzz .build-arm64 build .venv .venv-cluster .venv-bench .venv-wheel
 
 .venv/ready: Tests/requirements.txt
 	python3 -m venv .venv || { echo "make: the tests need Python 3 with venv (Debian: python3-venv)" >&2; exit 2; }
 	.venv/bin/pip install --quiet --disable-pip-version-check -r Tests/requirements.txt
+	@touch $@
+
+.venv-wheel/ready:
+	python3 -m venv .venv-wheel || { echo "make: wheel needs Python 3 with venv (Debian: python3-venv)" >&2; exit 2; }
+	.venv-wheel/bin/pip install --quiet --disable-pip-version-check build hatchling
 	@touch $@
 
 .venv-bench/ready:

@@ -10,7 +10,7 @@ import pathlib
 import re
 import sys
 
-ROOMS = ["CStart", "CZlib", "CHDF5", "HDF5", "Options", "Tensor", "KernelTable", "Kernels", "Network", "Datasets", "Attacks",
+ROOMS = ["CStart", "CZlib", "CHDF5", "HDF5", "Options", "Tensor", "KernelTable", "Kernels", "Network", "Datasets", "OwnMethods", "Attacks",
          "Numerics", "DefenseInterface", "Rules", "Detection", "Bounds", "ModelDefenses", "Defenses", "Federation", "Experiments", "fedclamp"]
 LONGEST = 400
 FORBIDDEN = re.compile(r"\btry!|\bfatalError\(")

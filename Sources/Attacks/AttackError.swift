@@ -2,12 +2,14 @@
 public enum AttackError: Error, CustomStringConvertible {
     case unknownTrigger(String, known: [String])
     case triggerTooLarge(name: String, size: String, image: String)
+    case emptyTrigger(String)
     case target(Int, classes: Int)
 
     public var description: String {
         switch self {
         case let .unknownTrigger(name, known): "there is no trigger \"\(name)\"; expected one of: \(known.joined(separator: ", "))"
         case let .triggerTooLarge(name, size, image): "the \(name) trigger is \(size), larger than the \(image) images"
+        case let .emptyTrigger(path): "\(path): expected a trigger that shows, got one whose alpha or mask is 0 everywhere"
         case let .target(target, classes): "target \(target) is outside the classes 0 to \(classes - 1)"
         }
     }

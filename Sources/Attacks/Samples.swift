@@ -65,6 +65,12 @@ public struct Samples: Sendable {
         return copy
     }
 
+    /// Itself, with its trigger ready for all images that carry it. Throws where a user's own trigger cannot be.
+    public func prepared(flips: Bool) throws -> Samples {
+        try backdoor?.trigger.prepare(self, flips: flips)
+        return self
+    }
+
     /// The same images without poison, under their true labels, normalised as before.
     public var unpoisoned: Samples { Samples(set, indices: indices, normalization: normalization) }
 

@@ -51,6 +51,10 @@ public protocol Trigger: Sendable {
     /// Disturbs an image as the trigger does, but at random: the disturbance is a function of `key`, the image's number
     /// in its data set.
     func disturb(_ image: UnsafeMutablePointer<Float>, key: Int)
+    /// Told of all images that will be stamped, before they are; `flips`: they may come mirrored, too. Throws where that cannot be done.
+    func prepare(_ samples: Samples, flips: Bool) throws
+    /// Throws where `stamp`, which cannot throw, could not do its work.
+    func check() throws
 }
 
 extension Trigger {
@@ -63,6 +67,8 @@ extension Trigger {
     public var overlay: (mask: [Float], pattern: [Float])? { nil }
     public var noiseRatio: Double { 0 }
     public func disturb(_ image: UnsafeMutablePointer<Float>, key: Int) {}
+    public func prepare(_ samples: Samples, flips: Bool) throws {}
+    public func check() throws {}
     /// Stamps all of the trigger.
     public func stamp(_ image: UnsafeMutablePointer<Float>) { stamp(image, share: nil) }
 }

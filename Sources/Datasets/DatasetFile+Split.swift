@@ -16,7 +16,17 @@ extension DatasetFile {
         var pixels = try readingHDF5 { () throws(HDF5Error) in try file.read(images, as: UInt8.self, limit: imageLimit).values }
         if extents.channelsLast { pixels = channelsFirst(pixels, channels: extents.channels, plane: extents.side * extents.side) }
         return ImageSet(channels: extents.channels, height: extents.side, width: extents.side, classes: classes,
-                        images: pixels, labels: values)
+                        images: pixels, labels: values, clients: try readClients(file, path, group + "/clients", images: extents.count))
+    }
+
+    /// Whose image each is: whole numbers from 0; nil where the file does not say.
+    private static func readClients(_ file: HDF5File, _ path: String, _ name: String, images: Int) throws(DatasetError) -> [UInt32]? {
+        guard try readingHDF5({ () throws(HDF5Error) in try file.exists(name) }) else { return nil }
+        let (values, shape) = try readingHDF5 { () throws(HDF5Error) in try file.read(name, as: UInt32.self, limit: 16 * images + 64) }
+        guard shape == [images] else {
+            throw .malformed(path: path, what: name, expected: "shape (\(images)), the client of each image", got: "\(shape)")
+        }
+        return values
     }
 
     private struct Extents { let count, channels, side: Int, channelsLast: Bool }

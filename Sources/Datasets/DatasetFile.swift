@@ -1,7 +1,7 @@
 import HDF5
 
 /// Data sets as HDF5 files. Groups /train and /test hold `images`, uint8 (N, C, H, W), and `labels`, whole numbers (N); an
-/// unnamed split has both at the root. Root attributes: `format`, `version`, `name`, `class_names`, `source`, `digest`;
+/// unnamed split has both at the root. /train/clients may say whose image each is, whole numbers (N). Root attributes: `format`, `version`, `name`, `class_names`, `source`, `digest`;
 /// all may be absent. An attribute `layout` = "NHWC" of `images`, its group or the root flags channels-last images.
 public enum DatasetFile {
     static let format = "fedclamp-dataset", version = 1
@@ -71,6 +71,7 @@ public enum DatasetFile {
                 try file.setAttribute("digest", digest)
                 for (group, set) in splits {
                     try file.write(group + "/images", set.images, shape: [set.count, set.channels, set.height, set.width])
+                    if let clients = set.clients { try file.write(group + "/clients", clients, shape: [set.count]) }
                     if set.classes <= 256 {
                         try file.write(group + "/labels", set.labels.map { UInt8($0) }, shape: [set.count])
                     } else {

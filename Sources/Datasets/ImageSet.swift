@@ -10,14 +10,16 @@ public struct ImageSet: Equatable, Sendable {
     public let images: [UInt8]
     /// (count)
     public let labels: [UInt16]
+    /// (count): whose image each is, any numbers; nil where nobody says. For `Partition.natural`.
+    public let clients: [UInt32]?
 
     public static let classLimits = 2...1000
 
     /// The counts must agree; files and importers check theirs before they come here.
-    public init(channels: Int, height: Int, width: Int, classes: Int, images: [UInt8], labels: [UInt16]) {
-        precondition(images.count == labels.count * channels * height * width)
+    public init(channels: Int, height: Int, width: Int, classes: Int, images: [UInt8], labels: [UInt16], clients: [UInt32]? = nil) {
+        precondition(images.count == labels.count * channels * height * width && clients?.count ?? labels.count == labels.count)
         (self.channels, self.height, self.width, self.classes) = (channels, height, width, classes)
-        (self.images, self.labels) = (images, labels)
+        (self.images, self.labels, self.clients) = (images, labels, clients)
     }
 
     public var count: Int { labels.count }
@@ -45,14 +47,16 @@ public struct ImageSet: Equatable, Sendable {
 
     /// The same images and labels, said to be of `classes` classes (more than every label).
     func with(classes: Int) -> ImageSet {
-        ImageSet(channels: channels, height: height, width: width, classes: classes, images: images, labels: labels)
+        ImageSet(channels: channels, height: height, width: width, classes: classes, images: images, labels: labels, clients: clients)
     }
 
-    /// Shape and elements into a digest: "N C H W" as text, then images, then labels as 16 bits, little endian.
+    /// Shape and elements into a digest: "N C H W" as text, then images, then labels as 16 bits, little endian; where
+    /// there are clients, those as 32 bits.
     func add(to hash: inout SHA256) {
         hash.update(Array("\(count) \(channels) \(height) \(width)\n".utf8))
         hash.update(images)
         hash.update(labels.flatMap { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] })
+        if let clients { hash.update(clients.flatMap { client in [0, 8, 16, 24].map { UInt8(truncatingIfNeeded: client >> $0) } }) }
     }
 }
 

@@ -10,8 +10,17 @@ func importIDX(_ kind: DatasetKind, from folder: String, classNames: [String], _
 /// Adds the digests of both files, unpacked.
 private func readIDXSplit(_ prefix: String, _ folder: String, _ classes: Int, _ digests: inout [(file: String, digest: String)]) throws(DatasetError) -> ImageSet {
     let imagePath = try findIDX("\(prefix)-images-idx3-ubyte", folder), labelPath = try findIDX("\(prefix)-labels-idx1-ubyte", folder)
-    let images = try readIDX(imagePath, rank: 3), labels = try readIDX(labelPath, rank: 1)
+    let (images, labels) = try readIDXPair(imagePath, labelPath)
     digests += [("\(prefix)-images-idx3-ubyte", images.digest), ("\(prefix)-labels-idx1-ubyte", labels.digest)]
+    if let index = labels.bytes.firstIndex(where: { $0 >= classes }) {
+        throw .malformed(path: labelPath, what: "label \(index)", expected: "0 to \(classes - 1)", got: "\(labels.bytes[index])")
+    }
+    return ImageSet(channels: 1, height: 28, width: 28, classes: classes, images: images.bytes, labels: labels.bytes.map { UInt16($0) })
+}
+
+/// Images of 28x28 and as many labels.
+func readIDXPair(_ imagePath: String, _ labelPath: String) throws(DatasetError) -> (images: IDX, labels: IDX) {
+    let images = try readIDX(imagePath, rank: 3), labels = try readIDX(labelPath, rank: 1)
     guard images.shape[1] == 28, images.shape[2] == 28 else {
         throw .malformed(path: imagePath, what: "size of an image", expected: "28x28", got: "\(images.shape[1])x\(images.shape[2])")
     }
@@ -19,11 +28,11 @@ private func readIDXSplit(_ prefix: String, _ folder: String, _ classes: Int, _ 
         throw .malformed(path: labelPath, what: "number of labels", expected: "\(images.shape[0]), and not 0, as in \(imagePath)",
                          got: "\(labels.shape[0])")
     }
-    if let index = labels.bytes.firstIndex(where: { $0 >= classes }) {
-        throw .malformed(path: labelPath, what: "label \(index)", expected: "0 to \(classes - 1)", got: "\(labels.bytes[index])")
-    }
-    return ImageSet(channels: 1, height: 28, width: 28, classes: classes, images: images.bytes, labels: labels.bytes.map { UInt16($0) })
+    return (images, labels)
 }
+
+/// An IDX file's extents and bytes, and the digest of all of it, unpacked.
+struct IDX { let shape: [Int], bytes: [UInt8], digest: String }
 
 private func findIDX(_ name: String, _ folder: String) throws(DatasetError) -> String {
     let unpacked = name.replacingLast("-idx", with: ".idx")         // as some unpackers name it
@@ -34,7 +43,7 @@ private func findIDX(_ name: String, _ folder: String) throws(DatasetError) -> S
     return path
 }
 
-private func readIDX(_ path: String, rank: Int) throws(DatasetError) -> (shape: [Int], bytes: [UInt8], digest: String) {
+private func readIDX(_ path: String, rank: Int) throws(DatasetError) -> IDX {
     let file = try InputFile.read(path), headerSize = 4 + 4 * rank
     let packed = InputFile.isGzip(file)
     let header = packed ? try InputFile.inflate(file, first: headerSize, path).bytes : Array(file.prefix(headerSize))
@@ -53,7 +62,7 @@ private func readIDX(_ path: String, rank: Int) throws(DatasetError) -> (shape: 
         throw .malformed(path: path, what: "size", expected: "\(size) bytes for extents \(shape)",
                          got: bytes.count > size ? "more" : "\(bytes.count) bytes", hint: "download it again")
     }
-    return (shape, Array(bytes.dropFirst(headerSize)), SHA256.hexadecimal(of: bytes))
+    return IDX(shape: shape, bytes: Array(bytes.dropFirst(headerSize)), digest: SHA256.hexadecimal(of: bytes))
 }
 
 private extension String {

@@ -10,11 +10,14 @@ public enum Partition: Hashable, Sendable, CustomStringConvertible {
     case dirichlet(Double)
     /// Images sorted by label are cut into equal pieces, and every client gets this many of them (McMahan et al. 2017).
     case shards(Int)
+    /// Each client is one of the data set's own (`ImageSet.clients`), with all images of it.
+    case natural
 
-    /// "iid", "dirichlet:A" with 0 < A <= 1e6, or "shards:K" with 1 <= K <= 1000; nil for any other text.
+    /// "iid", "natural", "dirichlet:A" with 0 < A <= 1e6, or "shards:K" with 1 <= K <= 1000; nil for any other text.
     public init?(text: String) {
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         if parts == ["iid"] { self = .iid; return }
+        if parts == ["natural"] { self = .natural; return }
         if parts.count == 2, parts[0] == "dirichlet", let a = Double(parts[1]), a > 0, a <= 1e6 { self = .dirichlet(a); return }
         if parts.count == 2, parts[0] == "shards", let k = Int(parts[1]), (1...1000).contains(k) { self = .shards(k); return }
         return nil
@@ -25,6 +28,7 @@ public enum Partition: Hashable, Sendable, CustomStringConvertible {
         case .iid: return "iid"
         case .dirichlet(let a): return "dirichlet:" + (a == a.rounded() ? "\(Int(a))" : "\(a)")
         case .shards(let k): return "shards:\(k)"
+        case .natural: return "natural"
         }
     }
 
@@ -36,12 +40,14 @@ public enum Partition: Hashable, Sendable, CustomStringConvertible {
     /// - `iid`: all clients get the same number, so up to `clients` - 1 images are left over.
     /// - `dirichlet`: all images are dealt; a draw that leaves a client with none is drawn again, up to 200 times.
     /// - `shards`: all images are dealt; pieces differ by one image where the number does not divide.
+    /// - `natural`: where there are more natural clients than `clients`, a random subset of them, in the order of their numbers.
     ///
+    /// - Parameter owners: whose image each is, for `natural`.
     /// - Parameter imagesPerClient: when given, a client with more keeps a random subset of this size.
     /// - Returns: for each client its indices in ascending order, at least one; no index twice.
     /// - Throws: `argument` when there are too few images, or no draw gave every client one.
     public func split(labels: [UInt16], among indices: [Int], clients: Int, imagesPerClient: Int? = nil,
-                      seed: UInt64) throws(DatasetError) -> [[Int]] {
+                      owners: [UInt32]? = nil, seed: UInt64) throws(DatasetError) -> [[Int]] {
         guard clients >= 1, imagesPerClient ?? 1 >= 1 else {
             throw .argument(what: "clients and images per client", expected: "at least 1 of each",
                             got: "\(clients) and \(imagesPerClient ?? 1)")
@@ -57,6 +63,7 @@ public enum Partition: Hashable, Sendable, CustomStringConvertible {
         case .iid: shares = iidShares(indices, clients, &stream)
         case .dirichlet(let a): shares = try dirichletShares(labels, indices, clients, a, &stream)
         case .shards(let k): shares = shardShares(labels, indices, clients, k, &stream)
+        case .natural: shares = try naturalShares(owners, indices, clients, &stream)
         }
         for client in shares.indices {
             if let cap = imagesPerClient, shares[client].count > cap {
@@ -66,6 +73,19 @@ public enum Partition: Hashable, Sendable, CustomStringConvertible {
             shares[client].sort()
         }
         return shares
+    }
+
+    private func naturalShares(_ owners: [UInt32]?, _ indices: [Int], _ clients: Int, _ stream: inout RandomStream) throws(DatasetError) -> [[Int]] {
+        guard let owners else {
+            throw .argument(what: "partition natural", expected: "a data set with /train/clients, which says whose image each is", got: "one without")
+        }
+        let byOwner = Dictionary(grouping: indices) { owners[$0] }.sorted { $0.key < $1.key }.map(\.value)
+        guard clients <= byOwner.count else {
+            throw .argument(what: "partition natural over \(clients) clients", expected: "at most as many as the data set has", got: "\(byOwner.count)",
+                            hint: "--clients \(byOwner.count)")
+        }
+        guard clients < byOwner.count else { return byOwner }
+        return stream.permutation(byOwner.count).prefix(clients).sorted().map { byOwner[$0] }
     }
 
     private func iidShares(_ indices: [Int], _ clients: Int, _ stream: inout RandomStream) -> [[Int]] {
@@ -128,6 +148,6 @@ public enum Partition: Hashable, Sendable, CustomStringConvertible {
 
 extension Partition: SettingValue {
     public static let expected =
-        "iid, dirichlet:A (0 < A <= 1e6) or shards:K (K from 1 to 1000), for example dirichlet:0.5"
+        "iid, natural, dirichlet:A (0 < A <= 1e6) or shards:K (K from 1 to 1000), for example dirichlet:0.5"
     public var text: String { description }
 }

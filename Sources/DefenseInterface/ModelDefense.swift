@@ -84,6 +84,8 @@ public protocol ModelDefense: Sendable {
     static var clientPasses: Double { get }
     /// What it is called in results: the name, or that of a variant with something changed.
     var label: String { get }
+    /// The name in a configuration, where a user's own method has its digest too.
+    var identity: String { get }
     /// Its options; none for most.
     static var settings: [any AnySetting] { get }
     init()
@@ -102,6 +104,7 @@ extension ModelDefense {
     public static var handsOutBounds: Bool { false }
     public static var clientPasses: Double { 0 }
     public var label: String { Self.name }
+    public var identity: String { label }
 
     public func plannedPasses(_ images: Int) -> Double { 4 * Double(images) }
 

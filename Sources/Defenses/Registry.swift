@@ -3,6 +3,7 @@ import DefenseInterface
 import Detection
 import ModelDefenses
 import Options
+import OwnMethods
 import Rules
 
 /// The names of all defences, in the order of tables: on clients' updates, on the FM data, on the finished model.
@@ -12,14 +13,20 @@ public enum AllDefenses {
     public static var namesWithVariants: [String] { names + BoundVariants.all.map(\.name) }
 
     /// What the name of a defence must be, for errors.
-    public static var expected: String { "one of: \(names.joined(separator: ", ")), \(BoundFit.name):NAME, \(PaperBounds.name):NAME" }
+    public static var expected: String {
+        "one of: \(names.joined(separator: ", ")), \(BoundFit.name):NAME, \(PaperBounds.name):NAME, \(OwnMethod.expected(ownKinds))"
+    }
+
+    /// What a user's own defence can be.
+    public static let ownKinds = [OwnKind.rule, .modelDefense]
 
     /// The option that names them, for help.
     public static var help: String {
         "Defence; may be repeated. One of the rules before aggregation (\(list(AggregationRules.names))), \(FMScreen.name) "
             + "(FM images that look poisoned are not used), and any on the model (\(list(ModelDefenses.names)); "
             + "\(BoundFit.name):NAME with one part changed: \(BoundVariants.titles(of: BoundFit.name)); "
-            + "\(PaperBounds.name):NAME with another reading: \(BoundVariants.titles(of: PaperBounds.name)))."
+            + "\(PaperBounds.name):NAME with another reading: \(BoundVariants.titles(of: PaperBounds.name))). "
+            + "\(OwnMethod.expected(ownKinds)): a program of your own that is one of them (tools/python)."
     }
 
     private static func list(_ names: [String]) -> String { names.joined(separator: ", ") }
@@ -31,14 +38,14 @@ public enum AllDefenses {
         return owned.flatMap { name, settings in settings.map { $0.belonging(to: .defense, .defended(by: name)) } }
     }
 
-    /// Of defences, those that have a part in the training, in the order of tables.
+    /// Of defences, those that have a part in the training, in the order of tables; a user's own come last.
     public static func shapingTraining(_ given: [String]) -> [String] {
-        names.filter { shapesTraining($0) && given.contains($0) }
+        names.filter { shapesTraining($0) && given.contains($0) } + given.filter { OwnMethod($0) != nil && shapesTraining($0) }
     }
 
     /// Whether a defence has a part in the training, which one on the finished model has not.
     public static func shapesTraining(_ name: String) -> Bool {
-        name != FedAvg.name && (AggregationRules.names + [FMScreen.name]).contains(name)
+        OwnMethod(name).map { $0.kind == .rule } ?? (name != FedAvg.name && (AggregationRules.names + [FMScreen.name]).contains(name))
     }
 }
 
@@ -67,7 +74,8 @@ public enum AggregationRules {
     public static var names: [String] { all.map { $0.name } }
 
     public static func make(_ name: String, _ settings: Settings = Settings()) -> (any AggregationRule)? {
-        all.first { $0.name == name }?.init(settings)
+        if let method = OwnMethod(name) { return method.kind == .rule ? OwnRule(method) : nil }
+        return all.first { $0.name == name }?.init(settings)
     }
 }
 
@@ -85,6 +93,7 @@ public enum ModelDefenses {
     public static var namesWithVariants: [String] { names + BoundVariants.all.map(\.name) }
 
     public static func make(_ name: String, _ settings: Settings = Settings()) -> (any ModelDefense)? {
-        all.first { $0.name == name }?.init(settings) ?? BoundVariants.make(name, settings)
+        if let method = OwnMethod(name) { return method.kind == .modelDefense ? OwnDefense(method) : nil }
+        return all.first { $0.name == name }?.init(settings) ?? BoundVariants.make(name, settings)
     }
 }

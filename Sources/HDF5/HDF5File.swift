@@ -60,6 +60,19 @@ public final class HDF5File: @unchecked Sendable {
         }
     }
 
+    /// Writes a file that nobody needs once this process is gone: in place, unsynced. Removed where `body` throws.
+    public static func writeUnsynced(_ path: String, _ body: (HDF5File) throws -> Void) throws {
+        let file = try create(path, for: path)
+        do {
+            try body(file)
+            try file.close()
+        } catch {
+            try? file.close()       // the body's error is the one to tell
+            Files.unlink(path)
+            throw error
+        }
+    }
+
     private static func create(_ temporary: String, for path: String) throws(HDF5Error) -> HDF5File {
         try Library.locked { () throws(HDF5Error) in
             let access = try accessProperties(path)

@@ -41,6 +41,22 @@ public final class Parameters: @unchecked Sendable {
     public var allFinite: Bool { buffer.values.allSatisfy(\.isFinite) }
 }
 
+extension Parameters {
+    /// All parameters in canonical order, tensor after tensor, without padding.
+    package var flattened: [Float] { network.tensors.flatMap { canonical($0) } }
+
+    /// From `flattened`; nil when the count is another.
+    package convenience init?(_ network: ClampNet, flattened values: [Float]) {
+        guard values.count == network.parameterCount else { return nil }
+        self.init(network)
+        var first = 0
+        for tensor in network.tensors {
+            setCanonical(tensor, Array(values[first..<first + tensor.canonicalCount]))
+            first += tensor.canonicalCount
+        }
+    }
+}
+
 /// One z >= 0 per channel (convolutions) or unit (fc1 and the head's layers) of a network; +inf where nothing is bounded.
 public final class Bounds: @unchecked Sendable {
     public let network: ClampNet

@@ -33,9 +33,12 @@ public struct Allowed: Sendable {
     public let names: [String]?
     /// For help: "from 1". The limit against typing errors is left out.
     let brief: String?
+    /// Texts that are allowed besides `names`.
+    private let isAllowed: (@Sendable (String) -> Bool)?
 
-    public init(_ expected: String?, interval: Interval? = nil, names: [String]? = nil, brief: String? = nil) {
-        (self.expected, self.interval, self.names, self.brief) = (expected, interval, names, brief)
+    public init(_ expected: String?, interval: Interval? = nil, names: [String]? = nil, brief: String? = nil,
+                alsoIf isAllowed: (@Sendable (String) -> Bool)? = nil) {
+        (self.expected, self.interval, self.names, self.brief, self.isAllowed) = (expected, interval, names, brief, isAllowed)
     }
 
     /// All that the type allows.
@@ -66,14 +69,20 @@ public struct Allowed: Sendable {
         return Allowed("\(noun) \(interval.text)", interval: interval, brief: brief)
     }
 
-    public static func oneOf(_ names: [String], expected: String? = nil) -> Allowed {
-        Allowed(expected ?? "one of: \(names.joined(separator: ", "))", names: names)
+    /// - Parameter isAllowed: texts that are allowed besides.
+    public static func oneOf(_ names: [String], expected: String? = nil, orIf isAllowed: (@Sendable (String) -> Bool)? = nil) -> Allowed {
+        Allowed(expected ?? "one of: \(names.joined(separator: ", "))", names: names, alsoIf: isAllowed)
+    }
+
+    /// Texts of a form.
+    public static func named(_ expected: String, _ isAllowed: @escaping @Sendable (String) -> Bool) -> Allowed {
+        Allowed(expected, alsoIf: isAllowed)
     }
 
     /// The first word of a value that is not allowed, or all of it; nil where it is allowed. "Not set" always is.
     func fault<Value: SettingValue>(in value: Value) -> String? {
         if let interval, let number = value.number, !interval.contains(number) { return value.text }
-        guard let names, value != Value.unset else { return nil }
-        return value.words.first { !names.contains($0) }
+        guard names != nil || isAllowed != nil, value != Value.unset else { return nil }
+        return value.words.first { word in !(names?.contains(word) ?? false) && !(isAllowed?(word) ?? false) }
     }
 }

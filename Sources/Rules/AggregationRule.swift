@@ -1,7 +1,9 @@
+import Attacks
 import Datasets
 import DefenseInterface
 import Network
 import Options
+import OwnMethods
 import Tensor
 
 /// What a client sends after local training.
@@ -62,11 +64,14 @@ public struct ServerTools {
     public var normalization: Normalization
     /// Height and width of the data's own images, 28 or 32.
     public var side: Int
+    /// The FM images that are trusted; nil where a test has none.
+    public var synthetic: Samples?
 
-    public init(normalization: Normalization, side: Int, train: @escaping () -> Parameters,
+    public init(normalization: Normalization, side: Int, synthetic: Samples? = nil, train: @escaping () -> Parameters,
                 logits: @escaping (Parameters, Int, (Int, UnsafeMutablePointer<Float>) -> Void) -> [Float]) {
         self.normalization = normalization
         self.side = side
+        self.synthetic = synthetic
         self.train = train
         self.logits = logits
     }
@@ -81,6 +86,8 @@ public struct RuleContext {
     public var threads: Int
     /// Memory from round to round, by name (FoolsGold's history by client); saved with the run.
     public var memory: [String: [Float]]
+    /// The same for a user's own rule.
+    public var ownState: OwnState = [:]
     /// Nil where there is no FM data at hand: rules that need it then refuse.
     public var server: ServerTools?
 
@@ -99,6 +106,8 @@ public struct RuleContext {
 public protocol AggregationRule: Sendable {
     /// The name on the command line.
     static var name: String { get }
+    /// What it is called in results: the name, but for a user's own rule.
+    var label: String { get }
     /// Its options; none for most.
     static var settings: [any AnySetting] { get }
     /// What it works on where clients have networks of several shapes.
@@ -108,6 +117,8 @@ public protocol AggregationRule: Sendable {
     init(_ settings: Settings)
     /// The rule itself. `aggregate` has seen to it that updates are ascending by client, at least one, and finite.
     func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate
+    /// Whether it can do nothing without FM data. Throws where a user's own program does not say.
+    func needsSyntheticData() throws -> Bool
     /// Passes over images that the server makes for the rule in a round of n clients, a forward counting a third;
     /// `rootPasses` is what `ServerTools.train` takes.
     func serverPasses(clients n: Int, rootPasses: Double) -> Double
@@ -130,6 +141,8 @@ extension AggregationRule {
     public static var settings: [any AnySetting] { [] }
     public static var scope: RuleScope { .prototype }
     public init(_ settings: Settings) { self.init() }
+    public var label: String { Self.name }
+    public func needsSyntheticData() throws -> Bool { false }
 
     public func serverPasses(clients n: Int, rootPasses: Double) -> Double { 0 }
 

@@ -12,6 +12,8 @@ public struct FLTrust: AggregationRule {
 
     public init() {}
 
+    public func needsSyntheticData() throws -> Bool { true }
+
     public func serverPasses(clients n: Int, rootPasses: Double) -> Double { rootPasses }
 
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {

@@ -196,19 +196,3 @@ package func addNoise(_ model: Parameters, deviation: Double, _ stream: inout Ra
         }
     }
 }
-
-extension Parameters {
-    /// All parameters in canonical order, tensor after tensor, without padding.
-    package var flattened: [Float] { network.tensors.flatMap { canonical($0) } }
-
-    /// From `flattened`; nil when the count is another.
-    package convenience init?(_ network: ClampNet, flattened values: [Float]) {
-        guard values.count == network.parameterCount else { return nil }
-        self.init(network)
-        var first = 0
-        for tensor in network.tensors {
-            setCanonical(tensor, Array(values[first..<first + tensor.canonicalCount]))
-            first += tensor.canonicalCount
-        }
-    }
-}

@@ -26,6 +26,9 @@ struct DataOptions: ParsableArguments {
         if let synthetic, let n = RunData.holdout(ifAny: synthetic), n < 1 {
             throw Failure.usage("--synthetic \(synthetic): expected a file, or holdout:N with N images from 1")
         }
+        if let synthetic, RunData.isPlain(synthetic) {
+            throw Failure.usage("--synthetic none: expected FM data, which the tables' attacks and defences are about; fedclamp run does without")
+        }
         guard let path = data ?? Self.find("fashion-mnist.h5") else {
             throw Failure.input("data/fashion-mnist.h5 is neither here nor beside the executable; make it with: "
                 + "fedclamp import fashion-mnist --from /usr/share/datasets/fashion-mnist --out data/fashion-mnist.h5 (Debian package dataset-fashion-mnist), or name a data set with --data")

@@ -5,6 +5,7 @@ import Experiments
 import Federation
 import Network
 import Numerics
+import OwnMethods
 
 struct Evaluate: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -25,7 +26,7 @@ struct Evaluate: ParsableCommand {
     @Option(help: ArgumentHelp("Data set, as import writes it.", valueName: "file.h5"))
     var data: String
 
-    @Option(help: ArgumentHelp("Trigger: \(Triggers.names.joined(separator: ", ")). (default: the file's own)", valueName: "name"),
+    @Option(help: ArgumentHelp("Trigger: \(Triggers.names.joined(separator: ", ")), or your own, \(OwnMethod.expected([.trigger])). (default: the file's own)", valueName: "name"),
             completion: .list(Triggers.names),
             transform: { try parsed($0, as: RunConfiguration.declarations.trigger) })
     var trigger: String?
@@ -43,6 +44,8 @@ struct Evaluate: ParsableCommand {
     @Flag(help: "Leave the file's bounds aside.")
     var unbounded = false
 
+    @OptionGroup var exec: ExecOptions
+
     @OptionGroup var machine: MachineOptions
 
     @Flag(help: "Results as one JSON object.")
@@ -50,6 +53,7 @@ struct Evaluate: ParsableCommand {
 
     func run() throws {
         if let target, target < 0 { throw Failure.usage("--target \(target): expected a class from 0") }
+        try exec.prepare(beside: "fedclamp-evaluate")
         let threads = try machine.threadCount(), set = try machine.instructionSet()
         let checkpoint = try Checkpoint(reading: checkpoint, defendedBy: defended, head: try head.map(parsedHead)), dataset = try DatasetFile.read(data), test = dataset.test
         let network = checkpoint.network
@@ -57,15 +61,17 @@ struct Evaluate: ParsableCommand {
             throw Failure.input("\(self.checkpoint): the model takes \(network.channels) channels to \(network.classes) classes, \(data) has \(test.channels) channels and \(test.classes) classes")
         }
         let images = Samples(test, normalization: checkpoint.normalization)
-        let backdoor = try backdoor(checkpoint, images.shape)
+        let asked = try trigger.map { try RunConfiguration.grantTrigger($0) }
+        let backdoor = try backdoor(checkpoint, asked, images.shape)
+        if let backdoor { _ = try images.triggered(backdoor).prepared(flips: false) }
         let server = Server(kernels: set.kernels, threads: threads)
         let plain = server.evaluate(checkpoint.parameters, Bounds(network), images, backdoor)
         let bounded = unbounded ? nil : checkpoint.bounds.map { server.evaluate(checkpoint.parameters, $0, images, backdoor) }
-        output(json ? rendered(plain, bounded, set).rendered() : text(plain, bounded, backdoor, dataset, set))
+        output(json ? rendered(plain, bounded, set).rendered() : text(plain, bounded, backdoor, asked ?? checkpoint.attack?.trigger, dataset, set))
     }
 
     /// The trigger asked for, else the file's own; nil where there is neither.
-    private func backdoor(_ checkpoint: Checkpoint, _ shape: ImageShape) throws -> Backdoor? {
+    private func backdoor(_ checkpoint: Checkpoint, _ trigger: String?, _ shape: ImageShape) throws -> Backdoor? {
         if let target, target >= checkpoint.network.classes { throw AttackError.target(target, classes: checkpoint.network.classes) }
         var own = try trigger == nil ? checkpoint.backdoor(shape) : nil
         if let target { own?.relabeling = .target(target) }
@@ -75,7 +81,7 @@ struct Evaluate: ParsableCommand {
         return Backdoor(trigger: try Triggers.make(name, shape: shape, seed: checkpoint.seed), relabeling: .target(target ?? recorded))
     }
 
-    private func text(_ plain: Evaluation, _ bounded: Evaluation?, _ backdoor: Backdoor?, _ dataset: Dataset, _ set: InstructionSet) -> String {
+    private func text(_ plain: Evaluation, _ bounded: Evaluation?, _ backdoor: Backdoor?, _ trigger: String?, _ dataset: Dataset, _ set: InstructionSet) -> String {
         var table = TextTable()
         table.add(["model", "ACC", "ASR", "robust ACC"])
         for (name, e) in [("bounded", bounded), ("unbounded", plain)] {
@@ -84,7 +90,7 @@ struct Evaluate: ParsableCommand {
         }
         var lines = table.rendered() + ["", "\(Numbers.grouped(plain.images)) test images of \(dataset.name); \(set.rawValue)"]
         if let backdoor {
-            let name = type(of: backdoor.trigger).name
+            let name = OwnMethod.shown(trigger ?? type(of: backdoor.trigger).name)
             let goal = switch backdoor.relabeling {
             case .target(let target): "target \(target) (\(dataset.classNames[target]))"
             case .next: "all to all"

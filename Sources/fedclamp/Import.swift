@@ -5,7 +5,7 @@ import Experiments
 struct Import: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import",
-        abstract: "Make an HDF5 data set of the original files of Fashion-MNIST, MNIST, CIFAR-10 or CIFAR-100.",
+        abstract: "Make an HDF5 data set of the original files of Fashion-MNIST, MNIST, CIFAR-10 or CIFAR-100, or of IDX files of any name.",
         discussion: """
             The files are read as published: IDX files (.gz or plain) for both MNISTs, the binary version for both CIFARs; \
             a folder that holds the unpacked archive's folder will do. The data set bears the published name only if the \
@@ -13,11 +13,20 @@ struct Import: ParsableCommand {
 
               fedclamp import fashion-mnist --from /usr/share/datasets/fashion-mnist --out data/fashion-mnist.h5
               fedclamp import cifar-10 --from cifar-10-batches-bin --out data/cifar-10.h5
+              fedclamp import idx --from kmnist --name kmnist --out data/kmnist.h5
+              fedclamp import idx --from gzip --variant emnist-letters --out data/letters.h5
+
+            Other forms (npz, folders of images, CIFAR's Python version, Parquet, TFF, LEAF) are read by the Python package \
+            (tools/python); data/FORMAT.md describes the file that all of them write.
             """)
 
-    @Argument(help: ArgumentHelp("fashion-mnist, mnist, cifar-10 or cifar-100.", valueName: "data-set"),
-              transform: { try choose($0, "data set", from: DatasetKind.allCases.map { ($0.rawValue, $0) }) })
-    var kind: DatasetKind
+    @Argument(help: ArgumentHelp("fashion-mnist, mnist, cifar-10, cifar-100 or idx.", valueName: "data-set"),
+              transform: { try choose($0, "data set", from: Import.kinds) })
+    var source: Source
+
+    enum Source { case published(DatasetKind), idx }
+
+    static let kinds: [(name: String, value: Source)] = DatasetKind.allCases.map { ($0.rawValue, .published($0)) } + [("idx", .idx)]
 
     @Option(help: ArgumentHelp("Folder with the original files.", valueName: "dir"))
     var from: String
@@ -25,18 +34,36 @@ struct Import: ParsableCommand {
     @Option(help: ArgumentHelp("File to write.", valueName: "file.h5"))
     var out: String
 
+    @Option(help: ArgumentHelp("Of idx: what the data set is called. (default: the variant)", valueName: "name"))
+    var name: String?
+
+    @Option(help: ArgumentHelp("Of idx: what the files' names begin with, where the folder has several sets.", valueName: "text"))
+    var variant = ""
+
+    @Flag(help: "Of idx: the files hold rows and columns exchanged; known of emnist.")
+    var transposed = false
+
     @Flag(help: "Replace an existing file.")
     var overwrite = false
 
     func run() throws {
+        if case .published = source, name != nil || !variant.isEmpty || transposed { throw Failure.usage("--name, --variant and --transposed: expected with idx only") }
         try requireWritable(out, replace: overwrite)
-        let imported = try importDataset(kind, from: from), dataset = imported.dataset
+        guard case let .published(kind) = source else {
+            let imported = try importAnyIDX(from: from, variant: variant, name: name, transposed: transposed)
+            return try write(imported.dataset, imported.remarks.map { "\(out): \($0)" })
+        }
+        let imported = try importDataset(kind, from: from)
+        try write(imported.dataset, imported.departs.map {
+            ["\(out): \($0) is not known to be the published one of \(kind.rawValue): the data set is called \(imported.dataset.name)"]
+        } ?? [])
+    }
+
+    private func write(_ dataset: Dataset, _ remarks: [String]) throws {
         try DatasetFile.write(dataset, to: out)
         output("\(out): \(dataset.name), \(describe(dataset))")
         output("digest \(dataset.digest)")
-        if let departs = imported.departs {
-            note("\(out): \(departs) is not known to be the published one of \(kind.rawValue): the data set is called \(dataset.name)")
-        }
+        remarks.forEach(note)
     }
 }
 

@@ -22,7 +22,8 @@ struct Inspection {
 
     mutating func describe(_ dataset: Dataset) {
         sections.append(("data set", [("name", dataset.name), ("source", dataset.source), ("digest", dataset.digest),
-                                      ("classes", "\(dataset.train.classes)"), ("train", Self.line(dataset.train)), ("test", Self.line(dataset.test))]))
+                                      ("classes", "\(dataset.train.classes)"), ("train", Self.line(dataset.train)), ("test", Self.line(dataset.test))]
+            + (dataset.train.clients.map { [("natural clients", "\(Set($0).count)")] } ?? [])))
         addClasses([("train", dataset.train), ("test", dataset.test)], dataset.classNames)
     }
 

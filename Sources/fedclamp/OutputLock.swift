@@ -1,6 +1,7 @@
 import CStart
 import Glibc
 import HDF5
+import OwnMethods
 
 /// One process at a time writes an output. A file beside it, NAME.lock, says who; what holds is the kernel's lock on that
 /// file (flock), which goes with the process however it ends, so that the file of a dead process stands in nobody's way, nor
@@ -16,16 +17,19 @@ enum OutputLock {
         try take(Files.companion(of: target, ".lock"), output: path)
         let (folder, start) = Files.split(Replacement.temporaryPrefix(of: target))
         removeLeftovers(in: folder) { $0.utf8.starts(with: start.utf8) }
+        removeFolders(beside: target)
     }
 
     /// Locks the folder of results at `path`, which must exist; its cells are covered too.
     static func take(folder path: String) throws {
         try take("\(path)/results.lock", output: path)
         for folder in [path, "\(path)/cells"] { removeLeftovers(in: folder) { $0.firstRange(of: ".partial-") != nil } }
+        removeFolders(beside: "\(path)/results")
     }
 
-    /// Gives all of them back. The process's end does too, but leaves the files.
+    /// Gives all of them back, after own programs were ended. The process's end does too, but leaves the files.
     static func releaseAll() {
+        OwnMethods.endAll()
         forget_kept()
         for lock in held {
             Files.unlink(lock.path)     // before the lock goes: whoever waits for it must not find a file that is about to vanish
@@ -108,6 +112,12 @@ enum OutputLock {
         gmtime_r(&seconds, &parts)
         func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
         return "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday)) \(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)) UTC"
+    }
+
+    /// Of killed processes, what they exchanged with own methods.
+    private static func removeFolders(beside output: String) {
+        let (folder, start) = Files.split(Files.companion(of: output, OwnMethods.folderMark))
+        for name in Files.names(in: folder) where name.utf8.starts(with: start.utf8) { OwnMethods.remove(folder: "\(folder)/\(name)") }
     }
 
     private static func removeLeftovers(in folder: String, _ isOne: (String) -> Bool) {

@@ -5,6 +5,7 @@ import Experiments
 import Federation
 import Network
 import Numerics
+import OwnMethods
 
 struct Reproduce: Configurable {
     static let required = ["--out=x"]
@@ -22,6 +23,7 @@ struct Reproduce: Configurable {
               fedclamp reproduce main --scale smoke --list --out results/smoke
               fedclamp reproduce main --scale smoke --out results/smoke
               fedclamp reproduce main --scale paper --shard 3/8 --out results/shard-3
+              fedclamp reproduce main --defense exec:./mine.py --out results/mine
               fedclamp reproduce main --scale smoke --row none --row multi-krum --out results/smoke
 
             Without --data, data/fashion-mnist.h5 is looked for here, then beside the executable; without --synthetic, \
@@ -64,6 +66,8 @@ struct Reproduce: Configurable {
     @Flag(help: "Print the trainings with their passes and estimated time; compute and write nothing.")
     var list = false
 
+    @OptionGroup(title: "your own methods") var rows: RowOptions
+
     @Option(help: ArgumentHelp("Folder of results.", valueName: "dir"))
     var out: String
 
@@ -95,6 +99,7 @@ struct Reproduce: Configurable {
         let threads = try machine.threadCount(), isa = try machine.instructionSet(), scale = scale ?? .smoke
         let count = seeds ?? scale.seeds
         guard (1...1000).contains(count) else { throw Failure.usage("--seeds \(count): expected a number from 1 to 1000") }
+        let own = try rows.methods(beside: "\(out)/results")
         let folder = ResultFolder(out)
         let begun = try folder.setting()
         let loaded = try source.load(holdout: scale.holdout)
@@ -102,7 +107,7 @@ struct Reproduce: Configurable {
         let setting = Setting(scale: scale.name, dataset: loaded.dataset.name, datasetDigest: loaded.dataset.digest, synthetic: loaded.syntheticName,
                               syntheticDigest: loaded.generated?.digest ?? loaded.syntheticName,
                               syntheticImages: loaded.generated?.set.count ?? RunData.holdout(ifAny: loaded.syntheticName) ?? 0, evaluateOn: evaluateOn,
-                              tables: Tables.names.filter(wanted.contains), seeds: (0..<UInt64(count)).map { firstSeed &+ $0 })
+                              tables: Tables.names.filter(wanted.contains), seeds: (0..<UInt64(count)).map { firstSeed &+ $0 }, own: own)
         let part = Plan.Part(rows: row, columns: column), plan = try Plan(setting, only: part), sizes = DataSizes(train: loaded.dataset.train.count, test: loaded.dataset.test.count, generated: loaded.generated?.set.count)
         let trainings = shard.map { plan.shard($0.index, of: $0.count, sizes) } ?? plan.trainings
         loaded.remarks.forEach(note)
@@ -159,7 +164,7 @@ struct Reproduce: Configurable {
 
     /// The names, the variants of the bound fit counted only.
     private func named(_ defenses: [String]) -> String {
-        let plain = defenses.filter(ModelDefenses.names.contains), variants = defenses.count - plain.count
+        let plain = defenses.filter { ModelDefenses.names.contains($0) || OwnMethod($0) != nil }.map(OwnMethod.shown), variants = defenses.count - plain.count
         return (plain + (variants > 0 ? ["and \(variants) bounds:NAME"] : [])).joined(separator: " ")
     }
 }

@@ -6,6 +6,7 @@ import Experiments
 import Federation
 import Network
 import Numerics
+import OwnMethods
 
 struct Run: Configurable {
     static let required: [String] = []
@@ -32,7 +33,7 @@ struct Run: Configurable {
     @Option(help: ArgumentHelp("Data set, as import writes it.", valueName: "file.h5"))
     var data: String?
 
-    @Option(help: ArgumentHelp("FM data: images and labels at the root of a file, or holdout:N for N training images that no client gets.", valueName: "file.h5|holdout:n"))
+    @Option(help: ArgumentHelp("FM data: images and labels at the root of a file, holdout:N for N training images that no client gets, or none for plain federated learning.", valueName: "file.h5|holdout:n|none"))
     var synthetic: String?
 
     @Option(help: ArgumentHelp("Run file to write. (default with --resume run.h5: that file)", valueName: "file.h5"))
@@ -52,6 +53,8 @@ struct Run: Configurable {
     @Flag(help: "Replace an existing run file.")
     var overwrite = false
 
+    @OptionGroup var grants: GrantOptions
+
     @OptionGroup var machine: MachineOptions
 
     @Option(help: ArgumentHelp("Read options from a file.", valueName: "file"))
@@ -64,6 +67,7 @@ struct Run: Configurable {
         if resume, overwrite { throw Failure.usage("--resume --overwrite: expected at most one of them") }
         let threads = try machine.threadCount(), out = try outputPath()
         let stored = resume && exists(out) ? try storedConfiguration(out) : nil
+        try grants.prepare(beside: out)
         var configuration = try configuration(stored)
         let data = configuration.data, synthetic = configuration.synthetic
         try configuration.validate()
@@ -71,6 +75,7 @@ struct Run: Configurable {
         if let n = RunData.holdout(ifAny: synthetic), n < 1 {
             throw Failure.usage("--synthetic \(synthetic): expected a file, or holdout:N with N images from 1")
         }
+        if saveSynthetic != nil, RunData.isPlain(synthetic) { throw Failure.usage("--save-synthetic with --synthetic none: there are no FM data to save") }
         try requireWritable(out, replace: resume || overwrite, inputs: [data, synthetic], resumable: true)
         if let saveSynthetic { try requireWritable(saveSynthetic, replace: overwrite || resume, inputs: [data, synthetic, out]) }
         configuration.isa = try machine.instructionSet(recorded: stored?.isa).rawValue
@@ -78,6 +83,7 @@ struct Run: Configurable {
         let (dataset, generated) = try loadData(data, synthetic)
         let run = try FederatedRun(configuration, RunData(configuration, dataset, generated, syntheticName: synthetic), threads: threads)
         if stored != nil { try RunFile.restore(run, from: out) }
+        try run.requireOwnMethods()
         if let saveSynthetic { try saveHeld(run.data.synthetic, dataset.classNames, to: saveSynthetic) }
         describe(run, dataset, resumes: stored != nil)
         try train(run, out, try log.map { try RunLog($0, run, out) })
@@ -106,11 +112,14 @@ struct Run: Configurable {
     /// What is given, on top of what a run file has that is gone on with. A defence that is given joins those of the file.
     private func configuration(_ stored: RunConfiguration?) throws -> RunConfiguration {
         var configuration = try options.configuration(on: stored ?? RunConfiguration())
-        if let stored { configuration.defenses = stored.defenses + configuration.defenses.filter { !stored.defenses.contains($0) } }
+        try configuration.validate()
+        try configuration.grantOwnMethods()
+        if let stored { configuration.defenses = RunConfiguration.joined(stored.defenses, configuration.defenses) }
         if let data = data ?? stored?.data, !data.isEmpty { configuration.data = data } else { throw Failure.usage("Missing expected argument '--data <file.h5>'") }
         if let synthetic = synthetic ?? stored?.synthetic, !synthetic.isEmpty { configuration.synthetic = synthetic } else {
             throw Failure.usage("Missing expected argument '--synthetic <file.h5|holdout:n>'")
         }
+        configuration.adaptToData()
         return configuration
     }
 
@@ -142,17 +151,19 @@ struct Run: Configurable {
     private func describe(_ run: FederatedRun, _ dataset: Dataset, resumes: Bool) {
         let c = run.configuration, images = run.data.clients.map(\.count)
         let share = images.min() == images.max() ? "\(Numbers.grouped(images[0]))" : "\(Numbers.grouped(images.min() ?? 0)) to \(Numbers.grouped(images.max() ?? 0))"
-        let attack = c.attack == .none ? "no attack" : "\(c.attack.rawValue) attack, \(c.trigger) trigger, \(c.allToAll ? "all to all" : "target \(c.target) (\(dataset.classNames[c.target]))")"
-        note("\(dataset.name): \(Experiments.Numbers.grouped(run.data.evaluation.count)) images to measure on; FM data: \(Numbers.grouped(run.data.synthetic.count)) images of \(run.data.syntheticName)")
-        note("\(c.clients) clients with \(share) images, \(c.participants) a round, \(c.rounds) rounds; \(attack); defences: \(c.defenses.isEmpty ? "none" : c.defenses.joined(separator: " "))")
+        let attack = c.attack == .none ? "no attack" : "\(c.attack.rawValue) attack, \(OwnMethod.shown(c.trigger)) trigger, \(c.allToAll ? "all to all" : "target \(c.target) (\(dataset.classNames[c.target]))")"
+            + (c[OwnUpdate.program].map { ", malicious update \(OwnMethod.shown($0))" } ?? "")
+        note("\(dataset.name): \(Experiments.Numbers.grouped(run.data.evaluation.count)) images to measure on; "
+            + (RunData.isPlain(c.synthetic) ? "no FM data: neither initialisation nor fusion" : "FM data: \(Numbers.grouped(run.data.synthetic.count)) images of \(run.data.syntheticName)"))
+        note("\(c.clients) clients with \(share) images, \(c.participants) a round, \(c.rounds) rounds; \(attack); defences: \(c.defenses.isEmpty ? "none" : OwnMethod.shown(c.defenses.joined(separator: " ")))")
         note("seed \(c.seed), \(c.isa), \(run.threads) threads, \(Numbers.passes(run.plannedPasses)) image passes" + (resumes ? "; resumed after round \(run.finishedRounds ?? 0)" : ""))
     }
 }
 
-/// A data set and FM data from a file; nil for `holdout:N`.
+/// A data set and FM data from a file; nil for `holdout:N` and `none`.
 func loadData(_ data: String, _ synthetic: String) throws -> (Dataset, UnnamedSplit?) {
     let dataset = try DatasetFile.read(data, verify: true)
-    guard RunData.holdout(ifAny: synthetic) == nil else { return (dataset, nil) }
+    guard RunData.holdout(ifAny: synthetic) == nil, !RunData.isPlain(synthetic) else { return (dataset, nil) }
     return (dataset, try DatasetFile.readUnnamedSplit(synthetic, matching: dataset, verify: true))
 }
 

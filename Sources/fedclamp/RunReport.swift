@@ -4,6 +4,7 @@ import Detection
 import Experiments
 import Federation
 import Numerics
+import OwnMethods
 
 /// What a finished run found, for people and for scripts.
 struct RunReport {
@@ -32,7 +33,7 @@ struct RunReport {
         for model in run.defended {
             lines += Self.audit("\(model.name) (\(Numbers.duration(model.seconds)), \(Numbers.passes(model.passes)) image passes)", model.audit)
         }
-        let what = c.attack == .none ? "no attack; floor: rate of triggered images (\(c.trigger)) that go to the target all the same" : "\(c.attack.rawValue) attack, \(c.trigger) trigger"
+        let what = c.attack == .none ? "no attack; floor: rate of triggered images (\(OwnMethod.shown(c.trigger))) that go to the target all the same" : "\(c.attack.rawValue) attack, \(OwnMethod.shown(c.trigger)) trigger"
         return (lines + ["", "\(what); \(Numbers.grouped(run.data.evaluation.count)) \(c.evaluateOn.rawValue) images; seed \(c.seed); \(c.isa)", "wrote \(path)"]).joined(separator: "\n")
     }
 
@@ -58,7 +59,7 @@ struct RunReport {
                                       ("audit", .object(model.audit.map { ($0.name, .text($0.value)) }))]))
         }
         if c.screensSynthetic { members.append((FMScreen.name, .object(run.state.screenAudit.map { ($0.name, .text($0.value)) }))) }
-        members += [("rounds", .whole(final.round)), ("attack", .text(c.attack.rawValue)), ("trigger", .text(c.trigger)), ("target", .whole(c.target)),
+        members += [("rounds", .whole(final.round)), ("attack", .text(c.attack.rawValue)), ("trigger", .text(OwnMethod.shown(c.trigger))), ("target", .whole(c.target)),
                     ("defended", .object(defended)), ("seed", .text("\(c.seed)")), ("instruction_set", .text(c.isa)), ("out", .text(path))]
         return .object(members)
     }

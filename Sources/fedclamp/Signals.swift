@@ -1,4 +1,5 @@
 import Glibc
+import OwnMethods
 import Synchronization
 
 /// SIGINT and SIGTERM, and what Slurm sends before the end of a job (USR1, HUP, XCPU), ask work that can go on later to stop when its step
@@ -22,15 +23,20 @@ enum Signals {
     /// the process. A hang-up that the caller ignores, as nohup does, stays ignored.
     static func install() {
         _ = (stop, resumable.load(ordering: .relaxed), grace)  // the globals are made here, not in a handler
+        OwnMethods.prepareForSignals()
         Glibc.signal(SIGPIPE, SIG_IGN)
         Glibc.signal(SIGXFSZ, SIG_IGN)
         Glibc.signal(SIGALRM) { _ in
             Signals.say("fedclamp: the step did not end in time and is given up; what is finished is saved: run --resume, or the same reproduce again, goes on from there\n")
+            OwnMethods.killAll()
             _exit(128 + Signals.received.load(ordering: .relaxed))
         }
         for number in [SIGINT, SIGTERM, SIGUSR1, SIGHUP, SIGXCPU] where !isIgnored(number) || number != SIGHUP {
             Glibc.signal(number) { number in
-                if Signals.received.exchange(number, ordering: .relaxed) != 0 || !Signals.resumable.load(ordering: .relaxed) { _exit(128 + number) }
+                if Signals.received.exchange(number, ordering: .relaxed) != 0 || !Signals.resumable.load(ordering: .relaxed) {
+                    OwnMethods.killAll()
+                    _exit(128 + number)
+                }
                 Signals.say("\nfedclamp: stopping at the end of this step, or in 4 s; once more ends at once\n")
                 alarm(Signals.grace)
             }

@@ -31,16 +31,22 @@ struct ServerOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The run's FM data.", valueName: "file.h5"))
     var synthetic: String?
 
-    @Option(help: ArgumentHelp("The run's data set, in place of --synthetic where the FM data are holdout:N.", valueName: "file.h5"))
+    @Option(help: ArgumentHelp("The run's data set, in place of --synthetic where the FM data are holdout:N or none.", valueName: "file.h5"))
     var data: String?
+
+    @OptionGroup var grants: GrantOptions
 
     @OptionGroup var machine: MachineOptions
 
     var inputs: [String] { [synthetic, data].compactMap { $0 } }
 
     /// Throws `Failure.input` for data of another run.
-    func load(_ configuration: RunConfiguration, _ network: ClampNet, _ provenance: Provenance) throws -> ServerData {
+    func load(_ configuration: RunConfiguration, _ network: ClampNet, _ provenance: Provenance, _ normalization: Normalization) throws -> ServerData {
         let set: ImageSet, held: [Int]?, digest: String, path: String
+        if RunData.isPlain(configuration.synthetic) {
+            guard let data, synthetic == nil else { throw Failure.input("this run has no FM data: expected --data, its data set") }
+            return try ServerData(configuration, network, try network.fitting(try DatasetFile.read(data).train, data), [], normalization: normalization)
+        }
         if RunData.holdout(ifAny: configuration.synthetic) != nil {
             guard let data, synthetic == nil else {
                 throw Failure.input("the FM data of this run are \(configuration.synthetic): expected --data, the data set that they are of")
@@ -59,7 +65,7 @@ struct ServerOptions: ParsableArguments {
         return try ServerData(configuration, network, try network.fitting(set, path), held)
     }
 
-    func load(_ state: FederationState) throws -> ServerData { try load(state.configuration, state.network, state.provenance) }
+    func load(_ state: FederationState) throws -> ServerData { try load(state.configuration, state.network, state.provenance, state.normalization) }
 
     /// The run's instruction set, unless another is asked for.
     func server(_ state: FederationState) throws -> Server { try machine.server(state) }

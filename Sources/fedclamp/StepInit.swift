@@ -21,7 +21,7 @@ struct StepInit: Configurable {
     @Option(help: ArgumentHelp("The whole data set, if the clients' data are shares of it. (default: clients have their own)", valueName: "file.h5"))
     var data: String?
 
-    @Option(help: ArgumentHelp("FM data: images and labels at the root of a file, or holdout:N with --data.", valueName: "file.h5|holdout:n"))
+    @Option(help: ArgumentHelp("FM data: images and labels at the root of a file, holdout:N with --data, or none with --data.", valueName: "file.h5|holdout:n|none"))
     var synthetic: String
 
     @Option(help: ArgumentHelp("Global checkpoint to write.", valueName: "file.h5"))
@@ -31,6 +31,8 @@ struct StepInit: Configurable {
 
     @Flag(help: "Replace an existing file.")
     var overwrite = false
+
+    @OptionGroup var exec: ExecOptions
 
     @OptionGroup var machine: MachineOptions
 
@@ -44,12 +46,16 @@ struct StepInit: Configurable {
         let threads = try machine.threadCount()
         var configuration = try options.configuration()
         (configuration.data, configuration.synthetic) = (data ?? Provenance.unknown, synthetic)
+        configuration.adaptToData()
         try configuration.validate()
+        try exec.prepare(beside: out)
+        try configuration.grantOwnMethods()
         _ = try FederatedRun.defenses(configuration)
         try RoundSteps.check(configuration)
         if let n = RunData.holdout(ifAny: synthetic), n < 1 || data == nil {
             throw Failure.usage("--synthetic \(synthetic): expected a file, or holdout:N with N images from 1 and --data")
         }
+        if RunData.isPlain(synthetic), data == nil { throw Failure.usage("--synthetic none: expected --data too, since nothing else says what the images are") }
         configuration.isa = try machine.instructionSet().rawValue
         try requireWritable(out, replace: overwrite, inputs: [data, synthetic].compactMap { $0 })
         let (network, server, provenance, mean) = try load(configuration)

@@ -36,6 +36,8 @@ struct StepLocal: ParsableCommand {
     @Flag(help: "Replace an existing file.")
     var overwrite = false
 
+    @OptionGroup var grants: GrantOptions
+
     @OptionGroup var machine: MachineOptions
 
     @Flag(help: "Results as one JSON object.")
@@ -44,6 +46,7 @@ struct StepLocal: ParsableCommand {
     func run() throws {
         guard client >= 0 else { throw Failure.usage("--client \(client): expected a number from 0") }
         let threads = try machine.threadCount()
+        try grants.prepare(beside: out)
         try requireWritable(out, replace: overwrite, inputs: [global, data])
         let state = try GlobalFile.read(global), isa = try machine.instructionSet(recorded: state.configuration.isa)
         let samples = try samples(state), server = Server(kernels: isa.kernels, threads: threads)

@@ -39,6 +39,7 @@ struct StepAggregate: ParsableCommand {
 
     func run() throws {
         _ = try server.machine.threadCount()
+        try server.grants.prepare(beside: out)
         let files = updates.map(Self.sender)
         try requireWritable(out, replace: overwrite, inputs: [global] + files.map(\.path) + server.inputs)
         let state = try GlobalFile.read(global), data = try server.load(state)
@@ -46,7 +47,7 @@ struct StepAggregate: ParsableCommand {
         let round = try RoundSteps.aggregate(state, files, rule, data, try server.server(state), skipsRefused: skipRefused)
         try RoundSteps.write(round, data, to: out)
         round.refusals.forEach { note("refused: \($0)") }
-        output(json ? rendered(round).rendered() : text(round, type(of: rule).name))
+        output(json ? rendered(round).rendered() : text(round, rule.label))
     }
 
     /// "3=u.h5" as client and path; a path alone names no client.
@@ -93,6 +94,7 @@ struct StepFuse: ParsableCommand {
 
     func run() throws {
         _ = try server.machine.threadCount()
+        try server.grants.prepare(beside: out)
         try requireWritable(out, replace: overwrite, inputs: [aggregate] + server.inputs)
         let read = try AggregateFile.read(aggregate), data = try server.load(read.state)
         let state = try RoundSteps.fuse(read, data, try server.server(read.state))
@@ -128,6 +130,7 @@ struct StepBound: ParsableCommand {
 
     func run() throws {
         _ = try server.machine.threadCount()
+        try server.grants.prepare(beside: out)
         try requireWritable(out, replace: overwrite, inputs: [global] + server.inputs)
         var state = try GlobalFile.read(global, boundsMayBeDue: true)
         let data = try server.load(state), findings = try RoundSteps.bound(&state, data, try server.server(state))

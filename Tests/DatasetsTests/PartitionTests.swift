@@ -25,6 +25,18 @@ import Testing
         }
     }
 
+    /// Owners 3, 7 and 900 of the odd indices: all of them as clients, in the order of their numbers, or some.
+    @Test func natural() throws {
+        let owners = (0..<2000).map { UInt32([7, 7, 900, 3, 3, 3][$0 % 6]) }, partition = try #require(Partition(text: "natural"))
+        func split(_ clients: Int, seed: UInt64 = 5) throws -> [[Int]] {
+            try partition.split(labels: labels, among: indices, clients: clients, owners: owners, seed: seed)
+        }
+        #expect(try split(2) == [indices.filter { owners[$0] == 3 }, indices.filter { owners[$0] == 7 }])        // nobody's index is 900's: they are even
+        #expect(try Set((0..<20).map { try split(1, seed: $0)[0] }).count == 2)
+        #expect(throws: DatasetError.self) { _ = try split(3) }
+        #expect(throws: DatasetError.self) { _ = try partition.split(labels: labels, among: indices, clients: 2, seed: 5) }
+    }
+
     /// The mean over clients of the total variation distance between a client's label distribution and everyone's.
     private func skew(_ partition: Partition) throws -> Double {
         func distribution(_ indices: [Int]) -> [Double] {

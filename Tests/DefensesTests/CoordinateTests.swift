@@ -18,6 +18,14 @@ import Testing
         #expect(try Toy.aggregate(CoordinateMedian(), [1, 2, 3]).teachers.count == 3)
     }
 
+    /// Weights of a user's own rule sum to 1 within rounding, and are then taken to the bit; others are divided by their sum.
+    @Test func weightsOfAnOwnRule() {
+        let tenths = [Double](repeating: 0.1, count: 10)
+        #expect(OwnRule.unit(tenths) == tenths && tenths.reduce(0, +) != 1)
+        #expect(OwnRule.unit([1, 3]) == [0.25, 0.75])
+        #expect(OwnRule.unit([1e-12]) == [1])
+    }
+
     /// beta is a fraction: of 5 clients one goes at each end, of 10 two, of 4 none.
     @Test func trimmedMean() throws {
         #expect(try Toy.one(TrimmedMean(), [6, -100, 1, 1000, 2]) == 3)

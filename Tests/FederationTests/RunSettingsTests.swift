@@ -1,6 +1,7 @@
 import Attacks
 import Defenses
 import Options
+import OwnMethods
 import Rules
 import Testing
 @testable import Federation
@@ -18,7 +19,8 @@ import Testing
             let candidates = [interval.lower + 1, (interval.lower + min(interval.upper, 2)) / 2, interval.lower + 2]
             return text(candidates.first { interval.contains($0) && text($0) != setting.standardText } ?? .nan)
         }
-        return ["partition": "shards:2", "heads": "1x128,none"][setting.name] ?? "7"
+        return ["partition": "shards:2", "heads": "1x128,none", "trigger-place": "1,2",
+                "malicious-update": "exec:boost@malicious-update:0123456789abcdef"][setting.name] ?? "7"
     }
 
     private static func text(_ x: Double) -> String { Int(exactly: x).map { "\($0)" } ?? "\(x)" }
@@ -96,7 +98,7 @@ import Testing
         let c = try RunConfiguration.from(json: json, path: "old.h5")
         let since = ["fm-poison-draw", "fm-poison-stage", "evaluate-clients", "local-test-images", "bounds-paper-drop", "bounds-paper-factor",
                      "bounds-paper-lr", "bounds-paper-passes", "dp-limit", "dp-noise", "rfout-deviations", "pruning-share", "pruning-deviations",
-                     "heads"]
+                     "heads", "trigger-place", "malicious-update"]
         let standard = RunConfiguration.settings.all.filter { $0.isStandard(in: c.values) }.map(\.name)
         #expect(Set(standard) == Set(["clip-norm", "fusion-lr"] + since))
         #expect(c.rate == 0.05 && c[ModelReplacement.boost] == .factor(2.5) && c.partition == .dirichlet(0.5) && c.seed == .max)
@@ -125,6 +127,22 @@ import Testing
         #expect(differs { $0.defenses = ["krum", "bounds"]; $0.trigger = "sig" } != nil)
     }
 
+    /// A user's own defence on the model may be changed, and is done again; own rules may not. Files name them by identities only.
+    @Test func ownMethods() throws {
+        let (old, new) = ("exec:x@model-defense:0123456789abcdef", "exec:x@model-defense:fedcba9876543210"), rule = "exec:r@rule:0123456789abcdef"
+        var stored = RunConfiguration(), now = stored
+        (stored.defenses, now.defenses) = ([rule, old], RunConfiguration.joined([rule, old], [new]))
+        #expect(now.defenses == [rule, new] && now.difference(from: stored) == nil)
+        #expect(RunConfiguration.joined([rule, old], [old, "clp"]) == [rule, old, "clp"])
+        now.defenses = [new]
+        #expect(now.difference(from: stored) != nil)
+        #expect(throws: OwnMethodError.self) { try stored.requireGranted([.rule]) }
+        for text in ["exec:/bin/true", "exec:./x.py"] {
+            #expect(throws: RunError.self) { try RunConfiguration.from(json: "{\"defense\":[\"\(text)\"]}", path: "run.h5") }
+        }
+        #expect(throws: RunError.self) { try RunConfiguration.from(json: "{\"trigger\":\"badge.png\"}", path: "run.h5") }
+    }
+
     /// Options of a rule or an attack that a training does not have leave its name alone.
     @Test func trainingsAreNamedByWhatTheyDependOn() throws {
         func name(_ change: (inout RunConfiguration) -> Void) throws -> String {
@@ -138,6 +156,13 @@ import Testing
         #expect(try name { $0.defenses = ["norm-clip"]; $0[NormClip.limit] = 1 } != name { $0.defenses = ["norm-clip"] })
         #expect(try name { $0.attack = .classic; $0[Neurotoxin.share] = 0.1 } != name { $0.attack = .classic })
         #expect(try name { $0.attack = .fm; $0[Neurotoxin.share] = 0.1 } == name { $0.attack = .fm })
+        // A user's own, by content: another program is another training, but for a defence on the model.
+        let (a, b) = ("@rule:0123456789abcdef", "@rule:fedcba9876543210")
+        #expect(try name { $0.defenses = ["exec:x\(a)"] } != name { $0.defenses = ["exec:x\(b)"] })
+        #expect(try name { $0.defenses = ["exec:x@model-defense:0123456789abcdef"] } == plain)
+        let place = try #require(PixelPlace(text: "1,2")), badge = "badge.png@trigger:0123456789abcdef"
+        #expect(try name { $0.attack = .fm; $0[PictureTrigger.place] = place } == name { $0.attack = .fm })
+        #expect(try name { $0.attack = .fm; $0.trigger = badge; $0[PictureTrigger.place] = place } != name { $0.attack = .fm; $0.trigger = badge })
         #expect(!plain.contains("norm-clip") && !plain.contains("null") && plain.contains("\"rounds\":20"))
     }
 }

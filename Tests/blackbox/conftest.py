@@ -84,3 +84,9 @@ def fm_run(files, tiny):
     path = files / "fm.h5"
     fedclamp("run", *tiny, "--attack", "fm", "--defense", "bounds", "--out", path)
     return path
+
+
+@pytest.fixture(scope="session")
+def seven(data, fm):
+    """Small runs of seven clients: Multi-Krum needs 2f + 2 < n."""
+    return ["--data", data, "--synthetic", fm, "--clients", 7, "--rounds", 2, "--batch", 8]

@@ -13,7 +13,7 @@ from support import BINARY, contents, differing, fedclamp, refused
 
 # What each command names in its own way; the rest is made from one list.
 OF_THE_COMMAND = {"data", "synthetic", "isa"}
-NOT_OF_THE_RUN = {"out", "log", "save-synthetic", "resume", "overwrite", "threads", "config", "json", "version", "help"}
+NOT_OF_THE_RUN = {"out", "save-synthetic", "resume", "overwrite", "threads", "config", "json", "log", "own", "exec-seconds", "exec-log", "version", "help"}
 
 # As in files that were written before options had one name.
 FORMER = {"lr": "rate", "initial-lr": "initialRate", "fusion-lr": "fusionRate", "malicious-lr": "maliciousRate",
@@ -53,7 +53,7 @@ def test_one_name_everywhere(options, stored, clean_run):
 
 
 def test_step_init_has_the_same(options):
-    assert set(definition("step", "init")) | {"save-synthetic", "resume", "log"} == set(options)
+    assert set(definition("step", "init")) | {"save-synthetic", "resume", "log", "own"} == set(options)
 
 
 def test_help_says_range_and_default(options):
@@ -67,7 +67,8 @@ def example(name, option):
     if choices:
         return choices[-1]
     # from 0 to 1 or above, of classes and clients: 1 is in all ranges but those below 1
-    return {"partition": "shards:2", "seed": "7", "heads": "1x128,none"}.get(name, "0.25" if "below 1" in option["abstract"] or "fraction" in name else "1")
+    special = {"partition": "shards:2", "seed": "7", "trigger-place": "1,1", "malicious-update": "none", "heads": "1x128,none"}
+    return special.get(name, "0.25" if "below 1" in option["abstract"] or "fraction" in name else "1")
 
 
 def test_configuration_file_has_them_all(tmp_path, options, tiny):

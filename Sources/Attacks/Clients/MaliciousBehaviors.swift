@@ -12,7 +12,7 @@ public enum MaliciousBehaviors {
     ]
 
     public static var settings: [any AnySetting] {
-        all.flatMap { $0.settings }.map { $0.belonging(to: .malicious, .clientsAttack) }
+        (all.flatMap { $0.settings } + [OwnUpdate.program as any AnySetting]).map { $0.belonging(to: .malicious, .clientsAttack) }
     }
 
     /// Those that the settings ask for.
@@ -23,6 +23,6 @@ public enum MaliciousBehaviors {
 
     /// Whether one that the settings ask for needs the global model of the round before.
     public static func compareRounds(_ settings: Settings) -> Bool {
-        all.contains { type in type.comparesRounds && type.settings.contains { !$0.isStandard(in: settings) } }
+        settings[OwnUpdate.program] != nil || all.contains { type in type.comparesRounds && type.settings.contains { !$0.isStandard(in: settings) } }
     }
 }

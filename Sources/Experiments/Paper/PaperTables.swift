@@ -90,7 +90,7 @@ public struct PaperTable1: PaperTable {
     var `protocol`: PaperProtocol { attack.protocol }
 
     public init(_ scale: Scale) {
-        rows = scale.paperRows ?? Self.printedRows + Self.ours(scale)
+        rows = (scale.paperRows ?? Self.printedRows + Self.ours(scale)) + scale.own.defenses
         attack = PaperNovelAttack(scale)
     }
 
@@ -109,7 +109,7 @@ public struct PaperTable2: PaperTable {
     var `protocol`: PaperProtocol { attack.protocol }
 
     public init(_ scale: Scale) {
-        rows = scale.paperRows ?? Self.printedRows + Self.ours(scale)
+        rows = (scale.paperRows ?? Self.printedRows + Self.ours(scale)) + scale.own.defenses
         attack = PaperNovelAttack(scale, heterogeneous: true)
     }
 
@@ -130,7 +130,7 @@ public struct PaperTable3: PaperTable {
 
     public init(_ scale: Scale) {
         `protocol` = PaperProtocol(scale: scale)
-        rows = scale.paperRows?.filter { $0 != "krum" } ?? Self.existing(["none", PaperBounds.name]) + Self.ours(scale)
+        rows = (scale.paperRows?.filter { $0 != "krum" } ?? Self.existing(["none", PaperBounds.name]) + Self.ours(scale)) + scale.own.defenses
         let triggers = scale.paperRows == nil ? ["patch", "blend", "sig"] : ["patch"]
         let attacks = [(Attack.none, "patch")] + triggers.map { (Attack.classic, $0) }
         cases = attacks.flatMap { attack, trigger in

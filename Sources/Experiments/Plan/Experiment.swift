@@ -7,6 +7,7 @@ import Detection
 import Federation
 import HDF5
 import Network
+import OwnMethods
 
 /// Trains what a plan lacks, one training after the other (its clients side by side), into a folder of results.
 public final class Experiment {
@@ -66,7 +67,7 @@ public final class Experiment {
 
     private static func isOfTheCell(_ error: any Error) -> Bool {
         if case RunError.diverged = error { return true }
-        return error is DefenseError
+        return error is DefenseError || error is OwnMethodError
     }
 
     /// Starts or resumes a training and measures its floors; the last row of its history.
@@ -74,7 +75,7 @@ public final class Experiment {
         let path = folder.cell(training.key), found = try folder.record(training)
         let isStale = keepsStale ? false : found?.stale(training) != nil, record = found.flatMap { !isStale && $0.allows(training.defenses) ? $0 : nil }
         var configuration = training.configuration
-        configuration.defenses += training.defenses + (record?.defenses.filter { !training.defenses.contains($0) } ?? [])
+        configuration.defenses += training.defenses + (record?.kept(beside: training.defenses) ?? [])
         configuration.isa = isa.rawValue
         if let recorded = record?.instructionSet, recorded != isa.rawValue { configuration.isa = try resumable(recorded, path) }
         let run = try FederatedRun(configuration, data(configuration), threads: threads)
@@ -138,7 +139,7 @@ public final class Experiment {
         for probe in training.probes where floors[probe.name] == nil {
             var configuration = run.configuration
             (configuration.trigger, configuration.target, configuration.allToAll) = (probe.trigger, probe.target, probe.allToAll)
-            let data = try data(configuration), model = run.defended.first { $0.name == probe.defense }
+            let data = try data(configuration), model = run.defended.first { $0.identity == probe.defense }
             floors[probe.name] = server.evaluate(model?.parameters ?? run.global, model?.bounds ?? Bounds(run.global.network), data.evaluation, data.backdoor).attackSuccess
         }
         try folder.write(floors: floors, of: training)

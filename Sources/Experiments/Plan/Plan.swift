@@ -2,6 +2,7 @@ import Bounds
 import Defenses
 import Federation
 import Options
+import OwnMethods
 
 /// Every training that some tables need, each once.
 public struct Plan: Sendable {
@@ -22,12 +23,12 @@ public struct Plan: Sendable {
         public var isWhole: Bool { rows.isEmpty && columns.isEmpty }
 
         func includes(_ row: String, _ column: String) -> Bool {
-            (rows.isEmpty || rows.contains(row)) && (columns.isEmpty || columns.contains(column))
+            (rows.isEmpty || rows.contains(OwnMethod.shown(row))) && (columns.isEmpty || columns.contains(OwnMethod.shown(column)))
         }
 
         /// Throws `SettingError` for a name that no table has.
         func check(_ tables: [any Table]) throws {
-            for (option, names, there) in [("row", rows, tables.flatMap(\.rows)), ("column", columns, tables.flatMap(\.columns))] {
+            for (option, names, there) in [("row", rows, tables.flatMap(\.rows).map(OwnMethod.shown)), ("column", columns, tables.flatMap(\.columns).map(OwnMethod.shown))] {
                 guard let stranger = names.first(where: { !there.contains($0) }) else { continue }
                 var known: [String] = []
                 for name in there where !known.contains(name) { known.append(name) }
@@ -38,12 +39,13 @@ public struct Plan: Sendable {
 
     /// - Throws: `RunError.incompatible` for a table or scale that this version does not have, `SettingError` for a part that no table has.
     public init(_ setting: Setting, only part: Part = Part()) throws {
-        guard let scale = Scale.all.first(where: { $0.name == setting.scale }) else {
+        guard var scale = Scale.all.first(where: { $0.name == setting.scale }) else {
             throw RunError.incompatible("there is no scale \(setting.scale) in this version")
         }
+        scale.own = OwnRows(setting.own)
         self.setting = setting
         seeds = setting.seeds
-        tables = try setting.tables.map { name in
+        tables = try setting.tables.map { [scale] name in
             guard let table = Tables.make(name, scale) else { throw RunError.incompatible("there is no table \(name) in this version") }
             return table
         }
@@ -104,7 +106,7 @@ public struct Plan: Sendable {
     /// For people: a training, and what sets it apart among those of its table.
     public func title(of training: Training) -> String {
         let table = tables.first { training.tables.contains($0.name) }
-        return training.title(beside: table?.base(base) ?? base)
+        return OwnMethod.shown(training.title(beside: table?.base(base) ?? base))
     }
 
     /// The training that a cell belongs to.

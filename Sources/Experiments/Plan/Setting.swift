@@ -2,6 +2,7 @@ import Datasets
 import Federation
 import HDF5
 import Numerics
+import OwnMethods
 
 /// What a folder of results belongs to. Only results of the same scale and data may be added; tables and seeds may grow.
 public struct Setting: Equatable, Sendable {
@@ -13,19 +14,22 @@ public struct Setting: Equatable, Sendable {
     public var evaluateOn: EvaluationSplit
     public var tables: [String]
     public var seeds: [UInt64]
+    /// A user's own methods that have rows: identities.
+    public var own: [OwnMethod]
 
     public init(scale: String, dataset: String, datasetDigest: String, synthetic: String, syntheticDigest: String,
-                syntheticImages: Int, evaluateOn: EvaluationSplit, tables: [String], seeds: [UInt64]) {
+                syntheticImages: Int, evaluateOn: EvaluationSplit, tables: [String], seeds: [UInt64], own: [OwnMethod] = []) {
         // Names come from files and of files: each is one line of setting.txt.
         (self.scale, self.dataset, self.datasetDigest) = (scale, HDF5Error.oneLine(dataset), datasetDigest)
         (self.synthetic, self.syntheticDigest, self.syntheticImages) = (HDF5Error.oneLine(synthetic), syntheticDigest, syntheticImages)
         self.evaluateOn = evaluateOn
-        (self.tables, self.seeds) = (tables, seeds)
+        (self.tables, self.seeds, self.own) = (tables, seeds, own)
     }
 
     /// Lines "name = value".
     var text: String {
         let lines = fixed + [("tables", tables.joined(separator: " ")), ("seeds", seeds.map { "\($0)" }.joined(separator: " "))]
+            + (own.isEmpty ? [] : [("own", own.map(\.text).joined(separator: " "))])
         return "# What the results in this folder belong to; other data or another scale are refused.\n"
             + lines.map { "\($0.0) = \($0.1)\n" }.joined()
     }
@@ -61,20 +65,28 @@ public struct Setting: Equatable, Sendable {
         guard !tables.isEmpty, Set(tables).count == tables.count, tables.allSatisfy(Tables.names.contains) else {
             throw RunError.incompatible("\(path): tables: expected some of \(Tables.names.joined(separator: " ")), each once, got \"\(try value("tables").prefix(100))\"")
         }
+        let own = (values["own"] ?? "").split(separator: " ").map { OwnMethod(String($0)) }
+        guard own.allSatisfy({ $0 != nil }), own.count <= Self.mostOwn else {
+            throw RunError.incompatible("\(path): own: expected at most \(Self.mostOwn) of name@kind:digest, got \"\((values["own"] ?? "").prefix(100))\"")
+        }
         guard Scale.all.contains(where: { $0.name == values["scale"] }) else {
             throw RunError.incompatible("\(path): there is no scale \"\(try value("scale").prefix(100))\" in this version")
         }
         self.init(scale: try value("scale"), dataset: try value("dataset"), datasetDigest: try value("dataset_digest"),
                   synthetic: try value("synthetic"), syntheticDigest: try value("synthetic_digest"), syntheticImages: images, evaluateOn: split,
-                  tables: tables, seeds: seeds.compactMap { $0 })
+                  tables: tables, seeds: seeds.compactMap { $0 }, own: own.compactMap { $0 })
     }
+
+    /// Own methods of one folder.
+    private static let mostOwn = 64
 
     /// Seeds of one folder.
     static let seedLimits = 1...1000
 
     /// This setting with the tables and seeds of `other` too, in their natural order. Throws `RunError.incompatible`
     /// naming the first field that differs; names of equal data may.
-    func joined(with other: Setting, at path: String) throws -> Setting {
+    /// - Parameter replacesOwn: an own method that was changed since takes the place of what `other` has of it; else that is refused.
+    func joined(with other: Setting, at path: String, replacesOwn: Bool = false) throws -> Setting {
         for (mine, theirs) in zip(fixed, other.fixed) where mine.1 != theirs.1 {
             if mine.0 == "synthetic", syntheticDigest == other.syntheticDigest { continue }
             if mine.0 == "dataset", datasetDigest == other.datasetDigest { continue }
@@ -82,6 +94,11 @@ public struct Setting: Equatable, Sendable {
         }
         var all = self
         all.tables = Tables.names.filter { tables.contains($0) || other.tables.contains($0) }
+        let changed = other.own.filter { theirs in own.contains { $0.label == theirs.label && $0.kind == theirs.kind && $0 != theirs } }
+        if let first = changed.first, !replacesOwn {
+            throw RunError.incompatible("\(path) holds results of another version of \(first.label) (sha256 \(first.digest)...): use one version for all parts")
+        }
+        all.own = other.own.filter { !changed.contains($0) && !own.contains($0) } + own
         all.seeds = Set(seeds + other.seeds).sorted()
         guard Self.seedLimits.contains(all.seeds.count) else {
             throw RunError.incompatible("\(path): \(all.seeds.count) seeds in all, at most \(Self.seedLimits.upperBound) go into one folder; use another --out")

@@ -2,6 +2,7 @@ import DefenseInterface
 import Defenses
 import Federation
 import HDF5
+import OwnMethods
 
 /// The results in a training's run file, without its models.
 struct CellRecord: Sendable {
@@ -59,6 +60,15 @@ struct CellRecord: Sendable {
         }
     }
 
+    /// Defences on the model that it was begun with besides `wanted`. Of a user's own, those that are done and have no other version there.
+    func kept(beside wanted: [String]) -> [String] {
+        let labels = wanted.compactMap { OwnMethod($0)?.label }
+        return defenses.filter { name in
+            guard !wanted.contains(name), let own = OwnMethod(name) else { return !wanted.contains(name) }
+            return defended[name] != nil && !labels.contains(own.label)
+        }
+    }
+
     /// Throws `HDF5Error` for a file that is no run file.
     init(_ path: String) throws {
         let file = try HDF5File.open(path)
@@ -80,7 +90,7 @@ struct CellRecord: Sendable {
             throw RunError.incompatible("\(path), /history: expected rates from 0 to 1, got \(rate)")
         }
         let configuration = try RunConfiguration.from(json: try file.readString("/config/json"), path: path)
-        defenses = configuration.defenses.filter(ModelDefenses.namesWithVariants.contains)
+        defenses = configuration.defenses.filter { ModelDefenses.namesWithVariants.contains($0) || OwnMethod($0)?.kind == .modelDefense }
         curve = Curve(rounds: Array(accuracy.indices), accuracy: accuracy, attackSuccess: attackSuccess)
         cost = try CostRecord(file)
         instructionSet = try file.stringAttribute("instruction_set", of: "/provenance") ?? "unknown"
@@ -89,8 +99,9 @@ struct CellRecord: Sendable {
         guard try file.exists("/defended") else { return }
         for name in try RunFile.defendedNames(file) {
             func rate(_ key: String) throws -> Double { try file.read("/defended/\(name)/\(key)", as: Double.self, shape: []).values[0] }
-            defendedRevisions[name] = try Self.revisions(file, "/defended/\(name)")
-            defended[name] = try Rates(accuracy: try rate("acc"), attackSuccess: try rate("asr"), robustAccuracy: try rate("robust_accuracy"),
+            let identity = try RunFile.identity(file, name)
+            defendedRevisions[identity] = try Self.revisions(file, "/defended/\(name)")
+            defended[identity] = try Rates(accuracy: try rate("acc"), attackSuccess: try rate("asr"), robustAccuracy: try rate("robust_accuracy"),
                                        clientAccuracy: try ifThere("/defended/\(name)/client_acc"),
                                        clientAttackSuccess: try ifThere("/defended/\(name)/client_asr")).checked(path)
         }

@@ -65,7 +65,7 @@ struct CostRecord: Sendable {
             let parameters = try file.exists("/defended/\(name)/conv1") ? model : 0
             let bounds = try file.exists("/defended/\(name)/bounds") ? Double(4 * network.totalBounds) : 0
             cost.bytes = participants * (parameters + bounds)
-            defended[name] = cost
+            defended[try RunFile.identity(file, name)] = cost
         }
     }
 

@@ -34,7 +34,7 @@ public struct ResultFolder: Sendable {
     /// Makes the folder where needed and writes the setting, joined with the one that is there.
     /// Throws `RunError.incompatible` naming what differs, and leaves the folder as it was.
     public func adopt(_ setting: Setting) throws -> Setting {
-        let joined = try self.setting().map { try setting.joined(with: $0, at: path) } ?? setting
+        let joined = try self.setting().map { try setting.joined(with: $0, at: path, replacesOwn: true) } ?? setting
         try make()
         try TextFile.write(joined.text, to: settingPath)
         return joined

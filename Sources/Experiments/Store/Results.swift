@@ -1,4 +1,5 @@
 import Federation
+import OwnMethods
 import Rules
 
 /// All tables of a folder, filled with what its cells hold.
@@ -45,7 +46,7 @@ public struct Results: Sendable {
         for training in plan.trainings where training.isIllustrated {
             guard let illustration = try folder.illustration(of: training) else { continue }
             let c = training.configuration
-            illustrations.append((plan.title(of: training), "\(c.attack.rawValue)-\(c.trigger)", illustration))
+            illustrations.append((plan.title(of: training), "\(c.attack.rawValue)-\(OwnMethod.shown(c.trigger).split(separator: ":").joined(separator: "-"))", illustration))
         }
         instructionSets = Set(records.values.map(\.instructionSet)).sorted()
         programVersions = Set(records.values.map(\.programVersion)).sorted()
@@ -82,8 +83,8 @@ public struct Results: Sendable {
             }
         }
         return TableResult(name: table.name, caption: table.caption, claim: table.claim, rowTitle: table.rowTitle, legend: table.legend,
-                           measures: table.measures, rows: table.rows, columns: table.columns, seeds: plan.seeds, places: places,
-                           cleanColumns: Set(clean), curves: curves, bars: table.bars)
+                           measures: table.measures, rows: table.rows.map(OwnMethod.shown), columns: table.columns.map(OwnMethod.shown), seeds: plan.seeds, places: places,
+                           cleanColumns: Set(clean.map(OwnMethod.shown)), curves: curves, bars: table.bars)
     }
 
     private static func measurement(_ cell: Cell?, _ plan: Plan, _ records: [String: CellRecord], _ floors: [String: [String: Double]]) throws -> Measurement {

@@ -18,7 +18,7 @@ public struct AblationTable: Table {
             Variant("no initialisation") { $0.initialEpochs = 0 },
             Variant("no fusion") { $0.fusionEpochs = 0 },
         ]
-        let defenses = Self.existing(["none", "bounds", "bounds-paper"])
+        let defenses = Self.existing(["none", "bounds", "bounds-paper"]) + scale.own.defenses
         places = [Attack.classic, .fm].flatMap { attack in defenses.map { ("\(attack.column), \($0)", attack, $0) } }
     }
 

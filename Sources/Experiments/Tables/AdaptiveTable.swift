@@ -21,7 +21,7 @@ public struct AdaptiveTable: Table {
             (.fm, Variant("fm, as in main") { _ in }),
             (.fm, Variant("fm, cover of 20 %") { $0.coverFraction = 0.2 }),
             (.fm, Variant("fm, 5 % poisoned with a cover of 5 %") { ($0.fmPoisonFraction, $0.coverFraction) = (0.05, 0.05) }),
-        ])
+        ] + scale.own.attacks("classic"))
     }
 
     public var caption: String { "attackers who know the bounds, or hide from other defences" }

@@ -9,7 +9,7 @@ public struct AttacksTable: Table {
 
     public init(_ scale: Scale) {
         let triggers = [Attack.classic, .fm].flatMap { attack in
-            Triggers.names.map { trigger in (attack, Variant("\(attack.column), \(trigger)") { $0.trigger = trigger }) }
+            (Triggers.names + scale.own.triggers).map { trigger in (attack, Variant("\(attack.column), \(trigger)") { $0.trigger = trigger }) }
         }
         attacks = AttackRows(triggers + [
             (.classic, Variant("classic, patch, all to all") { $0.allToAll = true }),
@@ -19,7 +19,7 @@ public struct AttacksTable: Table {
             (.classic, Variant("classic, patch, PGD radius 1") { $0[ProjectedTraining.radius] = 1 }),
             (.classic, Variant("classic, patch, Neurotoxin 0.05") { $0[Neurotoxin.share] = 0.05 }),
             (.classic, Variant("classic, patch, inside the clean maxima") { $0[AdaptiveTraining.share] = 1 }),
-        ])
+        ] + scale.own.attacks("classic, patch"))
     }
 
     public var caption: String { "every attack without defence" }

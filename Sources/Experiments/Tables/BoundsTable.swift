@@ -10,9 +10,9 @@ public struct BoundsTable: Table {
     public let columns = [Attack.classic, .fm].map(\.column)
 
     public init(_ scale: Scale) {
-        crossed = CrossedRows(["patch", "blend", "sig"].map { trigger in Variant(trigger) { $0.trigger = trigger } },
+        crossed = CrossedRows((["patch", "blend", "sig"] + scale.own.triggers).map { trigger in Variant(trigger) { $0.trigger = trigger } },
                               Self.existing(["none", "bounds", "bounds-unlearning", "unlearning", "screen", "screen + bounds", Self.screened, scale.baselines[0],
-                                             "\(scale.baselines[0]) + \(BoundedUnlearning.name)", Self.combined(scale), "clp", "fine-tuning"]))
+                                             "\(scale.baselines[0]) + \(BoundedUnlearning.name)", Self.combined(scale), "clp", "fine-tuning"]) + scale.own.defenses)
     }
 
     public var caption: String { "bounds under a local trigger and two that cover the image" }

@@ -4,10 +4,12 @@ import Federation
 /// Every defence against every attack, and those together that complement each other.
 public struct MainTable: Table {
     public static let name = "main"
-    public let rows: [String], columns: [String]
+    public private(set) var rows: [String]
+    public let columns: [String]
 
     public init(_ scale: Scale) {
         rows = scale.defenses ?? AllDefenses.names + [Self.screened, Self.combined(scale)]
+        rows += scale.own.defenses
         columns = scale.attacks.map { $0.column }
     }
 

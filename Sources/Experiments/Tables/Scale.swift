@@ -19,6 +19,8 @@ public struct Scale: Sendable {
     let paper: PaperScale
     var paperRows: [String]?
     var paperSettings: [String]?
+    /// Rows of a user's own methods.
+    var own = OwnRows()
     /// Heads of clients of several shapes; drawn in the paper.
     var paperHeads = ClientHeads.drawn
     /// Rules that the other tables compare with: two that end at the floor under the classic attack in `main`, scale quick,

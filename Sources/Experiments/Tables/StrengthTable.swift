@@ -21,7 +21,7 @@ public struct StrengthTable: Table {
         let sizes = [500, 1_000, 2_000, 5_000, 10_000].filter { $0 <= scale.holdout }.map { size in
             (Attack.fm, Variant("fm, \(Numbers.grouped(size)) FM images") { $0.syntheticLimit = size })
         }
-        attacks = AttackRows(fractions + malicious + replacement + sizes)
+        attacks = AttackRows(fractions + malicious + replacement + scale.own.attacks("classic") + sizes)
     }
 
     public var caption: String { "stronger and weaker attackers, more and fewer FM images" }

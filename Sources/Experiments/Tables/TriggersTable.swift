@@ -8,8 +8,8 @@ public struct TriggersTable: Table {
     public let columns = [Attack.classic, .fm].map(\.column)
 
     public init(_ scale: Scale) {
-        crossed = CrossedRows(Triggers.names.map { trigger in Variant(trigger) { $0.trigger = trigger } },
-                              Self.existing(["none", "bounds", "bounds-paper", "bounds-unlearning", "unlearning", "screen", Self.screened, Self.combined(scale), "mm-bm", "fine-tuning", "clp"]))
+        crossed = CrossedRows((Triggers.names + scale.own.triggers).map { trigger in Variant(trigger) { $0.trigger = trigger } },
+                              Self.existing(["none", "bounds", "bounds-paper", "bounds-unlearning", "unlearning", "screen", Self.screened, Self.combined(scale), "mm-bm", "fine-tuning", "clp"]) + scale.own.defenses)
     }
 
     public var caption: String { "every trigger against the defences that see the FM data" }

@@ -5,6 +5,7 @@ import Defenses
 import HDF5
 import Network
 import Options
+import OwnMethods
 
 /// A checkpoint as `bound`, `evaluate` and `inspect` see it. Only the model is required; a file converted from PyTorch
 /// has nothing else.
@@ -103,11 +104,17 @@ public struct Checkpoint: Sendable {
         guard (0..<network.classes).contains(attack.target) else { throw AttackError.target(attack.target, classes: network.classes) }
         let relabeling = attack.allToAll ? Relabeling.next : .target(attack.target)
         if let name = attack.trigger {
-            guard Triggers.names.contains(name) else {
+            if let own = OwnMethod(name), !own.isProgram, OwnMethods.picture(own) == nil { return stored(attack, shape, relabeling) }
+            guard Triggers.names.contains(name) || OwnMethod(name)?.kind == .trigger else {
                 throw RunError.incompatible("\(path), attribute trigger of /attack: expected one of \(Triggers.names.joined(separator: ", ")), got \"\(name)\"")
             }
             return Backdoor(trigger: try Triggers.make(name, shape: shape, seed: seed, configuration?.values ?? Settings()), relabeling: relabeling)
         }
+        return stored(attack, shape, relabeling)
+    }
+
+    /// By the mask and the pattern that the file has; nil where it has none.
+    private func stored(_ attack: AttackRecord, _ shape: ImageShape, _ relabeling: Relabeling) -> Backdoor? {
         guard let mask = attack.mask, let pattern = attack.pattern, pattern.count == shape.channels * 1024 else { return nil }
         return Backdoor(trigger: OverlayTrigger(shape: shape, mask: mask, pattern: pattern), relabeling: relabeling)
     }

@@ -3,6 +3,7 @@ import DefenseInterface
 import Defenses
 import HDF5
 import Network
+import OwnMethods
 
 /// Models, bounds and defended models in a checkpoint.
 extension RunFile {
@@ -71,6 +72,7 @@ extension RunFile {
     static func writeDefended(_ model: DefendedModel, _ run: FederatedRun, _ file: HDF5File) throws {
         let group = "/defended/\(model.name)"
         try file.createGroup(group)
+        if model.identity != model.name { try file.setAttribute("method", of: group, model.identity) }
         try file.setAttribute("order", of: group, run.defended.firstIndex { $0.name == model.name } ?? 0)
         try file.setAttribute("revisions", of: group, Revisions.ofDefense(model.name).text)
         for (index, (prototype, left)) in zip(run.state.prototypes, model.models).enumerated() {
@@ -93,10 +95,21 @@ extension RunFile {
     /// Names in /defended. A file of strangers may hold any number of links to one large model.
     public static func defendedNames(_ file: HDF5File) throws -> [String] {
         let names = try file.children(of: "/defended")
-        if let stranger = names.first(where: { !ModelDefenses.namesWithVariants.contains($0) }) {
+        if let stranger = names.first(where: { !ModelDefenses.namesWithVariants.contains($0) && !OwnMethod.isDefenseLabel($0) }) {
             throw RunError.incompatible("\(file.path), /defended: there is no defence on the model named \"\(stranger)\" in this version")
         }
+        let own = names.filter(OwnMethod.isDefenseLabel).count
+        guard own <= mostOwnDefenses else {
+            throw RunError.incompatible("\(file.path), /defended: expected at most \(mostOwnDefenses) of own defences, got \(own)")
+        }
         return names
+    }
+
+    private static let mostOwnDefenses = 64
+
+    /// The name in a configuration of the defence that left a model of /defended.
+    public static func identity(_ file: HDF5File, _ name: String) throws -> String {
+        try file.stringAttribute("method", of: "/defended/\(name)") ?? name
     }
 
     /// What a defence left: its parameters, else the undefended ones, and its bounds, if any.
@@ -112,7 +125,9 @@ extension RunFile {
         guard try file.exists("/defended") else { return [] }
         var found: [(order: Int, model: DefendedModel)] = []
         for name in try defendedNames(file) {
-            let group = "/defended/\(name)"
+            let group = "/defended/\(name)", identity = try identity(file, name)
+            // A user's own that was changed since, or is not asked for now.
+            if OwnMethod.isDefenseLabel(name), !run.configuration.defenses.contains(identity) { continue }
             let models = try run.state.prototypes.enumerated().map { index, prototype in
                 let (parameters, bounds) = try readDefended(file, name, index == 0 ? nil : prototype.head, else: prototype.global)
                 return BoundedModel(parameters, bounds)
@@ -127,7 +142,7 @@ extension RunFile {
             let seconds = try file.read("/timing/defended_\(name)", as: Double.self, shape: []).values[0]
             let peakName = "/timing/peak_bytes_\(name)", peak = try file.exists(peakName) ? try file.read(peakName, as: Double.self, shape: []).values[0] : .nan
             found.append((try file.intAttribute("order", of: group) ?? 0,
-                          DefendedModel(name: name, models: models, evaluation: evaluation, seconds: seconds,
+                          DefendedModel(name: name, identity: identity, models: models, evaluation: evaluation, seconds: seconds,
                                         passes: try number("passes"), peakBytes: peak, audit: try file.readFindings("\(group)/audit_"))))
         }
         return found.sorted { $0.order < $1.order }.map(\.model)

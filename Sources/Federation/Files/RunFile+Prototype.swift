@@ -3,11 +3,12 @@ import DefenseInterface
 import Defenses
 import HDF5
 import Network
+import OwnMethods
 
 /// Where a prototype's parts stand in a checkpoint. The first, in most runs the only one, has the places that every reader knows;
 /// the others have the same under /prototypes/HEAD.
 struct PrototypePlaces {
-    let model: String, bounds: String, initial: String, previous: String, memory: String, carried: String
+    let model: String, bounds: String, initial: String, previous: String, memory: String, carried: String, own: String
 
     static let first = PrototypePlaces(model: "/model", bounds: "/bounds", initial: "/initial", state: "/state")
 
@@ -21,7 +22,7 @@ struct PrototypePlaces {
 
     private init(model: String, bounds: String, initial: String, state: String) {
         (self.model, self.bounds, self.initial) = (model, bounds, initial)
-        (previous, memory, carried) = ("\(state)/previous_model", "\(state)/memory", "\(state)/carried")
+        (previous, memory, carried, own) = ("\(state)/previous_model", "\(state)/memory", "\(state)/carried", "\(state)/own")
     }
 }
 
@@ -43,6 +44,25 @@ extension RunFile {
                 try file.write("\(at.carried)/\(label)/\(name)", values, shape: [values.count])
             }
         }
+        for (name, own) in prototype.ownStates.sorted(by: { $0.key < $1.key }) { try file.write(own, group: "\(at.own)/\(name)") }
+    }
+
+    /// Bytes of all that own methods remember: 4 GiB.
+    private static let mostOwnBytes = 4 << 30
+
+    /// What own methods remember: of a rule, and of each malicious client.
+    private static func readOwn(_ file: HDF5File, _ group: String, _ configuration: RunConfiguration) throws -> [String: OwnState] {
+        let names = try file.children(of: group), most = configuration.clients + 1
+        guard names.count <= most else {
+            throw RunError.incompatible("\(file.path), \(group): expected at most \(most) entries, got \(names.count)")
+        }
+        var left = mostOwnBytes, all: [String: OwnState] = [:]
+        for name in names {
+            let own = try file.readState("\(group)/\(name)", limit: left)
+            left -= own.values.reduce(0) { $0 + $1.bytes }
+            all[name] = own
+        }
+        return all
     }
 
     /// Throws for what is not whole, not finite, or of another shape.
@@ -56,6 +76,7 @@ extension RunFile {
         prototype.initial = try file.exists("\(at.initial)/conv1") ? try readModel(file, at.initial, network) : nil
         prototype.previousGlobal = try file.exists(at.previous) ? try readModel(file, at.previous, network) : nil
         prototype.memory = try file.exists(at.memory) ? try readMemory(file, at.memory, network, configuration) : [:]
+        prototype.ownStates = try file.exists(at.own) ? try readOwn(file, at.own, configuration) : [:]
         prototype.carried = try file.exists(at.carried) ? try readCarried(file, at.carried) : [:]
     }
 

@@ -3,6 +3,7 @@ import DefenseInterface
 import Defenses
 import HDF5
 import Network
+import OwnMethods
 
 /// What a run carries from round to round, in a checkpoint: the part that run files and the files of `step` share.
 extension RunFile {
@@ -73,6 +74,10 @@ extension RunFile {
         try file.setAttribute("synthetic", of: "/provenance", provenance.synthetic)
         try file.setAttribute("synthetic_digest", of: "/provenance", provenance.syntheticDigest)
         try file.setAttribute("seed", of: "/provenance", "\(configuration.seed)")
+        let own = configuration.ownMethods
+        guard !own.isEmpty else { return }
+        try file.setAttribute("own_methods", of: "/provenance", own.map { "\($0.text)\(OwnMethods.command($0).map { " \(Files.shown($0))" } ?? "")" })
+        try file.setAttribute("own_methods_note", of: "/provenance", "the bits of this file depend on these programs and on what they load")
     }
 
     static func readConfiguration(_ file: HDF5File) throws -> RunConfiguration {

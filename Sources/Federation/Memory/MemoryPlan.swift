@@ -18,7 +18,7 @@ struct MemoryPlan {
         func sum(_ bytes: (ClampNet) -> Int) -> Int { networks.reduce(0) { $0 + bytes($1) } }
         parts = [("\(trainers) clients at a time", trainers * sum { Trainer.bytes($0) }),
                  ("the server", sum { Trainer.bytes($0, lanes: Trainer.serverLanes, threads: threads) + Predictor.bytes($0, threads: threads) + 3 * 4 * $0.parameterFloats }),
-                 ("\(type(of: rule).name) with \(participants) of \(configuration.clients) clients", rule.memoryNeeded(size)),
+                 ("\(rule.label) with \(participants) of \(configuration.clients) clients", rule.memoryNeeded(size)),
                  ("fusion and defences", 8 * model + 8 * (networks.map(\.totalBounds).max() ?? 0) * data.synthetic.count + screened)]
     }
 
@@ -46,7 +46,7 @@ extension MemoryPlan {
         let needed = rule.memoryNeeded(size)
         guard let available, needed > available else { return }
         let streaming = AggregationRules.all.filter { $0 is any StreamingRule.Type }.map { $0.name }
-        throw RunError.incompatible("\(type(of: rule).name) with \(size.participants) of \(size.clients) clients a round needs \(gigabytes(needed)) of memory, "
+        throw RunError.incompatible("\(rule.label) with \(size.participants) of \(size.clients) clients a round needs \(gigabytes(needed)) of memory, "
             + "there are \(gigabytes(available)): a lower --participation, fewer --clients, or a rule that takes updates one by one (\(streaming.joined(separator: ", ")))")
     }
 

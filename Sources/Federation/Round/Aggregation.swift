@@ -3,6 +3,7 @@ import Datasets
 import DefenseInterface
 import Defenses
 import Network
+import OwnMethods
 import Rules
 
 /// Who sends an update in a round, and how many images it trained on.
@@ -15,7 +16,11 @@ public struct Sender: Equatable, Sendable {
 /// What aggregation leaves for fusion.
 public struct Aggregated: Sendable {
     /// A prototype's part in it.
-    public struct Part: Sendable { public var model: Parameters, memory: [String: [Float]] }
+    public struct Part: Sendable {
+        public var model: Parameters, memory: [String: [Float]]
+        /// What a user's own rule remembers.
+        public var own: OwnState = [:]
+    }
 
     /// Of the prototypes that have clients in the round, by their position.
     public var parts: [Int: Part]
@@ -91,7 +96,7 @@ public final class Aggregation {
             }
             guard !group.kept.isEmpty else { continue }
             let aggregate = try timed { try group.rule.aggregate(group.global, group.kept, &group.context) }
-            result.parts[index] = Aggregated.Part(model: aggregate.model, memory: group.context.memory)
+            result.parts[index] = Aggregated.Part(model: aggregate.model, memory: group.context.memory, own: group.context.ownState)
             result.teachers += aggregate.teachers.count
             result.notes += aggregate.notes.filter { !result.notes.contains($0) }
             if let rejected = aggregate.rejected { result.rejected = ((result.rejected ?? []) + rejected).sorted() }
@@ -125,6 +130,7 @@ final class Group {
         context = RuleContext(assumedMalicious: state.configuration.assumedMalicious(senders.count), seed: Self.seed(state.configuration.seed, index),
                               round: state.nextRound, threads: server.threads, memory: prototype.memory,
                               server: ServerTools(state, prototype, server, synthetic, rootImages: mean))
+        context.ownState = prototype.ownStates[Prototype.ownRule] ?? [:]
         stream = (rule as? any StreamingRule)?.stream(prototype.global, images: senders.map(\.images), context)
     }
 

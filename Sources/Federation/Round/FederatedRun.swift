@@ -7,6 +7,7 @@ import Detection
 import Glibc
 import Network
 import Options
+import OwnMethods
 import Rules
 import Tensor
 
@@ -96,11 +97,12 @@ public final class FederatedRun {
 
     /// Runs what is left: initialisation, rounds, defences on the final model.
     public func run() throws {
+        try requireOwnMethods()
         try begin()
         (secondsBefore, started) = (history.last.map(\.seconds) ?? 0, monotonicSeconds())
         passesDone = passesToStart + Double(finishedRounds ?? 0) * passesPerRound
         while let done = finishedRounds, done < configuration.rounds { try round(done + 1) }
-        for defense in modelDefenses where !defended.contains(where: { $0.name == defense.label }) { try apply(defense) }
+        for defense in modelDefenses where !defended.contains(where: { $0.identity == defense.identity }) { try apply(defense) }
     }
 
     /// Takes back what was done after the last round of a shorter run: the run goes on as if it had been longer from the first.
@@ -120,6 +122,15 @@ public final class FederatedRun {
         for number in HistoryRow.ofTheBounds { state.history[last][keyPath: number] = .nan }
     }
 
+    /// Throws `OwnMethodError.notGranted` where what is left needs a program that the command line did not name.
+    public func requireOwnMethods() throws {
+        if finishedRounds ?? 0 < configuration.rounds {
+            try configuration.requireGranted(configuration.attack.poisonsClients ? [.rule, .maliciousUpdate] : [.rule])
+        }
+        let left = modelDefenses.filter { defense in !defended.contains { $0.identity == defense.identity } }
+        for method in left.compactMap({ OwnMethod($0.identity) }) { _ = try OwnMethods.program(method) }
+    }
+
     /// Initialises, where that is still to do.
     public func begin() throws {
         guard finishedRounds == nil else { return }
@@ -135,7 +146,7 @@ public final class FederatedRun {
         let mine = (configuration, state.screenAudit)
         state = other.state
         (state.configuration, state.screenAudit) = mine
-        defended = other.defended.filter { configuration.defenses.contains($0.name) }
+        defended = other.defended.filter { configuration.defenses.contains($0.identity) }
         try onCheckpoint(self)
     }
 
@@ -167,11 +178,20 @@ public final class FederatedRun {
             let some = clients[first..<min(first + Self.clientsAtOnce, clients.count)]
             for (client, result) in zip(some, train(Array(some), behaviors)) {
                 guard result.update.allFinite else { throw RunError.diverged(round: state.nextRound, where: "local training") }
-                aggregation.add(result.update)
+                aggregation.add(try sent(result.update, by: client))
                 losses.append((client, result.loss))
             }
         }
         return (try aggregation.finish(), losses)
+    }
+
+    /// What a client sends: of a malicious one what the user's program makes of its model.
+    private func sent(_ model: Parameters, by client: Int) throws -> Parameters {
+        guard let own = state.ownUpdate(client, server) else { return model }
+        let name = own.memoryName(client), index = state.prototype(of: client)
+        let sent = try own.update(model, client: client, images: data.clients[client].count, state: state.prototypes[index].ownStates[name] ?? [:])
+        state.prototypes[index].ownStates[name] = sent.state.isEmpty ? nil : sent.state
+        return sent.model
     }
 
     private func train(_ clients: [Int], _ behaviors: [[any MaliciousBehavior]]) -> [LocalResult] {
@@ -183,6 +203,7 @@ public final class FederatedRun {
     private func finish(_ row: HistoryRow, passes: Double) throws {
         var row = row
         let plain = server.evaluate(state.globals, state.shares, data.evaluation, data.backdoor)
+        try data.backdoor.trigger.check()
         if configuration.evaluateClients, row.round == configuration.rounds {
             report("clients' own models")
             let clients = clientModels.evaluate(state.globals)
@@ -211,7 +232,7 @@ public final class FederatedRun {
         let passes = outcomes.reduce(0) { $0 + $1.passes }
         var evaluation = server.evaluate(models, state.shares, data.evaluation, data.backdoor)
         if configuration.evaluateClients { evaluation.clients = clientModels.evaluate(models) }
-        defended.append(DefendedModel(name: name, models: models, evaluation: evaluation, seconds: seconds, passes: passes, peakBytes: peak,
+        defended.append(DefendedModel(name: name, identity: defense.identity, models: models, evaluation: evaluation, seconds: seconds, passes: passes, peakBytes: peak,
                                       audit: state.audit(outcomes) + judged))
         if !hadBounds, state.bounds != nil, let last = history.indices.last {
             state.history[last].accuracyBounded = evaluation.accuracy

@@ -49,9 +49,15 @@ public enum RoundSteps {
         guard state.nextClients.contains(client) else {
             throw RunError.incompatible("client \(client) has no part in round \(state.nextRound): \(clientsOf(state))")
         }
+        if state.configuration.isMalicious(client) { try state.configuration.requireGranted([.maliciousUpdate]) }
         let result = state.train(client, samples, Trainers(kernels: server.kernels), state.behaviors(server))
         guard result.update.allFinite else { throw RunError.diverged(round: state.nextRound, where: "local training of client \(client)") }
-        return result
+        guard let own = state.ownUpdate(client, server) else { return result }
+        let sent = try own.update(result.update, client: client, images: samples.count, state: [:])
+        guard sent.state.isEmpty else {
+            throw RunError.incompatible("client \(client): its malicious update hands over a state to keep, which no update file carries; use fedclamp run")
+        }
+        return LocalResult(update: sent.model, loss: result.loss)
     }
 
     /// Aggregates the updates in `files`; `client` is the sender where that is known from elsewhere.
@@ -160,7 +166,7 @@ public enum ClientData {
         try requireClient(state, client)
         let set = try state.network.fitting(set, "the images of client \(client)"), backdoor = try ServerData.backdoor(
             state.configuration, state.network, ImageShape(channels: set.channels, side: set.height))
-        return clientSamples(state.configuration, client, Samples(set, indices: indices, normalization: state.normalization), backdoor)
+        return try clientSamples(state.configuration, client, Samples(set, indices: indices, normalization: state.normalization), backdoor)
     }
 
     private static func requireClient(_ state: FederationState, _ client: Int) throws {

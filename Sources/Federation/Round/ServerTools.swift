@@ -9,7 +9,7 @@ extension ServerTools {
     /// large as a client's share, DeepSight predictions on random images.
     init(_ state: FederationState, _ prototype: Prototype, _ server: Server, _ synthetic: Samples, rootImages: Int) {
         let configuration = state.configuration
-        self.init(normalization: synthetic.normalization, side: synthetic.shape.side, train: {
+        self.init(normalization: synthetic.normalization, side: synthetic.shape.side, synthetic: synthetic, train: {
             localTraining(configuration, rootSet(configuration, synthetic, rootImages), from: prototype.global,
                           round: state.nextRound, client: configuration.clients, trainer: server.trainers[prototype.network]).update
         }, logits: { model, count, load in

@@ -5,6 +5,7 @@ import DefenseInterface
 import Defenses
 import Detection
 import Network
+import OwnMethods
 
 /// Where a run's data came from. Names and digests as in `RunData`; "none" for a data set that only the clients have.
 public struct Provenance: Equatable, Sendable {
@@ -90,6 +91,15 @@ public struct FederationState: Sendable {
         }
     }
 
+    /// What a user's program makes of a malicious client's model in the next round; nil for none.
+    func ownUpdate(_ client: Int, _ server: Server) -> OwnUpdate? {
+        guard configuration.isMalicious(client) else { return nil }
+        let index = prototype(of: client), mine = nextClients.filter { prototype(of: $0) == index }
+        return OwnUpdate(configuration.values, AttackContext(
+            global: prototypes[index].global, previous: prototypes[index].previousGlobal, participants: mine.count,
+            colluders: mine.filter(configuration.isMalicious).count, kernels: server.kernels), seed: configuration.seed, round: nextRound)
+    }
+
     /// One client's part in the next round.
     public func train(_ client: Int, _ samples: Samples, _ trainers: Trainers, _ behaviors: [[any MaliciousBehavior]]) -> LocalResult {
         let index = prototype(of: client), global = prototypes[index].global
@@ -104,6 +114,7 @@ public struct FederationState: Sendable {
             if remember { prototypes[index].previousGlobal = prototypes[index].global }
             prototypes[index].global = part.model
             prototypes[index].memory = part.memory
+            prototypes[index].ownStates[Prototype.ownRule] = part.own.isEmpty ? nil : part.own
         }
         notes += aggregated.notes.filter { !notes.contains($0) }
     }
@@ -180,7 +191,9 @@ public struct FederationState: Sendable {
     /// Throws `DefenseError` where a defence could not work on these FM data in the end.
     private func checkDefenses(_ synthetic: Samples) throws {
         if configuration.screensSynthetic { try FMScreen.check(synthetic, for: network, in: provenance.synthetic) }
-        for defense in try FederatedRun.defenses(configuration).1 {
+        let (rule, defenses) = try FederatedRun.defenses(configuration)
+        if synthetic.count == 0, try rule.needsSyntheticData() { throw DefenseError.needsServer(rule: rule.label) }
+        for defense in defenses {
             try type(of: defense).check(synthetic, for: network, in: provenance.synthetic)
         }
     }

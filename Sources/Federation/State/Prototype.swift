@@ -1,6 +1,7 @@
 import Bounds
 import DefenseInterface
 import Network
+import OwnMethods
 
 /// What clients of one shape share from round to round: their global model and all that belongs to it. Clients of different
 /// shapes learn from each other in fusion alone.
@@ -15,6 +16,9 @@ public struct Prototype: Sendable {
     public internal(set) var carried: [String: CarriedState] = [:]
     /// The rule's, by name.
     public internal(set) var memory: [String: [Float]] = [:]
+    /// What a user's own methods remember: the rule, by `ownRule`, and each malicious client.
+    public internal(set) var ownStates: [String: OwnState] = [:]
+    static let ownRule = "rule"
     /// The global model that no client had a part in yet, trained on FM data; nil where it was not trained at all.
     public internal(set) var initial: Parameters?
     /// The global model of the round before, where attackers remember it.

@@ -50,12 +50,13 @@ public struct Revisions: Equatable, Sendable {
 extension RunConfiguration {
     /// The revisions that the training depends on, defences on the model aside.
     public var revisions: Revisions {
-        var parts = ["training", "trigger \(self.trigger)"]
+        var parts = ["training"]
+        if Triggers.names.contains(self.trigger) { parts.append("trigger \(self.trigger)") }      // a user's own is named by its digest
         if self.attack.poisonsClients {
             parts += MaliciousBehaviors.settings.filter { !$0.isStandard(in: values) }.map { "malicious \($0.name)" }
         }
         if screensSynthetic { parts += ["detection", "screen"] }
-        parts += AllDefenses.shapingTraining(self.defenses).filter { $0 != FMScreen.name }.map { "rule \($0)" }
+        parts += AllDefenses.shapingTraining(self.defenses).filter { AggregationRules.names.contains($0) }.map { "rule \($0)" }
         return Revisions(parts)
     }
 }

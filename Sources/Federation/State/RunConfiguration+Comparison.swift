@@ -1,6 +1,8 @@
+import Attacks
 import Defenses
 import FoundationEssentials
 import Options
+import OwnMethods
 
 /// A configuration as JSON and as lines for people.
 extension RunConfiguration {
@@ -15,6 +17,7 @@ extension RunConfiguration {
         do {
             configuration.values = try settings.settings(json: json)
             try configuration.validate()
+            try configuration.requireIdentities()
             return configuration
         } catch let error as SettingError {
             throw RunError.incompatible("\(path), /config/json: \(error.inFile)")
@@ -45,9 +48,12 @@ extension RunConfiguration {
         case .clientsAttack: self.attack.poisonsClients
         case .syntheticAttack: self.attack.poisonsSynthetic
         case let .defended(name): self.defenses.contains(name) && AllDefenses.shapesTraining(name)
-        case let .triggered(name): self.attack != .none && self.trigger == name
+        case let .triggered(name): self.attack != .none && (self.trigger == name || isPicture && name == PictureTrigger.name)
         }
     }
+
+    /// Whether the trigger is a user's picture.
+    private var isPicture: Bool { OwnMethod(self.trigger).map { !$0.isProgram } ?? false }
 
     /// With defaults for all that cannot change the training, so that equal trainings are equal; defences on the model are left
     /// out, their options stay. Where the FM data lie and how sums round stay.
@@ -102,6 +108,6 @@ extension AnySetting {
         keepTrainingPart(in: &b)
         guard scalar(in: a) == scalar(in: b) else { return false }
         guard case let (.list(new), .list(old)) = (scalar(in: mine), scalar(in: theirs)) else { return true }
-        return Set(old).isSubset(of: new)
+        return Set(old.filter { OwnMethod($0)?.kind != .modelDefense }).isSubset(of: new)     // a user's own may be changed: it is done again
     }
 }

@@ -56,10 +56,26 @@ public struct RunConfiguration: Equatable, Sendable {
         if let cover = self.coverFraction, cover > most {
             throw Self.error(\.coverFraction, cover, "a fraction from 0 to \(most), which is what the poisoned images leave")
         }
-        guard self.initialEpochs > 0 || !screensSynthetic else {
+        if RunData.isPlain(self.synthetic) { try validatePlain() }
+        guard self.initialEpochs > 0 || !screensSynthetic || RunData.isPlain(self.synthetic) else {
             throw Self.error(\.initialEpochs, 0, "1 or more with --defense \(FMScreen.name), "
                 + "which looks at the model that they train")
         }
+    }
+
+    /// Without FM data.
+    private func validatePlain() throws {
+        guard !self.attack.poisonsSynthetic else {
+            throw Self.error(\.attack, self.attack, "none or classic with --synthetic none: there are no FM data to poison")
+        }
+        guard !screensSynthetic else {
+            throw Self.error(\.defenses, self.defenses, "none that looks at FM data, as \(FMScreen.name) does, with --synthetic none")
+        }
+    }
+
+    /// Without FM data nothing is initialised or fused, whatever the epochs.
+    public mutating func adaptToData() {
+        if RunData.isPlain(self.synthetic) { (self.initialEpochs, self.fusionEpochs) = (0, 0) }
     }
 
     private static func error<Value: SettingValue>(_ path: KeyPath<RunSettings, Setting<Value>>, _ given: Value,

@@ -23,16 +23,19 @@ public struct RunData: Sendable {
         guard configuration.target < classes else { throw AttackError.target(configuration.target, classes: classes) }
         try Self.check(generated, against: train, named: dataset.name)
 
-        let parts = try Withheld(configuration, train, holdsOut: generated == nil)
-        server = try ServerData(configuration, network, generated?.set ?? train, generated == nil ? parts.held : nil)
+        let isPlain = Self.isPlain(configuration.synthetic)
+        let parts = try Withheld(configuration, train, holdsOut: generated == nil && !isPlain), shares = try parts.shares(configuration, train)
+        server = try ServerData(configuration, network, generated?.set ?? train, generated == nil ? parts.held : nil,
+                                normalization: isPlain ? Self.measured(train, shares) : nil)
         let normalization = server.synthetic.normalization, backdoor = server.backdoor
-        clients = try parts.shares(configuration, train).enumerated().map { client, indices in
-            clientSamples(configuration, client, Samples(train, indices: indices, normalization: normalization), backdoor)
+        clients = try shares.enumerated().map { client, indices in
+            try clientSamples(configuration, client, Samples(train, indices: indices, normalization: normalization), backdoor)
         }
         let split = configuration.evaluateOn == .dev ? train : dataset.test
         var indices = configuration.evaluateOn == .dev ? parts.dev : Array(0..<split.count)
         if let limit = configuration.evaluationLimit { indices = Array(indices.prefix(limit)) }
         evaluation = Samples(split, indices: indices, normalization: normalization)
+        _ = try evaluation.triggered(backdoor).prepared(flips: false)
         (localTestImages, seed) = (configuration.localTestImages, configuration.seed)
         datasetName = dataset.name
         datasetDigest = dataset.digest
@@ -40,14 +43,23 @@ public struct RunData: Sendable {
         syntheticDigest = generated?.digest ?? Self.holdoutDigest(configuration, dataset)
     }
 
+    /// Whether a run has no FM data at all: plain federated learning, without initialisation and fusion.
+    public static func isPlain(_ synthetic: String) -> Bool { synthetic == "none" }
+
+    /// Mean and deviation of the clients' own images, which they can sum without showing one: stands in for that of FM data.
+    private static func measured(_ train: ImageSet, _ shares: [[Int]]) -> Normalization {
+        let none = Normalization(mean: [Float](repeating: 0, count: train.channels), std: [Float](repeating: 1, count: train.channels))
+        return Samples(train, indices: shares.flatMap { $0 }, normalization: none).measuredNormalization()
+    }
+
     /// N of `holdout:N`; nil for a path.
     public static func holdout(ifAny synthetic: String) -> Int? {
         synthetic.hasPrefix("holdout:") ? Int(synthetic.dropFirst(8)) ?? 0 : nil
     }
 
-    /// Stands for the digest of FM data that are withheld training images.
+    /// Stands for the digest of FM data that are withheld training images, or none.
     public static func holdoutDigest(_ configuration: RunConfiguration, _ dataset: Dataset) -> String {
-        "\(configuration.synthetic) of \(dataset.digest)"
+        isPlain(configuration.synthetic) ? configuration.synthetic : "\(configuration.synthetic) of \(dataset.digest)"
     }
 
     private static func check(_ generated: UnnamedSplit?, against train: ImageSet, named name: String) throws {

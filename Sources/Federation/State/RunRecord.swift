@@ -49,6 +49,8 @@ public struct ClientRates: Equatable, Sendable {
 /// What a model-level defence made of the final G.
 public struct DefendedModel: Sendable {
     public var name: String
+    /// The defence's name in the configuration, which tells versions of a user's own apart.
+    public var identity: String
     /// One for each prototype.
     public var models: [BoundedModel]
     public var parameters: Parameters { models[0].parameters }

@@ -3,6 +3,7 @@ import Datasets
 import Defenses
 import Network
 import Options
+import OwnMethods
 
 /// The options of a run: each is declared here, or in the file of the rule, defence, trigger or malicious behaviour
 /// that it belongs to. Adding one is adding a line.
@@ -12,8 +13,9 @@ public struct RunSettings: Sendable {
         "attack", .attack, default: Attack.none, value: "name",
         help: "Who attacks: nobody, malicious clients (classic), those who poison the FM data (fm), or both.")
     public let trigger = Setting(
-        "trigger", .attack, default: "patch", in: .oneOf(Triggers.names), value: "name",
-        help: "What the backdoor reacts to.", changes: .training(.attackOrFloor))
+        "trigger", .attack, default: "patch",
+        in: .oneOf(Triggers.names, expected: Triggers.expected) { OwnMethod.isName($0, of: [.trigger]) }, value: "name",
+        help: "What the backdoor reacts to: a name, your own picture (.png with alpha, .h5 with mask and pattern) or program.", changes: .training(.attackOrFloor))
     public let target = Setting(
         "target", .attack, default: 0, in: .count(from: 0, "a class"), value: "class",
         help: "Class that the backdoor leads to.", changes: .training(.attackOrFloor))
@@ -51,7 +53,7 @@ public struct RunSettings: Sendable {
         help: "Learning rate of malicious clients.", formerly: ["maliciousRate"], changes: .training(.clientsAttack))
 
     public let defenses = Setting<[String]>(
-        "defense", .defense, default: [], in: .oneOf(AllDefenses.namesWithVariants, expected: AllDefenses.expected),
+        "defense", .defense, default: [], in: .oneOf(AllDefenses.namesWithVariants, expected: AllDefenses.expected) { OwnMethod.isName($0, of: AllDefenses.ownKinds) },
         value: "name",
         help: AllDefenses.help, formerly: ["defenses"], changes: .partly, part: { AllDefenses.shapingTraining($0) })
 
@@ -88,7 +90,7 @@ public struct RunSettings: Sendable {
         help: "Norm that a batch's gradient is clipped to; 0 for no clipping.")
     public let partition = Setting(
         "partition", .training, default: Partition.iid, value: "kind",
-        help: "How clients share the images: iid, dirichlet:A or shards:K.")
+        help: "How clients share the images: iid, dirichlet:A, shards:K, or natural: the data set's own clients.")
     public let imagesPerClient = Setting<Int?>(
         "images-per-client", .training, default: nil, in: .count(from: 1), unset: "all", value: "n",
         help: "Most images a client keeps of those it is dealt.")
@@ -134,8 +136,8 @@ public struct RunSettings: Sendable {
     public let data = Setting(
         "data", .command, default: "", value: "file.h5", help: "Data set.", changes: .nothing)
     public let synthetic = Setting(
-        "synthetic", .command, default: "", value: "file.h5|holdout:n",
-        help: "FM data: a file, or holdout:N for N training images that no client gets.",
+        "synthetic", .command, default: "", value: "file.h5|holdout:n|none",
+        help: "FM data: a file, holdout:N for N training images that no client gets, or none: plain federated learning.",
         changes: .partly, part: { RunData.holdout(ifAny: $0) == nil ? "" : $0 })
     public let isa = Setting(
         "isa", .command, default: InstructionSet.best.rawValue,

@@ -10,8 +10,10 @@ public struct ServerData: Sendable {
     public let backdoor: Backdoor
 
     /// - Parameter held: of `set`, the images that stand in for FM data; nil for all.
+    /// - Parameter normalization: where there are no FM data that it could be measured on.
     /// - Throws: `AttackError` for a trigger or target that the images do not allow.
-    public init(_ configuration: RunConfiguration, _ network: ClampNet, _ set: ImageSet, _ held: [Int]? = nil) throws {
+    public init(_ configuration: RunConfiguration, _ network: ClampNet, _ set: ImageSet, _ held: [Int]? = nil,
+                normalization: Normalization? = nil) throws {
         backdoor = try Self.backdoor(configuration, network, ImageShape(channels: set.channels, side: set.height))
         let none = Normalization(mean: [Float](repeating: 0, count: set.channels), std: [Float](repeating: 1, count: set.channels))
         var indices = held ?? Array(0..<set.count)
@@ -23,11 +25,11 @@ public struct ServerData: Sendable {
         var samples = Samples(set, indices: indices, normalization: none)
         if configuration.attack.poisonsSynthetic {
             var stream = RandomStream(seed: configuration.seed, purpose: "poisoned FM images")
-            samples = samples.poisoned(Poisoning(backdoor, fraction: configuration.fmPoisonFraction, cover: configuration.coverFraction ?? 0,
+            samples = try samples.poisoned(Poisoning(backdoor, fraction: configuration.fmPoisonFraction, cover: configuration.coverFraction ?? 0,
                                                   draw: configuration.fmPoisonDraw),
-                                       using: &stream)
+                                       using: &stream).prepared(flips: false)
         }
-        synthetic = samples.with(samples.measuredNormalization())
+        synthetic = samples.with(normalization ?? samples.measuredNormalization())
     }
 
     /// The attack of a configuration on images of `shape`.
@@ -71,14 +73,15 @@ public struct Withheld: Sendable {
     /// The clients' shares of what is free, as indices.
     public func shares(_ configuration: RunConfiguration, _ train: ImageSet) throws -> [[Int]] {
         try configuration.partition.split(labels: train.labels, among: free, clients: configuration.clients,
-                                          imagesPerClient: configuration.imagesPerClient, seed: configuration.seed)
+                                          imagesPerClient: configuration.imagesPerClient, owners: train.clients, seed: configuration.seed)
     }
 }
 
 /// A client's images as it trains on them: a malicious one poisons a part, drawn once.
-func clientSamples(_ configuration: RunConfiguration, _ client: Int, _ samples: Samples, _ backdoor: Backdoor) -> Samples {
+func clientSamples(_ configuration: RunConfiguration, _ client: Int, _ samples: Samples, _ backdoor: Backdoor) throws -> Samples {
     guard configuration.isMalicious(client) else { return samples }
     var stream = RandomStream(seed: configuration.seed, purpose: "poisoned images", client: client)
-    return samples.poisoned(Poisoning(backdoor, fraction: configuration.poisonFraction, cover: configuration.coverFraction ?? 0,
+    return try samples.poisoned(Poisoning(backdoor, fraction: configuration.poisonFraction, cover: configuration.coverFraction ?? 0,
                                       share: TriggerShare(client, of: configuration.malicious)), using: &stream)
+        .prepared(flips: samples.set.channels == 3)
 }

@@ -5,7 +5,7 @@ from pathlib import Path
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from fedclamp_flower.node import NodeError, existing, pack, run, setting, unpack
+from fedclamp_flower.node import NodeError, existing, own, pack, run, setting, unpack
 
 app = ClientApp()
 
@@ -35,6 +35,6 @@ def update(message: Message, context: Context):
     data = existing(setting("data", config).replace("{client}", str(client)), "the data file")
     with tempfile.TemporaryDirectory(prefix=f"fedclamp-{client}-") as folder:
         received, out = unpack(message.content["global"], Path(folder, "global.h5")), Path(folder, "update.h5")
-        run(executable, "local", received, "--client", client, "--data", data, "--out", out, "--threads", setting("threads", config, 1),
+        run(executable, "local", received, "--client", client, "--data", data, "--out", out, "--threads", setting("threads", config, 1), *own(config),
             folder=folder, timeout=float(message.content["round"]["timeout"]))
         return pack(out)

@@ -3,7 +3,9 @@
 A node says by `--node-config`, else in its environment, which executable it runs (fedclamp, FEDCLAMP), which file its
 images are in (data, FEDCLAMP_DATA; {client} stands for its client number) and which client it is (client, else
 partition-id). The server's environment names FEDCLAMP, FEDCLAMP_GLOBAL (the checkpoint to go on from), FEDCLAMP_SYNTHETIC
-(FM data) or FEDCLAMP_SERVER_DATA (the data set, where the FM data are holdout:N) and FEDCLAMP_WORK (its folder).
+(FM data) or FEDCLAMP_SERVER_DATA (the data set, where the FM data are holdout:N) and FEDCLAMP_WORK (its folder). Both may
+name own methods that the run has (own, FEDCLAMP_OWN): exec:PROGRAM or a trigger's picture, with absolute paths, separated by
+blanks. What a checkpoint names is never started without.
 """
 import os
 import shutil
@@ -27,6 +29,11 @@ def setting(name, config=None, default=None):
     if value is None:
         raise NodeError(f"this node does not say {name}: expected it in --node-config or in {variable}")
     return str(value)
+
+
+def own(config=None):
+    """The own methods that this node grants, as arguments of every step."""
+    return [word for method in setting("own", config, "").split() for word in ("--own", method)]
 
 
 def existing(path, what):

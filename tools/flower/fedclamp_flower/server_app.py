@@ -8,7 +8,7 @@ from flwr.app import ConfigRecord, Context, Message, MessageType, RecordDict
 from flwr.common.logger import log
 from flwr.serverapp import Grid, ServerApp
 
-from fedclamp_flower.node import NodeError, existing, pack, run, setting, unpack
+from fedclamp_flower.node import NodeError, existing, own, pack, run, setting, unpack
 
 app = ServerApp()
 POLL = 0.5                   # seconds between looks at which nodes are online
@@ -24,7 +24,7 @@ class Server:
         self.globals = Path(existing(setting("global"), "the global checkpoint")).resolve()
         whole = setting("server-data", default="")
         file = existing(whole or setting("synthetic"), "the server's data")
-        self.data = ["--data" if whole else "--synthetic", str(Path(file).resolve())]
+        self.data = ["--data" if whole else "--synthetic", str(Path(file).resolve()), *own()]
 
     def step(self, *arguments):
         return json.loads(run(self.executable, *arguments, "--json", folder=self.folder))

@@ -1,0 +1,1 @@
+../../clampnet.py

@@ -1,0 +1,236 @@
+"""Own methods: functions that FedClamp calls as rules, defences, malicious updates and triggers.
+
+A file with one decorated function and `fedclamp.serve()` is a program that `fedclamp run --defense exec:./mine.py`
+starts. It must answer by what it is asked alone: what it wants to remember from round to round it puts into
+`context.state`, which is saved with the run, so that a run that was stopped and resumed ends at the same bits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import h5py
+import numpy as np
+
+PROTOCOL = 1
+_methods: dict[str, tuple[Callable[..., Any], bool]] = {}
+
+
+@dataclass
+class FMData:
+    """FM images as the server holds them.
+
+    images: (n, channels, side, side) uint8; labels: (n,); mean and std of the channels, of pixels / 255.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+
+
+@dataclass
+class Context:
+    """What a method knows besides its first argument; what a kind does not have is None.
+
+    Flat parameters are float32, tensor after tensor in the order of `tensors`, (name, shape) pairs as PyTorch has them.
+    """
+
+    round: int = 0
+    seed: int = 0  # of this method, round and client: np.random.default_rng(context.seed)
+    tensors: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+    bounded: list[tuple[str, int]] = field(default_factory=list)  # layers with bounds, and their channels or units
+    state: dict[str, np.ndarray] = field(
+        default_factory=dict
+    )  # kept from round to round, of rules and malicious updates
+    audit: dict[str, Any] = field(default_factory=dict)  # findings for people, of defences on the model
+    global_: np.ndarray | None = None  # the global model, (parameters,)
+    initial: np.ndarray | None = None  # before the first round, where the server trained it on FM data
+    previous: np.ndarray | None = None  # the global model of the round before
+    models: np.ndarray | None = None  # what the clients sent, (clients, parameters): exact, unlike updates
+    clients: np.ndarray | None = None  # their numbers, ascending
+    images: np.ndarray | int | None = None  # how many images each client trained on
+    client: int | None = None
+    participants: int | None = None
+    colluders: int | None = None
+    assumed_malicious: int | None = None
+    threads: int = 1
+    classes: int | None = None
+    fm: FMData | None = None
+    distrusted: np.ndarray | None = None  # positions of FM images that the server does not use
+    arguments: list[str] = field(default_factory=list)  # of the program: exec:mine.py:0.2 gives ["0.2"]
+
+    def unflatten(self, flat: np.ndarray) -> dict[str, np.ndarray]:
+        """Flat parameters as a state_dict: "conv1.weight" and so on, NumPy arrays."""
+        state, first = {}, 0
+        for name, shape in self.tensors:
+            count = int(np.prod(shape))
+            state[name.replace("/", ".")] = np.asarray(flat[first : first + count]).reshape(shape)
+            first += count
+        return state
+
+    def flatten(self, state: dict[str, Any]) -> np.ndarray:
+        """The reverse: NumPy arrays or PyTorch tensors."""
+        parts = []
+        for name, shape in self.tensors:
+            value = state[name.replace("/", ".")]
+            value = value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
+            if value.shape != tuple(shape):
+                raise ValueError(f"{name}: expected shape {tuple(shape)}, got {value.shape}")
+            parts.append(value.astype(np.float32).ravel())
+        return np.concatenate(parts)
+
+
+@dataclass
+class Aggregate:
+    """What a rule returns that does more than weigh: the new global model, and who teaches in fusion (default: all)."""
+
+    parameters: np.ndarray
+    weights: np.ndarray | None = None
+
+
+def rule(function: Callable[..., Any] | None = None, *, fm: bool = False) -> Callable[..., Any]:
+    """A rule before aggregation: `f(updates, context)`, updates (clients, parameters) float32.
+
+    Returns weights (clients,), of which 0 leaves a client out, or booleans (clients,), which average those accepted by
+    their images, or an `Aggregate`. `fm=True`: wants the FM data as `context.fm`.
+    """
+    return _register("rule", function, fm)
+
+
+def model_defense(function: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """A defence on the finished model: `f(parameters, context)`.
+
+    Returns parameters (flat, or a state_dict), or a dict with any of parameters, bounds (flat), suspects (positions).
+    """
+    return _register("model-defense", function, False)
+
+
+def malicious_update(function: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """What a malicious client sends: `f(parameters, context)` with its trained model, flat; returns the same kind."""
+    return _register("malicious-update", function, False)
+
+
+def trigger(function: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """A trigger: `f(images, context)` with images (n, channels, side, side) float32 in [0, 1]; returns them stamped.
+
+    What comes back is rounded to 8 bits a pixel, as image files have it.
+    """
+    return _register("trigger", function, False)
+
+
+def _register(kind: str, function: Callable[..., Any] | None, fm: bool) -> Callable[..., Any]:
+    def note(function: Callable[..., Any]) -> Callable[..., Any]:
+        if kind in _methods:
+            raise ValueError(f"two functions are a {kind}: {_methods[kind][0].__name__} and {function.__name__}")
+        _methods[kind] = (function, fm)
+        return function
+
+    return note if function is None else note(function)
+
+
+def serve() -> None:
+    """Answers FedClamp until it is done; returns at once where the file is run by hand or imported."""
+    if "FEDCLAMP_EXEC" not in os.environ:
+        if sys.stdin is not None and sys.stdin.isatty():
+            print("an own method of FedClamp: fedclamp run --defense exec:" + sys.argv[0], file=sys.stderr)
+        return
+    lines, answers = os.fdopen(os.dup(0), "r", encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a method prints is for people
+    for line in lines:
+        with contextlib.suppress(BrokenPipeError):
+            answers.write(json.dumps(_answered(json.loads(line))) + "\n")
+            answers.flush()
+
+
+def _answered(question: dict[str, Any]) -> dict[str, Any]:
+    if "hello" in question:
+        wants = ["images"] if any(fm for _, fm in _methods.values()) else []
+        return {"protocol": PROTOCOL, "kinds": list(_methods), "wants": wants}
+    try:
+        return _answer(question)
+    except Exception as error:  # told to FedClamp, which ends the round with it
+        traceback.print_exc()
+        return {"id": question.get("id"), "error": f"{type(error).__name__}: {error}"}
+
+
+def _answer(question: dict[str, Any]) -> dict[str, Any]:
+    kind = question["ask"]
+    with h5py.File(question["input"]) as file:
+        arrays = {name: node[()] for name, node in file.items() if isinstance(node, h5py.Dataset)}
+        state = {name: node[()] for name, node in file.get("state", {}).items()}
+    context = _context(question, arrays, state)
+    first = {
+        "rule": lambda: arrays["models"] - arrays["global"],
+        "trigger": lambda: arrays["images"].astype(np.float32) / 255,
+    }
+    result = _methods[kind][0](first.get(kind, lambda: arrays["parameters"])(), context)
+    with h5py.File(question["output"], "w") as file:
+        for name, value in _results(kind, result, context).items():
+            file[name] = value
+        for name, value in context.state.items():
+            file[f"state/{name}"] = np.asarray(value)
+    audit = {str(name): str(value) for name, value in context.audit.items()}
+    return (
+        {"id": question["id"], "round": question["round"], "audit": audit}
+        if "round" in question
+        else {"id": question["id"]}
+    )
+
+
+def _context(question: dict[str, Any], arrays: dict[str, np.ndarray], state: dict[str, np.ndarray]) -> Context:
+    context = Context(state=state, arguments=sys.argv[1:], global_=arrays.get("global"))
+    context.tensors = [(name, tuple(shape)) for name, shape in question.get("tensors", [])]
+    context.bounded = [(name, units) for name, units in question.get("bounded", [])]
+    for name in ("round", "seed", "client", "participants", "colluders", "assumed_malicious", "threads", "classes"):
+        if name in question:
+            setattr(context, name, question[name])
+    for name in ("initial", "previous", "models", "clients", "distrusted"):
+        setattr(context, name, arrays.get(name))
+    context.images = question.get("images", arrays.get("images"))
+    if "fm_images" in arrays:
+        context.fm = FMData(*(arrays[f"fm_{name}"] for name in ("images", "labels", "mean", "std")))
+    return context
+
+
+def _results(kind: str, result: Any, context: Context) -> dict[str, np.ndarray]:
+    """The arrays of the answer, by name."""
+    if kind == "rule":
+        return _rule_results(result)
+    if kind == "trigger":
+        images = np.asarray(result)
+        return {"images": images if images.dtype == np.uint8 else np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)}
+    if kind == "malicious-update":
+        return {"parameters": _flat(result, context)}
+    whole = (
+        result
+        if isinstance(result, dict) and set(result) <= {"parameters", "bounds", "suspects"}
+        else {"parameters": result}
+    )
+    return {
+        name: _flat(value, context) if name == "parameters" else np.asarray(value)
+        for name, value in whole.items()
+        if value is not None
+    }
+
+
+def _rule_results(result: Any) -> dict[str, np.ndarray]:
+    if isinstance(result, Aggregate):
+        weights = {} if result.weights is None else _rule_results(result.weights)
+        return {"aggregate": np.asarray(result.parameters, dtype=np.float32), **weights}
+    values = np.asarray(result)
+    return {"accepted": values.astype(np.uint8)} if values.dtype == bool else {"weights": values.astype(np.float64)}
+
+
+def _flat(value: Any, context: Context) -> np.ndarray:
+    if isinstance(value, dict):
+        return context.flatten(value)
+    array: np.ndarray = value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
+    return array.astype(np.float32)
