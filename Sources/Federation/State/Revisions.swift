@@ -53,7 +53,7 @@ extension RunConfiguration {
         var parts = ["training"]
         if Triggers.names.contains(self.trigger) { parts.append("trigger \(self.trigger)") }      // a user's own is named by its digest
         if self.attack.poisonsClients {
-            parts += MaliciousBehaviors.settings.filter { !$0.isStandard(in: values) }.map { "malicious \($0.name)" }
+            parts += MaliciousBehaviors.settings.filter { $0.name != OwnUpdate.program.name && !$0.isStandard(in: values) }.map { "malicious \($0.name)" }
         }
         if screensSynthetic { parts += ["detection", "screen"] }
         parts += AllDefenses.shapingTraining(self.defenses).filter { AggregationRules.names.contains($0) }.map { "rule \($0)" }
