@@ -85,8 +85,9 @@ struct Run: Configurable {
         if stored != nil { try RunFile.restore(run, from: out) }
         try run.requireOwnMethods()
         if let saveSynthetic { try saveHeld(run.data.synthetic, dataset.classNames, to: saveSynthetic) }
+        let log = try log.map { try RunLog($0, run, out) }
         describe(run, dataset, resumes: stored != nil)
-        try train(run, out, try log.map { try RunLog($0, run, out) })
+        try train(run, out, log)
         output(json ? RunReport(run, out).json.rendered() : RunReport(run, out).text)
     }
 

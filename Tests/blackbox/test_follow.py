@@ -35,8 +35,7 @@ def test_log_has_every_round_and_defence(tmp_path, tiny):
 
 def test_a_log_that_cannot_be_written(tmp_path, tiny):
     refused("run", *tiny, "--log", tmp_path / "absent/run.jsonl", "--out", tmp_path / "out.h5", says=["--log", "absent/run.jsonl"], folder=tmp_path)
-    done = fedclamp("run", *tiny, "--log", "/dev/full", "--out", tmp_path / "out.h5", code=2)
-    assert "--log /dev/full" in done.stderr and "round" not in done.stderr.split("ETA")[0]
+    refused("run", *tiny, "--log", "/dev/full", "--out", tmp_path / "out.h5", says=["--log /dev/full"], folder=tmp_path)
 
 
 def test_watch_follows_to_the_end(tmp_path, tiny):
@@ -123,8 +122,8 @@ def test_what_is_stale_is_computed_again(tmp_path, results, data, fm):
     """Only the training of the rule that moved; --list shows it, --keep-stale keeps it and the table says so."""
     folder = tmp_path / "r"
     shutil.copytree(results, folder)
-    before = {path.name: path.stat().st_mtime_ns for path in (folder / "cells").glob("*.h5")}
     stale = age(folder, "rule norm-clip 1", "rule norm-clip 7")
+    before = {path.name: path.stat().st_mtime_ns for path in (folder / "cells").glob("*.h5")}
     assert len(stale) == 1
     call = ["reproduce", "main", *part(data, fm), "--out", folder]
     assert "stale: rule norm-clip was revision 7, is 1" in fedclamp(*call, "--list").stdout

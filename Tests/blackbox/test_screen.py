@@ -68,10 +68,11 @@ def test_resume_and_threads(tmp_path, data, many, runs):
     groups = ("model", "initial", "history", "state", "screen")
     assert not differing(contents(out, groups), contents(runs[0], groups))
     assert told["screen"]["class whose FM images look poisoned"] == "0"
-    # A defence on the model may be added to what is finished; screen, which has a part in the training, may not be left out.
+    # A defence on the model may be added to what is finished; screen, which has a part in the training, stays where it is not named.
     fedclamp(*command, "--resume", "--defense", "unlearning")
     assert not differing(contents(out, groups), contents(runs[0], groups))
-    refused("run", "--data", data, "--synthetic", many, *RUN, "--resume", "--out", out, says="defense was")
+    fedclamp("run", "--data", data, "--synthetic", many, *RUN, "--resume", "--out", out)
+    assert not differing(contents(out, groups), contents(runs[0], groups))
 
 
 def test_without_poison_it_changes_nothing(tmp_path, data, many):
