@@ -4,7 +4,7 @@ import Rules
 
 /// The search for the settings that the paper's tables run the baselines with: as the paper says, those with the lowest attack success
 /// whose accuracy falls by at most a tenth. On development images and seeds of its own (101, 102, ...), so that no figure of the tables
-/// has a part in it. What was chosen stands in `PaperProtocol.tuned`.
+/// has a part in it. The paper's tables run the defaults until a search was run to its end.
 public struct PaperTuningTable: PaperTable {
     public static let name = "paper-tuning", numeral = "I"
     let `protocol`: PaperProtocol
