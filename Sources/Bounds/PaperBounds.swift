@@ -71,6 +71,8 @@ public struct PaperBounds: RoundDefense {
         (rate, passes) = (settings[Self.rate], settings[Self.passes])
     }
 
+    public var knowsTheLastRound: Bool { once }
+
     /// Names of what is carried.
     private enum Key { static let bounds = "bounds", lambda = "lambda", drop = "drop", passes = "passes" }
 

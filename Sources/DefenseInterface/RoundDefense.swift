@@ -10,6 +10,8 @@ public protocol RoundDefense: ModelDefense {
     func update(_ carried: inout CarriedState, _ model: Parameters, _ context: DefenseContext) throws
     /// What it hands out with the last global model.
     func outcome(_ carried: CarriedState, _ model: Parameters) -> DefenseOutcome
+    /// Whether the last round is another one to it than those before: a finished run cannot get more rounds then.
+    var knowsTheLastRound: Bool { get }
     /// About how many passes `update` takes with that many FM images.
     func plannedPassesOfRound(_ images: Int) -> Double
 }
@@ -28,6 +30,8 @@ public struct CarriedState: Equatable, Sendable {
 }
 
 extension RoundDefense {
+    public var knowsTheLastRound: Bool { false }
+
     /// All of its work was done in the rounds.
     public func plannedPasses(_ images: Int) -> Double { 0 }
 

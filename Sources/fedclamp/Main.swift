@@ -21,7 +21,7 @@ struct FedClamp: ParsableCommand {
 
             ACC is the share of clean images classified right, ASR (attack success rate) the share of triggered images \
             of other classes that are classified as the target. Results go to stdout, progress and errors to stderr. \
-            Exit codes: 0 done, 1 a check did not hold, 2 bad input or I/O, 64 usage, 130 and 143 on signals.
+            Exit codes: 0 done, 1 a check did not hold, 2 bad input or I/O, 64 usage, 128 + n on signal n.
             """,
         version: version,
         subcommands: [Import.self, Run.self, Reproduce.self, Merge.self, Bound.self, Evaluate.self, Inspect.self, Watch.self, SelfTest.self, Bench.self, Step.self, Manual.self])

@@ -150,3 +150,12 @@ def test_resume_from_a_file_that_is_none(tmp_path, tiny, data, clean_run):
     refused("run", clean_run, code=64, says="--resume", folder=tmp_path)
     refused("run", "--resume", clean_run, "--out", tmp_path / "b.h5", code=64, says="expected one file", folder=tmp_path)
     refused("run", "--resume", "--out", tmp_path / "new.h5", code=64, says="--data", folder=tmp_path)
+
+
+def test_no_more_rounds_for_what_was_done_after_the_last(tmp_path, tiny):
+    """bounds-paper:once updates its bounds after the last round alone: a longer run would not have done so here."""
+    out = tmp_path / "out.h5"
+    fedclamp("run", *tiny, "--defense", "bounds-paper:once", "--out", out)
+    before = out.read_bytes()
+    refused("run", "--resume", out, "--rounds", 3, says=["bounds-paper:once", "after round 2", "more rounds"], folder=tmp_path)
+    assert out.read_bytes() == before

@@ -154,3 +154,12 @@ def test_a_head_that_the_file_has_not(round1, data):
     loop, _, _ = round1
     refused("evaluate", loop.file("g0"), "--data", data, "--head", "3x256", says=["no model with head 3x256", "none, 1x128, 2x192"])
     refused("evaluate", loop.file("g0"), "--data", data, "--head", "9x9", code=64, says=["--head 9x9", "does not exist"])
+
+
+def test_a_rule_remembers_clients_of_all_shapes(tmp_path, data, fm):
+    """Clip-cluster keeps every norm of every client, though rounds have other clients and it may turn away all of one shape."""
+    fedclamp("run", "--data", data, "--synthetic", fm, *RUN, "--rounds", 3, "--participation", 0.6, "--malicious", 0, "--defense", "clip-cluster",
+             "--out", tmp_path / "run.h5")
+    with h5py.File(tmp_path / "run.h5") as file:
+        assert sum(len(norms) for norms in file["state/memory"].values()) == 3 * 3
+        assert all("memory" not in file[f"prototypes/{head}"].get("state", {}) for head in HEADS[1:])

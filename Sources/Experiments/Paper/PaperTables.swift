@@ -82,11 +82,23 @@ struct PaperNovelAttack {
     }
 }
 
+/// A table whose columns are the settings of the novel attack.
+protocol PaperNovelTable: PaperTable {
+    var attack: PaperNovelAttack { get }
+}
+
+extension PaperNovelTable {
+    var `protocol`: PaperProtocol { attack.protocol }
+    public var columns: [String] { attack.settings.map(\.name) }
+    public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? { attack.cell(row, column, base) }
+    func place(_ column: String, _ defense: String, data: String) -> Printed.Place? { attack.place(column, defense, data: data) }
+}
+
 /// Table I: the novel attack on clients of one shape.
-public struct PaperTable1: PaperTable {
+public struct PaperTable1: PaperNovelTable {
     public static let name = "paper-1", numeral = "I"
     public let rows: [String]
-    private let attack: PaperNovelAttack
+    let attack: PaperNovelAttack
     var `protocol`: PaperProtocol { attack.protocol }
 
     public init(_ scale: Scale) {
@@ -102,10 +114,10 @@ public struct PaperTable1: PaperTable {
 }
 
 /// Table II: the novel attack on clients of several shapes.
-public struct PaperTable2: PaperTable {
+public struct PaperTable2: PaperNovelTable {
     public static let name = "paper-2", numeral = "II"
     public let rows: [String]
-    private let attack: PaperNovelAttack
+    let attack: PaperNovelAttack
     var `protocol`: PaperProtocol { attack.protocol }
 
     public init(_ scale: Scale) {

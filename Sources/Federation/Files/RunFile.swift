@@ -38,7 +38,11 @@ public enum RunFile {
         try state.checkCarried(in: path)
         run.state = state
         run.defended = try readDefended(file, run)
-        if configuration.rounds < run.configuration.rounds { run.goOn() }
+        guard configuration.rounds < run.configuration.rounds else { return }
+        if run.finishedRounds == configuration.rounds, let defense = try FederatedRun.roundDefenses(configuration).first(where: \.knowsTheLastRound) {
+            throw RunError.incompatible("\(path): \(defense.label) did its work after round \(configuration.rounds), the last; the run cannot get more rounds")
+        }
+        run.goOn()
     }
 
     static func header(_ file: HDF5File) throws {

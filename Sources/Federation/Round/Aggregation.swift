@@ -24,6 +24,8 @@ public struct Aggregated: Sendable {
 
     /// Of the prototypes that have clients in the round, by their position.
     public var parts: [Int: Part]
+    /// Of a rule that chooses among clients of several shapes: its memory, which stays with the first prototype.
+    public var memoryOfAll: [String: [Float]]?
     /// Weighted mean of the teachers' logits on the FM data that are trusted, (count, classes); empty where there is no fusion.
     public var teacherLogits: [Float]
     /// Models that taught.
@@ -42,7 +44,7 @@ public final class Aggregation {
     private let senders: [Sender]
     /// Whether the rule chooses among clients of several shapes.
     private let choosesByTrunk: Bool
-    private let assumedMalicious: Int
+    private let assumedMalicious: Int, memoryOfAll: [String: [Float]]
     /// By the position of the prototype.
     private var groups: [Int: Group] = [:]
     private let groupOf: [Int]
@@ -65,6 +67,7 @@ public final class Aggregation {
             let mine = zip(senders, groupOf).filter { $0.1 == index }.map(\.0)
             groups[index] = Group(state, prototype, index, mine, rule, server, synthetic)
         }
+        memoryOfAll = state.prototypes[0].memory
         assumedMalicious = state.configuration.assumedMalicious(senders.count)
         choosesByTrunk = state.prototypes.count > 1 && type(of: rule).scope == .trunk
         logits = TeacherLogits(server, synthetic, wanted: state.configuration.fusionEpochs > 0)
@@ -87,7 +90,11 @@ public final class Aggregation {
         precondition(arrived == senders.count)
         var result = Aggregated(parts: [:], teacherLogits: [], teachers: 0, notes: [])
         var teachers: [Teacher] = []
-        if choosesByTrunk { result.rejected = try timed { try TrunkChoice(groups, assumedMalicious: assumedMalicious).rejected() } }
+        if choosesByTrunk {
+            var choice = TrunkChoice(groups, assumedMalicious: assumedMalicious, memory: memoryOfAll)
+            result.rejected = try timed { try choice.rejected() }
+            result.memoryOfAll = choice.memory
+        }
         for (index, group) in groups.sorted(by: { $0.key < $1.key }) {
             if let stream = group.stream {
                 result.parts[index] = Aggregated.Part(model: timed { stream.finish() }, memory: group.context.memory)

@@ -108,18 +108,21 @@ public final class FederatedRun {
     /// Takes back what was done after the last round of a shorter run: the run goes on as if it had been longer from the first.
     func goOn() {
         defended = []
-        for index in state.prototypes.indices { state.prototypes[index].bounds = nil }
-        guard let last = state.history.indices.last else { return }
-        for number in HistoryRow.afterTheLastRound { state.history[last][keyPath: number] = .nan }
+        takeBackBounds(and: HistoryRow.afterTheLastRound)
     }
 
     /// Forgets what these defences on the model made, so that `run` does it again.
     public func forget(_ names: [String]) {
         defended.removeAll { names.contains($0.name) }
         guard let hander = modelDefenses.first(where: { type(of: $0).handsOutBounds })?.label, names.contains(hander) else { return }
+        takeBackBounds(and: HistoryRow.ofTheBounds)
+    }
+
+    /// Bounds that were handed out, and these numbers of the last round.
+    private func takeBackBounds(and numbers: [WritableKeyPath<HistoryRow, Double>]) {
         for index in state.prototypes.indices { state.prototypes[index].bounds = nil }
         guard let last = state.history.indices.last else { return }
-        for number in HistoryRow.ofTheBounds { state.history[last][keyPath: number] = .nan }
+        for number in numbers { state.history[last][keyPath: number] = .nan }
     }
 
     /// Throws `OwnMethodError.notGranted` where what is left needs a program that the command line did not name.

@@ -7,25 +7,27 @@ import Rules
 struct TrunkChoice {
     private let groups: [Group]
     private let assumedMalicious: Int
+    /// What the rule remembers of all clients, whatever their shapes.
+    private(set) var memory: [String: [Float]]
 
     /// - Parameter groups: by the position of the prototype.
-    init(_ groups: [Int: Group], assumedMalicious: Int) {
+    init(_ groups: [Int: Group], assumedMalicious: Int, memory: [String: [Float]]) {
         self.groups = groups.sorted { $0.key < $1.key }.map(\.value)
-        self.assumedMalicious = assumedMalicious
+        (self.assumedMalicious, self.memory) = (assumedMalicious, memory)
     }
 
     /// Those who are turned away, ascending; the groups keep the others, and a plain mean as their rule.
     /// - Throws: `DefenseError` where the rule's conditions do not hold.
-    func rejected() throws -> [Int] {
+    mutating func rejected() throws -> [Int] {
         guard let first = groups.first else { return [] }
         let shape = ClampNet(channels: first.global.network.channels, classes: first.global.network.classes)
         let updates = groups.flatMap { group in
             group.kept.map { ClientUpdate(client: $0.client, images: $0.images, parameters: trunk($0.parameters, minus: group.global, shape)) }
         }
         var context = first.context
-        context.assumedMalicious = assumedMalicious
+        (context.assumedMalicious, context.memory) = (assumedMalicious, memory)
         let rejected = try first.rule.aggregate(Parameters(shape), updates, &context).rejected ?? []
-        first.context.memory = context.memory
+        memory = context.memory
         for group in groups {
             group.kept.removeAll { rejected.contains($0.client) }
             group.rule = FedAvg()

@@ -116,6 +116,7 @@ public struct FederationState: Sendable {
             prototypes[index].memory = part.memory
             prototypes[index].ownStates[Prototype.ownRule] = part.own.isEmpty ? nil : part.own
         }
+        if let memory = aggregated.memoryOfAll { prototypes[0].memory = memory }
         notes += aggregated.notes.filter { !notes.contains($0) }
     }
 
