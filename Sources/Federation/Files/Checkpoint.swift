@@ -83,8 +83,8 @@ public struct Checkpoint: Sendable {
         guard (0..<network.classes).contains(attack.target) else { throw AttackError.target(attack.target, classes: network.classes) }
         let relabeling = attack.allToAll ? Relabeling.next : .target(attack.target)
         if let name = attack.trigger {
-            guard Triggers.names.contains(name) else {
-                throw RunError.incompatible("\(path), attribute trigger of /attack: expected one of \(Triggers.names.joined(separator: ", ")), got \"\(name)\"")
+            guard Triggers.isKnown(name) else {
+                throw RunError.incompatible("\(path), attribute trigger of /attack: expected one of \(Triggers.choices.joined(separator: ", ")), got \"\(name)\"")
             }
             return Backdoor(trigger: try Triggers.make(name, shape: shape, seed: seed, configuration?.values ?? Settings()), relabeling: relabeling)
         }

@@ -12,7 +12,7 @@ public struct RunSettings: Sendable {
         "attack", .attack, default: Attack.none, value: "name",
         help: "Who attacks: nobody, malicious clients (classic), those who poison the FM data (fm), or both.")
     public let trigger = Setting(
-        "trigger", .attack, default: "patch", in: .oneOf(Triggers.names), value: "name",
+        "trigger", .attack, default: "patch", in: .oneOf(Triggers.choices), value: "name",
         help: "What the backdoor reacts to.", changes: .training(.attackOrFloor))
     public let target = Setting(
         "target", .attack, default: 0, in: .count(from: 0, "a class"), value: "class",
