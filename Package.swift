@@ -61,7 +61,7 @@ let package = Package(
         room("Numerics", ["Datasets", "Tensor"]),
         room("DefenseInterface", ["Options", "Attacks", "Network"]),
         room("Rules", ["Options", "DefenseInterface", "Numerics", "Datasets", "Network", "Tensor"]),
-        room("Detection", ["DefenseInterface", "Numerics", "Attacks", "Datasets", "Network", "Tensor"]),
+        room("Detection", ["Options", "DefenseInterface", "Numerics", "Attacks", "Datasets", "Network", "Tensor"]),
         room("Bounds", ["Detection", "DefenseInterface", "Numerics", "Attacks", "Datasets", "Network", "Tensor"]),
         room("ModelDefenses", ["DefenseInterface", "Numerics", "Attacks", "Datasets", "Network", "Tensor"]),
         room("Defenses", ["Options"] + defenseRooms),

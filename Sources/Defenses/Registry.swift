@@ -7,7 +7,10 @@ import Rules
 
 /// The names of all defences, in the order of tables: on clients' updates, on the FM data, on the finished model.
 public enum AllDefenses {
-    public static var names: [String] { AggregationRules.names + [FMScreen.name] + ModelDefenses.names }
+    public static var names: [String] { AggregationRules.names + withoutModel + ModelDefenses.names }
+
+    /// What has a part in the training and is no rule.
+    public static let withoutModel = [FMScreen.name, Vouching.name, Student.name]
 
     public static var namesWithVariants: [String] { names + BoundVariants.all.map(\.name) }
 
@@ -27,7 +30,7 @@ public enum AllDefenses {
     /// The options of all defences, each its owner's.
     public static var settings: [any AnySetting] {
         let owned = AggregationRules.all.map { ($0.name, $0.settings) }
-            + ModelDefenses.all.map { ($0.name, $0.settings) }
+            + ModelDefenses.all.map { ($0.name, $0.settings) } + [(Vouching.name, Vouching.settings), (Student.name, Student.settings)]
         return owned.flatMap { name, settings in settings.map { $0.belonging(to: .defense, .defended(by: name)) } }
     }
 
@@ -38,7 +41,7 @@ public enum AllDefenses {
 
     /// Whether a defence has a part in the training, which one on the finished model has not.
     public static func shapesTraining(_ name: String) -> Bool {
-        name != FedAvg.name && (AggregationRules.names + [FMScreen.name]).contains(name)
+        name != FedAvg.name && (AggregationRules.names + withoutModel).contains(name)
     }
 }
 
@@ -82,6 +85,9 @@ public enum ModelDefenses {
     public static var names: [String] { all.map { $0.name } }
 
     /// With the variants of the bound fit.
+    /// What has a part in the training and is no rule.
+    public static let withoutModel = [FMScreen.name, Vouching.name, Student.name]
+
     public static var namesWithVariants: [String] { names + BoundVariants.all.map(\.name) }
 
     public static func make(_ name: String, _ settings: Settings = Settings()) -> (any ModelDefense)? {

@@ -30,6 +30,8 @@ public struct Checkpoint: Sendable {
     public var audit: [Finding]
     /// What `screen` said before the first round.
     public var screenAudit: [Finding]
+    /// What the federation said of the FM labels in the last round.
+    public var vouchingAudit: [Finding]
     public var seed: UInt64 { configuration?.seed ?? 1 }
 
     /// - Parameter name: a defence; the parameters and bounds are then those that it left, of `/defended/NAME`.
@@ -64,6 +66,7 @@ public struct Checkpoint: Sendable {
         }
         audit = try file.readFindings("/audit/")
         screenAudit = try file.readFindings("/screen/")
+        vouchingAudit = try file.readFindings("/vouching/")
     }
 
     private static func readAttack(_ file: HDF5File) throws -> AttackRecord? {

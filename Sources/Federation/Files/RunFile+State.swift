@@ -1,6 +1,7 @@
 import Datasets
 import DefenseInterface
 import Defenses
+import Detection
 import HDF5
 import Network
 
@@ -18,6 +19,10 @@ extension RunFile {
         if let initial = state.initial { try writeModel(initial, "/initial", nil, file) }
         if let previous = state.previousGlobal { try writeModel(previous, "/state/previous_model", nil, file) }
         try writeScreen(state, file)
+        if !state.vouchingAudit.isEmpty {
+            try file.createGroup("/vouching")
+            try file.write(state.vouchingAudit, "/vouching/")
+        }
         if !state.memory.isEmpty { try file.createGroup("/state/memory") }
         for (name, values) in state.memory.sorted(by: { $0.key < $1.key }) {
             try file.write("/state/memory/\(name)", values, shape: [values.count])
@@ -48,6 +53,14 @@ extension RunFile {
         state.previousGlobal = try file.exists("/state/previous_model") ? try readModel(file, "/state/previous_model", state.network) : nil
         state.memory = try file.exists("/state/memory") ? try readMemory(file, state) : [:]
         state.carried = try file.exists("/state/carried") ? try readCarried(file) : [:]
+        state.vouchingAudit = try file.readFindings("/vouching/")
+        if let counted = state.carried[Vouching.name]?["counted"] {
+            let k = state.network.classes
+            guard counted.count == k * k, counted.allSatisfy({ (0...1).contains($0) }) else {
+                throw RunError.incompatible("\(file.path), /state/carried/\(Vouching.name)/counted: expected \(k * k) numbers from 0 to 1, "
+                    + "got \(counted.count)\(counted.count == k * k ? ", some outside" : "")")
+            }
+        }
         state.notes = try file.exists("/state/notes") ? try file.readStrings("/state/notes") : []
     }
 
@@ -99,7 +112,7 @@ extension RunFile {
     private static func readCarried(_ file: HDF5File) throws -> [String: CarriedState] {
         var all: [String: CarriedState] = [:]
         for label in try file.children(of: "/state/carried") {
-            guard ModelDefenses.make(label) is any RoundDefense else {
+            guard label == Vouching.name || ModelDefenses.make(label) is any RoundDefense else {
                 throw RunError.incompatible("\(file.path), /state/carried: there is no defence named \"\(label)\" that works in every round")
             }
             var state = CarriedState()

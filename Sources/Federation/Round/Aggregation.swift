@@ -2,6 +2,7 @@ import Attacks
 import Datasets
 import DefenseInterface
 import Defenses
+import Detection
 import Network
 import Rules
 
@@ -48,14 +49,14 @@ public final class Aggregation {
         guard senders.contains(where: { $0.images > 0 }) else {
             throw DefenseError.update("expected updates of clients with images to train on, got \(senders.map { "client \($0.client): \($0.images)" })")
         }
-        let synthetic = state.fusing(synthetic)
+        let synthetic = state.fmImages(synthetic)
         (self.state, self.senders, self.rule, self.server, self.synthetic) = (state, senders, rule, server, synthetic)
         let mean = state.meanImages ?? senders.reduce(0) { $0 + $1.images } / senders.count
         context = RuleContext(assumedMalicious: state.configuration.assumedMalicious(senders.count), seed: state.configuration.seed,
                               round: state.nextRound, threads: server.threads, memory: state.memory,
                               server: ServerTools(state, server, synthetic, rootImages: mean))
         stream = (rule as? any StreamingRule)?.stream(state.global, images: senders.map(\.images), context)
-        logits = TeacherLogits(server, synthetic, wanted: state.configuration.fusionEpochs > 0)
+        logits = TeacherLogits(server, synthetic, wanted: state.configuration.fusion(inRound: state.nextRound).epochs > 0, median: state.configuration.keepsStudent && state.configuration[Student.median])
     }
 
     /// Takes the next sender's update, which must be finite.
@@ -94,8 +95,12 @@ private struct TeacherLogits {
     private let server: Server, synthetic: Samples
     private var sum: [Double]
 
-    init(_ server: Server, _ synthetic: Samples, wanted: Bool) {
+    private let median: Bool
+    private var all: [[Float]] = []
+
+    init(_ server: Server, _ synthetic: Samples, wanted: Bool, median: Bool) {
         (self.server, self.synthetic) = (server, synthetic)
+        self.median = median
         sum = [Double](repeating: 0, count: wanted ? synthetic.count * synthetic.set.classes : 0)
     }
 
@@ -103,8 +108,15 @@ private struct TeacherLogits {
     mutating func add(_ model: Parameters, share: Double) {
         guard !sum.isEmpty else { return }
         let logits = server.predictor.logits(synthetic.count, model, Bounds(model.network)) { synthetic.load($0, into: $1) }
+        if median { all.append(logits) }
         for k in sum.indices { sum[k] += share * Double(logits[k]) }
     }
 
-    var mean: [Float] { sum.map(Float.init) }
+    var mean: [Float] {
+        guard median, !sum.isEmpty else { return sum.map(Float.init) }
+        return sum.indices.map { k in
+            let x = all.map { $0[k] }.sorted(), n = x.count
+            return n % 2 == 1 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2
+        }
+    }
 }

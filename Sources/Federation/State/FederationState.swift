@@ -44,6 +44,8 @@ public struct FederationState: Sendable {
     /// Positions of FM images that are not used, ascending, and how `screen` came to them.
     public internal(set) var distrusted: [Int] = []
     public internal(set) var screenAudit: [Finding] = []
+    /// What the federation said of the FM labels in the last round.
+    public internal(set) var vouchingAudit: [Finding] = []
     /// The global model of the round before, where attackers remember it.
     public internal(set) var previousGlobal: Parameters?
     public internal(set) var history: [HistoryRow] = []
@@ -80,14 +82,15 @@ public struct FederationState: Sendable {
     /// Takes up what aggregation made of the round's updates; the round is not finished before fusion.
     mutating func adopt(_ aggregated: Aggregated) {
         if malicious > 0, MaliciousBehaviors.compareRounds(configuration.values) { previousGlobal = global }
-        global = aggregated.model
+        if configuration.takesWeights(inRound: nextRound) { global = aggregated.model }
         memory = aggregated.memory
         notes += aggregated.notes.filter { !notes.contains($0) }
     }
 
     /// Fusion: trains the aggregate on the FM data, of which teachers say these logits. Throws `RunError.diverged`.
     mutating func fuse(_ teacherLogits: [Float], _ server: Server, _ synthetic: Samples) throws {
-        let fused = server.fuse(configuration, global, teacherLogits, fusing(synthetic), round: nextRound)
+        let images = fmImages(synthetic), targets = vouch(teacherLogits, for: images)
+        let fused = server.fuse(configuration, global, teacherLogits, images, round: nextRound, targets: targets)
         guard fused.allFinite else { throw RunError.diverged(round: nextRound, where: "fusion") }
         global = fused
         try updateRoundDefenses(server, synthetic)
@@ -123,6 +126,7 @@ public struct FederationState: Sendable {
     }
 
     private mutating func initialize(_ server: Server, _ synthetic: Samples) throws {
+        if configuration.vouches { return global = try server.initialWeights(configuration, network) }
         guard configuration.screensSynthetic else { return try start(from: server.initialize(configuration, initialising(synthetic), network: network)) }
         var screen = FMScreen()
         let context = defenseContext(server, synthetic, round: 0)
@@ -142,6 +146,7 @@ public struct FederationState: Sendable {
     /// Throws `DefenseError` where a defence could not work on these FM data in the end.
     private func checkDefenses(_ synthetic: Samples) throws {
         if configuration.screensSynthetic { try FMScreen.check(synthetic, for: network, in: provenance.synthetic) }
+        if configuration.vouches { try Vouching.check(synthetic, for: network, in: provenance.synthetic) }
         for defense in try FederatedRun.defenses(configuration).1 {
             try type(of: defense).check(synthetic, for: network, in: provenance.synthetic)
         }
@@ -159,6 +164,21 @@ public struct FederationState: Sendable {
 
     /// The FM images as the initialisation meets them.
     private func initialising(_ synthetic: Samples) -> Samples { configuration.fmPoisonStage == .fusion ? synthetic.unpoisoned : synthetic }
+
+    /// The FM images as the server and the teachers meet them at the end of the next round.
+    func fmImages(_ synthetic: Samples) -> Samples {
+        configuration.fusion(inRound: nextRound).initialises ? initialising(synthetic) : fusing(synthetic)
+    }
+
+    /// What stands in the place of FM labels, (images, classes), where the federation vouches for them; nil elsewhere.
+    private mutating func vouch(_ teacherLogits: [Float], for images: Samples) -> [Float]? {
+        guard configuration.vouches, !teacherLogits.isEmpty else { return nil }
+        let vouching = Vouching(logits: teacherLogits, labels: (0..<images.count).map(images.label), classes: network.classes,
+                                earlier: carried[Vouching.name]?["counted"] ?? [])
+        carried[Vouching.name] = CarriedState(["counted": vouching.counted])
+        vouchingAudit = vouching.audit + configuration.judge(vouching.overruled, in: images)
+        return vouching.targets
+    }
 
     /// The FM images as fusion and its teachers meet them.
     func fusing(_ synthetic: Samples) -> Samples { trusted(configuration.fmPoisonStage == .initialisation ? synthetic.unpoisoned : synthetic) }

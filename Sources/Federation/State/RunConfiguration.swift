@@ -56,6 +56,13 @@ public struct RunConfiguration: Equatable, Sendable {
         if let cover = self.coverFraction, cover > most {
             throw Self.error(\.coverFraction, cover, "a fraction from 0 to \(most), which is what the poisoned images leave")
         }
+        guard roundsWithoutFM <= self.rounds else {
+            throw SettingError(Vouching.rounds.name, given: "\(roundsWithoutFM)", expected: "at most the number of rounds, \(self.rounds)")
+        }
+        guard !vouches || !screensSynthetic else {
+            throw Self.error(\.defenses, self.defenses, "\(FMScreen.name) or \(Vouching.name): "
+                + "\(FMScreen.name) looks at a model that FM labels were trained into, and \(Vouching.name) trains none before its rounds")
+        }
         guard self.initialEpochs > 0 || !screensSynthetic else {
             throw Self.error(\.initialEpochs, 0, "1 or more with --defense \(FMScreen.name), "
                 + "which looks at the model that they train")
@@ -77,6 +84,7 @@ public struct RunConfiguration: Equatable, Sendable {
     public var screensSynthetic: Bool { self.defenses.contains(FMScreen.name) }
     /// Passes before the first round, given the number of FM images.
     public func passesOfInitialisation(synthetic: Int) -> Double {
+        guard !vouches else { return 0 }
         let screen = screensSynthetic ? FMScreen().plannedPasses(synthetic, epochs: self.initialEpochs) : 0
         return Double(self.initialEpochs * synthetic) + screen
     }
@@ -84,8 +92,14 @@ public struct RunConfiguration: Equatable, Sendable {
     public var instructionSet: InstructionSet { InstructionSet(rawValue: self.isa) ?? .baseline }
     /// Malicious clients are the first ones, where clients attack at all.
     public func isMalicious(_ client: Int) -> Bool { self.attack.poisonsClients && client < self.malicious }
-    public func epochs(of client: Int) -> Int {
-        isMalicious(client) ? self.maliciousEpochs ?? self.localEpochs : self.localEpochs
+    /// Epochs of a client's training in a round; as many again in each that does without FM data.
+    public func epochs(of client: Int, inRound round: Int) -> Int {
+        let own = isMalicious(client) ? self.maliciousEpochs : nil
+        return own.map { round <= roundsWithoutFM ? $0 * self[Vouching.epochs] : $0 } ?? benignEpochs(inRound: round)
+    }
+
+    public func benignEpochs(inRound round: Int) -> Int {
+        round <= roundsWithoutFM ? self.localEpochs * self[Vouching.epochs] : self.localEpochs
     }
     public func learningRate(of client: Int) -> Double {
         isMalicious(client) ? self.maliciousRate ?? self.rate : self.rate
