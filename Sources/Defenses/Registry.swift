@@ -12,15 +12,16 @@ public enum AllDefenses {
     /// What has a part in the training and is no rule.
     public static let withoutModel = [FMScreen.name, Vouching.name, Student.name]
 
-    public static var namesWithVariants: [String] { names + BoundVariants.all.map(\.name) }
+    public static var namesWithVariants: [String] { [Recommended.name] + names + BoundVariants.all.map(\.name) }
 
     /// What the name of a defence must be, for errors.
-    public static var expected: String { "one of: \(names.joined(separator: ", ")), \(BoundFit.name):NAME, \(PaperBounds.name):NAME" }
+    public static var expected: String { "one of: \(Recommended.name), \(names.joined(separator: ", ")), \(BoundFit.name):NAME, \(PaperBounds.name):NAME" }
 
     /// The option that names them, for help.
     public static var help: String {
-        "Defence; may be repeated. One of the rules before aggregation (\(list(AggregationRules.names))), \(FMScreen.name) "
-            + "(FM images that look poisoned are not used), and any on the model (\(list(ModelDefenses.names)); "
+        "Defence; may be repeated. \(Recommended.name) (\(Recommended.parts.joined(separator: " and "))), or one of the rules before aggregation (\(list(AggregationRules.names))), \(FMScreen.name) "
+            + "(FM images that look poisoned are not used), \(Vouching.name) (FM labels count as far as the clients' models do not "
+            + "speak against them), and any on the model (\(list(ModelDefenses.names)); "
             + "\(BoundFit.name):NAME with one part changed: \(BoundVariants.titles(of: BoundFit.name)); "
             + "\(PaperBounds.name):NAME with another reading: \(BoundVariants.titles(of: PaperBounds.name)))."
     }

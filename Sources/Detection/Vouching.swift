@@ -1,28 +1,26 @@
-import DefenseInterface
 import Attacks
+import DefenseInterface
 import Network
 import Numerics
 import Options
 import Tensor
 
-/// The federation vouches for the FM labels: a label counts as far as models of clients, which never saw the FM data, do
-/// not speak against it. Nothing is asked of a trigger, so it may look like anything: poison is a wrong label, whatever
-/// the image carries.
+/// The federation vouches for the FM labels: models of clients that never saw the FM data say what they take each image
+/// for. Nothing is asked of a trigger, so it may look like anything: poison is a wrong label, whatever the image carries.
 ///
-/// In the first `rounds` rounds clients train without the FM data. What their models then say of FM image i, v_i(y), and
-/// its label l_i give an estimate of how often class y is labelled l: T(y, l), by expectation maximisation with v fixed.
-/// From it every image gets a target in the place of its label:
+/// In the first `rounds` rounds the FM data have no part in the training. What the clients' models then say together of FM
+/// image i, v_i(y), and its label l_i decide what the initialisation and every later fusion learn:
 ///
-///     q_i(y)  ~  v_i(y) M(y, l_i),    M(l, l) = 1,  else M(y, l) = min(1, max(T(y, l) / doubted, least))
+///   * a label is *contradicted* if v_i(l_i) < max v_i / 20. It is not used.
+///   * a class is *accused* if more than 4 % of its labels are contradicted. Of such a class only labels are used that the
+///     federation *affirms*, v_i(l_i) >= 0.9: a few poisoned images are enough to plant a trigger that covers the image.
+///   * all other labels are used.
 ///
-/// So a label decides between classes that nobody mislabels and says nothing about those that are: where much was moved
-/// to one class, images with that label are what the federation takes them for. Poisoned images stay, with their trigger
-/// and about their true class, which teaches the network to disregard the trigger.
+/// Images whose label is not used stay, and teach in fusion what the teachers say of them. Classes are accused once, by
+/// models that never saw the FM data; labels are affirmed and contradicted anew in every round, as the federation gets
+/// better. A wrong label that a class was accused for may be poison or noise; neither is wanted.
 ///
-/// T is estimated anew in every round, from the teachers of fusion; what was doubted once stays so.
-///
-/// Source: the estimate is that of Dawid and Skene (1979) for one trusted judge, as in learning with noisy labels; its use
-/// against a backdoor in FM data is ours.
+/// Source: ours. That a model trained without the poisoned data tells wrong labels is known from learning with noisy labels.
 public struct Vouching: Sendable {
     public static let name = "vouching"
     public static let rounds = Setting("vouching-rounds", default: 1, in: .count(from: 1), value: "n",
@@ -33,39 +31,26 @@ public struct Vouching: Sendable {
     /// So many FM images it needs at least.
     public static let leastImages = 50
 
-    /// A share of class y labelled l, from which on the label says nothing about the two. Clean FM data and a fifth of
-    /// random labels stay below in nearly all places, a fifth of poison comes to three times as much
-    /// (data/results/vouching.md).
-    static let doubted = 0.05
-    /// The least M: no label outweighs a verdict of 20 : 1 against it.
-    static let least = 0.05
-    /// A class is named to people if more of its labels were overruled than this part and twice the median class's.
-    static let standsOut = 0.1
-    /// Steps of the estimate.
-    static let iterations = 30
+    /// Thresholds, each a share; where they come from: data/results/vouching.md. Without poison at most 0.026 of a class's
+    /// labels were contradicted, and of images that 2 % poison left with a wrong label two thirds.
+    static let contradicted = 0.05, accusing = 0.04, affirmed = 0.9
 
     private let labels: [Int], classes: Int
     /// v, (images, classes).
     private let opinions: [Double]
-    /// T, (classes, classes): row y, column l. Rows sum to 1.
-    public let mislabelled: [Double]
-    /// M, likewise.
-    public let counted: [Double]
+    /// Classes of which only affirmed labels are used, ascending.
+    public let accused: [Int]
 
     /// - Parameters:
     ///   - logits: (images, classes), finite: the federation's on the FM images.
     ///   - labels: of the images, below `classes`.
-    ///   - earlier: M of the round before; empty where there was none.
-    public init(logits: [Float], labels: [Int], classes: Int, earlier: [Double] = []) {
+    ///   - accused: in an earlier round; nil: these are the models that accuse.
+    public init(logits: [Float], labels: [Int], classes: Int, accused: [Int]? = nil) {
         precondition(logits.count == labels.count * classes)
-        (self.labels, self.classes) = (labels, classes)
-        opinions = Self.softmax(logits, classes)
-        let found = Self.estimate(opinions, labels, classes)
-        mislabelled = found
-        counted = found.indices.map { at in
-            if at / classes == at % classes { return 1 }
-            return max(min(1, max(found[at] / Self.doubted, Self.least)), earlier.isEmpty ? 0 : earlier[at])
-        }
+        let opinions = Self.softmax(logits, classes)
+        (self.labels, self.classes, self.opinions) = (labels, classes, opinions)
+        self.accused = accused ?? Self.shares(labels, classes) { Self.contradicts(opinions, $0, labels[$0], classes) }.enumerated()
+            .filter { $0.element > Self.accusing }.map(\.offset)
     }
 
     /// Throws `DefenseError` where the FM data of `file` do not allow it.
@@ -73,36 +58,48 @@ public struct Vouching: Sendable {
         try checkImages(samples, network, atLeast: leastImages, for: name, in: file)
     }
 
-    /// q, (images, classes); rows sum to 1.
+    /// Whether the label of image i is used.
+    public func uses(_ i: Int) -> Bool {
+        if accused.contains(labels[i]) { return opinions[i * classes + labels[i]] >= Self.affirmed }
+        return !Self.contradicts(opinions, i, labels[i], classes)
+    }
+
+    /// Images whose label is not used, ascending.
+    public var unused: [Int] { labels.indices.filter { !uses($0) } }
+
+    /// What stands in the place of labels, (images, classes): 1 for a label that is used, 0 for all else.
     public var targets: [Float] {
         labels.indices.flatMap { i -> [Float] in
-            let weights = (0..<classes).map { opinions[i * classes + $0] * counted[$0 * classes + labels[i]] }
-            let sum = weights.reduce(0, +)
-            return weights.map { Float($0 / sum) }
+            let used = uses(i)
+            return (0..<classes).map { used && $0 == labels[i] ? 1 : 0 }
         }
     }
 
-    /// Images, ascending, whose target is another class than their label.
-    public var overruled: [Int] {
-        let q = targets
-        return labels.indices.filter { i in
-            let row = q[i * classes..<(i + 1) * classes]
-            return row.max().map { $0 > row[row.startIndex + labels[i]] } ?? false
-        }
-    }
-
-    /// What was overruled, in words: how many labels, in which classes most of them, and what part of each class's.
+    /// How many labels are not used, which classes were accused, and what part of each class is not used.
     public var audit: [Finding] {
-        var all = [Int](repeating: 0, count: classes), out = all
-        for label in labels { all[label] += 1 }
-        for i in overruled { out[labels[i]] += 1 }
-        let shares = (0..<classes).map { Double(out[$0]) / Double(max(1, all[$0])) }
-        let usual = quantile(0.5, shares.map { Float($0) })
-        let doubtful = (0..<classes).filter { shares[$0] > Self.standsOut + 2 * Double(usual) }
-        let findings = [Finding("FM labels overruled by the federation", "\(out.reduce(0, +)) of \(labels.count)"),
-                        Finding("classes that many were overruled in", doubtful.isEmpty ? "none" : doubtful.map(String.init).joined(separator: " "))]
-        guard classes <= 20 else { return findings }
-        return findings + [Finding("part of each class's labels overruled", shares.map { fixed($0, 2) }.joined(separator: " "))]
+        let findings = [Finding("FM labels that are not used", "\(unused.count) of \(labels.count)"),
+                        Finding("classes accused of wrong labels", accused.isEmpty ? "none" : accused.map(String.init).joined(separator: " "))]
+        guard classes <= Self.classesListed else { return findings }
+        let shares = Self.shares(labels, classes) { !uses($0) }
+        return findings + [Finding("part of each class's labels that is not used", shares.map { fixed($0, 2) }.joined(separator: " "))]
+    }
+
+    /// As many classes as people read.
+    private static let classesListed = 20
+
+    private static func contradicts(_ opinions: [Double], _ i: Int, _ label: Int, _ classes: Int) -> Bool {
+        let row = opinions[i * classes..<(i + 1) * classes]
+        return opinions[i * classes + label] < contradicted * (row.max() ?? 0)
+    }
+
+    /// Of each class, the part of its images for which something holds; 0 for a class without images.
+    private static func shares(_ labels: [Int], _ classes: Int, where holds: (Int) -> Bool) -> [Double] {
+        var all = [Int](repeating: 0, count: classes), some = all
+        for (i, label) in labels.enumerated() {
+            all[label] += 1
+            if holds(i) { some[label] += 1 }
+        }
+        return zip(some, all).map { Double($0) / Double(max(1, $1)) }
     }
 
     private static func softmax(_ logits: [Float], _ classes: Int) -> [Double] {
@@ -111,25 +108,5 @@ public struct Vouching: Sendable {
             let powers = row.map { Mathematics.exp(Double($0) - Double(top)) }, sum = powers.reduce(0, +)
             return powers.map { $0 / sum }
         }
-    }
-
-    /// T, from nine in ten labels right on. A thousandth of an image in every place keeps rows from being empty.
-    private static func estimate(_ opinions: [Double], _ labels: [Int], _ classes: Int) -> [Double] {
-        let wrong = 0.1 / Double(max(1, classes - 1))
-        var t = (0..<classes * classes).map { $0 / classes == $0 % classes ? 0.9 : wrong }
-        for _ in 0..<iterations {
-            var sums = [Double](repeating: 0.001, count: classes * classes)
-            for (i, label) in labels.enumerated() {
-                let shares = (0..<classes).map { opinions[i * classes + $0] * t[$0 * classes + label] }
-                let sum = shares.reduce(0, +)
-                guard sum > 0 else { continue }
-                for y in 0..<classes { sums[y * classes + label] += shares[y] / sum }
-            }
-            for y in 0..<classes {
-                let row = y * classes..<(y + 1) * classes, total = sums[row].reduce(0, +)
-                for at in row { t[at] = sums[at] / total }
-            }
-        }
-        return t
     }
 }

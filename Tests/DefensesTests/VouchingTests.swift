@@ -3,96 +3,80 @@ import Glibc
 import Testing
 @testable import Detection
 
-/// What labels are worth, on opinions that are known.
+/// Which labels are used, on opinions that are known.
 @Suite struct VouchingTests {
-    static let classes = 4
-
-    /// Logits that give `sure` to class y and share the rest.
-    private func logits(_ truth: [Int], sure: Double) -> [Float] {
-        truth.flatMap { y in (0..<Self.classes).map { $0 == y ? Float(log(sure)) : Float(log((1 - sure) / Double(Self.classes - 1))) } }
+    /// Logits of one image: class y has `sure`, the others share the rest.
+    private func says(_ y: Int, _ sure: Double, of classes: Int = 4) -> [Float] {
+        (0..<classes).map { Float(log($0 == y ? sure : (1 - sure) / Double(classes - 1))) }
     }
 
-    /// 100 images of each class; of class 1, 20 are labelled 2; the federation is certain.
-    private var moved: (truth: [Int], labels: [Int]) {
-        let truth = (0..<400).map { $0 % 4 }
-        return (truth, truth.indices.map { truth[$0] == 1 && $0 / 4 < 20 ? 2 : truth[$0] })
+    /// Images of four classes, labelled right, but some of the first of class 1, labelled 2. p is the federation's of the true class.
+    private func moved(_ count: Int, of images: Int = 400, sure: Double = 0.97) -> (logits: [Float], labels: [Int]) {
+        let truth = (0..<images).map { $0 % 4 }
+        return (truth.flatMap { says($0, sure) }, truth.indices.map { truth[$0] == 1 && $0 / 4 < count ? 2 : truth[$0] })
     }
 
-    @Test func certainOpinionsCountLabels() {
-        let (truth, labels) = moved, vouching = Vouching(logits: logits(truth, sure: 1 - 1e-9), labels: labels, classes: 4)
-        for y in 0..<4 {
-            for l in 0..<4 {
-                let expected = y == 1 ? (l == 1 ? 0.8 : l == 2 ? 0.2 : 0) : y == l ? 1 : 0
-                #expect(abs(vouching.mislabelled[y * 4 + l] - expected) <= 1e-4, "T(\(y), \(l)) = \(vouching.mislabelled[y * 4 + l])")
-                let counted = y == l || (y, l) == (1, 2) ? 1 : Vouching.least
-                #expect(vouching.counted[y * 4 + l] == counted)
-            }
-        }
-        #expect(vouching.overruled == truth.indices.filter { truth[$0] != labels[$0] })
-        #expect(vouching.audit.first?.value == "20 of 400")
+    @Test func contradictedLabelsAreNotUsed() {
+        // v = 0.97 and 0.01: 0.01 < 0.97 / 20.
+        let (logits, labels) = moved(4), vouching = Vouching(logits: logits, labels: labels, classes: 4)
+        #expect(vouching.unused == [1, 5, 9, 13] && vouching.accused.isEmpty)               // 4 of 104: 3.8 %
+        // v = 0.82 and 0.06: no contradiction.
+        let (weak, same) = moved(4, sure: 0.82)
+        #expect(Vouching(logits: weak, labels: same, classes: 4).unused.isEmpty)
+        let q = vouching.targets
+        #expect(q[4..<8].allSatisfy { $0 == 0 } && Array(q[8..<12]) == [0, 0, 1, 0] && q.reduce(0, +) == 396)
     }
 
-    /// An image that the federation knows nothing of: its label is believed, but where it is doubted.
-    @Test func labelsDecideWhereNobodyMislabels() {
-        let (truth, labels) = moved, unknown: [Float] = [0, 0, 0, 0]
-        let vouching = Vouching(logits: logits(truth, sure: 0.97) + unknown + unknown, labels: labels + [3, 2], classes: 4)
-        let q = vouching.targets, of3 = q[1600..<1604].map(Double.init), of2 = q[1604..<1608].map(Double.init)
-        let weight = 1 / (1 + 3 * 0.05), shared = 1 / (2 + 2 * 0.05)
-        #expect(zip(of3, [0.05 * weight, 0.05 * weight, 0.05 * weight, weight]).allSatisfy { abs($0 - $1) < 1e-6 }, "\(of3)")
-        #expect(zip(of2, [0.05 * shared, shared, shared, 0.05 * shared]).allSatisfy { abs($0 - $1) < 1e-6 }, "\(of2)")
-        #expect((0..<402).allSatisfy { i in abs(q[i * 4..<i * 4 + 4].reduce(0, +) - 1) < 1e-6 })
+    /// From 4 % of contradicted labels on, a class is accused, and only what is affirmed stays of it.
+    @Test func ofAnAccusedClassOnlyAffirmedLabelsAreUsed() {
+        let unclear = says(2, 0.85) + says(2, 0.95) + says(3, 0.85)
+        let (logits, labels) = moved(5), more = labels + [2, 2, 3]
+        let vouching = Vouching(logits: logits + unclear, labels: more, classes: 4)
+        #expect(vouching.accused == [2])                                                    // 5 of 107: 4.7 %
+        #expect(vouching.unused == [1, 5, 9, 13, 17, 400])
+        let free = Vouching(logits: logits + unclear, labels: more, classes: 4, accused: [])
+        #expect(free.unused == [1, 5, 9, 13, 17] && free.accused.isEmpty)
+        #expect(Vouching(logits: logits + unclear, labels: more, classes: 4, accused: [2, 3]).unused == [1, 5, 9, 13, 17, 400, 402])
+        #expect(vouching.audit.map(\.value).prefix(2) == ["6 of 403", "2"])
     }
 
-    /// What was doubted once stays so, and nothing else does.
-    @Test func doubtStays() {
-        let truth = moved.truth, said = logits(truth, sure: 0.97)
-        let before = Vouching(logits: said, labels: moved.labels, classes: 4)
-        let alone = Vouching(logits: said, labels: truth, classes: 4), after = Vouching(logits: said, labels: truth, classes: 4, earlier: before.counted)
-        #expect(alone.counted[1 * 4 + 2] == Vouching.least && after.counted[1 * 4 + 2] == 1)
-        #expect(zip(alone.counted, after.counted).count { $0 != $1 } == 1)
-    }
-
-    /// The estimate, a second time: as logarithms, all responsibilities at once, and the likelihood, which no step lowers.
-    @Test func theEstimateMaximisesTheLikelihood() {
-        var stream = RandomStream(seed: 5, purpose: "vouching test")
-        let n = 300, k = 5
-        let said = (0..<n * k).map { _ in Float(2 * stream.normal()) }, labels = (0..<n).map { _ in stream.index(below: k) }
-        let v = (0..<n).map { i -> [Double] in
-            let row = said[i * k..<(i + 1) * k].map { exp(Double($0)) }, sum = row.reduce(0, +)
-            return row.map { $0 / sum }
-        }
-        var t = (0..<k).map { y in (0..<k).map { $0 == y ? 0.9 : 0.1 / Double(k - 1) } }, likelihoods: [Double] = []
-        for _ in 0..<Vouching.iterations {
-            let joint = (0..<n).map { i in (0..<k).map { y in v[i][y] * t[y][labels[i]] } }
-            likelihoods.append(joint.reduce(0) { $0 + log($1.reduce(0, +)) })
-            let shares = joint.map { row in row.map { exp(log($0) - log(row.reduce(0, +))) } }
-            for y in 0..<k {
-                let counts = (0..<k).map { l in 0.001 + (0..<n).reduce(0) { $0 + (labels[$1] == l ? shares[$1][y] : 0) } }
-                t[y] = counts.map { $0 / counts.reduce(0, +) }
-            }
-        }
-        #expect(zip(likelihoods, likelihoods.dropFirst()).allSatisfy { $0 <= $1 + 1e-6 } && likelihoods[0] < likelihoods[29] - 1)
-        let found = Vouching(logits: said, labels: labels, classes: k).mislabelled
-        #expect(zip(found, t.flatMap { $0 }).allSatisfy { abs($0 - $1) <= 1e-9 })
-        #expect((0..<k).allSatisfy { y in abs(found[y * k..<(y + 1) * k].reduce(0, +) - 1) <= 1e-12 })
-    }
-
-    /// One judge who is right six times in ten is enough to see where a fifth was moved, and that noise goes nowhere.
-    @Test func aWeakJudgeSeesWhereLabelsWereMoved() {
+    /// All to all: every class is accused. Random labels, too. Right ones accuse nobody, however unsure the federation is.
+    @Test func everyClassMayBeAccused() {
         var stream = RandomStream(seed: 6, purpose: "vouching test")
         let n = 2_000, k = 10, truth = (0..<n).map { $0 % k }
-        let said = truth.flatMap { y -> [Float] in
-            let guess = stream.uniform() < 0.6 ? y : stream.index(below: k)
-            return (0..<k).map { Float(log($0 == guess ? 0.64 : 0.04)) }
+        func labelled(_ wrong: (Int) -> Int) -> [Int] { truth.map { stream.uniform() < 0.2 ? wrong($0) : $0 } }
+        let next = labelled { ($0 + 1) % k }, random = labelled { _ in Int(stream.next() % UInt64(k)) }, one = labelled { _ in 7 }
+        for sure in [0.5, 0.8, 0.99] {
+            let logits = truth.flatMap { says($0, sure, of: k) }
+            func accused(_ labels: [Int]) -> [Int] { Vouching(logits: logits, labels: labels, classes: k).accused }
+            #expect(accused(truth).isEmpty)
+            #expect(accused(next) == (sure > 0.6 ? Array(0..<k) : []) && accused(random) == accused(next))
+            #expect(accused(one) == (sure > 0.6 ? [7] : []))
         }
-        let poisoned = truth.map { stream.uniform() < 0.2 ? 7 : $0 }
-        let noisy = truth.map { stream.uniform() < 0.1 ? ($0 + 1 + stream.index(below: k - 1)) % k : $0 }
-        func moved(_ labels: [Int], to l: Int) -> Double {
-            let t = Vouching(logits: said, labels: labels, classes: k).mislabelled
-            return (0..<k).reduce(0) { $0 + ($1 == l ? 0 : t[$1 * k + l]) } / Double(k - 1)
+    }
+
+    /// The same a second time, from probabilities and sets, on random opinions and labels.
+    @Test(arguments: [2, 3, 10]) func agreesWithASecondImplementation(classes: Int) {
+        var stream = RandomStream(seed: UInt64(classes), purpose: "vouching test")
+        for _ in 0..<50 {
+            let n = 1 + stream.index(below: 80), spread = 1 + 3 * stream.uniform()
+            let logits = (0..<n * classes).map { _ in Float(spread * stream.normal()) }, labels = (0..<n).map { _ in stream.index(below: classes) }
+            let rows = (0..<n).map { i in logits[i * classes..<(i + 1) * classes].map { exp(Double($0)) } }
+            let p = rows.map { row in row.map { $0 / row.reduce(0, +) } }
+            let against = Set((0..<n).filter { i in p[i].contains { $0 * 0.05 > p[i][labels[i]] } })
+            var accused: [Int] = []
+            for c in 0..<classes {
+                let images = (0..<n).filter { labels[$0] == c }
+                if !images.isEmpty, Double(images.count { against.contains($0) }) > 0.04 * Double(images.count) { accused.append(c) }
+            }
+            let unused = (0..<n).filter { accused.contains(labels[$0]) ? p[$0][labels[$0]] < 0.9 : against.contains($0) }
+            let vouching = Vouching(logits: logits, labels: labels, classes: classes)
+            #expect(vouching.accused == accused && vouching.unused == unused)
         }
-        #expect(abs(moved(poisoned, to: 7) - 0.2) < 0.05, "\(moved(poisoned, to: 7))")
-        #expect((0..<k).allSatisfy { $0 == 7 || moved(poisoned, to: $0) < 0.03 })
-        #expect((0..<k).allSatisfy { moved(noisy, to: $0) < 0.04 } && (0..<k).allSatisfy { moved(truth, to: $0) < 0.03 })
+    }
+
+    @Test func logitsOfAnySizeWillDo() {
+        let vouching = Vouching(logits: [1e4, -1e4, 0, -3e38, 3e38, 0], labels: [0, 0], classes: 3, accused: [])
+        #expect(vouching.uses(0) && !vouching.uses(1) && Vouching(logits: [], labels: [], classes: 3).accused.isEmpty)
     }
 }

@@ -24,11 +24,9 @@ def test_the_backdoor_is_not_planted(tmp_path, data, many, vouched):
     with h5py.File(vouched) as file, h5py.File(tmp_path / "plain.h5") as plain:
         assert plain["history/asr"][-1] > 0.8 and file["history/asr"][-1] < 0.2
         assert file["history/acc"][-1] >= plain["history/acc"][-1] - 0.05
-        assert "vouching" not in plain and "initial/conv1" not in file
-        # The target, class 0, got images of all others.
-        counted = file["state/carried/vouching/counted"][:].reshape(CLASSES, CLASSES)
-        assert (counted[:, 0] == 1).all() and counted[1:, 1:].sum() < 2 * (CLASSES - 1)
-    assert "FM labels overruled by the federation" in fedclamp("inspect", vouched).stdout
+        assert "vouching" not in plain and "initial/conv1" in file
+        assert file["state/carried/vouching/accused"][:].tolist() == [0]
+    assert "FM labels that are not used" in fedclamp("inspect", vouched).stdout
 
 
 def test_resume_and_threads(tmp_path, data, many, vouched):
@@ -36,7 +34,7 @@ def test_resume_and_threads(tmp_path, data, many, vouched):
     command = ["run", "--data", data, "--synthetic", many, *RUN, "--trigger", "frame", "--out", out, "--json"]
     told = json.loads(fedclamp(*command, "--threads", 3).stdout)
     assert not differing(contents(out, GROUPS), contents(vouched, GROUPS))
-    assert told["vouching"]["classes that many were overruled in"] == "0"
+    assert told["vouching"]["classes accused of wrong labels"] == "0"
     refused("run", "--data", data, "--synthetic", many, *RUN[:-2], "--trigger", "frame", "--resume", "--out", out, says="defense was")
     refused(*command, "--resume", "--vouching-rounds", 2, says="vouching-rounds was 1, is 2")
 
@@ -57,10 +55,10 @@ def test_refusals(tmp_path, data, many, vouched):
         images, labels = stripes(100, 3)
         write_split(file, images, 0 * labels)
     assert "2 classes" in fedclamp("run", "--data", data, "--synthetic", one, *RUN, "--out", out, code=2).stderr
-    for damaged in ([0.5] * 24, [2.0] * 25, [np.nan] * 25):
+    for damaged in ([0.5], [float(CLASSES)], [1.0, 0.0], [-1.0], [np.nan]):
         bad = tmp_path / "bad.h5"
         bad.write_bytes(vouched.read_bytes())
         with h5py.File(bad, "r+") as file:
-            del file["state/carried/vouching/counted"]
-            file["state/carried/vouching/counted"] = np.array(damaged)
-        refused("run", *files, *RUN, "--trigger", "frame", "--resume", "--out", bad, says="/state/carried/vouching/counted")
+            del file["state/carried/vouching/accused"]
+            file["state/carried/vouching/accused"] = np.array(damaged)
+        refused("run", *files, *RUN, "--trigger", "frame", "--resume", "--out", bad, says="/state/carried/vouching/accused")

@@ -7,7 +7,7 @@ public struct MainTable: Table {
     public let rows: [String], columns: [String]
 
     public init(_ scale: Scale) {
-        rows = scale.defenses ?? AllDefenses.names + [Self.screened, Self.combined(scale)]
+        rows = scale.defenses ?? AllDefenses.names + [Self.screened, Self.combined(scale), Recommended.name]
         columns = scale.attacks.map { $0.column }
     }
 

@@ -57,7 +57,13 @@ public struct Checkpoint: Sendable {
                                  try file.read("/defended/\(name)/asr", as: Double.self, shape: []).values[0]))
             }
         }
-        if let name {
+        if let name, name == Recommended.name {
+            guard let made = configuration?.defenses, Recommended.parts.allSatisfy(made.contains) else {
+                throw RunError.incompatible("\(path): expected a run with --defense \(name) (\(Recommended.parts.joined(separator: ", "))), "
+                    + "got \(configuration.map { $0.defenses.isEmpty ? "none" : $0.defenses.joined(separator: ", ") } ?? "a model alone")")
+            }
+            bounds = nil
+        } else if let name {
             guard defended.contains(where: { $0.name == name }) else {
                 let names = defended.isEmpty ? "none" : defended.map(\.name).joined(separator: ", ")
                 throw RunError.incompatible("\(path): no model that \(name) defended; there are: \(names)")

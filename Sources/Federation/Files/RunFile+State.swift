@@ -54,11 +54,11 @@ extension RunFile {
         state.memory = try file.exists("/state/memory") ? try readMemory(file, state) : [:]
         state.carried = try file.exists("/state/carried") ? try readCarried(file) : [:]
         state.vouchingAudit = try file.readFindings("/vouching/")
-        if let counted = state.carried[Vouching.name]?["counted"] {
-            let k = state.network.classes
-            guard counted.count == k * k, counted.allSatisfy({ (0...1).contains($0) }) else {
-                throw RunError.incompatible("\(file.path), /state/carried/\(Vouching.name)/counted: expected \(k * k) numbers from 0 to 1, "
-                    + "got \(counted.count)\(counted.count == k * k ? ", some outside" : "")")
+        if let accused = state.carried[Vouching.name]?["accused"] {
+            guard zip(accused, accused.dropFirst()).allSatisfy(<),
+                  accused.allSatisfy({ Int(exactly: $0).map { (0..<state.network.classes).contains($0) } ?? false }) else {
+                throw RunError.incompatible("\(file.path), /state/carried/\(Vouching.name)/accused: expected classes, ascending, "
+                    + "below \(state.network.classes)")
             }
         }
         state.notes = try file.exists("/state/notes") ? try file.readStrings("/state/notes") : []

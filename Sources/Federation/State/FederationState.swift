@@ -90,7 +90,10 @@ public struct FederationState: Sendable {
     /// Fusion: trains the aggregate on the FM data, of which teachers say these logits. Throws `RunError.diverged`.
     mutating func fuse(_ teacherLogits: [Float], _ server: Server, _ synthetic: Samples) throws {
         let images = fmImages(synthetic), targets = vouch(teacherLogits, for: images)
-        let fused = server.fuse(configuration, global, teacherLogits, images, round: nextRound, targets: targets)
+        let plan = configuration.fusion(inRound: nextRound), isInitial = plan.initialises && plan.epochs > 0
+        let start = isInitial ? server.initialWeights(configuration, network) : global
+        let fused = server.fuse(configuration, start, teacherLogits, images, round: nextRound, targets: targets)
+        if isInitial { initial = fused }
         guard fused.allFinite else { throw RunError.diverged(round: nextRound, where: "fusion") }
         global = fused
         try updateRoundDefenses(server, synthetic)
@@ -174,9 +177,9 @@ public struct FederationState: Sendable {
     private mutating func vouch(_ teacherLogits: [Float], for images: Samples) -> [Float]? {
         guard configuration.vouches, !teacherLogits.isEmpty else { return nil }
         let vouching = Vouching(logits: teacherLogits, labels: (0..<images.count).map(images.label), classes: network.classes,
-                                earlier: carried[Vouching.name]?["counted"] ?? [])
-        carried[Vouching.name] = CarriedState(["counted": vouching.counted])
-        vouchingAudit = vouching.audit + configuration.judge(vouching.overruled, in: images)
+                                accused: carried[Vouching.name]?["accused"].map { Int($0) })
+        carried[Vouching.name] = CarriedState(["accused": vouching.accused.map { Double($0) }])
+        vouchingAudit = vouching.audit + configuration.judge(vouching.unused, in: images)
         return vouching.targets
     }
 

@@ -38,6 +38,7 @@ public struct RunConfiguration: Equatable, Sendable {
     /// The same for an option that may be repeated.
     public mutating func set(_ name: String, _ texts: [String]) throws {
         try Self.settings.named(name).set(texts, in: &values)
+        self[Self.declarations.defenses] = Recommended.expanded(self.defenses)
     }
 
     /// Throws `SettingError` naming the option, what was given and what is expected.
