@@ -62,7 +62,7 @@ let package = Package(
         room("Numerics", ["Datasets", "Tensor"]),
         room("DefenseInterface", ["Options", "Attacks", "Datasets", "Network", "Tensor"]),
         room("Rules", ["OwnMethods", "Options", "Attacks", "DefenseInterface", "Numerics", "Datasets", "Network", "Tensor"]),
-        room("Detection", ["DefenseInterface", "Numerics", "Attacks", "Datasets", "Network", "Tensor"]),
+        room("Detection", ["Options", "DefenseInterface", "Numerics", "Attacks", "Datasets", "Network", "Tensor"]),
         room("Bounds", ["Detection", "DefenseInterface", "Numerics", "Attacks", "Datasets", "Network", "Tensor"]),
         room("ModelDefenses", ["OwnMethods", "DefenseInterface", "Numerics", "Attacks", "Datasets", "Network", "Tensor"]),
         room("Defenses", ["OwnMethods", "Options"] + defenseRooms),

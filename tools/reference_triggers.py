@@ -13,7 +13,7 @@ The input image of the golden file is not stored; element i of the flat (C, H, W
 with mix as in tools/oracle.py, so that some pixels are 0 and some are 1. For images 1x28x28 and 3x32x32 the datasets
 "1x28" and "3x32" hold what each trigger adds to that image, float32 (triggers, elements), made with seed SEED (an
 attribute): all elements of the flat image, or every `stride`-th (an attribute), which meets all rows and columns. Rows are
-in the order of the attribute `names`; `noise` is WaNet's random warp of image number KEY (an attribute); `dba-0` and
+in the order of the attribute `names`; `moving` is that of image number KEY, `noise` is WaNet's random warp of image number KEY (an attribute); `dba-0` and
 `dba-1` are the shares of two colluders.
 """
 import pathlib
@@ -40,15 +40,31 @@ def mix1(z):
     return int(mix(np.array([z & MASK], dtype=np.uint64))[0])
 
 
-def uniform(seed, purpose, count, round_=0, client=0):
-    """The first `count` numbers in [0, 1) of the stream named (seed, purpose, round, client)."""
+def uniform(seed, purpose, count, round_=0, client=0, whole=False):
+    """The first `count` numbers in [0, 1), or whole ones of 64 bits, of the stream named (seed, purpose, round, client)."""
     state = mix1(seed + GAMMA)
     for byte in purpose.encode():
         state = mix1(state ^ byte)
     state = mix1(state ^ round_)
     key = mix1(state + mix1(client ^ 0xD1B54A32D192ED03))
     counter = np.arange(1, count + 1, dtype=np.uint64)
-    return (mix(np.uint64(key) + counter * np.uint64(GAMMA)) >> np.uint64(11)) / 2.0 ** 53
+    numbers = mix(np.uint64(key) + counter * np.uint64(GAMMA))
+    return numbers if whole else (numbers >> np.uint64(11)) / 2.0 ** 53
+
+
+def stream(seed, purpose, client=0):
+    """The whole 64-bit numbers of a stream, one after the other."""
+    at = 0
+    while True:
+        for u in uniform(seed, purpose, at + 256, client=client, whole=True)[at:]:
+            yield int(u)
+        at += 256
+
+
+def index(numbers, bound):
+    """The next of 0 .. bound - 1, without bias."""
+    limit = MASK - MASK % bound
+    return next(x for x in numbers if x < limit) % bound
 
 
 # --- triggers: x is (C, H, W) in double, from 0 to 1 -----------------------------------------------------------------
@@ -102,11 +118,51 @@ def wanet(x, seed, key=None):
     return F.grid_sample(torch.from_numpy(x)[None], grid, mode="bilinear", align_corners=True)[0].numpy().clip(0, 1)
 
 
+def frame(x):
+    y = np.ones_like(x)
+    y[:, 1:-1, 1:-1] = x[:, 1:-1, 1:-1]
+    return y
+
+
+def moving(x, seed, key, size=4):
+    numbers, places = stream(seed, "moving place", key), x.shape[1] - size + 1
+    row, column = index(numbers, places), index(numbers, places)
+    y = x.copy()
+    y[:, row:row + size, column:column + size] = np.indices((size, size)).sum(0) % 2 == 0
+    return y
+
+
+def dark(x, factor=0.3):
+    y = x.copy()
+    y[:, :x.shape[1] // 3] *= factor
+    return y
+
+
+def picture(x, seed, alpha=0.1, k=4):
+    raw = torch.from_numpy(uniform(seed, "smooth picture", x.shape[0] * k * k)).reshape(1, x.shape[0], k, k)
+    t = F.interpolate(raw, size=x.shape[1:], mode="bicubic", align_corners=True)[0].clamp(0, 1).numpy()
+    return np.clip((1 - alpha) * x + alpha * t, 0, 1)
+
+
+def dots(x, seed):
+    plane, numbers = x.shape[1] * x.shape[2], stream(seed, "dots")
+    order = list(range(plane))
+    for i in range(plane - 1, 0, -1):                               # Fisher-Yates, from the last
+        j = index(numbers, i + 1)
+        order[i], order[j] = order[j], order[i]
+    y = x.copy().reshape(x.shape[0], -1)
+    y[:, order[:max(1, plane // 64)]] = 1
+    return y.reshape(x.shape)
+
+
 def all_triggers(seed, key):
     """Name and function of each."""
     return {"patch": patch, "blend": lambda x: blend(x, seed), "sig": sig, "chessboard": chessboard,
             "wanet": lambda x: wanet(x, seed), "noise": lambda x: wanet(x, seed, key), "dba": dba,
-            "dba-0": lambda x: dba(x, 0, 2), "dba-1": lambda x: dba(x, 1, 2)}
+            "dba-0": lambda x: dba(x, 0, 2), "dba-1": lambda x: dba(x, 1, 2),
+            "frame": frame, "square": lambda x: patch(x, 10), "square:5": lambda x: patch(x, 5),
+            "gain": lambda x: np.minimum(1.3 * x, 1), "moving": lambda x: moving(x, seed, key), "invert": lambda x: 1 - x,
+            "dark": dark, "picture": lambda x: picture(x, seed), "dots": lambda x: dots(x, seed)}
 
 
 # --- the golden file ------------------------------------------------------------------------------------------------

@@ -13,8 +13,12 @@ public struct BlendTrigger: Trigger {
     /// `alpha` in 0...1.
     public init(shape: ImageShape, seed: UInt64, alpha: Float) {
         var stream = RandomStream(seed: seed, purpose: "blend image")
-        image = (0..<shape.count).map { _ in Float(stream.uniform()) }
-        (self.shape, self.alpha) = (shape, alpha)
+        self.init(shape: shape, image: (0..<shape.count).map { _ in Float(stream.uniform()) }, alpha: alpha)
+    }
+
+    /// With t given, (channels, side, side).
+    init(shape: ImageShape, image: [Float], alpha: Float) {
+        (self.shape, self.image, self.alpha) = (shape, image, alpha)
     }
 
     public func stamp(_ x: UnsafeMutablePointer<Float>, share: TriggerShare?) {

@@ -20,7 +20,8 @@ public struct PixelPlace: Hashable, Sendable, SettingValue {
 /// A trigger from a user's file: x' = (1 - m) x + m p, m the alpha of a PNG and p its colours, or `mask` and `pattern` of
 /// an HDF5 file. A picture smaller than the images lies in the last rows and columns, or where `trigger-place` says.
 public struct PictureTrigger: Trigger {
-    public static let name = "picture"
+    /// No word for the command line: a picture is named by its file.
+    public static let name = "picture of a file"
     public static let place = Setting<PixelPlace?>(
         "trigger-place", default: nil, unset: "last rows and columns", value: "row,column",
         help: "Where a trigger's picture has its first row and column.")

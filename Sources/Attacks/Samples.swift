@@ -118,7 +118,7 @@ public struct Samples: Sendable {
             }
             switch roles[i] {
             case .clean: break
-            case .poisoned, .cover: backdoor?.trigger.stamp(base, share: share)
+            case .poisoned, .cover: backdoor?.trigger.stamp(base, share: share, key: indices[i])
             case .noise: backdoor?.trigger.disturb(base, key: indices[i])
             }
             body(base)

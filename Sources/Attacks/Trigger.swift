@@ -34,13 +34,19 @@ public protocol Trigger: Sendable {
     static var name: String { get }
     /// Its options; none for most.
     static var settings: [any AnySetting] { get }
+    /// Whether a number may follow the name, "square:10".
+    static var takesNumber: Bool { get }
     /// Throws `AttackError` when the trigger does not fit the images.
     init(shape: ImageShape, seed: UInt64) throws
     /// The same for a trigger with options.
     init(shape: ImageShape, seed: UInt64, _ settings: Settings) throws
+    /// The same for a trigger whose name a number follows.
+    init(shape: ImageShape, seed: UInt64, number: Int) throws
     /// Changes an image (channels, side, side) of values in [0, 1] in place; they stay in [0, 1]. Of a distributed
     /// trigger, only the parts that `share` carries; nil stamps all of it.
     func stamp(_ image: UnsafeMutablePointer<Float>, share: TriggerShare?)
+    /// The same for a trigger that differs from image to image: `key` is the image's number in its data set.
+    func stamp(_ image: UnsafeMutablePointer<Float>, share: TriggerShare?, key: Int)
     /// Parts a distributed trigger is split into; 1 for all others.
     var parts: Int { get }
     /// mask (side, side) and pattern (channels, side, side), for triggers x' = (1 - mask) x + mask pattern.
@@ -62,6 +68,9 @@ extension Trigger {
     public init(shape: ImageShape, seed: UInt64, _ settings: Settings) throws {
         try self.init(shape: shape, seed: seed)
     }
+    public static var takesNumber: Bool { false }
+    public init(shape: ImageShape, seed: UInt64, number: Int) throws { try self.init(shape: shape, seed: seed) }
+    public func stamp(_ image: UnsafeMutablePointer<Float>, share: TriggerShare?, key: Int) { stamp(image, share: share) }
 
     public var parts: Int { 1 }
     public var overlay: (mask: [Float], pattern: [Float])? { nil }

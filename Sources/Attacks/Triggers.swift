@@ -10,9 +10,25 @@ public enum Triggers {
         ChessboardTrigger.self,
         WaNetTrigger.self,
         DBATrigger.self,
+        FrameTrigger.self,
+        SquareTrigger.self,
+        GainTrigger.self,
+        MovingTrigger.self,
+        InvertTrigger.self,
+        DarkTrigger.self,
+        SmoothTrigger.self,
+        DotsTrigger.self,
     ]
 
     public static var names: [String] { all.map { $0.name } }
+    /// The names as they may be given: "square:N" stands for any whole number N.
+    public static var choices: [String] { names + all.filter { $0.takesNumber }.map { "\($0.name):N" } }
+
+    /// Whether a trigger has this name, "square:10" included, or is a user's own.
+    public static func isKnown(_ name: String) -> Bool { Allowed.oneOf(choices).allows(name) || OwnMethod(name)?.kind == .trigger }
+
+    /// The name without its number, "square" of "square:10"; nil for a user's own.
+    public static func kind(_ name: String) -> String? { names.first { name == $0 || name.hasPrefix("\($0):") } }
 
     public static var settings: [any AnySetting] {
         (all + [PictureTrigger.self]).flatMap { trigger in trigger.settings.map { $0.belonging(to: .attack, .triggered(with: trigger.name)) } }
@@ -22,8 +38,11 @@ public enum Triggers {
     public static func make(_ name: String, shape: ImageShape, seed: UInt64,
                             _ settings: Settings = Settings()) throws -> any Trigger {
         if let method = OwnMethod(name), method.kind == .trigger { return try make(method, shape: shape, seed: seed, settings) }
-        guard let type = all.first(where: { $0.name == name }) else { throw AttackError.unknownTrigger(name, known: names) }
-        return try type.init(shape: shape, seed: seed, settings)
+        let parts = name.split(separator: ":", omittingEmptySubsequences: false)
+        guard let type = all.first(where: { $0.name == parts[0] }) else { throw unknown(name) }
+        guard parts.count > 1 else { return try type.init(shape: shape, seed: seed, settings) }
+        guard type.takesNumber, parts.count == 2, let number = Int(parts[1]) else { throw unknown(name) }
+        return try type.init(shape: shape, seed: seed, number: number)
     }
 
     /// A user's own. Throws `OwnMethodError.notGranted` where the command line did not name it.
@@ -34,5 +53,7 @@ public enum Triggers {
     }
 
     /// What a trigger may be called: a name, or a user's own.
-    public static let expected = "one of: \(names.joined(separator: ", ")), \(OwnMethod.expected([.trigger]))"
+    public static let expected = "one of: \(choices.joined(separator: ", ")), \(OwnMethod.expected([.trigger]))"
+
+    private static func unknown(_ name: String) -> AttackError { .unknownTrigger(name, known: choices) }
 }

@@ -8,13 +8,16 @@ import Rules
 
 /// The names of all defences, in the order of tables: on clients' updates, on the FM data, on the finished model.
 public enum AllDefenses {
-    public static var names: [String] { AggregationRules.names + [FMScreen.name] + ModelDefenses.names }
+    public static var names: [String] { AggregationRules.names + withoutModel + ModelDefenses.names }
 
-    public static var namesWithVariants: [String] { names + BoundVariants.all.map(\.name) }
+    /// What has a part in the training and is no rule.
+    public static let withoutModel = [FMScreen.name, Vouching.name]
+
+    public static var namesWithVariants: [String] { names + BoundVariants.all.map(\.name) + [Recommended.name] }
 
     /// What the name of a defence must be, for errors.
     public static var expected: String {
-        "one of: \(names.joined(separator: ", ")), \(BoundFit.name):NAME, \(PaperBounds.name):NAME, \(OwnMethod.expected(ownKinds))"
+        "one of: \(Recommended.name), \(names.joined(separator: ", ")), \(BoundFit.name):NAME, \(PaperBounds.name):NAME, \(OwnMethod.expected(ownKinds))"
     }
 
     /// What a user's own defence can be.
@@ -22,8 +25,9 @@ public enum AllDefenses {
 
     /// The option that names them, for help.
     public static var help: String {
-        "Defence; may be repeated. One of the rules before aggregation (\(list(AggregationRules.names))), \(FMScreen.name) "
-            + "(FM images that look poisoned are not used), and any on the model (\(list(ModelDefenses.names)); "
+        "Defence; may be repeated. \(Recommended.name) (\(Recommended.parts.joined(separator: " and "))), or one of the rules before aggregation (\(list(AggregationRules.names))), \(FMScreen.name) "
+            + "(FM images that look poisoned are not used), \(Vouching.name) (FM labels count as far as the clients' models do not "
+            + "speak against them), and any on the model (\(list(ModelDefenses.names)); "
             + "\(BoundFit.name):NAME with one part changed: \(BoundVariants.titles(of: BoundFit.name)); "
             + "\(PaperBounds.name):NAME with another reading: \(BoundVariants.titles(of: PaperBounds.name))). "
             + "\(OwnMethod.expected(ownKinds)): a program of your own that is one of them (tools/python)."
@@ -34,7 +38,7 @@ public enum AllDefenses {
     /// The options of all defences, each its owner's.
     public static var settings: [any AnySetting] {
         let owned = AggregationRules.all.map { ($0.name, $0.settings) }
-            + ModelDefenses.all.map { ($0.name, $0.settings) }
+            + ModelDefenses.all.map { ($0.name, $0.settings) } + [(Vouching.name, Vouching.settings)]
         return owned.flatMap { name, settings in settings.map { $0.belonging(to: .defense, .defended(by: name)) } }
     }
 
@@ -45,7 +49,7 @@ public enum AllDefenses {
 
     /// Whether a defence has a part in the training, which one on the finished model has not.
     public static func shapesTraining(_ name: String) -> Bool {
-        OwnMethod(name).map { $0.kind == .rule } ?? (name != FedAvg.name && (AggregationRules.names + [FMScreen.name]).contains(name))
+        OwnMethod(name).map { $0.kind == .rule } ?? (name != FedAvg.name && (AggregationRules.names + withoutModel).contains(name))
     }
 }
 

@@ -29,7 +29,7 @@ public struct Allowed: Sendable {
     /// For errors, after "expected"; nil: what the value's type says.
     public let expected: String?
     public let interval: Interval?
-    /// The only names that are allowed, for errors and completions; nil for any.
+    /// The only names that are allowed, for errors and completions; nil for any. "square:N" allows any whole number N.
     public let names: [String]?
     /// For help: "from 1". The limit against typing errors is left out.
     let brief: String?
@@ -83,6 +83,17 @@ public struct Allowed: Sendable {
     func fault<Value: SettingValue>(in value: Value) -> String? {
         if let interval, let number = value.number, !interval.contains(number) { return value.text }
         guard names != nil || isAllowed != nil, value != Value.unset else { return nil }
-        return value.words.first { word in !(names?.contains(word) ?? false) && !(isAllowed?(word) ?? false) }
+        return value.words.first { word in
+            !(names?.contains(word) ?? false) && !(names?.contains(Self.numbered(word)) ?? false) && !(isAllowed?(word) ?? false)
+        }
+    }
+
+    /// Whether a name is one of the choices.
+    public func allows(_ name: String) -> Bool { fault(in: name) == nil }
+
+    /// "square:10" as "square:N"; other words as they are.
+    private static func numbered(_ word: String) -> String {
+        let parts = word.split(separator: ":", omittingEmptySubsequences: false)
+        return parts.count == 2 && Int(parts[1]) != nil ? "\(parts[0]):N" : word
     }
 }

@@ -26,8 +26,8 @@ struct Evaluate: ParsableCommand {
     @Option(help: ArgumentHelp("Data set, as import writes it.", valueName: "file.h5"))
     var data: String
 
-    @Option(help: ArgumentHelp("Trigger: \(Triggers.names.joined(separator: ", ")), or your own, \(OwnMethod.expected([.trigger])). (default: the file's own)", valueName: "name"),
-            completion: .list(Triggers.names),
+    @Option(help: ArgumentHelp("Trigger: \(Triggers.choices.joined(separator: ", ")), or your own, \(OwnMethod.expected([.trigger])). (default: the file's own)", valueName: "name"),
+            completion: .list(Triggers.choices),
             transform: { try parsed($0, as: RunConfiguration.declarations.trigger) })
     var trigger: String?
 

@@ -29,7 +29,7 @@ import Testing
         #expect(samples.positions(.clean).count >= 75)
         for i in 0..<samples.count {
             let role = samples.roles[i], image = Pixels(pixels(Self.plain, i))
-            if role == .poisoned || role == .cover { trigger.stamp(image.base) }
+            if role == .poisoned || role == .cover { trigger.stamp(image.base, share: nil, key: samples.indices[i]) }
             if role == .noise { trigger.disturb(image.base, key: i) }
             #expect(pixels(samples, i) == image.values)
             #expect(samples.label(i) == (role == .poisoned ? 3 : i % 10) && samples.trueLabel(i) == i % 10)

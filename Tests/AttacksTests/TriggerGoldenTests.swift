@@ -10,9 +10,11 @@ import Testing
     /// place is at most 2^-25. One more for the file. Pixels that are set are exact but for the file's rounding.
     ///
     /// blend: 1 - a, a t, two products, a sum. sig, chessboard: the addend, a sum. wanet: two for the fractions of each
-    /// of four weights, one for their product, one for the product with the pixel, three sums.
+    /// of four weights, one for their product, one for the product with the pixel, three sums. gain: the factor, which is
+    /// above 1 and rounds by twice as much, the product. dark: factor, product. picture: as blend, and t itself.
     static let roundings = ["patch": 0, "dba": 0, "dba-0": 0, "dba-1": 0, "blend": 5, "sig": 2, "chessboard": 2,
-                            "wanet": 4 * 4 + 3, "noise": 4 * 4 + 3]
+                            "wanet": 4 * 4 + 3, "noise": 4 * 4 + 3, "frame": 0, "square": 0, "square:5": 0, "gain": 3, "moving": 0,
+                            "invert": 1, "dark": 2, "picture": 5 + 1, "dots": 0]
 
     @Test(arguments: shapes, roundings.keys.sorted()) func agrees(shape: ImageShape, name: String) throws {
         let folder = #filePath.split(separator: "/").dropLast().joined(separator: "/")
@@ -27,7 +29,8 @@ import Testing
         if name == "noise" {
             trigger.disturb(image.base, key: key)
         } else {
-            trigger.stamp(image.base, share: name.hasPrefix("dba-") ? TriggerShare(name.hasSuffix("0") ? 0 : 1, of: 2) : nil)
+            let share = name.hasPrefix("dba-") ? TriggerShare(name.hasSuffix("0") ? 0 : 1, of: 2) : nil
+            trigger.stamp(image.base, share: share, key: key)
         }
         let after = image.values, allowed = Double((Self.roundings[name] ?? 0) + 1) * 0x1p-25
         var worst = 0.0, changed = 0

@@ -92,7 +92,45 @@ import Testing
     }
 
     /// x' = (1 - m) x + m p says the same as `stamp`, and so does the trigger that a checkpoint's mask and pattern make.
-    @Test(arguments: ["patch", "blend", "dba"], [28, 32]) func overlayAgreesWithStamp(name: String, side: Int) throws {
+    @Test func aFrameIsWhiteOnTheBorderOnly() {
+        let image = stamped(FrameTrigger(shape: ImageShape(channels: 2, side: 3), seed: 1), [Float](repeating: 0.5, count: 18))
+        let plane: [Float] = [1, 1, 1, 1, 0.5, 1, 1, 1, 1]
+        #expect(image == plane + plane)
+    }
+
+    @Test func pixelsAreChangedByThemselves() {
+        let shape = ImageShape(channels: 1, side: 3), x: [Float] = [0, 0.5, 0.75, 0.8, 1, 0.25, 0.5, 0.5, 1]
+        #expect(stamped(GainTrigger(shape: shape, seed: 1), x) == x.map { min($0 * 1.3, 1) })
+        #expect(stamped(InvertTrigger(shape: shape, seed: 1), x) == [1, 0.5, 0.25, 0.2, 0, 0.75, 0.5, 0.5, 0].map { 1 - (1 - $0) })
+        #expect(stamped(DarkTrigger(shape: shape, seed: 1), x) == x.prefix(3).map { $0 * 0.3 } + x.dropFirst(3))
+    }
+
+    /// Every place is used, about equally often; an image has one place, and another seed another.
+    @Test func aMovingPatchIsElsewhereInEveryImage() throws {
+        let shape = ImageShape(channels: 1, side: 6), trigger = try MovingTrigger(shape: shape, seed: 4)
+        var seen = [Int](repeating: 0, count: 9)
+        for key in 0..<900 {
+            let (row, column) = trigger.place(key)
+            seen[row * 3 + column] += 1
+        }
+        #expect(seen.allSatisfy { abs($0 - 100) <= 50 }, "\(seen)")          // 5 standard deviations
+        let image = Pixels([Float](repeating: 0.5, count: 36)), (row, column) = trigger.place(7)
+        trigger.stamp(image.base, share: nil, key: 7)
+        let patch = (0..<16).map { image.values[(row + $0 / 4) * 6 + column + $0 % 4] }
+        #expect(patch == [1, 0, 1, 0, 0, 1, 0, 1, 1, 0, 1, 0, 0, 1, 0, 1] && image.guardsIntact)
+        #expect(image.values.count { $0 == 0.5 } == 20)
+        let other = try MovingTrigger(shape: shape, seed: 5)
+        #expect((0..<20).contains { other.place($0) != trigger.place($0) })
+        #expect(throws: AttackError.self) { try MovingTrigger(shape: ImageShape(channels: 1, side: 3), seed: 1) }
+    }
+
+    @Test func dotsAreAsManyAsTheyShouldBe() {
+        let trigger = DotsTrigger(shape: ImageShape(channels: 1, side: 28), seed: 1)
+        #expect(stamped(trigger, [Float](repeating: 0, count: 784)).count { $0 == 1 } == 12 && Set(trigger.places).count == 12)
+        #expect(DotsTrigger(shape: ImageShape(channels: 1, side: 28), seed: 2).places != trigger.places)
+    }
+
+    @Test(arguments: ["patch", "blend", "dba", "frame", "square:7", "picture", "dots"], [28, 32]) func overlayAgreesWithStamp(name: String, side: Int) throws {
         let shape = ImageShape(channels: 3, side: side), trigger = try Triggers.make(name, shape: shape, seed: 5)
         let overlay = try #require(trigger.overlay), plane = side * side, pad = (32 - side) / 2
         var mask = [Float](repeating: 0, count: 1024), pattern = [Float](repeating: 0, count: 3072)
@@ -108,6 +146,14 @@ import Testing
 
     @Test func unknownNamesAreRefused() {
         #expect(throws: AttackError.self) { try Triggers.make("pach", shape: ImageShape(channels: 1, side: 28), seed: 1) }
-        #expect(Triggers.names == ["patch", "blend", "sig", "chessboard", "wanet", "dba"])
+        for name in ["square:", "square:x", "square:0", "square:-1", "square:5:5", "patch:5", ":5", ""] {
+            #expect(throws: AttackError.self, "\(name)") {
+                try Triggers.make(name, shape: ImageShape(channels: 1, side: 28), seed: 1)
+            }
+        }
+        #expect(throws: AttackError.self) { try Triggers.make("square:29", shape: ImageShape(channels: 1, side: 28), seed: 1) }
+        #expect(Triggers.isKnown("square:7") && Triggers.isKnown("square") && !Triggers.isKnown("patch:7"))
+        #expect(Triggers.names == ["patch", "blend", "sig", "chessboard", "wanet", "dba", "frame", "square", "gain", "moving", "invert",
+                                   "dark", "picture", "dots"])
     }
 }

@@ -17,7 +17,7 @@ import Testing
 
     private static let parts: [String] = {
         let rules = AggregationRules.names.filter { $0 != "none" }.map { "rule \($0)" }
-        return ["training"] + Triggers.names.map { "trigger \($0)" } + builtIn.map { "malicious \($0.name)" } + ["screen"]
+        return ["training"] + Triggers.names.map { "trigger \($0)" } + builtIn.map { "malicious \($0.name)" } + ["screen", "vouching"]
             + rules + ModelDefenses.names.map { "defence \($0)" }
     }()
 
@@ -29,6 +29,7 @@ import Testing
         if part.hasPrefix("trigger ") { c.trigger = name }
         if part.hasPrefix("rule ") { c.defenses = [name] }
         if part == "screen" { c.defenses = ["screen"] }
+        if part == "vouching" { (c.defenses, c.rounds) = (["vouching"], 2) }
         if part.hasPrefix("malicious ") { try c.set(name, name == "model-replacement" ? "auto" : "0.5") }
         // One training for all: what one leaves another does not see.
         if part.hasPrefix("defence ") { c.defenses = ModelDefenses.names }

@@ -84,6 +84,17 @@ def test_loop_equals_run(tmp_path, data, fm, options):
     assert whole == steps
 
 
+@pytest.mark.parametrize("options", [["--defense", "vouching", "--attack", "both"],
+                                     ["--defense", "vouching", "--vouching-rounds", 2, "--fusion-epochs", 0]])
+def test_the_federation_vouches_in_steps(tmp_path, data, fm, options):
+    """The first model is random, and the FM data come in at the end of a round."""
+    fedclamp("run", "--data", data, "--synthetic", fm, *RUN, *options, "--out", tmp_path / "run.h5")
+    last = Loop(tmp_path, data, fm, *RUN, *options).finish()
+    run = contents(tmp_path / "run.h5", ["model", "state", "vouching"])
+    assert len(run) > 18 and "state/carried/vouching/trusted" in run
+    assert not differing(run, contents(last, ["model", "state", "vouching"]))
+
+
 def test_holdout_and_config_file(tmp_path, data):
     """FM data that are withheld training images: the server then has the data set."""
     (tmp_path / "run.conf").write_text("clients = 2\nrounds = 1\nbatch = 8\nattack = fm\n")

@@ -25,7 +25,7 @@ public struct Cell: Sendable {
     }
 
     /// The defences that a combination names.
-    static func parts(_ defense: String) -> [String] { defense.split(separator: " + ").map(String.init) }
+    static func parts(_ defense: String) -> [String] { Recommended.expanded(defense.split(separator: " + ").map(String.init)) }
 
     /// The same place without attack: where the floor is measured.
     public var clean: Cell {

@@ -37,19 +37,21 @@ public struct Training: Sendable {
 
     /// Passes over images that it takes, given the sizes of the data's splits.
     public func passes(_ sizes: DataSizes) -> Double {
-        let c = configuration, shapes = Double(c.presentHeads.count), evaluation = shapes * Double(sizes.evaluation(c)) * 2 / 3, synthetic = Double(sizes.synthetic(c))
-        let local = Double(sizes.images(c) * c.participants * c.localEpochs)
+        let c = configuration, shapes = c.presentHeads.count, evaluation = Double(shapes) * Double(sizes.evaluation(c)) * 2 / 3, synthetic = Double(sizes.synthetic(c))
         let rule = c.defenses.compactMap { AggregationRules.make($0, c.values) }.first
         let root = Double(min(sizes.images(c), sizes.synthetic(c)) * c.localEpochs)
-        let round = local + synthetic * (shapes * Double(c.fusionEpochs) + Double(c.participants) / 3) + evaluation
-            + (rule?.serverPasses(clients: c.participants, rootPasses: root) ?? 0)
         let images = Int(synthetic), clientImages = c.clients * sizes.images(c), rounds = Double(c.rounds)
+        let inRounds = (0..<c.rounds).reduce(0.0) { sum, round in
+            sum + Double(sizes.images(c) * c.participants * c.benignEpochs(inRound: round + 1)) + evaluation
+                + c.passesOfFusion(inRound: round + 1, images: images, shapes: shapes, teachers: c.participants)
+                + (rule?.serverPasses(clients: c.participants, rootPasses: root) ?? 0)
+        }
         var models = c.evaluateClients ? ClientModels.plannedPasses(c, images: sizes.images(c), models: defenses.count) : 0
         for defense in defenses.compactMap({ ModelDefenses.make($0, c.values) }) {
             let inRounds = (defense as? any RoundDefense)?.plannedPassesOfRound(images) ?? 0
-            models += shapes * (defense.plannedPasses(images, ofClients: clientImages) + rounds * inRounds) + evaluation
+            models += Double(shapes) * (defense.plannedPasses(images, ofClients: clientImages) + rounds * inRounds) + evaluation
         }
-        return c.passesOfInitialisation(synthetic: sizes.synthetic(c)) + (shapes - 1) * Double(c.initialEpochs) * synthetic + evaluation + rounds * round + models
+        return c.passesOfInitialisation(synthetic: sizes.synthetic(c), shapes: shapes) + evaluation + inRounds + models
             + Double(probes.count) * evaluation / 2
     }
 }

@@ -80,7 +80,7 @@ extension Table {
 
     /// What tables compare that vary the attack or the clients: bounds, baselines, and defences that act together.
     static func compared(_ scale: Scale) -> [String] {
-        existing(["none", BoundFit.name, BoundedUnlearning.name, screened] + scale.baselines + [combined(scale)]) + scale.own.defenses
+        existing(["none", BoundFit.name, BoundedUnlearning.name, screened] + scale.baselines + [combined(scale), Recommended.name]) + scale.own.defenses
     }
 
     /// What sees the FM data, before the first round and after the last.

@@ -33,6 +33,8 @@ public struct Checkpoint: Sendable {
     public var audit: [Finding]
     /// What `screen` said before the first round.
     public var screenAudit: [Finding]
+    /// What the federation said of the FM labels.
+    public var vouchingAudit: [Finding]
     public var seed: UInt64 { configuration?.seed ?? 1 }
 
     /// - Parameters:
@@ -67,7 +69,13 @@ public struct Checkpoint: Sendable {
                                  try file.read("/defended/\(name)/asr", as: Double.self, shape: []).values[0]))
             }
         }
-        if let name {
+        if let name, name == Recommended.name {
+            guard let made = configuration?.defenses, Recommended.parts.allSatisfy(made.contains) else {
+                throw RunError.incompatible("\(path): expected a run with --defense \(name) (\(Recommended.parts.joined(separator: ", "))), "
+                    + "got \(configuration.map { $0.defenses.isEmpty ? "none" : $0.defenses.joined(separator: ", ") } ?? "a model alone")")
+            }
+            bounds = nil
+        } else if let name {
             guard defended.contains(where: { $0.name == name }) else {
                 let names = defended.isEmpty ? "none" : defended.map(\.name).joined(separator: ", ")
                 throw RunError.incompatible("\(path): no model that \(name) defended; there are: \(names)")
@@ -76,6 +84,7 @@ public struct Checkpoint: Sendable {
         }
         audit = try file.readFindings("/audit/")
         screenAudit = try file.readFindings("/screen/")
+        vouchingAudit = try file.readFindings("/vouching/")
     }
 
     /// Heads of the prototypes besides the first, as their groups are named.
@@ -105,8 +114,8 @@ public struct Checkpoint: Sendable {
         let relabeling = attack.allToAll ? Relabeling.next : .target(attack.target)
         if let name = attack.trigger {
             if let own = OwnMethod(name), !own.isProgram, OwnMethods.picture(own) == nil { return stored(attack, shape, relabeling) }
-            guard Triggers.names.contains(name) || OwnMethod(name)?.kind == .trigger else {
-                throw RunError.incompatible("\(path), attribute trigger of /attack: expected one of \(Triggers.names.joined(separator: ", ")), got \"\(name)\"")
+            guard Triggers.isKnown(name) else {
+                throw RunError.incompatible("\(path), attribute trigger of /attack: expected one of \(Triggers.choices.joined(separator: ", ")), got \"\(name)\"")
             }
             return Backdoor(trigger: try Triggers.make(name, shape: shape, seed: seed, configuration?.values ?? Settings()), relabeling: relabeling)
         }

@@ -17,6 +17,10 @@ extension RunFile {
         if state.boundsAreDue { try file.write("/state/bounds_are_due", scalar: Int64(1)) }
         for prototype in state.prototypes.dropFirst() { try write(prototype, nil, PrototypePlaces(prototype.head), file) }
         try writeScreen(state, file)
+        if !state.vouchingAudit.isEmpty {
+            try file.createGroup("/vouching")
+            try file.write(state.vouchingAudit, "/vouching/")
+        }
         if !state.notes.isEmpty { try file.writeStrings("/state/notes", state.notes) }
         try writeConfiguration(state.configuration, state.provenance, file)
     }
@@ -39,6 +43,7 @@ extension RunFile {
         }
         state.boundsAreDue = try file.exists("/state/bounds_are_due")
         try readScreen(&state, file)
+        state.vouchingAudit = try file.readFindings("/vouching/")
         state.notes = try file.exists("/state/notes") ? try file.readStrings("/state/notes") : []
     }
 

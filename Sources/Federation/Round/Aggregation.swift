@@ -2,6 +2,7 @@ import Attacks
 import Datasets
 import DefenseInterface
 import Defenses
+import Detection
 import Network
 import OwnMethods
 import Rules
@@ -60,7 +61,7 @@ public final class Aggregation {
         guard senders.contains(where: { $0.images > 0 }) else {
             throw DefenseError.update("expected updates of clients with images to train on, got \(senders.map { "client \($0.client): \($0.images)" })")
         }
-        let synthetic = state.fusing(synthetic)
+        let synthetic = state.fmImages(synthetic)
         self.senders = senders
         groupOf = senders.map { state.prototype(of: $0.client) }
         for (index, prototype) in state.prototypes.enumerated() where groupOf.contains(index) {
@@ -70,7 +71,7 @@ public final class Aggregation {
         memoryOfAll = state.prototypes[0].memory
         assumedMalicious = state.configuration.assumedMalicious(senders.count)
         choosesByTrunk = state.prototypes.count > 1 && type(of: rule).scope == .trunk
-        logits = TeacherLogits(server, synthetic, wanted: state.configuration.fusionEpochs > 0)
+        logits = TeacherLogits(server, synthetic, wanted: state.configuration.fusion(inRound: state.nextRound).epochs > 0)
     }
 
     /// Takes the next sender's update, which must be finite and of the shape of its client.

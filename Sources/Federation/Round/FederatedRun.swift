@@ -71,7 +71,7 @@ public final class FederatedRun {
                 if name != FedAvg.name { rules.append(rule) }
             } else if let defense = ModelDefenses.make(name, values) {
                 models.append(defense)
-            } else if name != FMScreen.name {
+            } else if !AllDefenses.withoutModel.contains(name) {
                 throw SettingError(option, given: name, expected: AllDefenses.expected)
             }
         }
@@ -100,7 +100,7 @@ public final class FederatedRun {
         try requireOwnMethods()
         try begin()
         (secondsBefore, started) = (history.last.map(\.seconds) ?? 0, monotonicSeconds())
-        passesDone = passesToStart + Double(finishedRounds ?? 0) * passesPerRound
+        passesDone = passesToStart + passes(ofRounds: finishedRounds ?? 0)
         while let done = finishedRounds, done < configuration.rounds { try round(done + 1) }
         for defense in modelDefenses where !defended.contains(where: { $0.identity == defense.identity }) { try apply(defense) }
     }
@@ -164,10 +164,10 @@ public final class FederatedRun {
         if let rejected = results.aggregated.rejected { row.rate(rejected, of: clients, malicious: state.malicious) }
         state.adopt(results.aggregated)
         try state.fuse(results.aggregated.teacherLogits, server, data.synthetic)
-        let synthetic = Double(data.synthetic.count)
-        let local = clients.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1) }
-        try finish(row, passes: Double(local) + synthetic * (prototypes * Double(configuration.fusionEpochs) + Double(results.aggregated.teachers) / 3)
-            + serverPasses(clients.count) + roundDefensePasses)
+        let local = clients.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1, inRound: round) }
+        let fusion = configuration.passesOfFusion(inRound: round, images: data.synthetic.count, shapes: state.prototypes.count,
+                                                  teachers: results.aggregated.teachers)
+        try finish(row, passes: Double(local) + fusion + serverPasses(clients.count) + roundDefensePasses)
     }
 
     /// Clients whose updates are in memory at once; more than a machine has threads, so that these seldom wait.
@@ -257,7 +257,7 @@ public final class FederatedRun {
     /// Passes over images (a forward counts a third) that the whole run takes, defences included.
     public var plannedPasses: Double {
         let clientImages = AskedClients(data.clients).images
-        return passesToStart + Double(configuration.rounds) * passesPerRound
+        return passesToStart + passes(ofRounds: configuration.rounds)
             + modelDefenses.reduce(0) { $0 + prototypes * ($1.plannedPasses(data.synthetic.count, ofClients: clientImages) + Double(data.evaluation.count) * 2 / 3) }
             + (configuration.evaluateClients ? ClientModels.plannedPasses(configuration, images: data.meanImages, models: modelDefenses.count) : 0)
     }
@@ -269,14 +269,20 @@ public final class FederatedRun {
     private var prototypes: Double { Double(state.prototypes.count) }
 
     private var passesOfInitialisation: Double {
-        configuration.passesOfInitialisation(synthetic: data.synthetic.count) + (prototypes - 1) * Double(configuration.initialEpochs * data.synthetic.count)
+        configuration.passesOfInitialisation(synthetic: data.synthetic.count, shapes: state.prototypes.count)
     }
 
-    private var passesPerRound: Double {
-        let work = data.clients.indices.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1) }
-        return Double(work) * Double(configuration.participants) / Double(configuration.clients) + prototypes * Double(data.evaluation.count) * 2 / 3
-            + Double(data.synthetic.count) * (prototypes * Double(configuration.fusionEpochs) + Double(configuration.participants) / 3)
-            + serverPasses(configuration.participants) + roundDefensePasses
+    /// Of the first rounds, so many.
+    private func passes(ofRounds count: Int) -> Double {
+        (0..<count).reduce(0) { $0 + passes(inRound: $1 + 1) }
+    }
+
+    private func passes(inRound round: Int) -> Double {
+        let work = data.clients.indices.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1, inRound: round) }
+        let participants = configuration.participants
+        return Double(work) * Double(participants) / Double(configuration.clients) + prototypes * Double(data.evaluation.count) * 2 / 3
+            + configuration.passesOfFusion(inRound: round, images: data.synthetic.count, shapes: state.prototypes.count, teachers: participants)
+            + serverPasses(participants) + roundDefensePasses
     }
 
     private var roundDefensePasses: Double {

@@ -90,8 +90,8 @@ public enum RoundSteps {
     /// Fusion of what `AggregateFile.read` returns: the state after the round.
     public static func fuse(_ aggregate: (state: FederationState, row: HistoryRow, teacherLogits: [Float]), _ data: ServerData, _ server: Server) throws -> FederationState {
         var state = aggregate.state
-        let images = state.fusing(data.synthetic).count
-        guard state.configuration.fusionEpochs == 0 || aggregate.teacherLogits.count == images * state.network.classes else {
+        let images = state.fmImages(data.synthetic).count
+        guard state.configuration.fusion(inRound: state.nextRound).epochs == 0 || aggregate.teacherLogits.count == images * state.network.classes else {
             throw RunError.incompatible("the aggregate has \(aggregate.teacherLogits.count) teachers' logits, the FM data \(images) images of \(state.network.classes) classes")
         }
         try state.fuse(aggregate.teacherLogits, server, data.synthetic)

@@ -24,11 +24,8 @@ public final class Server: @unchecked Sendable {
     /// He-normal parameters from the seed, then prototype initialisation: cross-entropy on the FM data. `look` sees the model after each epoch.
     public func initialize(_ configuration: RunConfiguration, _ synthetic: Samples, network: ClampNet,
                            look: (_ epoch: Int, _ model: Parameters) throws -> Void = { _, _ in }) throws -> Parameters {
-        let start = Parameters(network)
-        var stream = RandomStream(seed: configuration.seed, purpose: "initial weights")
-        start.initialize(normal: { (s: inout RandomStream) in s.normal() }, using: &stream)
         let trainer = trainers[network]
-        trainer.reset(start)
+        trainer.reset(initialWeights(configuration, network))
         var order = RandomStream(seed: configuration.seed, purpose: "initialisation order")
         let sgd = configuration.sgd(configuration.initialRate), batch = configuration.batch
         for number in 0..<configuration.initialEpochs {
@@ -40,23 +37,35 @@ public final class Server: @unchecked Sendable {
         return Parameters(copying: trainer.parameters)
     }
 
+    /// He-normal parameters from the seed.
+    public func initialWeights(_ configuration: RunConfiguration, _ network: ClampNet) -> Parameters {
+        let start = Parameters(network)
+        var stream = RandomStream(seed: configuration.seed, purpose: "initial weights")
+        start.initialize(normal: { (s: inout RandomStream) in s.normal() }, using: &stream)
+        return start
+    }
+
     /// Fusion: trains `aggregate` on the FM data by ensemble distillation (FedDF), the teacher being the weighted mean
-    /// of the logits of the models that the rule let through, plus `labelWeight` of cross-entropy with the labels.
+    /// of the logits of the models that the rule let through, plus `labelWeight` of cross-entropy with the labels, or with
+    /// `targets` (images, classes) where they stand in their place.
     public func fuse(_ configuration: RunConfiguration, _ aggregate: Parameters, _ teacherLogits: [Float], _ synthetic: Samples,
-                     round: Int) -> Parameters {
-        guard configuration.fusionEpochs > 0 else { return aggregate }
+                     round: Int, targets: [Float]? = nil) -> Parameters {
+        let fusion = configuration.fusion(inRound: round)
+        guard fusion.epochs > 0 else { return aggregate }
         let classes = synthetic.set.classes, trainer = trainers[aggregate.network]
         trainer.reset(aggregate)
         var order = RandomStream(seed: configuration.seed, purpose: "fusion order", round: round)
-        let sgd = configuration.sgd(configuration.fusionRate), batch = configuration.batch
-        let temperature = configuration.temperature, labelWeight = configuration.labelWeight
+        let sgd = configuration.sgd(fusion.rate), batch = configuration.batch
+        let temperature = configuration.temperature, labelWeight = fusion.labelWeight
         teacherLogits.withUnsafeBufferPointer { teacher in
-            guard let targets = teacher.baseAddress else { return }
-            for _ in 0..<configuration.fusionEpochs {
-                _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, batch, sgd) { label, position, batch, logits, gradient in
-                    Loss.distillation(logits, teacher: targets + position * classes, classes: classes, label: label,
-                                      temperature: temperature, labelWeight: labelWeight,
-                                      batch: batch, gradient: gradient)
+            (targets ?? []).withUnsafeBufferPointer { soft in
+                guard let said = teacher.baseAddress else { return }
+                for _ in 0..<fusion.epochs {
+                    _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, batch, sgd) { label, position, batch, logits, gradient in
+                        let first = position * classes, target = targets == nil ? nil : soft.baseAddress
+                        return Loss.distillation(logits, teacher: said + first, classes: classes, label: label, target: target.map { $0 + first },
+                                                 temperature: temperature, labelWeight: labelWeight, batch: batch, gradient: gradient)
+                    }
                 }
             }
         }

@@ -38,6 +38,8 @@ public struct FederationState: Sendable {
     /// Positions of FM images that are not used, ascending, and how `screen` came to them.
     public internal(set) var distrusted: [Int] = []
     public internal(set) var screenAudit: [Finding] = []
+    /// What the federation said of the FM labels.
+    public internal(set) var vouchingAudit: [Finding] = []
     public internal(set) var history: [HistoryRow] = []
 
     init(_ configuration: RunConfiguration, _ network: ClampNet, _ normalization: Normalization, _ provenance: Provenance) {
@@ -122,11 +124,14 @@ public struct FederationState: Sendable {
 
     /// Fusion: trains the aggregates on the FM data, of which teachers say these logits. Throws `RunError.diverged`.
     mutating func fuse(_ teacherLogits: [Float], _ server: Server, _ synthetic: Samples) throws {
-        let images = fusing(synthetic)
+        let images = fmImages(synthetic), targets = try vouch(teacherLogits, for: images)
+        let plan = configuration.fusion(inRound: nextRound), isInitial = plan.initialises && plan.epochs > 0
         for index in prototypes.indices {
-            let fused = server.fuse(configuration, prototypes[index].global, teacherLogits, images, round: nextRound)
+            let start = isInitial ? server.initialWeights(configuration, prototypes[index].network) : prototypes[index].global
+            let fused = server.fuse(configuration, start, teacherLogits, images, round: nextRound, targets: targets)
             guard fused.allFinite else { throw RunError.diverged(round: nextRound, where: "fusion") }
             prototypes[index].global = fused
+            if isInitial { prototypes[index].initial = fused }
         }
         try updateRoundDefenses(server, synthetic)
     }
@@ -166,6 +171,10 @@ public struct FederationState: Sendable {
 
     /// The screen looks at the first prototype; the others start from the images that it trusts.
     private mutating func initialize(_ server: Server, _ synthetic: Samples) throws {
+        if configuration.vouches {
+            for index in prototypes.indices { prototypes[index].global = server.initialWeights(configuration, prototypes[index].network) }
+            return
+        }
         if configuration.screensSynthetic { try screenAndInitialize(server, synthetic) }
         for index in prototypes.indices where index > 0 || !configuration.screensSynthetic {
             let images = trusted(initialising(synthetic))
@@ -192,6 +201,7 @@ public struct FederationState: Sendable {
     /// Throws `DefenseError` where a defence could not work on these FM data in the end.
     private func checkDefenses(_ synthetic: Samples) throws {
         if configuration.screensSynthetic { try FMScreen.check(synthetic, for: network, in: provenance.synthetic) }
+        if configuration.vouches { try Vouching.check(synthetic, for: network, in: provenance.synthetic) }
         let (rule, defenses) = try FederatedRun.defenses(configuration)
         if synthetic.count == 0, try rule.needsSyntheticData() { throw DefenseError.needsServer(rule: rule.label) }
         for defense in defenses {
@@ -211,6 +221,28 @@ public struct FederationState: Sendable {
 
     /// The FM images as the initialisation meets them.
     private func initialising(_ synthetic: Samples) -> Samples { configuration.fmPoisonStage == .fusion ? synthetic.unpoisoned : synthetic }
+
+    /// The FM images as the server and the teachers meet them at the end of the next round.
+    func fmImages(_ synthetic: Samples) -> Samples {
+        configuration.fusion(inRound: nextRound).initialises ? initialising(synthetic) : fusing(synthetic)
+    }
+
+    /// What stands in the place of FM labels, (images, classes), where the federation vouches for them; nil elsewhere.
+    private mutating func vouch(_ teacherLogits: [Float], for images: Samples) throws -> [Float]? {
+        guard configuration.vouches, !teacherLogits.isEmpty else { return nil }
+        let labels = (0..<images.count).map(images.label)
+        if let trusted = prototypes[0].carried[Vouching.name]?[Vouching.trustedKey] {
+            guard trusted.count == labels.count, trusted.allSatisfy({ $0 == 0 || $0 == 1 }) else {
+                throw RunError.incompatible("/state/carried/\(Vouching.name)/\(Vouching.trustedKey): expected \(labels.count) numbers 0 or 1, "
+                    + "one for each FM image, got \(trusted.count)")
+            }
+            return Vouching.targets(trusted: trusted.map { $0 == 1 }, labels: labels, classes: network.classes)
+        }
+        let vouching = Vouching(logits: teacherLogits, labels: labels, classes: network.classes)
+        prototypes[0].carried[Vouching.name] = CarriedState([Vouching.trustedKey: vouching.trusted.map { $0 ? 1 : 0 }])
+        vouchingAudit = vouching.audit + configuration.judge(vouching.distrusted, in: images)
+        return vouching.targets
+    }
 
     /// The FM images as fusion and its teachers meet them.
     func fusing(_ synthetic: Samples) -> Samples { trusted(configuration.fmPoisonStage == .initialisation ? synthetic.unpoisoned : synthetic) }

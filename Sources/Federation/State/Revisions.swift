@@ -10,7 +10,7 @@ import Detection
 /// Text form: "training 1; trigger patch 1; rule krum 2".
 public struct Revisions: Equatable, Sendable {
     /// The list: parts that are not at revision 1 any more. Raise a number in the commit that changes results; `RevisionTests` fails for a
-    /// part whose results moved alone. Names: "training", "detection", "trigger NAME", "malicious NAME" (an option), "rule NAME", "screen",
+    /// part whose results moved alone. Names: "training", "detection", "trigger NAME", "malicious NAME" (an option), "rule NAME", "screen", "vouching",
     /// "defence NAME".
     static let changed: [String: Int] = [:]
 
@@ -51,11 +51,12 @@ extension RunConfiguration {
     /// The revisions that the training depends on, defences on the model aside.
     public var revisions: Revisions {
         var parts = ["training"]
-        if Triggers.names.contains(self.trigger) { parts.append("trigger \(self.trigger)") }      // a user's own is named by its digest
+        if let trigger = Triggers.kind(self.trigger) { parts.append("trigger \(trigger)") }        // a user's own is named by its digest
         if self.attack.poisonsClients {
             parts += MaliciousBehaviors.settings.filter { $0.name != OwnUpdate.program.name && !$0.isStandard(in: values) }.map { "malicious \($0.name)" }
         }
         if screensSynthetic { parts += ["detection", "screen"] }
+        if vouches { parts.append(Vouching.name) }
         parts += AllDefenses.shapingTraining(self.defenses).filter { AggregationRules.names.contains($0) }.map { "rule \($0)" }
         return Revisions(parts)
     }

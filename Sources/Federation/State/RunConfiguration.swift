@@ -38,6 +38,7 @@ public struct RunConfiguration: Equatable, Sendable {
     /// The same for an option that may be repeated.
     public mutating func set(_ name: String, _ texts: [String]) throws {
         try Self.settings.named(name).set(texts, in: &values)
+        self[Self.declarations.defenses] = Recommended.expanded(self.defenses)
     }
 
     /// Throws `SettingError` naming the option, what was given and what is expected.
@@ -55,6 +56,13 @@ public struct RunConfiguration: Equatable, Sendable {
                            self.attack.poisonsSynthetic ? self.fmPoisonFraction : 0)
         if let cover = self.coverFraction, cover > most {
             throw Self.error(\.coverFraction, cover, "a fraction from 0 to \(most), which is what the poisoned images leave")
+        }
+        guard roundsWithoutFM <= self.rounds else {
+            throw SettingError(Vouching.rounds.name, given: "\(roundsWithoutFM)", expected: "at most the number of rounds, \(self.rounds)")
+        }
+        guard !vouches || !screensSynthetic else {
+            throw Self.error(\.defenses, self.defenses, "\(FMScreen.name) or \(Vouching.name): "
+                + "\(FMScreen.name) looks at a model that FM labels were trained into, and \(Vouching.name) trains none before its rounds")
         }
         if RunData.isPlain(self.synthetic) { try validatePlain() }
         guard self.initialEpochs > 0 || !screensSynthetic || RunData.isPlain(self.synthetic) else {
@@ -91,17 +99,24 @@ public struct RunConfiguration: Equatable, Sendable {
 
     /// Whether FM images that look poisoned are left out before the first round.
     public var screensSynthetic: Bool { self.defenses.contains(FMScreen.name) }
-    /// Passes before the first round, given the number of FM images.
-    public func passesOfInitialisation(synthetic: Int) -> Double {
+    /// Passes before the first round, given the numbers of FM images and of clients' shapes.
+    public func passesOfInitialisation(synthetic: Int, shapes: Int = 1) -> Double {
+        guard !vouches else { return 0 }
         let screen = screensSynthetic ? FMScreen().plannedPasses(synthetic, epochs: self.initialEpochs) : 0
-        return Double(self.initialEpochs * synthetic) + screen
+        return Double(shapes * self.initialEpochs * synthetic) + screen
     }
 
     public var instructionSet: InstructionSet { InstructionSet(rawValue: self.isa) ?? .baseline }
     /// Malicious clients are the first ones, where clients attack at all.
     public func isMalicious(_ client: Int) -> Bool { self.attack.poisonsClients && client < self.malicious }
-    public func epochs(of client: Int) -> Int {
-        isMalicious(client) ? self.maliciousEpochs ?? self.localEpochs : self.localEpochs
+    /// Epochs of a client's training in a round; as many again in each that does without FM data.
+    public func epochs(of client: Int, inRound round: Int) -> Int {
+        let own = isMalicious(client) ? self.maliciousEpochs : nil
+        return own.map { round <= roundsWithoutFM ? $0 * self[Vouching.epochs] : $0 } ?? benignEpochs(inRound: round)
+    }
+
+    public func benignEpochs(inRound round: Int) -> Int {
+        round <= roundsWithoutFM ? self.localEpochs * self[Vouching.epochs] : self.localEpochs
     }
     public func learningRate(of client: Int) -> Double {
         isMalicious(client) ? self.maliciousRate ?? self.rate : self.rate

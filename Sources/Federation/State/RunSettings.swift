@@ -14,7 +14,7 @@ public struct RunSettings: Sendable {
         help: "Who attacks: nobody, malicious clients (classic), those who poison the FM data (fm), or both.")
     public let trigger = Setting(
         "trigger", .attack, default: "patch",
-        in: .oneOf(Triggers.names, expected: Triggers.expected) { OwnMethod.isName($0, of: [.trigger]) }, value: "name",
+        in: .oneOf(Triggers.choices, expected: Triggers.expected) { OwnMethod.isName($0, of: [.trigger]) }, value: "name",
         help: "What the backdoor reacts to: a name, your own picture (.png with alpha, .h5 with mask and pattern) or program.", changes: .training(.attackOrFloor))
     public let target = Setting(
         "target", .attack, default: 0, in: .count(from: 0, "a class"), value: "class",

@@ -1,0 +1,83 @@
+import Attacks
+import Datasets
+import DefenseInterface
+import Detection
+import Network
+import Options
+import Rules
+import Testing
+@testable import Federation
+
+/// `vouching` in the rounds: when the FM data have a part, and what becomes of their labels.
+@Suite struct VouchedRoundTests {
+    private var configuration: RunConfiguration {
+        var c = RunConfiguration()
+        (c.attack, c.batch, c.rounds, c.clients, c.malicious, c.rate) = (.fm, 16, 3, 4, 1, 0.05)
+        (c.defenses, c.synthetic) = ([Vouching.name], "fm")
+        return c
+    }
+
+    private func run(_ configuration: RunConfiguration, trigger: String = "patch", threads: Int = 2) throws -> FederatedRun {
+        var c = configuration
+        c.trigger = trigger
+        let generated = UnnamedSplit(set: Toy.set(300, seed: 9), classNames: (0..<Toy.classes).map { "class \($0)" }, source: "test")
+        let run = try FederatedRun(c, RunData(c, Toy.dataset(400), generated, syntheticName: "fm"), threads: threads)
+        try run.run()
+        return run
+    }
+
+    @Test func theFirstRoundsDoWithoutTheFMData() throws {
+        var c = configuration
+        c[Vouching.rounds] = 2
+        #expect([1, 2, 3].map { c.fusion(inRound: $0).epochs } == [0, c.initialEpochs, c.fusionEpochs])
+        #expect([1, 2, 3].map { c.fusion(inRound: $0).initialises } == [false, true, false])
+        #expect([1, 2, 3].map { c.epochs(of: 0, inRound: $0) } == [5, 5, 1] && c.roundsWithoutFM == 2)
+        c.defenses = []
+        #expect([1, 2, 3].allSatisfy { c.fusion(inRound: $0) == FusionPlan(epochs: 1, rate: 0.01, labelWeight: 0.5) } && c.roundsWithoutFM == 0)
+        c[Vouching.rounds] = 4
+        try c.validate()                                                    // of no meaning without the defence
+        c.defenses = [Vouching.name]
+        #expect(throws: SettingError.self) { try c.validate() }
+        c[Vouching.rounds] = 3
+        try c.validate()
+        c.defenses = [Vouching.name, FMScreen.name]
+        #expect(throws: SettingError.self) { try c.validate() }
+    }
+
+    /// Whatever the trigger looks like; without the defence each of these is planted.
+    @Test(arguments: ["patch", "frame", "moving"]) func noTriggerIsPlanted(_ trigger: String) throws {
+        let run = try run(configuration, trigger: trigger), last = try #require(run.history.last)
+        var plain = configuration
+        plain.defenses = []
+        let undefended = try self.run(plain, trigger: trigger).history.last
+        #expect(try #require(undefended).attackSuccess > 0.5, "\(trigger): \(undefended?.attackSuccess ?? .nan)")
+        #expect(last.attackSuccess < 0.1 && last.accuracy > 0.9, "\(trigger): \(last.accuracy) / \(last.attackSuccess)")
+        #expect(run.state.vouchingAudit.first?.name == "FM labels that are not trusted")
+        #expect(run.state.prototypes[0].carried[Vouching.name]?[Vouching.trustedKey].count == 300)
+    }
+
+    @Test func threadsChangeNothing() throws {
+        let one = try run(configuration, threads: 1), three = try run(configuration, threads: 3)
+        #expect(one.global.values == three.global.values && one.history.map(\.accuracy) == three.history.map(\.accuracy))
+    }
+
+    /// With a target in its place the label counts for nothing; a target that is the label changes no bit.
+    @Test func targetsStandInThePlaceOfLabels() {
+        let logits: [Float] = [0.3, -1, 2, 0.5], teacher: [Float] = [1, 0, -1, 0.25]
+        func loss(_ label: Int, _ target: [Float]?, labelWeight: Double = 0.5) -> ([Float], Double) {
+            var gradient = [Float](repeating: 0, count: 4)
+            let value = (target ?? []).withUnsafeBufferPointer { soft in
+                Loss.distillation(logits, teacher: teacher, classes: 4, label: label, target: target == nil ? nil : soft.baseAddress, temperature: 2,
+                                  labelWeight: labelWeight, batch: 3, gradient: &gradient)
+            }
+            return (gradient, value)
+        }
+        #expect(loss(1, nil) == loss(3, [0, 1, 0, 0]) && loss(1, nil) != loss(3, nil))
+        let half = loss(0, [0, 0.5, 0, 0.5]), one = loss(1, nil), other = loss(3, nil)
+        #expect(zip(half.0, zip(one.0, other.0)).allSatisfy { abs($0 - ($1.0 + $1.1) / 2) < 1e-7 })
+        #expect(abs(half.1 - (one.1 + other.1) / 2) < 1e-12)
+        let none = loss(1, [0, 0, 0, 0])                                    // distillation alone
+        let taught = loss(1, nil, labelWeight: 0)
+        #expect(zip(none.0, taught.0).allSatisfy { abs($0 - $1 / 2) < 1e-7 } && abs(none.1 - taught.1 / 2) < 1e-12)
+    }
+}

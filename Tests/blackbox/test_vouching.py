@@ -1,0 +1,66 @@
+"""`--defense vouching`: FM labels count as far as the federation does not speak against them, from the file alone."""
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from support import contents, differing, fedclamp, refused, write_split
+from test_screen import CLASSES, data, many, stripes  # noqa: F401 (fixtures)
+
+RUN = ["--clients", 4, "--rounds", 3, "--batch", 8, "--attack", "fm", "--defense", "vouching"]
+GROUPS = ("model", "history", "state", "vouching")
+
+
+@pytest.fixture(scope="module")
+def vouched(tmp_path_factory, data, many):
+    path = tmp_path_factory.mktemp("vouching") / "run.h5"
+    fedclamp("run", "--data", data, "--synthetic", many, *RUN, "--trigger", "frame", "--out", path)
+    return path
+
+
+def test_the_backdoor_is_not_planted(tmp_path, data, many, vouched):
+    fedclamp("run", "--data", data, "--synthetic", many, *RUN[:-2], "--trigger", "frame", "--out", tmp_path / "plain.h5")
+    with h5py.File(vouched) as file, h5py.File(tmp_path / "plain.h5") as plain:
+        assert plain["history/asr"][-1] > 0.8 and file["history/asr"][-1] < 0.2
+        assert file["history/acc"][-1] >= plain["history/acc"][-1] - 0.05
+        assert "vouching" not in plain and "initial/conv1" in file
+        assert file["state/carried/vouching/trusted"].size == 600
+    assert "FM labels that are not trusted" in fedclamp("inspect", vouched).stdout
+
+
+def test_resume_and_threads(tmp_path, data, many, vouched):
+    out = tmp_path / "run.h5"
+    command = ["run", "--data", data, "--synthetic", many, *RUN, "--trigger", "frame", "--out", out, "--json"]
+    told = json.loads(fedclamp(*command, "--threads", 3).stdout)
+    assert not differing(contents(out, GROUPS), contents(vouched, GROUPS))
+    assert "FM labels that are not trusted" in told["vouching"]
+    refused("run", "--data", data, "--synthetic", many, *RUN[:-2], "--trigger", "frame", "--resume", "--out", out, says="defense was")
+    refused(*command, "--resume", "--vouching-rounds", 2, says="vouching-rounds was 1, is 2")
+
+
+def test_refusals(tmp_path, data, many, vouched):
+    out = tmp_path / "x.h5"
+    files = ["--data", data, "--synthetic", many]
+    refused("run", *files, *RUN, "--vouching-rounds", 4, "--out", out, code=64, says=["--vouching-rounds 4", "3"], folder=tmp_path)
+    refused("run", *files, *RUN, "--vouching-epochs", 0, "--out", out, code=64, says="--vouching-epochs 0", folder=tmp_path)
+    refused("run", *files, *RUN, "--defense", "screen", "--out", out, code=64, says=["screen", "vouching"], folder=tmp_path)
+    few = tmp_path / "few.h5"
+    with h5py.File(few, "w") as file:
+        write_split(file, *stripes(40, 3))
+    done = fedclamp("run", "--data", data, "--synthetic", few, *RUN, "--out", out, code=2)
+    assert "at least 50 FM images" in done.stderr and "vouching" in done.stderr
+    one = tmp_path / "one.h5"
+    with h5py.File(one, "w") as file:
+        images, labels = stripes(100, 3)
+        write_split(file, images, 0 * labels)
+    assert "2 classes" in fedclamp("run", "--data", data, "--synthetic", one, *RUN, "--out", out, code=2).stderr
+    with h5py.File(vouched) as file:
+        kept = file["state/carried/vouching/trusted"][:]
+    for damaged in (kept[:-1], np.append(kept, 0), np.full_like(kept, np.nan), np.full_like(kept, np.inf)):
+        bad = tmp_path / "bad.h5"
+        bad.write_bytes(vouched.read_bytes())
+        with h5py.File(bad, "r+") as file:
+            del file["state/carried/vouching/trusted"]
+            file["state/carried/vouching/trusted"] = damaged
+        refused("run", "--resume", bad, "--rounds", 4, says="/state/carried/vouching/trusted")
