@@ -19,9 +19,8 @@ import Tensor
 /// others. Of each class those labels are trusted that are rather right than wrong, the likeliest first, as many as leave at most 5 % of
 /// them wrong, by q.
 ///
-/// The initialisation learns trusted labels, and of other images v: a poisoned one, too, is taught as what it looks like, which unteaches the
-/// trigger. Every fusion learns trusted labels, and of other images only what the teachers say. Trust is not weighed anew in later rounds:
-/// models that have learned from the FM data say what these taught them.
+/// Images whose label is not trusted are not used, from the initialisation on, which comes at the end of these rounds. Trust is not weighed
+/// anew later: models that have learned from the FM data say what these taught them.
 ///
 /// Source: the estimate of T is that of Dawid and Skene (1979) with one annotator. To ask it of a federation before it trusts its FM data
 /// is ours.
@@ -35,12 +34,10 @@ public struct Vouching: Sendable {
     /// So many FM images it needs at least.
     public static let leastImages = 50
 
-    /// What a checkpoint calls the labels that are trusted, 1, and the others, 0.
-    public static let trustedKey = "trusted"
-
     /// The part of wrong labels among the trusted ones of a class, by q, at most. A large trigger is planted by a tenth of a class, and a
     /// federation that takes two images in five for what they are (CIFAR-10 after a round) must still leave most right labels trusted.
     static let wrongAtMost = 0.05
+
     /// The part of every opinion that is spread over all classes: the federation errs, however sure it is.
     static let doubt = 0.01
     /// The part of wrong labels that T starts from. Any share that is not 0 leads to the same T.
@@ -96,20 +93,6 @@ public struct Vouching: Sendable {
 
     /// Images whose label is not trusted, ascending.
     public var distrusted: [Int] { labels.indices.filter { !trusted[$0] } }
-
-    /// What stands in the place of labels in the initialisation, (images, classes).
-    public var targets: [Float] {
-        labels.indices.flatMap { i in
-            trusted[i] ? Self.one(labels[i], classes) : opinions[i * classes..<(i + 1) * classes].map(Float.init)
-        }
-    }
-
-    /// The same in fusion, where the teachers speak for images without a label.
-    public static func targets(trusted: [Bool], labels: [Int], classes: Int) -> [Float] {
-        zip(trusted, labels).flatMap { $0 ? one($1, classes) : [Float](repeating: 0, count: classes) }
-    }
-
-    private static func one(_ label: Int, _ classes: Int) -> [Float] { (0..<classes).map { $0 == label ? 1 : 0 } }
 
     /// How many labels are not trusted, and what part of each class's.
     public var audit: [Finding] {

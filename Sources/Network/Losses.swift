@@ -15,25 +15,23 @@ public enum Loss {
         return (logSum - Double(logits[label])) * scale
     }
 
-    /// FedDF (Lin et al. 2020) with labels: (1 - b) T^2 KL(softmax(t / T) || softmax(s / T)) + b CE(s, label). Where there
-    /// is a `target`, a weight for each class, it stands in the place of the label: CE is sum_k target_k CE(s, k).
+    /// FedDF (Lin et al. 2020) with labels: (1 - b) T^2 KL(softmax(t / T) || softmax(s / T)) + b CE(s, label).
     public static func distillation(_ logits: UnsafePointer<Float>, teacher: UnsafePointer<Float>, classes: Int, label: Int,
-                                    target: UnsafePointer<Float>? = nil, temperature: Double, labelWeight: Double, batch: Int,
+                                    temperature: Double, labelWeight: Double, batch: Int,
                                     gradient: UnsafeMutablePointer<Float>) -> Double {
         let scale = 1 / Double(batch)
         let student1 = logSumExp(logits, classes, 1)
         let studentT = logSumExp(logits, classes, temperature), teacherT = logSumExp(teacher, classes, temperature)
-        func wanted(_ k: Int) -> Double { target.map { Double($0[k]) } ?? (k == label ? 1 : 0) }
-        let total = target == nil ? 1 : (0..<classes).reduce(0) { $0 + wanted($1) }
-        var divergence = 0.0, hard = 0.0
+        var divergence = 0.0
         for k in 0..<classes {
             let logQ = Double(logits[k]) / temperature - studentT, logP = Double(teacher[k]) / temperature - teacherT
             let p = Mathematics.exp(logP), q = Mathematics.exp(logQ)
             divergence += p * (logP - logQ)
-            hard += wanted(k) * (student1 - Double(logits[k]))
             let soft = (1 - labelWeight) * temperature * (q - p)
-            gradient[k] = Float((soft + labelWeight * (total * Mathematics.exp(Double(logits[k]) - student1) - wanted(k))) * scale)
+            let hard = labelWeight * (Mathematics.exp(Double(logits[k]) - student1) - (k == label ? 1 : 0))
+            gradient[k] = Float((soft + hard) * scale)
         }
+        let hard = student1 - Double(logits[label])
         return ((1 - labelWeight) * temperature * temperature * divergence + labelWeight * hard) * scale
     }
 

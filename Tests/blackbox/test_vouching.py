@@ -25,7 +25,7 @@ def test_the_backdoor_is_not_planted(tmp_path, data, many, vouched):
         assert plain["history/asr"][-1] > 0.8 and file["history/asr"][-1] < 0.2
         assert file["history/acc"][-1] >= plain["history/acc"][-1] - 0.05
         assert "vouching" not in plain and "initial/conv1" in file
-        assert file["state/carried/vouching/trusted"].size == 600
+        assert len(file["vouching/images"]) > 90
     assert "FM labels that are not trusted" in fedclamp("inspect", vouched).stdout
 
 
@@ -35,7 +35,6 @@ def test_resume_and_threads(tmp_path, data, many, vouched):
     told = json.loads(fedclamp(*command, "--threads", 3).stdout)
     assert not differing(contents(out, GROUPS), contents(vouched, GROUPS))
     assert "FM labels that are not trusted" in told["vouching"]
-    refused("run", "--data", data, "--synthetic", many, *RUN[:-2], "--trigger", "frame", "--resume", "--out", out, says="defense was")
     refused(*command, "--resume", "--vouching-rounds", 2, says="vouching-rounds was 1, is 2")
 
 
@@ -55,12 +54,10 @@ def test_refusals(tmp_path, data, many, vouched):
         images, labels = stripes(100, 3)
         write_split(file, images, 0 * labels)
     assert "2 classes" in fedclamp("run", "--data", data, "--synthetic", one, *RUN, "--out", out, code=2).stderr
-    with h5py.File(vouched) as file:
-        kept = file["state/carried/vouching/trusted"][:]
-    for damaged in (kept[:-1], np.append(kept, 0), np.full_like(kept, np.nan), np.full_like(kept, np.inf)):
+    for damaged in ([3, 3], [-1], [600], [2**40]):
         bad = tmp_path / "bad.h5"
         bad.write_bytes(vouched.read_bytes())
         with h5py.File(bad, "r+") as file:
-            del file["state/carried/vouching/trusted"]
-            file["state/carried/vouching/trusted"] = damaged
-        refused("run", "--resume", bad, "--rounds", 4, says="/state/carried/vouching/trusted")
+            del file["vouching/images"]
+            file["vouching/images"] = np.array(damaged)
+        refused("run", "--resume", bad, "--rounds", 4, says="/vouching/images")

@@ -1,7 +1,6 @@
 import Datasets
 import DefenseInterface
 import Defenses
-import Detection
 import HDF5
 import Network
 import OwnMethods
@@ -100,7 +99,7 @@ extension RunFile {
     private static func readCarried(_ file: HDF5File, _ group: String) throws -> [String: CarriedState] {
         var all: [String: CarriedState] = [:]
         for label in try file.children(of: group) {
-            guard label == Vouching.name || ModelDefenses.make(label) is any RoundDefense else {
+            guard ModelDefenses.make(label) is any RoundDefense else {
                 throw RunError.incompatible("\(file.path), \(group): there is no defence named \"\(label)\" that works in every round")
             }
             var state = CarriedState()

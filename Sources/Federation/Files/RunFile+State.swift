@@ -17,10 +17,6 @@ extension RunFile {
         if state.boundsAreDue { try file.write("/state/bounds_are_due", scalar: Int64(1)) }
         for prototype in state.prototypes.dropFirst() { try write(prototype, nil, PrototypePlaces(prototype.head), file) }
         try writeScreen(state, file)
-        if !state.vouchingAudit.isEmpty {
-            try file.createGroup("/vouching")
-            try file.write(state.vouchingAudit, "/vouching/")
-        }
         if !state.notes.isEmpty { try file.writeStrings("/state/notes", state.notes) }
         try writeConfiguration(state.configuration, state.provenance, file)
     }
@@ -43,26 +39,27 @@ extension RunFile {
         }
         state.boundsAreDue = try file.exists("/state/bounds_are_due")
         try readScreen(&state, file)
-        state.vouchingAudit = try file.readFindings("/vouching/")
         state.notes = try file.exists("/state/notes") ? try file.readStrings("/state/notes") : []
     }
 
-    /// What `screen` said: /screen/images, positions among the FM images as the server holds them, and how it came to them.
+    /// What `screen` or `vouching` said: /screen/images, positions among the FM images as the server holds them, and how it came to them.
     private static func writeScreen(_ state: FederationState, _ file: HDF5File) throws {
-        guard state.configuration.screensSynthetic, state.finishedRounds != nil else { return }
-        try file.createGroup("/screen")
-        try file.write("/screen/images", state.distrusted.map { Int64($0) }, shape: [state.distrusted.count])
-        try file.write(state.screenAudit, "/screen/")
+        guard !state.screenAudit.isEmpty else { return }
+        let group = state.configuration.screenGroup
+        try file.createGroup(group)
+        try file.write("\(group)/images", state.distrusted.map { Int64($0) }, shape: [state.distrusted.count])
+        try file.write(state.screenAudit, "\(group)/")
     }
 
     private static func readScreen(_ state: inout FederationState, _ file: HDF5File) throws {
-        guard state.configuration.screensSynthetic, state.finishedRounds != nil else { return }
-        let images = try file.read("/screen/images", as: Int64.self, shape: [-1]).values
+        let c = state.configuration, group = c.screenGroup
+        guard c.screensSynthetic || c.vouches, state.finishedRounds ?? -1 >= c.roundsWithoutFM else { return }
+        let images = try file.read("\(group)/images", as: Int64.self, shape: [-1]).values
         guard zip(images, images.dropFirst()).allSatisfy(<), images.allSatisfy({ (0...Int64(Int32.max)).contains($0) }) else {
-            throw RunError.incompatible("\(file.path), /screen/images: expected ascending positions of FM images, from 0")
+            throw RunError.incompatible("\(file.path), \(group)/images: expected ascending positions of FM images, from 0")
         }
         state.distrusted = images.map { Int($0) }
-        state.screenAudit = try file.readFindings("/screen/")
+        state.screenAudit = try file.readFindings("\(group)/")
     }
 
     static func writeConfiguration(_ configuration: RunConfiguration, _ provenance: Provenance, _ file: HDF5File) throws {

@@ -46,10 +46,9 @@ public final class Server: @unchecked Sendable {
     }
 
     /// Fusion: trains `aggregate` on the FM data by ensemble distillation (FedDF), the teacher being the weighted mean
-    /// of the logits of the models that the rule let through, plus `labelWeight` of cross-entropy with the labels, or with
-    /// `targets` (images, classes) where they stand in their place.
+    /// of the logits of the models that the rule let through, plus `labelWeight` of cross-entropy with the labels.
     public func fuse(_ configuration: RunConfiguration, _ aggregate: Parameters, _ teacherLogits: [Float], _ synthetic: Samples,
-                     round: Int, targets: [Float]? = nil) -> Parameters {
+                     round: Int) -> Parameters {
         let fusion = configuration.fusion(inRound: round)
         guard fusion.epochs > 0 else { return aggregate }
         let classes = synthetic.set.classes, trainer = trainers[aggregate.network]
@@ -58,14 +57,12 @@ public final class Server: @unchecked Sendable {
         let sgd = configuration.sgd(fusion.rate), batch = configuration.batch
         let temperature = configuration.temperature, labelWeight = fusion.labelWeight
         teacherLogits.withUnsafeBufferPointer { teacher in
-            (targets ?? []).withUnsafeBufferPointer { soft in
-                guard let said = teacher.baseAddress else { return }
-                for _ in 0..<fusion.epochs {
-                    _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, batch, sgd) { label, position, batch, logits, gradient in
-                        let first = position * classes, target = targets == nil ? nil : soft.baseAddress
-                        return Loss.distillation(logits, teacher: said + first, classes: classes, label: label, target: target.map { $0 + first },
-                                                 temperature: temperature, labelWeight: labelWeight, batch: batch, gradient: gradient)
-                    }
+            guard let said = teacher.baseAddress else { return }
+            for _ in 0..<fusion.epochs {
+                _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, batch, sgd) { label, position, batch, logits, gradient in
+                    Loss.distillation(logits, teacher: said + position * classes, classes: classes, label: label,
+                                      temperature: temperature, labelWeight: labelWeight,
+                                      batch: batch, gradient: gradient)
                 }
             }
         }

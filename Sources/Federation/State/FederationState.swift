@@ -35,11 +35,9 @@ public struct FederationState: Sendable {
     public internal(set) var meanImages: Int?
     /// What the rule had to do differently than asked, each once: for reports.
     public internal(set) var notes: [String] = []
-    /// Positions of FM images that are not used, ascending, and how `screen` came to them.
+    /// Positions of FM images that are not used, ascending, and how `screen` or `vouching` came to them.
     public internal(set) var distrusted: [Int] = []
     public internal(set) var screenAudit: [Finding] = []
-    /// What the federation said of the FM labels.
-    public internal(set) var vouchingAudit: [Finding] = []
     public internal(set) var history: [HistoryRow] = []
 
     init(_ configuration: RunConfiguration, _ network: ClampNet, _ normalization: Normalization, _ provenance: Provenance) {
@@ -124,11 +122,11 @@ public struct FederationState: Sendable {
 
     /// Fusion: trains the aggregates on the FM data, of which teachers say these logits. Throws `RunError.diverged`.
     mutating func fuse(_ teacherLogits: [Float], _ server: Server, _ synthetic: Samples) throws {
-        let images = fmImages(synthetic), targets = try vouch(teacherLogits, for: images)
-        let plan = configuration.fusion(inRound: nextRound), isInitial = plan.initialises && plan.epochs > 0
+        let (images, teacherLogits) = try vouched(fmImages(synthetic), teacherLogits)
+        let plan = configuration.fusion(inRound: nextRound), isInitial = plan.initialises && plan.epochs > 0 && images.count > 0
         for index in prototypes.indices {
             let start = isInitial ? server.initialWeights(configuration, prototypes[index].network) : prototypes[index].global
-            let fused = server.fuse(configuration, start, teacherLogits, images, round: nextRound, targets: targets)
+            let fused = server.fuse(configuration, start, teacherLogits, images, round: nextRound)
             guard fused.allFinite else { throw RunError.diverged(round: nextRound, where: "fusion") }
             prototypes[index].global = fused
             if isInitial { prototypes[index].initial = fused }
@@ -227,21 +225,14 @@ public struct FederationState: Sendable {
         configuration.fusion(inRound: nextRound).initialises ? initialising(synthetic) : fusing(synthetic)
     }
 
-    /// What stands in the place of FM labels, (images, classes), where the federation vouches for them; nil elsewhere.
-    private mutating func vouch(_ teacherLogits: [Float], for images: Samples) throws -> [Float]? {
-        guard configuration.vouches, !teacherLogits.isEmpty else { return nil }
-        let labels = (0..<images.count).map(images.label)
-        if let trusted = prototypes[0].carried[Vouching.name]?[Vouching.trustedKey] {
-            guard trusted.count == labels.count, trusted.allSatisfy({ $0 == 0 || $0 == 1 }) else {
-                throw RunError.incompatible("/state/carried/\(Vouching.name)/\(Vouching.trustedKey): expected \(labels.count) numbers 0 or 1, "
-                    + "one for each FM image, got \(trusted.count)")
-            }
-            return Vouching.targets(trusted: trusted.map { $0 == 1 }, labels: labels, classes: network.classes)
-        }
-        let vouching = Vouching(logits: teacherLogits, labels: labels, classes: network.classes)
-        prototypes[0].carried[Vouching.name] = CarriedState([Vouching.trustedKey: vouching.trusted.map { $0 ? 1 : 0 }])
-        vouchingAudit = vouching.audit + configuration.judge(vouching.distrusted, in: images)
-        return vouching.targets
+    /// The FM images that the federation vouches for, and what the teachers say of them, (images, classes): where it is asked in this round.
+    private mutating func vouched(_ images: Samples, _ teacherLogits: [Float]) throws -> (Samples, [Float]) {
+        guard configuration.vouches, nextRound == configuration.roundsWithoutFM, !teacherLogits.isEmpty else { return (images, teacherLogits) }
+        let vouching = Vouching(logits: teacherLogits, labels: (0..<images.count).map(images.label), classes: network.classes)
+        distrusted = vouching.distrusted
+        screenAudit = vouching.audit + configuration.judge(distrusted, in: images)
+        let classes = network.classes
+        return (trusted(images), vouching.trusted.indices.filter { vouching.trusted[$0] }.flatMap { teacherLogits[$0 * classes..<($0 + 1) * classes] })
     }
 
     /// The FM images as fusion and its teachers meet them.

@@ -98,6 +98,8 @@ public struct RunConfiguration: Equatable, Sendable {
     }
 
     /// Whether FM images that look poisoned are left out before the first round.
+    /// Where a checkpoint says which FM images are not used.
+    var screenGroup: String { vouches ? "/\(Vouching.name)" : "/\(FMScreen.name)" }
     public var screensSynthetic: Bool { self.defenses.contains(FMScreen.name) }
     /// Passes before the first round, given the numbers of FM images and of clients' shapes.
     public func passesOfInitialisation(synthetic: Int, shapes: Int = 1) -> Double {
