@@ -25,9 +25,9 @@ public enum AllDefenses {
 
     /// The option that names them, for help.
     public static var help: String {
-        "Defence; may be repeated. \(Recommended.name) (\(Recommended.parts.joined(separator: " and "))), or one of the rules before aggregation (\(list(AggregationRules.names))), \(FMScreen.name) "
-            + "(FM images that look poisoned are not used), \(Vouching.name) (FM labels count as far as the clients' models do not "
-            + "speak against them), and any on the model (\(list(ModelDefenses.names)); "
+        "Defence; may be repeated. \(Recommended.name) (\(Recommended.parts.joined(separator: " + "))), or one of the rules before aggregation (\(list(AggregationRules.names))), \(FMScreen.name) "
+            + "(FM images that look poisoned are not used), \(Vouching.name) (FM images are used if the clients' models, trained "
+            + "without them at first, do not speak against their labels), and any on the model (\(list(ModelDefenses.names)); "
             + "\(BoundFit.name):NAME with one part changed: \(BoundVariants.titles(of: BoundFit.name)); "
             + "\(PaperBounds.name):NAME with another reading: \(BoundVariants.titles(of: PaperBounds.name))). "
             + "\(OwnMethod.expected(ownKinds)): a program of your own that is one of them (tools/python)."

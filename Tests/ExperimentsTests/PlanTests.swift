@@ -89,7 +89,7 @@ import Testing
     }
 
     /// Of the rules, which see clients alone, one stands in table bounds, under the classic attack, and under both with a defence on
-    /// its model: 3 triggers x 2 attacks x (none, Multi-Krum) x (screened, not) and the recommended rule with vouching, and five clean trainings
+    /// its model: 3 triggers x 2 attacks x (none, Multi-Krum) x (screened, not) and Multi-Krum with vouching, and five clean trainings
     /// for the floors.
     @Test func tableBoundsHasARuleAloneUnderTheClassicAttackOnly() throws {
         var study = setting

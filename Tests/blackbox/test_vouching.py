@@ -43,6 +43,8 @@ def test_refusals(tmp_path, data, many, vouched):
     files = ["--data", data, "--synthetic", many]
     refused("run", *files, *RUN, "--vouching-rounds", 4, "--out", out, code=64, says=["--vouching-rounds 4", "3"], folder=tmp_path)
     refused("run", *files, *RUN, "--vouching-epochs", 0, "--out", out, code=64, says="--vouching-epochs 0", folder=tmp_path)
+    refused("run", *files, *RUN, "--initial-epochs", 0, "--out", out, code=64, says=["--initial-epochs 0", "vouching"], folder=tmp_path)
+    refused("run", "--data", data, "--synthetic", "none", "--defense", "vouching", "--out", out, code=64, says="vouching", folder=tmp_path)
     refused("run", *files, *RUN, "--defense", "screen", "--out", out, code=64, says=["screen", "vouching"], folder=tmp_path)
     few = tmp_path / "few.h5"
     with h5py.File(few, "w") as file:
@@ -61,3 +63,15 @@ def test_refusals(tmp_path, data, many, vouched):
             del file["vouching/images"]
             file["vouching/images"] = np.array(damaged)
         refused("run", "--resume", bad, "--rounds", 4, says="/vouching/images")
+
+
+def test_recommended_is_one_name(tmp_path, data, many):
+    """For its parts, in a run and of the model that they left together; a run without them has none."""
+    files = ["--data", data, "--synthetic", many, "--clients", 8, "--rounds", 1, "--batch", 8, "--attack", "fm"]
+    run, other = tmp_path / "run.h5", tmp_path / "other.h5"
+    said = fedclamp("run", *files, "--defense", "recommended", "--out", run).stderr
+    assert "defences: multi-krum screen bounds-unlearning" in said
+    told = [json.loads(fedclamp("evaluate", run, "--data", data, "--defended", name, "--json").stdout) for name in ("recommended", "bounds-unlearning")]
+    assert told[0]["accuracy"] == told[1]["accuracy"] and told[0]["attack_success_rate"] == told[1]["attack_success_rate"]
+    fedclamp("run", *files, "--defense", "multi-krum", "--out", other)
+    refused("evaluate", other, "--data", data, "--defended", "recommended", says=["multi-krum, screen, bounds-unlearning", "got multi-krum"])

@@ -12,7 +12,7 @@ public struct BoundsTable: Table {
     public init(_ scale: Scale) {
         crossed = CrossedRows((["patch", "blend", "sig"] + scale.own.triggers).map { trigger in Variant(trigger) { $0.trigger = trigger } },
                               Self.existing(["none", "bounds", "bounds-unlearning", "unlearning", "screen", "screen + bounds", Self.screened, scale.baselines[0],
-                                             "\(scale.baselines[0]) + \(BoundedUnlearning.name)", Self.combined(scale), Recommended.name, "clp", "fine-tuning"]) + scale.own.defenses)
+                                             "\(scale.baselines[0]) + \(BoundedUnlearning.name)", Self.combined(scale), Self.vouched(scale), "clp", "fine-tuning"]) + scale.own.defenses)
     }
 
     public var caption: String { "bounds under a local trigger and two that cover the image" }

@@ -80,7 +80,7 @@ extension Table {
 
     /// What tables compare that vary the attack or the clients: bounds, baselines, and defences that act together.
     static func compared(_ scale: Scale) -> [String] {
-        existing(["none", BoundFit.name, BoundedUnlearning.name, screened] + scale.baselines + [combined(scale), Recommended.name]) + scale.own.defenses
+        existing(["none", BoundFit.name, BoundedUnlearning.name, screened] + scale.baselines + [combined(scale), vouched(scale)]) + scale.own.defenses
     }
 
     /// What sees the FM data, before the first round and after the last.
@@ -88,6 +88,9 @@ extension Table {
 
     /// The first baseline, which sees the clients, and what sees the FM data.
     static func combined(_ scale: Scale) -> String { "\(scale.baselines[0]) + \(screened)" }
+
+    /// The same with `vouching` instead of `screen` and what follows it.
+    static func vouched(_ scale: Scale) -> String { "\(scale.baselines[0]) + \(Vouching.name)" }
 
     public var name: String { Self.name }
     /// Whether its places stand beside what a run without attack reaches, which has to be trained, too.

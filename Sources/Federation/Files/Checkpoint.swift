@@ -74,8 +74,8 @@ public struct Checkpoint: Sendable {
                 throw RunError.incompatible("\(path): expected a run with --defense \(name) (\(Recommended.parts.joined(separator: ", "))), "
                     + "got \(configuration.map { $0.defenses.isEmpty ? "none" : $0.defenses.joined(separator: ", ") } ?? "a model alone")")
             }
-            bounds = nil
-        } else if let name {
+        }
+        if let name = name == Recommended.name ? Recommended.last : name {
             guard defended.contains(where: { $0.name == name }) else {
                 let names = defended.isEmpty ? "none" : defended.map(\.name).joined(separator: ", ")
                 throw RunError.incompatible("\(path): no model that \(name) defended; there are: \(names)")

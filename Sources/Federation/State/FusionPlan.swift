@@ -3,7 +3,7 @@ import Detection
 /// What the server trains on the FM data at the end of a round.
 struct FusionPlan: Equatable {
     var epochs: Int, rate: Double
-    /// Of the labels, or of what stands in their place; the rest is distillation.
+    /// Of the labels; the rest is distillation.
     var labelWeight: Double
     /// Whether it is the initialisation, which comes late where the federation vouches for the FM labels first.
     var initialises = false

@@ -65,9 +65,9 @@ public struct RunConfiguration: Equatable, Sendable {
                 + "\(FMScreen.name) looks at a model that FM labels were trained into, and \(Vouching.name) trains none before its rounds")
         }
         if RunData.isPlain(self.synthetic) { try validatePlain() }
-        guard self.initialEpochs > 0 || !screensSynthetic || RunData.isPlain(self.synthetic) else {
-            throw Self.error(\.initialEpochs, 0, "1 or more with --defense \(FMScreen.name), "
-                + "which looks at the model that they train")
+        guard self.initialEpochs > 0 || !(screensSynthetic || vouches) || RunData.isPlain(self.synthetic) else {
+            throw Self.error(\.initialEpochs, 0, "1 or more with --defense \(vouches ? Vouching.name : FMScreen.name), "
+                + (vouches ? "which judges the FM labels before they begin" : "which looks at the model that they train"))
         }
     }
 
@@ -76,8 +76,8 @@ public struct RunConfiguration: Equatable, Sendable {
         guard !self.attack.poisonsSynthetic else {
             throw Self.error(\.attack, self.attack, "none or classic with --synthetic none: there are no FM data to poison")
         }
-        guard !screensSynthetic else {
-            throw Self.error(\.defenses, self.defenses, "none that looks at FM data, as \(FMScreen.name) does, with --synthetic none")
+        guard !screensSynthetic, !vouches else {
+            throw Self.error(\.defenses, self.defenses, "none that looks at FM data, as \(vouches ? Vouching.name : FMScreen.name) does, with --synthetic none")
         }
     }
 
