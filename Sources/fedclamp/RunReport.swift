@@ -29,7 +29,7 @@ struct RunReport {
             table.add([model.name] + [e.accuracy, e.attackSuccess, e.robustAccuracy].map { Numbers.fixed($0, 4) })
         }
         var lines = table.rendered()
-        lines += Self.audit(c.vouches ? "\(Vouching.name), in round \(c.roundsWithoutFM)" : "\(FMScreen.name), before the first round", run.state.screenAudit)
+        lines += Self.audit(c.vouches ? "\(Vouching.name), before the initialisation" : "\(FMScreen.name), before the first round", run.state.screenAudit)
         for model in run.defended {
             lines += Self.audit("\(model.name) (\(Numbers.duration(model.seconds)), \(Numbers.passes(model.passes)) image passes)", model.audit)
         }

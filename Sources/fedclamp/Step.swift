@@ -86,7 +86,7 @@ struct Standing {
     init(_ state: FederationState) { self.state = state }
 
     var text: String {
-        let done = "round \(state.finishedRounds ?? 0) of \(state.configuration.rounds) finished"
+        let finished = state.finishedRounds ?? 0, done = finished < 0 ? "the clients vouch for the FM labels first" : "round \(finished) of \(state.configuration.rounds) finished"
         if state.boundsAreDue { return "\(done); next: step bound" }
         return state.isFinished ? done : "\(done); clients of the next: \(state.nextClients.map { "\($0)" }.joined(separator: " "))"
     }

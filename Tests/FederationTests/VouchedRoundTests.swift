@@ -26,22 +26,31 @@ import Testing
         return run
     }
 
-    @Test func theFirstRoundsDoWithoutTheFMData() throws {
+    @Test func roundsBeforeTheInitialisation() throws {
         var c = configuration
         c[Vouching.rounds] = 2
-        #expect([1, 2, 3].map { c.fusion(inRound: $0).epochs } == [0, c.initialEpochs, c.fusionEpochs])
-        #expect([1, 2, 3].map { c.fusion(inRound: $0).initialises } == [false, true, false])
-        #expect([1, 2, 3].map { c.epochs(of: 0, inRound: $0) } == [5, 5, 1] && c.roundsWithoutFM == 2)
-        c.defenses = []
-        #expect([1, 2, 3].allSatisfy { c.fusion(inRound: $0) == FusionPlan(epochs: 1, rate: 0.01, labelWeight: 0.5) } && c.roundsWithoutFM == 0)
-        c[Vouching.rounds] = 4
-        try c.validate()                                                    // of no meaning without the defence
-        c.defenses = [Vouching.name]
-        #expect(throws: SettingError.self) { try c.validate() }
-        c[Vouching.rounds] = 3
+        #expect(c.allRounds == -1...3 && c.allRounds.map { c.asksTeachers(inRound: $0) } == [false, true, true, true, true])
+        #expect(c.allRounds.map { c.epochs(of: 0, inRound: $0) } == [5, 5, 1, 1, 1])
+        c.fusionEpochs = 0
+        #expect(c.allRounds.map { c.asksTeachers(inRound: $0) } == [false, true, false, false, false])
         try c.validate()
+        c.defenses = []
+        #expect(c.allRounds == 1...3 && c.vouchingRounds == 0)
         c.defenses = [Vouching.name, FMScreen.name]
         #expect(throws: SettingError.self) { try c.validate() }
+    }
+
+    /// Where no label is wrong, the defence changes no bit of what follows the initialisation, whatever was remembered before it.
+    @Test(arguments: ["norm-clip", "foolsgold"]) func withoutAttackNoBitChanges(rule: String) throws {
+        var c = configuration
+        (c.attack, c.defenses) = (.none, [rule])
+        let plain = try run(c)
+        c.defenses = [rule, Vouching.name]
+        c[Vouching.rounds] = 2
+        let vouched = try run(c)
+        #expect(vouched.state.distrusted.isEmpty && vouched.global.values == plain.global.values)
+        #expect(vouched.history.map(\.accuracy) == plain.history.map(\.accuracy) && vouched.history.map(\.round) == [0, 1, 2, 3])
+        #expect(vouched.plannedPasses > plain.plannedPasses)
     }
 
     /// Whatever the trigger looks like; without the defence each of these is planted.

@@ -95,11 +95,11 @@ public final class Experiment {
         return run.history.last
     }
 
-    /// Where `screen` finds nothing a training is the one without it: what that one has done is taken over.
+    /// Where `screen` or `vouching` finds nothing a training is the one without it: what that one has done is taken over.
     private func takeOver(_ training: Training, _ run: FederatedRun) throws {
-        guard training.configuration.screensSynthetic else { return }
+        guard training.configuration.screensSynthetic || training.configuration.vouches else { return }
         var plain = training.configuration
-        plain.defenses.removeAll { $0 == FMScreen.name }
+        plain.defenses.removeAll(where: AllDefenses.withoutModel.contains)
         let twin = try plan.training(plain)
         guard let record = try folder.record(twin), record.finishedRounds > 0, record.allows(training.defenses), record.instructionSet == run.configuration.isa else { return }
         try run.begin()

@@ -41,9 +41,9 @@ public struct Training: Sendable {
         let rule = c.defenses.compactMap { AggregationRules.make($0, c.values) }.first
         let root = Double(min(sizes.images(c), sizes.synthetic(c)) * c.localEpochs)
         let images = Int(synthetic), clientImages = c.clients * sizes.images(c), rounds = Double(c.rounds)
-        let inRounds = (0..<c.rounds).reduce(0.0) { sum, round in
-            sum + Double(sizes.images(c) * c.participants * c.benignEpochs(inRound: round + 1)) + evaluation
-                + c.passesOfFusion(inRound: round + 1, images: images, shapes: shapes, teachers: c.participants)
+        let inRounds = c.allRounds.reduce(0.0) { sum, round in
+            sum + Double(sizes.images(c) * c.participants * c.benignEpochs(inRound: round)) + (round > 0 ? evaluation : 0)
+                + c.passesOfFusion(inRound: round, images: images, shapes: shapes, teachers: c.participants)
                 + (rule?.serverPasses(clients: c.participants, rootPasses: root) ?? 0)
         }
         var models = c.evaluateClients ? ClientModels.plannedPasses(c, images: sizes.images(c), models: defenses.count) : 0

@@ -12,7 +12,7 @@ extension RunFile {
         try HistoryColumns.write(state.history, file)
         try file.createGroup("/state")
         try write(state.prototypes[0], state.normalization, PrototypePlaces.first, file)
-        try file.write("/state/finished_rounds", scalar: Int64(state.finishedRounds ?? -1))
+        try file.write("/state/finished_rounds", scalar: Int64(state.nextRound - (state.finishedRounds == nil ? 2 : 1)))
         if let images = state.meanImages { try file.write("/state/mean_client_images", scalar: Int64(images)) }
         if state.boundsAreDue { try file.write("/state/bounds_are_due", scalar: Int64(1)) }
         for prototype in state.prototypes.dropFirst() { try write(prototype, nil, PrototypePlaces(prototype.head), file) }
@@ -28,12 +28,13 @@ extension RunFile {
         }
         state.history = try HistoryColumns.read(file)
         let finished = Int(try file.read("/state/finished_rounds", as: Int64.self, shape: []).values[0])
-        guard (-1...state.configuration.rounds).contains(finished), state.history.count == finished + 1,
+        let begun = state.configuration.allRounds.lowerBound - 1
+        guard (begun - 1...state.configuration.rounds).contains(finished), state.history.count == max(0, finished + 1),
               state.history.enumerated().allSatisfy({ $0 == $1.round }) else {
             throw RunError.incompatible("\(file.path): the history has \(state.history.count) rows, the initialisation and rounds 1 to \(state.history.last?.round ?? 0), "
                 + "finished_rounds is \(finished) of \(state.configuration.rounds)")
         }
-        state.finishedRounds = finished < 0 ? nil : finished
+        state.finishedRounds = finished < begun ? nil : finished
         if try file.exists("/state/mean_client_images") {
             state.meanImages = Int(try file.read("/state/mean_client_images", as: Int64.self, shape: []).values[0])
         }
@@ -53,7 +54,7 @@ extension RunFile {
 
     private static func readScreen(_ state: inout FederationState, _ file: HDF5File) throws {
         let c = state.configuration, group = c.screenGroup
-        guard c.screensSynthetic || c.vouches, state.finishedRounds ?? -1 >= c.roundsWithoutFM else { return }
+        guard c.screensSynthetic || c.vouches, state.finishedRounds ?? -1 >= 0 else { return }
         let images = try file.read("\(group)/images", as: Int64.self, shape: [-1]).values
         guard zip(images, images.dropFirst()).allSatisfy(<), images.allSatisfy({ (0...Int64(Int32.max)).contains($0) }) else {
             throw RunError.incompatible("\(file.path), \(group)/images: expected ascending positions of FM images, from 0")

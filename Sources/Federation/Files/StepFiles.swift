@@ -39,7 +39,7 @@ public enum AggregateFile {
         let state = try StepKind.readState(file)
         var row = HistoryRow(round: state.nextRound)
         for (name, field) in numbers { row[keyPath: field] = try file.doubleAttribute(name, of: "/aggregate") ?? .nan }
-        guard state.configuration.fusion(inRound: row.round).epochs > 0 else { return (state, row, []) }
+        guard state.configuration.asksTeachers(inRound: row.round) else { return (state, row, []) }
         let logits = try file.read("/aggregate/teacher_logits", as: Float.self, shape: [-1, state.network.classes]).values
         guard logits.allSatisfy(\.isFinite) else { throw RunError.incompatible("\(path), /aggregate/teacher_logits: expected finite numbers, got NaN or infinity") }
         return (state, row, logits)

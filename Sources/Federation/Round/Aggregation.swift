@@ -71,7 +71,7 @@ public final class Aggregation {
         memoryOfAll = state.prototypes[0].memory
         assumedMalicious = state.configuration.assumedMalicious(senders.count)
         choosesByTrunk = state.prototypes.count > 1 && type(of: rule).scope == .trunk
-        logits = TeacherLogits(server, synthetic, wanted: state.configuration.fusion(inRound: state.nextRound).epochs > 0)
+        logits = TeacherLogits(server, synthetic, wanted: state.configuration.asksTeachers(inRound: state.nextRound))
     }
 
     /// Takes the next sender's update, which must be finite and of the shape of its client.

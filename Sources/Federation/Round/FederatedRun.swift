@@ -100,7 +100,7 @@ public final class FederatedRun {
         try requireOwnMethods()
         try begin()
         (secondsBefore, started) = (history.last.map(\.seconds) ?? 0, monotonicSeconds())
-        passesDone = passesToStart + passes(ofRounds: finishedRounds ?? 0)
+        passesDone = passes(until: finishedRounds)
         while let done = finishedRounds, done < configuration.rounds { try round(done + 1) }
         for defense in modelDefenses where !defended.contains(where: { $0.identity == defense.identity }) { try apply(defense) }
     }
@@ -134,16 +134,19 @@ public final class FederatedRun {
         for method in left.compactMap({ OwnMethod($0.identity) }) { _ = try OwnMethods.program(method) }
     }
 
-    /// Initialises, where that is still to do.
+    /// Initialises, where that is still to do, and lets the federation vouch for the FM data before, where it is asked.
     public func begin() throws {
-        guard finishedRounds == nil else { return }
-        report("initialisation")
-        try state.start(server, data.synthetic)
-        try finish(HistoryRow(round: 0), passes: passesOfInitialisation)
+        if finishedRounds == nil {
+            report("initialisation")
+            try state.start(server, data.synthetic)
+            let round = configuration.allRounds.lowerBound - 1
+            try finish(HistoryRow(round: round), passes: round < 0 ? 0 : passesOfInitialisation)
+        }
+        while let done = finishedRounds, done < 0 { try round(done + 1) }
     }
 
-    /// Goes on from where `other` is: a run of the same configuration without `screen`. Where `screen` trusts all FM images both are the
-    /// same to the bit.
+    /// Goes on from where `other` is: a run of the same configuration without `screen` or `vouching`. Where these trust all FM images
+    /// both are the same to the bit.
     public func takeOver(_ other: FederatedRun) throws {
         precondition(finishedRounds == 0 && state.distrusted.isEmpty)
         let mine = (configuration, state.screenAudit)
@@ -155,19 +158,17 @@ public final class FederatedRun {
 
     private func round(_ round: Int) throws {
         try stopIfAsked()
-        report("round \(round)/\(configuration.rounds)")
+        report(phase(round))
         if measuresMemory { ResidentMemory.resetPeak() }
         let clients = state.nextClients, results = try trainAndAggregate(clients)
-        var row = HistoryRow(round: round)
-        row.ruleSeconds = results.aggregated.ruleSeconds
-        row.loss = configuration.benignLoss(results.losses)
-        if let rejected = results.aggregated.rejected { row.rate(rejected, of: clients, malicious: state.malicious) }
+        var row = state.row(of: results.aggregated, clients, results.losses)
+        if round > 0 { row.ruleSeconds = results.aggregated.ruleSeconds }
         state.adopt(results.aggregated)
         try state.fuse(results.aggregated.teacherLogits, server, data.synthetic)
         let local = clients.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1, inRound: round) }
         let fusion = configuration.passesOfFusion(inRound: round, images: data.synthetic.count, shapes: state.prototypes.count,
                                                   teachers: results.aggregated.teachers)
-        try finish(row, passes: Double(local) + fusion + serverPasses(clients.count) + roundDefensePasses)
+        try finish(row, passes: Double(local) + fusion + serverPasses(clients.count) + (round > 0 ? roundDefensePasses : round == 0 ? passesOfInitialisation : 0))
     }
 
     /// Clients whose updates are in memory at once; more than a machine has threads, so that these seldom wait.
@@ -205,6 +206,19 @@ public final class FederatedRun {
 
     private func finish(_ row: HistoryRow, passes: Double) throws {
         var row = row
+        passesDone += passes
+        if row.round >= 0 { try measure(&row) }
+        state.finish(row)
+        try onCheckpoint(self)
+        report(phase(row.round))
+    }
+
+    private func phase(_ round: Int) -> String {
+        round > 0 ? "round \(round)/\(configuration.rounds)" : round < 0 || finishedRounds ?? 0 < 0 ? "\(Vouching.name)" : "initialisation"
+    }
+
+    /// The global models' accuracy, and what the attack comes to.
+    private func measure(_ row: inout HistoryRow) throws {
         let plain = server.evaluate(state.globals, state.shares, data.evaluation, data.backdoor)
         try data.backdoor.trigger.check()
         if configuration.evaluateClients, row.round == configuration.rounds {
@@ -215,11 +229,7 @@ public final class FederatedRun {
         (row.accuracy, row.attackSuccess, row.robustAccuracy) = (plain.accuracy, plain.attackSuccess, plain.robustAccuracy)
         row.seconds = secondsBefore + monotonicSeconds() - started
         if measuresMemory { row.peakBytes = ResidentMemory.peakBytes }
-        passesDone += passes + prototypes * Double(plain.images + plain.triggeredImages) / 3
-        state.history.append(row)
-        state.finishedRounds = row.round
-        try onCheckpoint(self)
-        report(row.round == 0 ? "initialisation" : "round \(row.round)/\(configuration.rounds)")
+        passesDone += prototypes * Double(plain.images + plain.triggeredImages) / 3
     }
 
     private func apply(_ defense: any ModelDefense) throws {
@@ -257,13 +267,9 @@ public final class FederatedRun {
     /// Passes over images (a forward counts a third) that the whole run takes, defences included.
     public var plannedPasses: Double {
         let clientImages = AskedClients(data.clients).images
-        return passesToStart + passes(ofRounds: configuration.rounds)
+        return passes(until: configuration.rounds)
             + modelDefenses.reduce(0) { $0 + prototypes * ($1.plannedPasses(data.synthetic.count, ofClients: clientImages) + Double(data.evaluation.count) * 2 / 3) }
             + (configuration.evaluateClients ? ClientModels.plannedPasses(configuration, images: data.meanImages, models: modelDefenses.count) : 0)
-    }
-
-    private var passesToStart: Double {
-        passesOfInitialisation + prototypes * Double(data.evaluation.count) * 2 / 3
     }
 
     private var prototypes: Double { Double(state.prototypes.count) }
@@ -272,17 +278,20 @@ public final class FederatedRun {
         configuration.passesOfInitialisation(synthetic: data.synthetic.count, shapes: state.prototypes.count)
     }
 
-    /// Of the first rounds, so many.
-    private func passes(ofRounds count: Int) -> Double {
-        (0..<count).reduce(0) { $0 + passes(inRound: $1 + 1) }
+    /// Of all rounds until this one, and of the initialisation; none before all that.
+    private func passes(until round: Int?) -> Double {
+        guard let round else { return 0 }
+        return stride(from: configuration.allRounds.lowerBound, through: round, by: 1).reduce(round < 0 ? 0 : passesOfInitialisation + passesOfEvaluation) { $0 + passes(inRound: $1) }
     }
+
+    private var passesOfEvaluation: Double { prototypes * Double(data.evaluation.count) * 2 / 3 }
 
     private func passes(inRound round: Int) -> Double {
         let work = data.clients.indices.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1, inRound: round) }
         let participants = configuration.participants
-        return Double(work) * Double(participants) / Double(configuration.clients) + prototypes * Double(data.evaluation.count) * 2 / 3
+        return Double(work) * Double(participants) / Double(configuration.clients) + serverPasses(participants)
             + configuration.passesOfFusion(inRound: round, images: data.synthetic.count, shapes: state.prototypes.count, teachers: participants)
-            + serverPasses(participants) + roundDefensePasses
+            + (round > 0 ? passesOfEvaluation + roundDefensePasses : 0)
     }
 
     private var roundDefensePasses: Double {

@@ -38,8 +38,7 @@ public enum RoundSteps {
         var state = FederationState(configuration, network, data.synthetic.normalization, provenance)
         state.meanImages = meanImages
         try state.start(server, data.synthetic)
-        state.finishedRounds = 0
-        state.history = [HistoryRow(round: 0)]
+        state.finish(HistoryRow(round: configuration.allRounds.lowerBound - 1))
         return state
     }
 
@@ -75,9 +74,8 @@ public enum RoundSteps {
         let aggregation = try Aggregation(state, updates.map(\.sender), rule, server, data.synthetic)
         for update in updates { aggregation.add(try update.parameters(state.network(of: update.sender.client))) }
         let aggregated = try aggregation.finish(), clients = updates.map(\.sender.client)
-        var row = HistoryRow(round: state.nextRound), after = state
-        row.loss = state.configuration.benignLoss(updates.map { ($0.sender.client, $0.loss) })
-        if let rejected = aggregated.rejected { row.rate(rejected, of: clients, malicious: state.malicious) }
+        let row = state.row(of: aggregated, clients, updates.map { ($0.sender.client, $0.loss) })
+        var after = state
         after.adopt(aggregated)
         return AggregatedRound(state: after, row: row, teacherLogits: aggregated.teacherLogits, clients: clients,
                                missing: state.nextClients.filter { !clients.contains($0) }, rejected: aggregated.rejected, refusals: refusals)
@@ -91,12 +89,11 @@ public enum RoundSteps {
     public static func fuse(_ aggregate: (state: FederationState, row: HistoryRow, teacherLogits: [Float]), _ data: ServerData, _ server: Server) throws -> FederationState {
         var state = aggregate.state
         let images = state.fmImages(data.synthetic).count
-        guard state.configuration.fusion(inRound: state.nextRound).epochs == 0 || aggregate.teacherLogits.count == images * state.network.classes else {
+        guard !state.configuration.asksTeachers(inRound: state.nextRound) || aggregate.teacherLogits.count == images * state.network.classes else {
             throw RunError.incompatible("the aggregate has \(aggregate.teacherLogits.count) teachers' logits, the FM data \(images) images of \(state.network.classes) classes")
         }
         try state.fuse(aggregate.teacherLogits, server, data.synthetic)
-        state.history.append(aggregate.row)
-        state.finishedRounds = aggregate.row.round
+        state.finish(aggregate.row)
         state.boundsAreDue = try state.isFinished && handingOut(state) != nil
         return state
     }

@@ -49,16 +49,15 @@ public final class Server: @unchecked Sendable {
     /// of the logits of the models that the rule let through, plus `labelWeight` of cross-entropy with the labels.
     public func fuse(_ configuration: RunConfiguration, _ aggregate: Parameters, _ teacherLogits: [Float], _ synthetic: Samples,
                      round: Int) -> Parameters {
-        let fusion = configuration.fusion(inRound: round)
-        guard fusion.epochs > 0 else { return aggregate }
+        guard configuration.fusionEpochs > 0 else { return aggregate }
         let classes = synthetic.set.classes, trainer = trainers[aggregate.network]
         trainer.reset(aggregate)
         var order = RandomStream(seed: configuration.seed, purpose: "fusion order", round: round)
-        let sgd = configuration.sgd(fusion.rate), batch = configuration.batch
-        let temperature = configuration.temperature, labelWeight = fusion.labelWeight
+        let sgd = configuration.sgd(configuration.fusionRate), batch = configuration.batch
+        let temperature = configuration.temperature, labelWeight = configuration.labelWeight
         teacherLogits.withUnsafeBufferPointer { teacher in
             guard let said = teacher.baseAddress else { return }
-            for _ in 0..<fusion.epochs {
+            for _ in 0..<configuration.fusionEpochs {
                 _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, batch, sgd) { label, position, batch, logits, gradient in
                     Loss.distillation(logits, teacher: said + position * classes, classes: classes, label: label,
                                       temperature: temperature, labelWeight: labelWeight,

@@ -27,7 +27,8 @@ public struct FederationState: Sendable {
     public let provenance: Provenance
     /// One for each shape that a client has, in the order of `Head.all`. Most runs have one.
     public internal(set) var prototypes: [Prototype]
-    /// Finished rounds; nil before the initialisation.
+    /// The last round that is finished, 0 after the initialisation; below 0 while the federation vouches for the FM data. Nil before
+    /// all that.
     public internal(set) var finishedRounds: Int?
     /// The last round is done and the bounds are to be handed out. `run` does so at once; between steps it shows.
     public internal(set) var boundsAreDue = false
@@ -71,8 +72,8 @@ public struct FederationState: Sendable {
     var shares: [Double] {
         prototypes.map { prototype in Double((0..<configuration.clients).filter { configuration.head(of: $0) == prototype.head }.count) / Double(configuration.clients) }
     }
-    /// The round that comes next, from 1.
-    public var nextRound: Int { (finishedRounds ?? 0) + 1 }
+    /// The round that comes next.
+    public var nextRound: Int { finishedRounds.map { $0 + 1 } ?? configuration.allRounds.lowerBound }
     public var isFinished: Bool { finishedRounds ?? 0 >= configuration.rounds }
     /// The clients of the next round.
     public var nextClients: [Int] { configuration.clientNumbers(inRound: nextRound) }
@@ -122,14 +123,12 @@ public struct FederationState: Sendable {
 
     /// Fusion: trains the aggregates on the FM data, of which teachers say these logits. Throws `RunError.diverged`.
     mutating func fuse(_ teacherLogits: [Float], _ server: Server, _ synthetic: Samples) throws {
-        let (images, teacherLogits) = try vouched(fmImages(synthetic), teacherLogits)
-        let plan = configuration.fusion(inRound: nextRound), isInitial = plan.initialises && plan.epochs > 0 && images.count > 0
+        guard nextRound > 0 else { return try vouch(teacherLogits, server, synthetic) }
+        let images = fmImages(synthetic)
         for index in prototypes.indices {
-            let start = isInitial ? server.initialWeights(configuration, prototypes[index].network) : prototypes[index].global
-            let fused = server.fuse(configuration, start, teacherLogits, images, round: nextRound)
+            let fused = server.fuse(configuration, prototypes[index].global, teacherLogits, images, round: nextRound)
             guard fused.allFinite else { throw RunError.diverged(round: nextRound, where: "fusion") }
             prototypes[index].global = fused
-            if isInitial { prototypes[index].initial = fused }
         }
         try updateRoundDefenses(server, synthetic)
     }
@@ -155,11 +154,52 @@ public struct FederationState: Sendable {
         }
     }
 
-    /// The model before the first round, trained on the FM data: all of them, or, with `screen`, those that are trusted.
+    /// The model before the first round, trained on the FM data: all of them, or, with `screen`, those that are trusted. Where the
+    /// federation vouches for them first, the initial weights.
     /// Throws `RunError.diverged`, and `DefenseError` where the FM data do not allow a defence.
     mutating func start(_ server: Server, _ synthetic: Samples) throws {
         try checkDefenses(synthetic)
+        guard !configuration.vouches else {
+            for index in prototypes.indices { prototypes[index].global = server.initialWeights(configuration, prototypes[index].network) }
+            return
+        }
         try initialize(server, synthetic)
+    }
+
+    /// What the next round's clients and the rule leave for the history. Clients that vouch only leave nothing.
+    func row(of aggregated: Aggregated, _ clients: [Int], _ losses: [(client: Int, loss: Double)]) -> HistoryRow {
+        var row = HistoryRow(round: nextRound)
+        guard nextRound > 0 else { return row }
+        row.loss = configuration.benignLoss(losses)
+        if let rejected = aggregated.rejected { row.rate(rejected, of: clients, malicious: malicious) }
+        return row
+    }
+
+    /// Takes up the round that ends; one before the initialisation has no row in the history.
+    mutating func finish(_ row: HistoryRow) {
+        finishedRounds = row.round
+        if row.round >= 0 { history.append(row) }
+    }
+
+    /// Asks the federation in round 0 which FM labels it vouches for, and initialises with these: the rounds so far are forgotten.
+    private mutating func vouch(_ logits: [Float], _ server: Server, _ synthetic: Samples) throws {
+        guard nextRound == 0 else { return }
+        let images = fmImages(synthetic)
+        let vouching = Vouching(logits: logits, labels: (0..<images.count).map(images.label), classes: network.classes)
+        distrusted = vouching.distrusted
+        screenAudit = vouching.audit + configuration.judge(distrusted, in: images)
+        prototypes = prototypes.map { Prototype($0.network) }
+        try initialize(server, synthetic)
+    }
+
+    private mutating func initialize(_ server: Server, _ synthetic: Samples) throws {
+        if configuration.screensSynthetic { try screen(server, synthetic) }
+        let images = trusted(initialising(synthetic)), whole = prototypes[0].initial != nil && distrusted.isEmpty
+        var again = configuration                                                   // about as many steps on fewer images
+        again.initialEpochs = Int((Double(configuration.initialEpochs * synthetic.count) / Double(max(1, images.count))).rounded())
+        for index in prototypes.indices where index > 0 || !whole {
+            try start(index, from: server.initialize(again, images, network: prototypes[index].network))
+        }
         for defense in try FederatedRun.roundDefenses(configuration) {
             for index in prototypes.indices {
                 prototypes[index].carried[defense.label] = defense.start(prototypes[index].global, defenseContext(server, synthetic, round: 0, prototypes[index]))
@@ -167,20 +207,8 @@ public struct FederationState: Sendable {
         }
     }
 
-    /// The screen looks at the first prototype; the others start from the images that it trusts.
-    private mutating func initialize(_ server: Server, _ synthetic: Samples) throws {
-        if configuration.vouches {
-            for index in prototypes.indices { prototypes[index].global = server.initialWeights(configuration, prototypes[index].network) }
-            return
-        }
-        if configuration.screensSynthetic { try screenAndInitialize(server, synthetic) }
-        for index in prototypes.indices where index > 0 || !configuration.screensSynthetic {
-            let images = trusted(initialising(synthetic))
-            try start(index, from: server.initialize(configuration, images, network: prototypes[index].network))
-        }
-    }
-
-    private mutating func screenAndInitialize(_ server: Server, _ synthetic: Samples) throws {
+    /// The screen looks at the first prototype as it is trained on all images; the others start from those that it trusts.
+    private mutating func screen(_ server: Server, _ synthetic: Samples) throws {
         var screen = FMScreen()
         let context = defenseContext(server, synthetic, round: 0)
         try start(0, from: server.initialize(configuration, initialising(synthetic), network: network) { epoch, model in
@@ -190,10 +218,6 @@ public struct FederationState: Sendable {
         })
         distrusted = screen.distrusted
         screenAudit = screen.audit + configuration.judge(screen.suspects, in: synthetic)
-        guard !distrusted.isEmpty else { return }
-        var again = configuration                                                   // about as many steps on fewer images
-        again.initialEpochs = Int((Double(configuration.initialEpochs * synthetic.count) / Double(max(1, synthetic.count - distrusted.count))).rounded())
-        try start(0, from: server.initialize(again, trusted(initialising(synthetic)), network: network))
     }
 
     /// Throws `DefenseError` where a defence could not work on these FM data in the end.
@@ -222,17 +246,7 @@ public struct FederationState: Sendable {
 
     /// The FM images as the server and the teachers meet them at the end of the next round.
     func fmImages(_ synthetic: Samples) -> Samples {
-        configuration.fusion(inRound: nextRound).initialises ? initialising(synthetic) : fusing(synthetic)
-    }
-
-    /// The FM images that the federation vouches for, and what the teachers say of them, (images, classes): where it is asked in this round.
-    private mutating func vouched(_ images: Samples, _ teacherLogits: [Float]) throws -> (Samples, [Float]) {
-        guard configuration.vouches, nextRound == configuration.roundsWithoutFM, !teacherLogits.isEmpty else { return (images, teacherLogits) }
-        let vouching = Vouching(logits: teacherLogits, labels: (0..<images.count).map(images.label), classes: network.classes)
-        distrusted = vouching.distrusted
-        screenAudit = vouching.audit + configuration.judge(distrusted, in: images)
-        let classes = network.classes
-        return (trusted(images), vouching.trusted.indices.filter { vouching.trusted[$0] }.flatMap { teacherLogits[$0 * classes..<($0 + 1) * classes] })
+        nextRound > 0 ? fusing(synthetic) : initialising(synthetic)
     }
 
     /// The FM images as fusion and its teachers meet them.

@@ -57,9 +57,6 @@ public struct RunConfiguration: Equatable, Sendable {
         if let cover = self.coverFraction, cover > most {
             throw Self.error(\.coverFraction, cover, "a fraction from 0 to \(most), which is what the poisoned images leave")
         }
-        guard roundsWithoutFM <= self.rounds else {
-            throw SettingError(Vouching.rounds.name, given: "\(roundsWithoutFM)", expected: "at most the number of rounds, \(self.rounds)")
-        }
         guard !vouches || !screensSynthetic else {
             throw Self.error(\.defenses, self.defenses, "\(FMScreen.name) or \(Vouching.name): "
                 + "\(FMScreen.name) looks at a model that FM labels were trained into, and \(Vouching.name) trains none before its rounds")
@@ -97,13 +94,12 @@ public struct RunConfiguration: Equatable, Sendable {
             clip: self.clipNorm > 0 ? self.clipNorm : .infinity)
     }
 
-    /// Whether FM images that look poisoned are left out before the first round.
     /// Where a checkpoint says which FM images are not used.
     var screenGroup: String { vouches ? "/\(Vouching.name)" : "/\(FMScreen.name)" }
+    /// Whether FM images that look poisoned are left out before the first round.
     public var screensSynthetic: Bool { self.defenses.contains(FMScreen.name) }
     /// Passes before the first round, given the numbers of FM images and of clients' shapes.
     public func passesOfInitialisation(synthetic: Int, shapes: Int = 1) -> Double {
-        guard !vouches else { return 0 }
         let screen = screensSynthetic ? FMScreen().plannedPasses(synthetic, epochs: self.initialEpochs) : 0
         return Double(shapes * self.initialEpochs * synthetic) + screen
     }
@@ -111,15 +107,16 @@ public struct RunConfiguration: Equatable, Sendable {
     public var instructionSet: InstructionSet { InstructionSet(rawValue: self.isa) ?? .baseline }
     /// Malicious clients are the first ones, where clients attack at all.
     public func isMalicious(_ client: Int) -> Bool { self.attack.poisonsClients && client < self.malicious }
-    /// Epochs of a client's training in a round; as many again in each that does without FM data.
+    /// Epochs of a client's training in a round; so many times as many before the initialisation.
     public func epochs(of client: Int, inRound round: Int) -> Int {
         let own = isMalicious(client) ? self.maliciousEpochs : nil
-        return own.map { round <= roundsWithoutFM ? $0 * self[Vouching.epochs] : $0 } ?? benignEpochs(inRound: round)
+        return (own ?? self.localEpochs) * epochsFactor(inRound: round)
     }
 
     public func benignEpochs(inRound round: Int) -> Int {
-        round <= roundsWithoutFM ? self.localEpochs * self[Vouching.epochs] : self.localEpochs
+        self.localEpochs * epochsFactor(inRound: round)
     }
+    private func epochsFactor(inRound round: Int) -> Int { round > 0 ? 1 : self[Vouching.epochs] }
     public func learningRate(of client: Int) -> Double {
         isMalicious(client) ? self.maliciousRate ?? self.rate : self.rate
     }
