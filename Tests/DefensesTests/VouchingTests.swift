@@ -38,15 +38,15 @@ import Testing
     /// A federation that seldom says some classes, as few of its clients have them, still trusts their labels, and finds a target among them.
     @Test func aClassThatIsSeldomSaidIsNotAccused() {
         var stream = RandomStream(seed: 8, purpose: "vouching test")
-        for target in [2, 7] {
-            let (truth, labels, wrong) = moved(target == 2 ? 0 : 0.2) { _ in 7 }
+        for share in [0, 0.2] {
+            let (truth, labels, wrong) = moved(share) { _ in 7 }
             let logits = truth.flatMap { y -> [Float] in
-                (0..<10).map { Float(stream.normal() + ($0 == y ? 8 : 0) - ($0 < 3 || $0 == 7 ? 5 : 0)) }
+                (0..<10).map { Float(stream.normal() + ($0 == y ? 10 : 0) - ($0 < 3 || $0 == 7 ? 6 : 0)) }
             }
             let said = truth.indices.count { i in logits[i * 10 + truth[i]] == logits[i * 10..<i * 10 + 10].max()! }
-            #expect(said < 1_960)                                               // of 2,000
+            #expect(said < 1_995)                                               // of 2,000
             let distrusted = Vouching(logits: logits, labels: labels, classes: 10).distrusted
-            #expect(Set(distrusted).isSuperset(of: wrong) && distrusted.count - wrong.count <= 10)
+            #expect(Set(distrusted).isSuperset(of: wrong) && distrusted.allSatisfy { share > 0 && labels[$0] == 7 })
         }
     }
 
@@ -85,9 +85,9 @@ import Testing
             }
             let vouching = Vouching(logits: logits, labels: labels, classes: k)
             #expect(zip(vouching.wrong, want).allSatisfy { abs($0 - $1) < 1e-9 })
-            for l in 0..<k {                                                            // the most that leave a twentieth wrong
+            for l in 0..<k {                                                            // the most that leave a hundredth wrong
                 let mine = (0..<n).filter { labels[$0] == l && want[$0] < 0.5 }.sorted { (want[$0], $0) < (want[$1], $1) }
-                let most = (0...mine.count).last { m in mine.prefix(m).reduce(0) { $0 + want[$1] } <= 0.05 * Double(m) }
+                let most = (0...mine.count).last { m in mine.prefix(m).reduce(0) { $0 + want[$1] } <= 0.01 * Double(m) }
                 #expect(mine.map { vouching.trusted[$0] } == mine.indices.map { $0 < most ?? 0 })
             }
             #expect(zip(vouching.wrongParts, part).allSatisfy { abs($0 - $1) < 1e-9 })
