@@ -43,7 +43,7 @@ extension PaperTable {
     }
 
     /// Ours, under the printed rows.
-    static func ours(_ scale: Scale) -> [String] { existing([BoundFit.name, BoundedUnlearning.name, FMScreen.name, screened, combined(scale)]) }
+    static func ours(_ scale: Scale) -> [String] { existing([BoundFit.name, BoundedUnlearning.name, FMScreen.name, screened, combined(scale), Vouching.name, vouched(scale)]) }
 }
 
 /// What tables I and II have in common: the novel attack, cross-silo and cross-device, IID and Dirichlet 0.1.

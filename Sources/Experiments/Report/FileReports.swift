@@ -2,7 +2,7 @@
 extension TableResult {
     func markdown(_ results: Results) -> String {
         let heads = columns.indices.flatMap { column in measures(column).map { "\(columns[column]) \($0.title)" } }
-        var lines = ["# \(name): \(caption)", "", results.provenance(seeds), "", "| \(rowTitle) | \(heads.joined(separator: " | ")) |",
+        var lines = ["# \(name): \(caption)", "", results.provenance(seeds, on: evaluateOn), "", "| \(rowTitle) | \(heads.joined(separator: " | ")) |",
                      "|---|\(heads.map { _ in "---:|" }.joined())"]
         for row in rows.indices {
             let cells = columns.indices.flatMap { column in measures(column).map { summary(row, column, $0, plusMinus: " ± ") } }
@@ -43,7 +43,7 @@ extension TableResult {
             "\\multicolumn{\(measures(column).count)}{\(column + 1 < columns.count ? "c|" : "c")}{\(Self.escaped(columns[column]))}"
         }
         let heads = columns.indices.flatMap { measures($0).map(\.title) }
-        var lines = ["% \(results.provenance(seeds))", "\\begin{table}", "\\centering", "\\caption{\(Self.escaped(caption)). \(Self.escaped(results.provenance(seeds))).}",
+        var lines = ["% \(results.provenance(seeds, on: evaluateOn))", "\\begin{table}", "\\centering", "\\caption{\(Self.escaped(caption)). \(Self.escaped(results.provenance(seeds, on: evaluateOn))).}",
                      "\\begin{tabular}{\(shape)}", "\\hline", " & \(groups.joined(separator: " & ")) \\\\",
                      "\(Self.escaped(rowTitle)) & \(heads.joined(separator: " & ")) \\\\", "\\hline"]
         for row in rows.indices {

@@ -22,7 +22,7 @@ extension TableResult {
             for row in rows.indices { lines[row] += "    " + join(cells[row][column]) }
         }
         let heading = "\(name): \(caption)"
-        return ([heading, results.provenance(seeds), "", Self.trimmed(top), titles, rule] + lines + ["", legend] + claimLines).joined(separator: "\n")
+        return ([heading, results.provenance(seeds, on: evaluateOn), "", Self.trimmed(top), titles, rule] + lines + ["", legend] + claimLines).joined(separator: "\n")
     }
 
     private var claimLines: [String] { claim.isEmpty ? [] : ["Claimed: \(claim)"] }
@@ -39,10 +39,10 @@ extension TableResult {
 
 extension Results {
     /// Where the numbers come from, one line.
-    public func provenance(_ seeds: [UInt64]) -> String {
+    public func provenance(_ seeds: [UInt64], on split: EvaluationSplit? = nil) -> String {
         let seedText = seeds.count == 1 ? "seed \(seeds[0])" : "mean ± standard deviation over seeds \(seeds.map { "\($0)" }.joined(separator: " "))"
         let standIn = RunData.holdout(ifAny: setting.synthetic).map { "; FM data: stand-in, \(Numbers.grouped($0)) withheld training images" } ?? "; FM data: \(setting.synthetic)"
-        return "\(setting.dataset), scale \(setting.scale) (\(scaleSummary))\(standIn); \(setting.evaluateOn.rawValue) images; \(seedText); "
+        return "\(setting.dataset), scale \(setting.scale) (\(scaleSummary))\(standIn); \((split ?? setting.evaluateOn).rawValue) images; \(seedText); "
             + "\(instructionSets.joined(separator: " and ")); fedclamp \(programVersions.joined(separator: " and "))"
             + (stale.isEmpty ? "" : "; \(stale.count) trainings of older revisions, the first: \(stale[0].title): \(stale[0].why)")
     }

@@ -82,8 +82,10 @@ public struct Results: Sendable {
                 return records[try plan.training(cell).key]?.curve
             }
         }
+        let first = plan.seeds.map { seed in table.rows.lazy.compactMap { row in table.columns.lazy.compactMap { plan.cell(table, row, $0, seed)?.configuration }.first }.first }
         return TableResult(name: table.name, caption: table.caption, claim: table.claim, rowTitle: table.rowTitle, legend: table.legend,
-                           measures: table.measures, rows: table.rows.map(OwnMethod.shown), columns: table.columns.map(OwnMethod.shown), seeds: plan.seeds, places: places,
+                           measures: table.measures, rows: table.rows.map(OwnMethod.shown), columns: table.columns.map(OwnMethod.shown), seeds: zip(plan.seeds, first).map { $1?.seed ?? $0 },
+                           evaluateOn: first.first.flatMap { $0?.evaluateOn }, places: places,
                            cleanColumns: Set(clean.map(OwnMethod.shown)), curves: curves, bars: table.bars)
     }
 

@@ -47,6 +47,8 @@ public struct Measure: Sendable {
         Measure(key: "global_acc", title: "global ACC", decimals: 3, isShown: false) { $0.accuracy },
         Measure(key: "global_asr", title: "global ASR", decimals: 3, isShown: false) { $0.attackSuccess },
     ]
+    /// The same where the paper prints nothing.
+    static let clientModels = besideThePaper.filter { !$0.key.hasPrefix("paper_") && !$0.key.hasSuffix("_difference") }
     static let clientAccuracy = Measure(key: "client_acc", title: "ACC", decimals: 3) { $0.clientAccuracy }
     static let clientAttackSuccess = Measure(key: "client_asr", title: "ASR", decimals: 3, isOfAttack: true) { $0.clientAttackSuccess }
     static let printedAttackSuccess = Measure(key: "paper_asr", title: "paper's", decimals: 3, isOfAttack: true) { $0.printed.attackSuccess }
@@ -60,7 +62,10 @@ public struct TableResult: Sendable {
     public var name: String, caption: String, claim: String, rowTitle: String
     public var legend: String, measures: [Measure]
     public var rows: [String], columns: [String]
+    /// Of its cells, which may be others than the results' own.
     public var seeds: [UInt64]
+    /// What its cells were measured on; nil for what the other results were.
+    public var evaluateOn: EvaluationSplit?
     /// [row][column][seed]
     public var places: [[[Measurement]]]
     /// Columns without attack, which have a floor but no attack success.
