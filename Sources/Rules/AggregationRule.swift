@@ -115,7 +115,9 @@ public protocol AggregationRule: Sendable {
     init()
     /// The same for a rule with options.
     init(_ settings: Settings)
-    /// The rule itself. `aggregate` has seen to it that updates are ascending by client, at least one, and finite.
+    /// What it needs of n clients in a round, of which f are assumed to be malicious, where that does not hold: "2f + 2 < n".
+    func unmet(clients n: Int, malicious f: Int) -> String?
+    /// The rule itself. `aggregate` has seen to it that updates are ascending by client, at least one, enough, and finite.
     func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate
     /// Whether it can do nothing without FM data. Throws where a user's own program does not say.
     func needsSyntheticData() throws -> Bool
@@ -142,12 +144,18 @@ extension AggregationRule {
     public static var scope: RuleScope { .prototype }
     public init(_ settings: Settings) { self.init() }
     public var label: String { Self.name }
+    public func unmet(clients n: Int, malicious f: Int) -> String? { nil }
     public func needsSyntheticData() throws -> Bool { false }
 
     public func serverPasses(clients n: Int, rootPasses: Double) -> Double { 0 }
 
     /// All updates, and as many models again that are made of them.
     public func memoryNeeded(_ size: RoundSize) -> Int { 2 * size.participants * size.modelBytes }
+
+    /// Throws `DefenseError.tooFewClients` where `unmet` says why.
+    public func checkClients(_ n: Int, malicious f: Int) throws {
+        if let needs = unmet(clients: n, malicious: f) { throw DefenseError.tooFewClients(rule: Self.name, needs: needs, clients: n, malicious: f) }
+    }
 
     /// Combines a round's updates, in whatever order they came.
     ///
@@ -163,6 +171,7 @@ extension AggregationRule {
         guard updates.allSatisfy({ $0.images >= 0 }), updates.contains(where: { $0.images > 0 }) else {
             throw DefenseError.update("expected updates of clients with images to train on, got \(updates.map { "client \($0.client): \($0.images)" })")
         }
+        try checkClients(updates.count, malicious: context.assumedMalicious)
         return try combine(global, updates, &context)
     }
 }

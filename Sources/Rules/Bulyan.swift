@@ -14,9 +14,10 @@ public struct Bulyan: AggregationRule {
 
     public init() {}
 
+    public func unmet(clients n: Int, malicious f: Int) -> String? { n >= 3 ? nil : "n >= 4f + 3" }
+
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
         let n = updates.count, assumed = context.assumedMalicious
-        guard n >= 3 else { throw DefenseError.tooFewClients(rule: Self.name, needs: "n >= 4f + 3", clients: n, malicious: assumed) }
         let f = min(assumed, (n - 3) / 4)
         let selected = select(updates.map(\.parameters), f, threads: context.threads)
         let chosen = selected.map { updates[$0] }

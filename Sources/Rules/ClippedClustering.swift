@@ -24,13 +24,11 @@ public struct ClippedClustering: AggregationRule {
     /// The updates, as many clipped ones, and a number for each update of the run.
     public func memoryNeeded(_ size: RoundSize) -> Int { size.participants * (2 * size.modelBytes + 4 * size.rounds) }
 
+    public func unmet(clients n: Int, malicious f: Int) -> String? { n >= Self.fewest ? nil : "n >= \(Self.fewest)" }
+
     public func combine(_ global: Parameters, _ updates: [ClientUpdate],
                         _ context: inout RuleContext) throws -> Aggregate {
         let n = updates.count, models = updates.map(\.parameters), threads = context.threads
-        guard n >= Self.fewest else {
-            throw DefenseError.tooFewClients(rule: Self.name, needs: "n >= \(Self.fewest)", clients: n,
-                                             malicious: context.assumedMalicious)
-        }
         let norms = updateNorms(models, global, threads: threads), kept = norms.map(Self.kept)
         for (update, norm) in zip(updates, kept) {
             context.memory[Self.memoryName(update.client), default: []].append(norm)

@@ -19,9 +19,10 @@ public struct FLAME: AggregationRule {
 
     public init() {}
 
+    public func unmet(clients n: Int, malicious f: Int) -> String? { n >= 2 ? nil : "n >= 2" }
+
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
         let n = updates.count, models = updates.map(\.parameters)
-        guard n >= 2 else { throw DefenseError.tooFewClients(rule: Self.name, needs: "n >= 2", clients: n, malicious: context.assumedMalicious) }
         let distances = cosineDistances(cosines(pairwise(models, threads: context.threads, blockProduct)))
         let labels = HDBSCAN(minClusterSize: n / 2 + 1, minSamples: 1, allowSingleCluster: true).labels(distances)
         let admitted = updates.indices.filter { labels[$0] == 0 }        // more than half are needed for a cluster: there is one at most

@@ -12,17 +12,21 @@ public struct Krum: AggregationRule {
 
     public init() {}
 
+    public func unmet(clients n: Int, malicious f: Int) -> String? { unmetByKrum(n, f) }
+
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
-        let chosen = try krumOrder(Self.name, updates, context)[0]
+        let chosen = krumOrder(updates, context)[0]
         return Aggregate(model: Parameters(copying: updates[chosen].parameters), teachers: [Teacher(updates[chosen].parameters)],
                          rejected: updates.indices.filter { $0 != chosen }.map { updates[$0].client })
     }
 }
 
+/// What Krum and Multi-Krum need.
+func unmetByKrum(_ n: Int, _ f: Int) -> String? { 2 * f + 2 < n ? nil : "2f + 2 < n" }
+
 /// Positions of the updates, lowest score first; ties go to the lower client number.
-func krumOrder(_ rule: String, _ updates: [ClientUpdate], _ context: RuleContext) throws -> [Int] {
+func krumOrder(_ updates: [ClientUpdate], _ context: RuleContext) -> [Int] {
     let n = updates.count, f = context.assumedMalicious
-    guard 2 * f + 2 < n else { throw DefenseError.tooFewClients(rule: rule, needs: "2f + 2 < n", clients: n, malicious: f) }
     let distances = pairwise(updates.map(\.parameters), threads: context.threads, blockDistance)
     let scores = krumScores(distances, among: Array(0..<n), f)
     return scores.indices.sorted { (scores[$0], $0) < (scores[$1], $1) }

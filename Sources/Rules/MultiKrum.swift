@@ -8,8 +8,10 @@ public struct MultiKrum: AggregationRule {
 
     public init() {}
 
+    public func unmet(clients n: Int, malicious f: Int) -> String? { unmetByKrum(n, f) }
+
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
-        let selected = try krumOrder(Self.name, updates, context).prefix(updates.count - context.assumedMalicious).sorted()
+        let selected = krumOrder(updates, context).prefix(updates.count - context.assumedMalicious).sorted()
         let chosen = selected.map { updates[$0] }
         return Aggregate(model: weightedSum(global, chosen.map(\.parameters), imageWeights(chosen.map(\.images)), threads: context.threads),
                          teachers: chosen.map { Teacher($0.parameters) },

@@ -29,13 +29,11 @@ public struct SignGuard: AggregationRule {
 
     public init() {}
 
+    public func unmet(clients n: Int, malicious f: Int) -> String? { n >= Self.fewest ? nil : "n >= \(Self.fewest)" }
+
     public func combine(_ global: Parameters, _ updates: [ClientUpdate],
                         _ context: inout RuleContext) throws -> Aggregate {
         let n = updates.count, models = updates.map(\.parameters)
-        guard n >= Self.fewest else {
-            throw DefenseError.tooFewClients(rule: Self.name, needs: "n >= \(Self.fewest)", clients: n,
-                                             malicious: context.assumedMalicious)
-        }
         let norms = updateNorms(models, global, threads: context.threads), scale = median(norms)
         let ofSize = norms.indices.filter { norms[$0] >= smallest * scale && norms[$0] <= largest * scale }
         let alike = Set(Self.largestCluster(signShares(models, global, context)))

@@ -10,11 +10,13 @@ public struct TrimmedMean: AggregationRule {
 
     public init() {}
 
+    /// Values of n that are left out at each end.
+    private func cut(_ n: Int) -> Int { Int(trimmed * Double(n) + 1e-9) }      // 0.29 * 100 is 28.999999999999996
+
+    public func unmet(clients n: Int, malicious f: Int) -> String? { cut(n) >= 0 && 2 * cut(n) < n ? nil : "2 floor(beta n) < n with beta = \(trimmed)" }
+
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
-        let n = updates.count, cut = Int(trimmed * Double(n) + 1e-9)      // 0.29 * 100 is 28.999999999999996
-        guard cut >= 0, 2 * cut < n else {
-            throw DefenseError.tooFewClients(rule: Self.name, needs: "2 floor(beta n) < n with beta = \(trimmed)", clients: n, malicious: context.assumedMalicious)
-        }
+        let n = updates.count, cut = cut(n)
         let model = fromSortedCoordinates(updates.map(\.parameters), like: global, threads: context.threads) { rows, out in
             forEachColumn { k in
                 var sum = 0.0

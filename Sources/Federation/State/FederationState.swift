@@ -226,6 +226,10 @@ public struct FederationState: Sendable {
         if configuration.vouches { try Vouching.check(synthetic, for: network, in: provenance.synthetic) }
         let (rule, defenses) = try FederatedRun.defenses(configuration)
         if synthetic.count == 0, try rule.needsSyntheticData() { throw DefenseError.needsServer(rule: rule.label) }
+        if prototypes.count == 1 || type(of: rule).scope == .trunk {
+            let participants = configuration.participants
+            try rule.checkClients(participants, malicious: configuration.assumedMalicious(participants))
+        }
         for defense in defenses {
             try type(of: defense).check(synthetic, for: network, in: provenance.synthetic)
         }
