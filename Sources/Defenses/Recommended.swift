@@ -2,13 +2,13 @@ import Bounds
 import Detection
 import Rules
 
-/// One name for the combination that README recommends, wherever a defence is named: Multi-Krum for what clients send, `screen` for the FM data,
-/// `bounds-unlearning` for what came in all the same. `vouching` takes the place of `screen` when a table shows that it is better.
+/// One name for the combination that README recommends, wherever a defence is named: Multi-Krum for what clients send, `vouching` for the FM data,
+/// `bounds-unlearning` for what came in all the same.
 public enum Recommended {
     public static let name = "recommended"
     /// Of the parts, the one whose model is the result.
     public static let last = BoundedUnlearning.name
-    public static let parts = [MultiKrum.name, FMScreen.name, last]
+    public static let parts = [MultiKrum.name, Vouching.name, last]
 
     /// Names with those of its parts in its place, each once.
     public static func expanded(_ names: [String]) -> [String] {

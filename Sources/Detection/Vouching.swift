@@ -3,13 +3,12 @@ import DefenseInterface
 import Network
 import Numerics
 import Options
-import Tensor
 
 /// The federation vouches for the FM labels: models of clients that never saw the FM data say what they take each image for. Nothing is
 /// asked of a trigger, so it may look like anything: poison is a wrong label, whatever the image carries.
 ///
-/// Before the initialisation clients train for `rounds` rounds without the FM data. The mean logits of their models give an opinion v_i(y)
-/// of FM image i. A federation sees some classes everywhere and others nowhere, so that an opinion counts by how it stands out:
+/// Before the initialisation clients train for `rounds` rounds without the FM data. The mean of what their models say, as
+/// probabilities, is an opinion v_i(y) of FM image i. A federation sees some classes everywhere and others nowhere, so that an opinion counts by how it stands out:
 ///
 ///     r_i(y)  =  v_i(y) / mean over all j of v_j(y)
 ///
@@ -21,7 +20,8 @@ import Tensor
 /// p_i is the probability that label i is wrong, e_l the part of wrong labels in class l; the two lines are repeated until e stands
 /// still (expectation maximisation). In a class without wrong labels e_l falls to 0, and all of them are trusted, those too that the federation
 /// would not have guessed. Of any other class those labels are trusted that are rather right than wrong, the likeliest first, as many as
-/// leave `wrongAtMost` of them wrong.
+/// leave `wrongAtMost` of them wrong; of a class where most labels are wrong none, since an attacker who fills a class also puts his
+/// trigger on images that belong there.
 ///
 /// Images whose label is not trusted are not used, from the initialisation on. Trust is not weighed anew later: models that have learned
 /// from the FM data say what these taught them.
@@ -76,15 +76,13 @@ public struct Vouching: Sendable {
             wrongParts = next
             if moved <= Self.still { break }
         }
-        trusted = Self.trusted(wrong, labels, classes)
+        trusted = Self.trusted(wrong, labels, wrongParts)
     }
 
     /// r, (images, classes): each opinion over its mean, opinions being the softmax of the logits with doubt.
     private static func ratios(_ logits: [Float], _ classes: Int) -> [Double] {
-        var ratios = stride(from: 0, to: logits.count, by: classes).flatMap { first -> [Double] in
-            let row = logits[first..<first + classes], top = row.max() ?? 0
-            let powers = row.map { Mathematics.exp(Double($0) - Double(top)) }, sum = powers.reduce(0, +)
-            return powers.map { (1 - doubt) * $0 / sum + doubt / Double(classes) }
+        var ratios = stride(from: 0, to: logits.count, by: classes).flatMap { first in
+            softmax(logits[first..<first + classes]).map { (1 - doubt) * $0 + doubt / Double(classes) }
         }
         for y in 0..<classes {
             let places = stride(from: y, to: ratios.count, by: classes), mean = places.reduce(0) { $0 + ratios[$1] } / Double(max(1, ratios.count / classes))
@@ -97,13 +95,13 @@ public struct Vouching: Sendable {
         labels.reduce(into: [Int](repeating: 0, count: classes)) { $0[$1] += 1 }
     }
 
-    /// Of each class, those that are wrong with the least probability, `wrong` (images), as many as leave `wrongAtMost` of
-    /// them wrong; none that is rather wrong than right.
-    private static func trusted(_ wrong: [Double], _ labels: [Int], _ classes: Int) -> [Bool] {
-        var trusted = [Bool](repeating: false, count: labels.count), sums = [Double](repeating: 0, count: classes), counts = sums
+    /// Of each class, of whose labels these parts are wrong, the labels that are wrong with the least probability, `wrong` (images), as many as
+    /// leave `wrongAtMost` of them wrong; none that is rather wrong than right, and none of a class with more wrong labels than right ones.
+    private static func trusted(_ wrong: [Double], _ labels: [Int], _ parts: [Double]) -> [Bool] {
+        var trusted = [Bool](repeating: false, count: labels.count), sums = [Double](repeating: 0, count: parts.count), counts = sums
         for i in labels.indices.sorted(by: { (wrong[$0], $0) < (wrong[$1], $1) }) {
             let label = labels[i]
-            guard wrong[i] < 0.5, sums[label] + wrong[i] <= wrongAtMost * (counts[label] + 1) else { continue }
+            guard parts[label] < 0.5, wrong[i] < 0.5, sums[label] + wrong[i] <= wrongAtMost * (counts[label] + 1) else { continue }
             (trusted[i], sums[label], counts[label]) = (true, sums[label] + wrong[i], counts[label] + 1)
         }
         return trusted

@@ -17,11 +17,11 @@ import Testing
         return c
     }
 
-    private func run(_ configuration: RunConfiguration, trigger: String = "patch", threads: Int = 2) throws -> FederatedRun {
+    private func run(_ configuration: RunConfiguration, trigger: String = "patch", threads: Int = 2, images: Int = 400, fm: Int = 300) throws -> FederatedRun {
         var c = configuration
         c.trigger = trigger
-        let generated = UnnamedSplit(set: Toy.set(300, seed: 9), classNames: (0..<Toy.classes).map { "class \($0)" }, source: "test")
-        let run = try FederatedRun(c, RunData(c, Toy.dataset(400), generated, syntheticName: "fm"), threads: threads)
+        let generated = UnnamedSplit(set: Toy.set(fm, seed: 9), classNames: (0..<Toy.classes).map { "class \($0)" }, source: "test")
+        let run = try FederatedRun(c, RunData(c, Toy.dataset(images), generated, syntheticName: "fm"), threads: threads)
         try run.run()
         return run
     }
@@ -43,13 +43,13 @@ import Testing
     /// Where no label is wrong, the defence changes no bit of what follows the initialisation, whatever was remembered before it.
     @Test(arguments: ["norm-clip", "foolsgold"]) func withoutAttackNoBitChanges(rule: String) throws {
         var c = configuration
-        (c.attack, c.defenses) = (.none, [rule])
-        let plain = try run(c)
+        (c.attack, c.defenses, c.rounds) = (.none, [rule], 2)
+        let plain = try run(c, images: 160, fm: 80)
         c.defenses = [rule, Vouching.name]
         c[Vouching.rounds] = 2
-        let vouched = try run(c)
+        let vouched = try run(c, images: 160, fm: 80)
         #expect(vouched.state.distrusted.isEmpty && vouched.global.values == plain.global.values)
-        #expect(vouched.history.map(\.accuracy) == plain.history.map(\.accuracy) && vouched.history.map(\.round) == [0, 1, 2, 3])
+        #expect(vouched.history.map(\.accuracy) == plain.history.map(\.accuracy) && vouched.history.map(\.round) == [0, 1, 2])
         #expect(vouched.plannedPasses > plain.plannedPasses)
     }
 

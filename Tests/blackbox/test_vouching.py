@@ -79,8 +79,8 @@ def test_recommended_is_one_name(tmp_path, data, many):
     files = ["--data", data, "--synthetic", many, "--clients", 8, "--rounds", 1, "--batch", 8, "--attack", "fm"]
     run, other = tmp_path / "run.h5", tmp_path / "other.h5"
     said = fedclamp("run", *files, "--defense", "recommended", "--out", run).stderr
-    assert "defences: multi-krum screen bounds-unlearning" in said
+    assert "defences: multi-krum vouching bounds-unlearning" in said
     told = [json.loads(fedclamp("evaluate", run, "--data", data, "--defended", name, "--json").stdout) for name in ("recommended", "bounds-unlearning")]
     assert told[0]["accuracy"] == told[1]["accuracy"] and told[0]["attack_success_rate"] == told[1]["attack_success_rate"]
     fedclamp("run", *files, "--defense", "multi-krum", "--out", other)
-    refused("evaluate", other, "--data", data, "--defended", "recommended", says=["multi-krum, screen, bounds-unlearning", "got multi-krum"])
+    refused("evaluate", other, "--data", data, "--defended", "recommended", says=["multi-krum, vouching, bounds-unlearning", "got multi-krum"])

@@ -89,8 +89,8 @@ extension Table {
     /// The first baseline, which sees the clients, and what sees the FM data.
     static func combined(_ scale: Scale) -> String { "\(scale.baselines[0]) + \(screened)" }
 
-    /// The same with `vouching` instead of `screen` and what follows it.
-    static func vouched(_ scale: Scale) -> String { "\(scale.baselines[0]) + \(Vouching.name)" }
+    /// The same with `vouching` instead of `screen`.
+    static func vouched(_ scale: Scale) -> String { "\(scale.baselines[0]) + \(Vouching.name) + \(BoundedUnlearning.name)" }
 
     public var name: String { Self.name }
     /// Whether its places stand beside what a run without attack reaches, which has to be trained, too.
@@ -104,6 +104,6 @@ extension Table {
     public var legend: String {
         let combined = (rows + columns).contains { Cell.parts($0).count > 1 }
         return "ACC: clean images right. ASR: triggered images of other classes that go to the target. floor: that rate for the "
-            + "same-seed run without attack." + (combined ? " A + B: both, a rule before aggregation or screen before the first round, and the last on the model that came of it." : "")
+            + "same-seed run without attack." + (combined ? " A + B: both, a rule before aggregation, screen or vouching before the first round, and the last on the model that came of it." : "")
     }
 }

@@ -4,8 +4,10 @@ import DefenseInterface
 import Defenses
 import Detection
 import Network
+import Numerics
 import OwnMethods
 import Rules
+import Tensor
 
 /// Who sends an update in a round, and how many images it trained on.
 public struct Sender: Equatable, Sendable {
@@ -71,7 +73,7 @@ public final class Aggregation {
         memoryOfAll = state.prototypes[0].memory
         assumedMalicious = state.configuration.assumedMalicious(senders.count)
         choosesByTrunk = state.prototypes.count > 1 && type(of: rule).scope == .trunk
-        logits = TeacherLogits(server, synthetic, wanted: state.configuration.asksTeachers(inRound: state.nextRound))
+        logits = TeacherLogits(server, synthetic, wanted: state.configuration.asksTeachers(inRound: state.nextRound), vote: state.nextRound < 1)
     }
 
     /// Takes the next sender's update, which must be finite and of the shape of its client.
@@ -150,13 +152,15 @@ final class Group {
     }
 }
 
-/// The weighted mean of models' logits on all FM data, summed in double in the order in which they come.
+/// The weighted mean of models' logits on all FM data, summed in double in the order in which they come. Where the models vote, as they vouch for
+/// the FM data, it is the mean of their probabilities, in logarithms: no model counts for more than its share, however sure it is, and a class
+/// that few have seen is not lost among those that have not.
 private struct TeacherLogits {
-    private let server: Server, synthetic: Samples
+    private let server: Server, synthetic: Samples, vote: Bool
     private var sum: [Double]
 
-    init(_ server: Server, _ synthetic: Samples, wanted: Bool) {
-        (self.server, self.synthetic) = (server, synthetic)
+    init(_ server: Server, _ synthetic: Samples, wanted: Bool, vote: Bool) {
+        (self.server, self.synthetic, self.vote) = (server, synthetic, vote)
         sum = [Double](repeating: 0, count: wanted ? synthetic.count * synthetic.set.classes : 0)
     }
 
@@ -164,8 +168,17 @@ private struct TeacherLogits {
     mutating func add(_ model: Parameters, share: Double) {
         guard !sum.isEmpty else { return }
         let logits = server.predictor(model.network).logits(synthetic.count, model, Bounds(model.network)) { synthetic.load($0, into: $1) }
-        for k in sum.indices { sum[k] += share * Double(logits[k]) }
+        guard vote else {
+            for k in sum.indices { sum[k] += share * Double(logits[k]) }
+            return
+        }
+        let classes = synthetic.set.classes
+        for first in stride(from: 0, to: sum.count, by: classes) {
+            for (k, probability) in softmax(logits[first..<first + classes]).enumerated() { sum[first + k] += share * probability }
+        }
     }
 
-    var mean: [Float] { sum.map(Float.init) }
+    var mean: [Float] { vote ? sum.map { Float(Mathematics.log(max($0, Self.least))) } : sum.map(Float.init) }
+    /// So that the logarithm is finite.
+    private static let least = 1e-12
 }
