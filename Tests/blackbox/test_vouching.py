@@ -1,11 +1,14 @@
 """`--defense vouching`: FM labels count as far as the federation does not speak against them, from the file alone."""
 import json
+import signal
+import subprocess
+import time
 
 import h5py
 import numpy as np
 import pytest
 
-from support import contents, differing, fedclamp, refused, write_split
+from support import BINARY, contents, differing, fedclamp, refused, write_split
 from test_screen import CLASSES, data, many, stripes  # noqa: F401 (fixtures)
 
 RUN = ["--clients", 4, "--rounds", 3, "--batch", 8, "--fm-poison-draw", "each-other-class", "--attack", "fm", "--defense", "vouching"]
@@ -46,6 +49,22 @@ def test_a_clean_federation_is_not_touched(tmp_path, data, many):
     with h5py.File(paths[1]) as file:
         assert not len(file["vouching/images"]) and list(file["history/round"]) == [1, 2, 3]
     assert not differing(*(contents(path, ("model", "initial", "history")) for path in paths))
+
+
+def test_a_run_that_ends_before_the_initialisation_goes_on(tmp_path, data, many):
+    """A defence that works in every round has nothing to carry yet."""
+    command = ["run", "--data", data, "--synthetic", many, *RUN, "--rounds", 1, "--vouching-rounds", 2, "--defense", "bounds-paper"]
+    fedclamp(*command, "--out", tmp_path / "whole.h5")
+    out = tmp_path / "parts.h5"
+    process = subprocess.Popen([str(BINARY), *map(str, command), "--out", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not out.exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 130
+    with h5py.File(out) as file:
+        assert file["state/finished_rounds"][()] < 0
+    fedclamp("run", "--resume", out)
+    assert not differing(*(contents(path, ("model", "bounds", "history", "state")) for path in (tmp_path / "whole.h5", out)))
 
 
 def test_refusals(tmp_path, data, many, vouched):

@@ -12,7 +12,7 @@ extension RunFile {
         try HistoryColumns.write(state.history, file)
         try file.createGroup("/state")
         try write(state.prototypes[0], state.normalization, PrototypePlaces.first, file)
-        try file.write("/state/finished_rounds", scalar: Int64(state.nextRound - (state.finishedRounds == nil ? 2 : 1)))
+        try file.write("/state/finished_rounds", scalar: Int64(state.finishedRounds ?? state.configuration.allRounds.lowerBound - 2))
         if let images = state.meanImages { try file.write("/state/mean_client_images", scalar: Int64(images)) }
         if state.boundsAreDue { try file.write("/state/bounds_are_due", scalar: Int64(1)) }
         for prototype in state.prototypes.dropFirst() { try write(prototype, nil, PrototypePlaces(prototype.head), file) }

@@ -29,8 +29,8 @@ public final class FederatedRun {
     let server: Server
     /// One for each thread.
     let trainers: [Trainers]
-    private let rule: any AggregationRule
-    private let modelDefenses: [any ModelDefense]
+    let rule: any AggregationRule
+    let modelDefenses: [any ModelDefense]
     private lazy var clientModels = ClientModels(state, data, server, trainers, threads: threads)
     private var started = monotonicSeconds()
     /// Whether the largest resident memory is measured, round by round; it resets the count of the whole process.
@@ -262,44 +262,6 @@ public final class FederatedRun {
 
     private func report(_ phase: String) {
         onProgress(RunProgress(phase: phase, done: passesDone, total: plannedPasses, latest: history.last))
-    }
-
-    /// Passes over images (a forward counts a third) that the whole run takes, defences included.
-    public var plannedPasses: Double {
-        let clientImages = AskedClients(data.clients).images
-        return passes(until: configuration.rounds)
-            + modelDefenses.reduce(0) { $0 + prototypes * ($1.plannedPasses(data.synthetic.count, ofClients: clientImages) + Double(data.evaluation.count) * 2 / 3) }
-            + (configuration.evaluateClients ? ClientModels.plannedPasses(configuration, images: data.meanImages, models: modelDefenses.count) : 0)
-    }
-
-    private var prototypes: Double { Double(state.prototypes.count) }
-
-    private var passesOfInitialisation: Double {
-        configuration.passesOfInitialisation(synthetic: data.synthetic.count, shapes: state.prototypes.count)
-    }
-
-    /// Of all rounds until this one, and of the initialisation; none before all that.
-    private func passes(until round: Int?) -> Double {
-        guard let round else { return 0 }
-        return stride(from: configuration.allRounds.lowerBound, through: round, by: 1).reduce(round < 0 ? 0 : passesOfInitialisation + passesOfEvaluation) { $0 + passes(inRound: $1) }
-    }
-
-    private var passesOfEvaluation: Double { prototypes * Double(data.evaluation.count) * 2 / 3 }
-
-    private func passes(inRound round: Int) -> Double {
-        let work = data.clients.indices.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1, inRound: round) }
-        let participants = configuration.participants
-        return Double(work) * Double(participants) / Double(configuration.clients) + serverPasses(participants)
-            + configuration.passesOfFusion(inRound: round, images: data.synthetic.count, shapes: state.prototypes.count, teachers: participants)
-            + (round > 0 ? passesOfEvaluation + roundDefensePasses : 0)
-    }
-
-    private var roundDefensePasses: Double {
-        prototypes * modelDefenses.reduce(0) { $0 + (($1 as? any RoundDefense)?.plannedPassesOfRound(data.synthetic.count) ?? 0) }
-    }
-
-    private func serverPasses(_ clients: Int) -> Double {
-        rule.serverPasses(clients: clients, rootPasses: Double(min(data.meanImages, data.synthetic.count) * configuration.localEpochs))
     }
 }
 

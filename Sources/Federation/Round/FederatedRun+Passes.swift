@@ -1,0 +1,44 @@
+import DefenseInterface
+import Rules
+
+/// What a run costs, for progress: passes over images, of which a forward counts a third.
+extension FederatedRun {
+    /// Passes over images (a forward counts a third) that the whole run takes, defences included.
+    public var plannedPasses: Double {
+        let clientImages = AskedClients(data.clients).images
+        return passes(until: configuration.rounds)
+            + modelDefenses.reduce(0) { $0 + prototypes * ($1.plannedPasses(data.synthetic.count, ofClients: clientImages) + Double(data.evaluation.count) * 2 / 3) }
+            + (configuration.evaluateClients ? ClientModels.plannedPasses(configuration, images: data.meanImages, models: modelDefenses.count) : 0)
+    }
+
+    /// How many shapes clients have.
+    var prototypes: Double { Double(state.prototypes.count) }
+
+    var passesOfInitialisation: Double {
+        configuration.passesOfInitialisation(synthetic: data.synthetic.count, shapes: state.prototypes.count)
+    }
+
+    /// Of all rounds until this one, and of the initialisation; none before all that.
+    func passes(until round: Int?) -> Double {
+        guard let round else { return 0 }
+        return stride(from: configuration.allRounds.lowerBound, through: round, by: 1).reduce(round < 0 ? 0 : passesOfInitialisation + passesOfEvaluation) { $0 + passes(inRound: $1) }
+    }
+
+    var passesOfEvaluation: Double { prototypes * Double(data.evaluation.count) * 2 / 3 }
+
+    func passes(inRound round: Int) -> Double {
+        let work = data.clients.indices.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1, inRound: round) }
+        let participants = configuration.participants
+        return Double(work) * Double(participants) / Double(configuration.clients) + serverPasses(participants)
+            + configuration.passesOfFusion(inRound: round, images: data.synthetic.count, shapes: state.prototypes.count, teachers: participants)
+            + (round > 0 ? passesOfEvaluation + roundDefensePasses : 0)
+    }
+
+    var roundDefensePasses: Double {
+        prototypes * modelDefenses.reduce(0) { $0 + (($1 as? any RoundDefense)?.plannedPassesOfRound(data.synthetic.count) ?? 0) }
+    }
+
+    func serverPasses(_ clients: Int) -> Double {
+        rule.serverPasses(clients: clients, rootPasses: Double(min(data.meanImages, data.synthetic.count) * configuration.localEpochs))
+    }
+}
