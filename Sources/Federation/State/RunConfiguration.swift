@@ -107,7 +107,7 @@ public struct RunConfiguration: Equatable, Sendable {
     public var instructionSet: InstructionSet { InstructionSet(rawValue: self.isa) ?? .baseline }
     /// Malicious clients are the first ones, where clients attack at all.
     public func isMalicious(_ client: Int) -> Bool { self.attack.poisonsClients && client < self.malicious }
-    /// Epochs of a client's training in a round; so many times as many before the initialisation.
+    /// Epochs of a client's training in a round. Before the initialisation it trains `vouching-epochs` times as many.
     public func epochs(of client: Int, inRound round: Int) -> Int {
         let own = isMalicious(client) ? self.maliciousEpochs : nil
         return (own ?? self.localEpochs) * epochsFactor(inRound: round)
