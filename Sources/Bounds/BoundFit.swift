@@ -65,30 +65,29 @@ public struct BoundFit: ModelDefense {
     public init() {}
 
     public func apply(_ model: Parameters, _ context: DefenseContext) throws -> DefenseOutcome {
-        fitted(try investigate(model, context), model, context)
+        fitted(try examine(model, context), model, context)
     }
 
-    /// Step 1: the FM images through the model, screen and search.
-    func investigate(_ model: Parameters, _ context: DefenseContext) throws -> Investigation {
+    /// Step 1.
+    func examine(_ model: Parameters, _ context: DefenseContext) throws -> Evidence {
         try require(model, context.synthetic)
-        return Investigation(model, context, screens: screens)
+        return Detection.examine(model, context, looks: screens)
     }
 
     /// Steps 2 and 3: start and fit.
-    func fitted(_ found: Investigation, _ model: Parameters, _ context: DefenseContext) -> DefenseOutcome {
-        let images = found.activations.count
-        var start = found.activations.quantiles(startQuantile, of: found.kept, threads: context.threads)
+    func fitted(_ evidence: Evidence, _ model: Parameters, _ context: DefenseContext) -> DefenseOutcome {
+        let images = evidence.activations.count
+        var start = evidence.activations.quantiles(startQuantile, of: evidence.kept, threads: context.threads)
         if perLayer {
             for bounds in model.network.layers.map(model.network.bounds(of:)) { for i in bounds { start[i] = start[bounds].max() ?? 0 } }
         }
-        let tellsClassesApart = Set(found.activations.predictions).count > 1
-        let optimizer = BoundOptimizer(found.detector)
-        let fitted = optimizer.run(self, start: start, kept: found.kept, evidence: found.evidence,
-                                   steps: tellsClassesApart ? steps(images, stepsOfFew(found.evidence)) : 0)
+        let tellsClassesApart = Set(evidence.activations.predictions).count > 1
+        let optimizer = BoundOptimizer(model, evidence, context)
+        let fitted = optimizer.run(self, start: start, steps: tellsClassesApart ? steps(images, stepsOfFew(evidence)) : 0)
         let bounds = optimizer.bounds
-        return DefenseOutcome(parameters: model, bounds: bounds, passes: found.passes,
-                              audit: found.audit + (tellsClassesApart ? outcome(fitted) : [Self.saysOneClass]) + tightness(bounds, start),
-                              suspects: found.suspects)
+        return DefenseOutcome(parameters: model, bounds: bounds, passes: evidence.passes + optimizer.passes,
+                              audit: evidence.audit + (tellsClassesApart ? outcome(fitted) : [Self.saysOneClass]) + tightness(bounds, start),
+                              suspects: evidence.audited)
     }
 
     private var batch: Int { keptInBatch + transplantedInBatch + suspectsInBatch }
@@ -104,7 +103,7 @@ public struct BoundFit: ModelDefense {
     }
 
     public func plannedPasses(_ images: Int) -> Double {
-        Investigation.plannedPasses(images, screens: screens) + Double(steps(images, stepsWithSuspects) * batch) * 2 / 3
+        Evidence.plannedPasses(images, looks: screens) + Double(steps(images, stepsWithSuspects) * batch) * 2 / 3
     }
 
     static let saysOneClass = Finding("bounds left where they start", "the model puts all FM images into one class")

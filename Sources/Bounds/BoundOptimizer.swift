@@ -6,25 +6,28 @@ import Network
 import Numerics
 import Tensor
 
-/// Adam on the relative bounds r = z / z0 in [0, 1]. It shares the detector's passes, and perturbations that the search found go on
-/// ascending in it.
+/// Adam on the relative bounds r = z / z0 in [0, 1]. Perturbations that the search found go on ascending in it.
 final class BoundOptimizer {
-    private let detector: Detector
+    private let evidence: Evidence, samples: Samples, range: PixelRange, trainer: Trainer
+    private var ascent: Ascent
     private var adam: Adam
     private var perLayer = false, comparesLogits = false
     private var stream: RandomStream
-    private var samples: Samples { detector.samples }
-    private var activations: Activations { detector.activations }
-    private var trainer: Trainer { detector.trainer }
-    private var triggers: TriggerSearch { detector.triggers }
+    /// Over images; one without gradients of the weights counts two thirds.
+    private(set) var passes = 0.0
+    private var activations: Activations { evidence.activations }
 
     var bounds: Bounds { Bounds(copying: trainer.bounds) }
 
-    /// Starts without bounds, from the model that the detector has looked at.
-    init(_ detector: Detector) {
-        self.detector = detector
-        adam = Adam(detector.trainer.network.totalBounds)
-        stream = RandomStream(seed: detector.seed, purpose: "bound fit", round: detector.round)
+    /// Starts without bounds.
+    init(_ model: Parameters, _ evidence: Evidence, _ context: DefenseContext) {
+        (self.evidence, samples, range) = (evidence, context.synthetic, PixelRange(context.synthetic))
+        ascent = Ascent(evidence.perturbations, range)
+        trainer = Trainer(model.network, kernels: context.kernels, lanes: Trainer.serverLanes, threads: context.threads)
+        trainer.reset(model)
+        trainer.prepareForBounds()
+        adam = Adam(model.network.totalBounds)
+        stream = RandomStream(seed: context.seed, purpose: "bound fit", round: context.round)
     }
 
     /// What a fit came to, over the last ten steps before its bounds: the share of kept images with the unbounded prediction, and that of suspects still in
@@ -34,11 +37,11 @@ final class BoundOptimizer {
     }
 
     /// Fits the bounds from `start` on.
-    func run(_ fit: BoundFit, start: [Float], kept: [Int], evidence: Evidence, steps: Int) -> Fitted {
+    func run(_ fit: BoundFit, start: [Float], steps: Int) -> Fitted {
         writeBounds(start)
         (perLayer, comparesLogits) = (fit.perLayer, fit.comparesLogits)
-        let witnesses = evidence.witnesses, found = evidence.triggers
-        let fromSuspects = witnesses.isEmpty ? 0 : fit.suspectsInBatch, fromSearch = evidence.candidates.isEmpty ? 0 : fit.perturbedInBatch
+        let kept = evidence.kept, witnesses = evidence.witnesses, found = evidence.triggers
+        let fromSuspects = witnesses.isEmpty ? 0 : fit.suspectsInBatch, fromSearch = evidence.perturbations.isEmpty ? 0 : fit.perturbedInBatch
         let underTriggers = found.isEmpty ? 0 : fit.transplantedInBatch
         var pressure = fromSuspects > 0 && fit.stayed >= 1 ? 0 : 0.1, counts = Counts(), seen = 0, fitted = Fitted()
         var earlier: [(adam: Adam, fitted: Fitted)] = []          // where the last ten steps that went well began, and where they ended
@@ -48,9 +51,9 @@ final class BoundOptimizer {
                               transplanted: (0..<underTriggers).map { _ in
                                   (image: kept[stream.index(below: kept.count)], overlay: found[stream.index(below: found.count)].overlay)
                               },
-                              perturbed: detector.perturbed(evidence.candidates, images: fromSearch, from: kept, &stream))
+                              perturbed: ascent.batch(Array(evidence.perturbations.indices), images: fromSearch, from: kept, predictions: activations.predictions, &stream))
             counts += gradient(batch, limited: true, fit.evidenceWeight)
-            detector.climb(batch.perturbed)
+            ascent.climb(batch.perturbed)
             seen += plain.count
             descend(fit.rate * (1 - Double(step - 1) / Double(steps)), pressure, start)
             if step % 10 == 0 {
@@ -75,7 +78,7 @@ final class BoundOptimizer {
         var plain: [Int] = []
         var suspects: [(image: Int, target: Int)] = []
         var transplanted: [(image: Int, overlay: Overlay)] = []
-        var perturbed: Slots<Detector.Perturbed> = Slots([])
+        var perturbed: Slots<Ascent.Perturbed> = Slots([])
         var count: Int { plain.count + suspects.count + transplanted.count + perturbed.count }
     }
 
@@ -93,7 +96,7 @@ final class BoundOptimizer {
     func gradient(_ batch: Batch, limited: Bool, _ weight: Double) -> Counts {
         let classes = activations.classes, agreements = Flags(batch.plain.count), stayed = Flags(batch.suspects.count), floats = trainer.network.inputFloats
         let suspectsEnd = batch.plain.count + batch.suspects.count, transplantedEnd = suspectsEnd + batch.transplanted.count
-        detector.passes += Double(batch.count) * 2 / 3
+        passes += Double(batch.count) * 2 / 3
         trainer.sum.bounds.zero()
         activations.logits.withUnsafeBufferPointer { buffer in
             guard let logits = buffer.baseAddress else { return }
@@ -105,11 +108,9 @@ final class BoundOptimizer {
                 } else if i < transplantedEnd {
                     let (image, overlay) = batch.transplanted[i - suspectsEnd]
                     samples.load(image, into: x)
-                    detector.range.lay(overlay, on: x)
+                    range.lay(overlay, on: x)
                 } else {
-                    let perturbed = batch.perturbed[i - transplantedEnd]
-                    samples.load(perturbed.image, into: x)
-                    triggers.perturb(perturbed.candidate, x)
+                    ascent.load(batch.perturbed[i - transplantedEnd], of: samples, into: x)
                 }
             }, loss: { i, y, dy in
                 func divergence(_ image: Int, _ images: Int) -> Double {
@@ -127,7 +128,7 @@ final class BoundOptimizer {
                     let target = batch.suspects[i - batch.plain.count].target
                     stayed[i - batch.plain.count] = margin(y, target, classes, limited, weight / Double(batch.suspects.count), dy) > 0
                 } else {
-                    let target = triggers.candidates[batch.perturbed[i - transplantedEnd].candidate].target
+                    let target = ascent.target(batch.perturbed[i - transplantedEnd])
                     batch.perturbed[i - transplantedEnd].margin = margin(y, target, classes, limited, weight / Double(batch.perturbed.count), dy)
                 }
                 return 0

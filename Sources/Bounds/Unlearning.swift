@@ -23,22 +23,22 @@ public struct Unlearning: ModelDefense {
 
     public init() {}
 
-    public func plannedPasses(_ images: Int) -> Double { Investigation.plannedPasses(images) + plannedPassesOfTraining }
+    public func plannedPasses(_ images: Int) -> Double { Evidence.plannedPasses(images) + plannedPassesOfTraining }
 
     var plannedPassesOfTraining: Double { Double(steps * (keptInBatch + underTriggersInBatch + suspectsInBatch)) }
 
     public func apply(_ model: Parameters, _ context: DefenseContext) throws -> DefenseOutcome {
-        let found = try BoundFit().investigate(model, context)
-        let untouched = DefenseOutcome(parameters: model, bounds: Bounds(model.network), passes: found.passes, audit: found.audit,
-                                       suspects: found.suspects)
-        return try train(untouched, found, context)
+        let evidence = try BoundFit().examine(model, context)
+        let untouched = DefenseOutcome(parameters: model, bounds: Bounds(model.network), passes: evidence.passes, audit: evidence.audit,
+                                       suspects: evidence.audited)
+        return try train(untouched, evidence, context)
     }
 
     /// The outcome with its parameters trained, under its bounds, away from what was found.
-    func train(_ start: DefenseOutcome, _ found: Investigation, _ context: DefenseContext) throws -> DefenseOutcome {
-        let triggers = found.evidence.triggers, witnesses = found.evidence.witnesses, kept = found.kept
+    func train(_ start: DefenseOutcome, _ evidence: Evidence, _ context: DefenseContext) throws -> DefenseOutcome {
+        let triggers = evidence.triggers, witnesses = evidence.witnesses, kept = evidence.kept
         guard !triggers.isEmpty else { return start }
-        let lesson = Lesson(start.parameters, start.bounds, found.activations.logits, witnesses, triggers, context)
+        let lesson = Lesson(start.parameters, start.bounds, evidence.activations.logits, witnesses, triggers, context)
         var stream = RandomStream(seed: context.seed, purpose: "unlearning", round: context.round)
         let suspects = witnesses.isEmpty ? 0 : suspectsInBatch
         let agreed = (0..<steps).map { _ in
@@ -124,7 +124,7 @@ public struct BoundedUnlearning: ModelDefense {
     public func plannedPasses(_ images: Int) -> Double { fit.plannedPasses(images) + unlearning.plannedPassesOfTraining }
 
     public func apply(_ model: Parameters, _ context: DefenseContext) throws -> DefenseOutcome {
-        let found = try fit.investigate(model, context)
-        return try unlearning.train(fit.fitted(found, model, context), found, context)
+        let evidence = try fit.examine(model, context)
+        return try unlearning.train(fit.fitted(evidence, model, context), evidence, context)
     }
 }

@@ -11,9 +11,12 @@ public enum AllDefenses {
     public static var names: [String] { AggregationRules.names + withoutModel + ModelDefenses.names }
 
     /// What has a part in the training and is no rule.
-    public static let withoutModel = [FMScreen.name, Vouching.name]
+    public static let withoutModel = [Vouching.name]
 
     public static var namesWithVariants: [String] { names + BoundVariants.all.map(\.name) + [Recommended.name] }
+
+    /// Names that older run files hold, and what took their place: such files can be read, but not gone on with.
+    public static let former = ["screen": Vouching.name, "bounds-plain": PaperBounds.name]
 
     /// What the name of a defence must be, for errors.
     public static var expected: String {
@@ -25,8 +28,8 @@ public enum AllDefenses {
 
     /// The option that names them, for help.
     public static var help: String {
-        "Defence; may be repeated. \(Recommended.name) (\(Recommended.parts.joined(separator: " + "))), or one of the rules before aggregation (\(list(AggregationRules.names))), \(FMScreen.name) "
-            + "(FM images that look poisoned are not used), \(Vouching.name) (FM images are used if the clients' models, trained "
+        "Defence; may be repeated. \(Recommended.name) (\(Recommended.parts.joined(separator: " + "))), or one of the rules before aggregation (\(list(AggregationRules.names))), "
+            + "\(Vouching.name) (FM images are used if the clients' models, trained "
             + "without them at first, do not speak against their labels), and any on the model (\(list(ModelDefenses.names)); "
             + "\(BoundFit.name):NAME with one part changed: \(BoundVariants.titles(of: BoundFit.name)); "
             + "\(PaperBounds.name):NAME with another reading: \(BoundVariants.titles(of: PaperBounds.name))). "

@@ -18,19 +18,19 @@ package struct Overlay {
         (with, without) = (under.mean, beside.mean)
         keeps = range.std.indices.map { k in
             let part = beside.deviation[k] * range.std[k] < 1e-3 ? 1 : under.deviation[k] / beside.deviation[k]
-            return part < 0.9 ? part : 1
+            return part < DetectionSettings.spreadKept ? part : 1
         }
     }
 
     /// The images that have the very pixels that the trigger sets: those that keep less than a quarter of their spread, four values or more, have on
     /// average gone nine tenths of the way from `without` to `with`.
     package func carriers(among images: [Int], _ samples: Samples, _ range: PixelRange) -> [Int] {
-        let set = keeps.indices.filter { keeps[$0] < 0.25 && with[$0] != without[$0] }
-        guard set.count >= 4 else { return [] }
+        let set = keeps.indices.filter { keeps[$0] < DetectionSettings.pixelSet && with[$0] != without[$0] }
+        guard set.count >= DetectionSettings.leastPixelsSet else { return [] }
         var carriers: [Int] = []
         range.forEachInput(images, of: samples) { image, x in
             let way = set.reduce(0) { $0 + (x[$1] - without[$1]) / (with[$1] - without[$1]) }
-            if way >= 0.9 * Float(set.count) { carriers.append(image) }
+            if way >= DetectionSettings.carrierFrom * Float(set.count) { carriers.append(image) }
         }
         return carriers
     }
@@ -47,7 +47,7 @@ extension PixelRange {
     /// twice what is left of it.
     package func takeOff(_ overlay: Overlay, from x: UnsafeMutablePointer<Float>) {
         for k in inside.indices where inside[k] {
-            x[k] = min(max(overlay.without[k] + (x[k] - overlay.with[k]) / max(0.5, overlay.keeps[k]), low[k]), high[k])
+            x[k] = min(max(overlay.without[k] + (x[k] - overlay.with[k]) / max(DetectionSettings.leastKept, overlay.keeps[k]), low[k]), high[k])
         }
     }
 }

@@ -5,9 +5,11 @@ import Attacks
 package struct PixelRange {
     /// For each float of the input.
     package let std: [Float], low: [Float], high: [Float], inside: [Bool]
+    let channels: Int
 
     package init(_ samples: Samples) {
-        let channels = samples.set.channels, floats = 34 * 34 * channels, side = samples.set.height, border = (34 - side) / 2
+        channels = samples.set.channels
+        let channels = channels, floats = 34 * 34 * channels, side = samples.set.height, border = (34 - side) / 2
         let normalization = samples.normalization, reach = border..<border + side
         std = (0..<floats).map { normalization.std[$0 % channels] }
         low = (0..<floats).map { -normalization.mean[$0 % channels] / normalization.std[$0 % channels] }

@@ -36,9 +36,6 @@ struct Screen {
         var witnesses: [Int] = []
         /// Members of the class with too small a mark to be suspects, and too large a one to be kept.
         var doubtful: [Int] = []
-        /// Images labelled as the class and predicted as another that suspects or doubtful images would be if they were members: the network has not
-        /// learnt them, yet or any more.
-        var strays: [Int] = []
         /// The trigger, as the suspects show it beside all other images.
         var overlay: Overlay?
     }
@@ -48,24 +45,15 @@ struct Screen {
     /// Images taken through the network.
     private(set) var forwards = 0
 
-    /// From this score on a class looks poisoned; groups that start below the other are not regrouped.
-    static let poisonedFrom = 0.35, regroupedFrom = 0.15
-    static let components = 10, leastImages = 20, leastGroup = 8
-    /// Largest norm of a transplant on 784 values, pixels being 0 to 1.
-    static let transplantNorm = 3.0
-    /// Images of other classes that a transplant is laid on.
-    static let recipients = 200
-    /// Rounds of regrouping at the most, and images that the filter's covariance is taken over.
-    static let regroupings = 8, filtered = 4000
+    private let subject: Examined
+    private var activations: Activations { subject.activations }
+    private var samples: Samples { subject.samples }
+    private var range: PixelRange { subject.range }
 
-    private let activations: Activations, samples: Samples, range: PixelRange, threads: Int
-    private let logits: (_ count: Int, _ load: (Int, UnsafeMutablePointer<Float>) -> Void) -> [Float]
-
-    /// - Parameter logits: of so many images, each loaded into the network's input.
-    init(_ activations: Activations, _ samples: Samples, seed: UInt64, threads: Int,
-         logits: @escaping (_ count: Int, _ load: (Int, UnsafeMutablePointer<Float>) -> Void) -> [Float]) {
-        (self.activations, self.samples, self.logits, self.threads) = (activations, samples, logits, threads)
-        range = PixelRange(samples)
+    init(_ subject: Examined) {
+        self.subject = subject
+        let activations = subject.activations, samples = subject.samples, range = subject.range
+        let seed = subject.context.seed, threads = subject.context.threads
         var members = [[Int]](repeating: [], count: activations.classes)
         for (image, label) in activations.predictions.enumerated() { members[label].append(image) }
         let network = activations.network, channels = network.bounds(of: .conv4).lowerBound..<network.bounds(of: .conv6).upperBound
@@ -73,67 +61,64 @@ struct Screen {
         whiten(&points, groups: members, threads: threads)
         let halves = parallelMap(members.count, threads: threads) { [points] label, _ -> [[Int]] in
             let images = members[label]
-            guard images.count >= Self.leastImages else { return [] }
+            guard images.count >= DetectionSettings.leastImages else { return [] }
             var stream = RandomStream(seed: seed, purpose: "screen", client: label)
             let centred = centred(images.map { points[$0] })
-            let split = discriminated(centred, twoMeans(principalComponents(centred, count: Self.components, using: &stream)))
+            let split = discriminated(centred, twoMeans(principalComponents(centred, count: DetectionSettings.components, using: &stream)))
             return [false, true].map { side in images.indices.filter { split[$0] == side }.map { images[$0] } }
         }
-        let sums = parallelMap(members.count, threads: threads) { [samples, range] label, _ in sum(members[label], samples, range) }
+        let sums = parallelMap(members.count, threads: threads) { label, _ in sum(members[label], samples, range) }
         let all = sums.reduce([Double](repeating: 0, count: range.inside.count)) { zip($0, $1).map { $0 + $1 } }
         var stream = RandomStream(seed: seed, purpose: "transplant")
         let order = stream.permutation(activations.count)
         for label in members.indices {
             let others = order.filter { activations.predictions[$0] != label }
-            let groups = (halves[label] + [members[label]]).filter { members[label].count >= Self.leastImages && $0.count >= Self.leastGroup }
+            let groups = (halves[label] + [members[label]]).filter { members[label].count >= DetectionSettings.leastImages && $0.count >= DetectionSettings.leastGroup }
             verdicts.append(verdict(label, members[label], groups, others, beside: zip(all, sums[label]).map { ($0 - $1) / Double(max(1, others.count)) }))
         }
     }
 
     /// - Parameter beside: mean input of the other classes' images.
     private mutating func verdict(_ label: Int, _ members: [Int], _ groups: [[Int]], _ others: [Int], beside: [Double]) -> Verdict {
-        let recipients = Array(others.prefix(Self.recipients))
+        let recipients = Array(others.prefix(DetectionSettings.recipients))
         guard !groups.isEmpty, !recipients.isEmpty else { return Verdict() }
         let shares = groups.map { taken(recipients, by: transplant($0, beside).overlay, label) }
-        let order = groups.indices.sorted { (shares[$0], $1) > (shares[$1], $0) }, starts = order.filter { shares[$0] >= Self.regroupedFrom }
+        let order = groups.indices.sorted { (shares[$0], $1) > (shares[$1], $0) }, starts = order.filter { shares[$0] >= DetectionSettings.regroupedFrom }
         guard !starts.isEmpty else { return Verdict(score: shares[order[0]]) }
-        let filter = TriggerFilter(samples, images: Array((members + others).prefix(Self.filtered)), width: range.inside.count, threads: threads)
-        var score = 0.0, group: [Int] = [], marks: [Float] = []
-        for start in starts where score < Self.poisonedFrom {
+        let filter = TriggerFilter(samples, images: Array((members + others).prefix(DetectionSettings.filteredImages)), width: range.inside.count, threads: subject.context.threads)
+        var score = 0.0, marks: [Float] = []
+        for start in starts where score < DetectionSettings.poisonedFrom {
             let next = regrouped(groups[start], filter, of: members, recipients, beside)
             let nextScore = self.score(next.group, recipients, beside, label)
-            if nextScore > score { (score, group, marks) = (nextScore, next.group, next.marks) }
+            if nextScore > score { (score, marks) = (nextScore, next.marks) }
         }
-        guard score >= Self.poisonedFrom else { return Verdict(score: score) }
-        let marked = members.indices.filter { marks[$0] >= 0.25 }.map { members[$0] }, first = Overlay(marked, samples, range)
+        guard score >= DetectionSettings.poisonedFrom else { return Verdict(score: score) }
+        let marked = members.indices.filter { marks[$0] >= DetectionSettings.suspectFrom }.map { members[$0] }, first = Overlay(marked, samples, range)
         let suspects = Set(marked).union(first.carriers(among: members, samples, range)).sorted()
-        let doubtful = Set(members.indices.filter { marks[$0] >= 0.1 }.map { members[$0] }).subtracting(suspects).sorted()
-        let labelled = others.filter { samples.label($0) == label }.sorted()
-        let alike = zip(labelled, self.marks(filter, group, of: members, recipients, beside, on: labelled)).filter { $1 >= 0.1 }.map(\.0)
-        let strays = Set(alike).union(first.carriers(among: labelled, samples, range)).sorted()
+        let doubtful = Set(members.indices.filter { marks[$0] >= DetectionSettings.doubtfulFrom }.map { members[$0] }).subtracting(suspects).sorted()
         let overlay = Overlay(suspects, samples, range)
-        return Verdict(score: score, suspects: suspects, witnesses: leaving(suspects, without: overlay, label), doubtful: doubtful, strays: strays, overlay: overlay)
+        return Verdict(score: score, suspects: suspects, witnesses: leaving(suspects, without: overlay, label), doubtful: doubtful, overlay: overlay)
     }
 
     /// A group of a class's members that its own filter tells from the others, and the filter's marks of all members.
     private func regrouped(_ start: [Int], _ filter: TriggerFilter, of members: [Int], _ others: [Int], _ beside: [Double]) -> (group: [Int], marks: [Float]) {
         var group = start, marks: [Float] = []
-        for _ in 0..<Self.regroupings {
+        for _ in 0..<DetectionSettings.regroupings {
             marks = self.marks(filter, group, of: members, others, beside)
-            let next = members.indices.filter { marks[$0] >= 0.5 }.map { members[$0] }
-            if next.count < Self.leastGroup || next == group { break }
+            let next = members.indices.filter { marks[$0] >= DetectionSettings.memberFrom }.map { members[$0] }
+            if next.count < DetectionSettings.leastGroup || next == group { break }
             group = next
         }
         return (group, marks)
     }
 
     /// What the filter of a group says of the class's members, or of other images: 0 is the median of other classes' images, 1 that of the group.
-    private func marks(_ filter: TriggerFilter, _ group: [Int], of members: [Int], _ others: [Int], _ beside: [Double], on images: [Int]? = nil) -> [Float] {
+    private func marks(_ filter: TriggerFilter, _ group: [Int], of members: [Int], _ others: [Int], _ beside: [Double]) -> [Float] {
         let inGroup = Set(group), rest = members.filter { !inGroup.contains($0) }
-        let w = filter.weights(difference(group, beside), blindTo: rest.count < Self.leastGroup ? nil : difference(rest, beside))
+        let w = filter.weights(difference(group, beside), blindTo: rest.count < DetectionSettings.leastGroup ? nil : difference(rest, beside))
         let values = filter.values(members, w), zero = quantile(0.5, filter.values(others, w))
         let one = quantile(0.5, members.indices.filter { inGroup.contains(members[$0]) }.map { values[$0] })
-        return (images.map { filter.values($0, w) } ?? values).map { one > zero ? ($0 - zero) / (one - zero) : 0 }
+        return values.map { one > zero ? ($0 - zero) / (one - zero) : 0 }
     }
 
     private mutating func score(_ group: [Int], _ recipients: [Int], _ beside: [Double], _ label: Int) -> Double {
@@ -154,7 +139,8 @@ struct Screen {
     private mutating func margins(_ images: [Int], under overlay: Overlay? = nil, without taken: Overlay? = nil, of label: Int) -> [Float] {
         let classes = activations.classes
         forwards += images.count
-        let rows = logits(images.count) { [samples, range] i, x in
+        let samples = samples, range = range
+        let rows = subject.logits(images.count) { i, x in
             samples.load(images[i], into: x)
             if let overlay { range.lay(overlay, on: x) }
             if let taken { range.takeOff(taken, from: x) }
@@ -169,7 +155,7 @@ struct Screen {
     /// The difference of the images' mean from another mean, its norm limited, and the part that the limit leaves of it.
     private func transplant(_ images: [Int], _ beside: [Double]) -> (overlay: Overlay, part: Double) {
         let difference = difference(images, beside)
-        let part = min(1, range.limit(Self.transplantNorm) / max(1e-12, range.norm(difference)))
+        let part = min(1, range.limit(DetectionSettings.transplantNorm) / max(1e-12, range.norm(difference)))
         return (Overlay(adding: difference.map { $0 * Float(part) }), part)
     }
 }

@@ -11,9 +11,6 @@ import Tensor
 /// class have in common must not count. A few steps of conjugate gradients, running over the images, without a covariance matrix; so few
 /// leave directions alone in which images hardly vary.
 struct TriggerFilter {
-    /// In units of the variance of pixels.
-    static let ridge: Float = 0.16
-    static let steps = 15
     private let rows: FloatBuffer, count: Int, width: Int, stride: Int, samples: Samples, threads: Int
 
     /// - Parameters:
@@ -43,7 +40,7 @@ struct TriggerFilter {
         }
         var w = [Float](repeating: 0, count: width), residual = blind(difference), direction = residual
         var squared = product(residual, residual)
-        for _ in 0..<Self.steps where squared > 1e-12 {
+        for _ in 0..<DetectionSettings.filterSteps where squared > 1e-12 {
             let image = blind(covariance(direction)), step = squared / product(direction, image)
             for k in w.indices {
                 w[k] += step * direction[k]
@@ -82,7 +79,7 @@ struct TriggerFilter {
             }
             return sum
         }
-        var sum = x.map { Self.ridge * $0 }
+        var sum = x.map { DetectionSettings.ridge * $0 }
         for block in blocks { for k in sum.indices { sum[k] += block[k] / Float(count) } }
         return sum
     }
@@ -119,11 +116,4 @@ private func normalized(_ x: [Float]) -> [Float] {
 
 private func add(_ x: UnsafePointer<Float>, times factor: Float, to sum: inout [Float]) {
     sum.withUnsafeMutableBufferPointer { sum in for k in sum.indices { sum[k] += factor * x[k] } }
-}
-
-extension FMScreen {
-    /// Memory that the screen's filter takes for so many FM images.
-    public static func filterBytes(_ network: ClampNet, images: Int) -> Int {
-        4 * TriggerFilter.stride(network.inputFloats) * min(images, Screen.filtered)
-    }
 }

@@ -28,11 +28,6 @@ struct TriggerScan {
     private let channels: Int, height: Int
     private let range: PixelRange
 
-    /// Images under every pattern, as many as come to so many forward passes (of colour images there are patterns enough to choose
-    /// by fewer), and under the best of a class.
-    static let imagesFirst = 4...8, forwardsFirst = 4096, imagesAgain = 48, bestOfClass = 4
-    static let mostPeriods = 8
-
     init(_ samples: Samples) {
         let height = samples.set.height, channels = samples.set.channels
         let side = (height + 7) / 8, places = Array(Set(stride(from: 0, through: height - side, by: max(1, side / 2)) + [height - side])).sorted()
@@ -40,7 +35,7 @@ struct TriggerScan {
         range = PixelRange(samples)
         let colors = (0..<1 << channels).map { bits in (0..<channels).map { bits >> $0 & 1 == 1 } }
         squares = colors.flatMap { white in places.flatMap { row in places.map { .square(row: row, column: $0, white: white) } } }
-        let most = Self.mostPeriods
+        let most = DetectionSettings.mostPeriods
         waves = (0...most).flatMap { (across: Int) -> [Pattern] in
             let downs = (-most...most).filter { (down: Int) -> Bool in
                 (across > 0 || down > 0) && across * across + down * down <= most * most
@@ -52,7 +47,7 @@ struct TriggerScan {
     typealias IsOther = (_ image: Int, _ target: Int) -> Bool
     typealias Logits = ([(image: Int, perturbation: [Float])]) -> [Float]
 
-    func patterns(_ kind: TriggerSearch.Kind) -> [Pattern] { kind == .sparse ? squares : waves }
+    func patterns(_ kind: Perturbation.Kind) -> [Pattern] { kind == .sparse ? squares : waves }
 
     /// What a pattern adds to an image, within the range of pixels: (34, 34, channels), normalised units.
     func perturbation(_ pattern: Pattern) -> [Float] {
@@ -71,7 +66,7 @@ struct TriggerScan {
                 let angle = 2 * Double.pi * Double(across * x + down * y) / Double(height)
                 delta[k] = Float(cosine ? Mathematics.cos(angle) : Mathematics.sin(angle)) / range.std[k]
             }
-            let factor = Float(range.limit(Screen.transplantNorm) / range.norm(delta))
+            let factor = Float(range.limit(DetectionSettings.transplantNorm) / range.norm(delta))
             for k in delta.indices { delta[k] *= factor }
         }
         return delta
@@ -81,15 +76,15 @@ struct TriggerScan {
     /// `logits` takes pairs of an image and a perturbation to rows of logits; `isOther` says whether an image is none of a class. With the logits of a `twin` the last choice is by contrast, which is then returned. Counts the forward passes.
     func best(of patterns: [Pattern], classes: Int, images: [Int], isOther: IsOther, forwards: inout Int,
               logits: Logits, twin: Logits? = nil) -> [(pattern: Pattern, margin: Double)] {
-        let count = min(max(Self.forwardsFirst / patterns.count, Self.imagesFirst.lowerBound), Self.imagesFirst.upperBound)
-        let few = Array(images.prefix(count)), more = Array(images.prefix(Self.imagesAgain))
-        let first = margins(patterns, few, classes, isOther, logits)
+        let few = DetectionSettings.imagesFirst, count = min(max(DetectionSettings.forwardsFirst / patterns.count, few.lowerBound), few.upperBound)
+        let sample = Array(images.prefix(count)), more = Array(images.prefix(DetectionSettings.imagesAgain))
+        let first = margins(patterns, sample, classes, isOther, logits)
         let ranked = (0..<classes).map { target in
-            patterns.indices.sorted { (first[$0][target], $1) > (first[$1][target], $0) }.prefix(Self.bestOfClass)
+            patterns.indices.sorted { (first[$0][target], $1) > (first[$1][target], $0) }.prefix(DetectionSettings.bestOfClass)
         }
         let chosen = Set(ranked.joined()).sorted()                             // classes share some
         let again = Dictionary(uniqueKeysWithValues: zip(chosen, margins(chosen.map { patterns[$0] }, more, classes, isOther, logits, twin)))
-        forwards += patterns.count * few.count + chosen.count * more.count * (twin == nil ? 1 : 2)
+        forwards += patterns.count * sample.count + chosen.count * more.count * (twin == nil ? 1 : 2)
         return (0..<classes).map { target in
             let reached = ranked[target].map { (pattern: patterns[$0], margin: again[$0]?[target] ?? -.infinity) }
             return reached.max { $0.margin < $1.margin } ?? (patterns[0], -.infinity)
@@ -106,7 +101,7 @@ struct TriggerScan {
                 for (i, image) in images.enumerated() where isOther(image, target) {
                     let at = (pattern * images.count + i) * classes, row = at..<at + classes
                     let now = Loss.margin(rows[row], of: target)
-                    sum += twins.map { TriggerSearch.contrast(now, Loss.margin($0[row], of: target)) } ?? Double(now)
+                    sum += twins.map { FoundTriggers.contrast(now, Loss.margin($0[row], of: target)) } ?? Double(now)
                     count += 1
                 }
                 return count > 0 ? sum / Double(count) : -.infinity

@@ -14,37 +14,29 @@ struct Twin {
     /// FM images, shuffled, and what it takes them for.
     let images: [Int], predictions: [Int: Int]
 
-    /// One epoch, but that many steps at the least.
-    static let batch = 64, leastSteps = 30
-    /// The rate falls to 0.
-    static let sgd = SGD(rate: 0.02, momentum: 0.9, decay: 5e-4, clip: 5)
-    static let imagesLookedAt = 400
-    /// Before it is taught it must agree with the global model on that part of the images; one that has learnt nothing is no twin
-    /// after an epoch, either.
-    static let leastAgreement = 0.25
-
-    /// - Parameter images: all FM images, shuffled.
-    init?(_ initial: Parameters, of detector: Detector, _ images: [Int]) {
-        let looked = Array(images.prefix(Self.imagesLookedAt)), activations = detector.activations, samples = detector.samples
+    /// - Parameters:
+    ///   - images: all FM images, shuffled.
+    ///   - passes: over images; the twin's are added.
+    /// - Returns: nil where the model before the clients agrees too little with the global one.
+    init?(_ initial: Parameters, of subject: Examined, _ images: [Int], passes: inout Double) {
+        let looked = Array(images.prefix(DetectionSettings.twinImages)), activations = subject.activations, samples = subject.samples
         func predictions(_ model: Parameters) -> [Int] {
-            detector.passes += Double(looked.count) / 3
-            let logits = detector.predictor.logits(looked.count, model, Bounds(model.network)) { samples.load(looked[$0], into: $1) }
-            return Loss.predictions(logits, classes: activations.classes)
+            Loss.predictions(subject.logits(looked.count, of: model) { samples.load(looked[$0], into: $1) }, classes: activations.classes)
         }
+        passes += Double(looked.count) / 3
         let agreed = zip(looked, predictions(initial)).count { activations.predictions[$0] == $1 }
-        guard Double(agreed) >= Self.leastAgreement * Double(looked.count) else { return nil }
-        trainer = Trainer(initial.network, kernels: detector.trainer.kernels, lanes: Trainer.serverLanes, threads: detector.threads)
-        trainer.reset(initial)
-        detector.passes += Self.teach(trainer, samples, activations, images)
+        guard Double(agreed) >= DetectionSettings.twinAgreement * Double(looked.count) else { return nil }
+        trainer = subject.trainer(initial)
+        passes += Self.teach(trainer, samples, activations, images) + Double(looked.count) / 3
         trainer.prepareForBounds()
         (self.images, self.predictions) = (looked, Dictionary(uniqueKeysWithValues: zip(looked, predictions(trainer.parameters))))
     }
 
     /// Returns the passes.
     private static func teach(_ trainer: Trainer, _ samples: Samples, _ activations: Activations, _ images: [Int]) -> Double {
-        let steps = max(leastSteps, images.count / batch)
+        let batch = DetectionSettings.twinBatch, steps = max(DetectionSettings.twinLeastSteps, images.count / batch)
         for step in 0..<steps {
-            var sgd = sgd
+            var sgd = DetectionSettings.twinSGD
             sgd.rate *= 1 - Float(step) / Float(steps)
             func image(_ i: Int) -> Int { images[(step * batch + i) % images.count] }
             _ = trainer.step(batch, sgd, load: { i, x in samples.load(image(i), into: x) }, loss: { i, y, dy in

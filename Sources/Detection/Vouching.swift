@@ -20,7 +20,7 @@ import Options
 /// p_i is the probability that label i is wrong, e_l the part of wrong labels in class l; the two lines are repeated until e stands
 /// still (expectation maximisation). In a class without wrong labels e_l falls to 0, and all of them are trusted, those too that the federation
 /// would not have guessed. Of any other class those labels are trusted that are rather right than wrong, the likeliest first, as many as
-/// leave `wrongAtMost` of them wrong; of a class where most labels are wrong none, since an attacker who fills a class also puts his
+/// leave one in a hundred of them wrong; of a class where most labels are wrong none, since an attacker who fills a class also puts his
 /// trigger on images that belong there.
 ///
 /// Images whose label is not trusted are not used, from the initialisation on. Trust is not weighed anew later: models that have learned
@@ -36,15 +36,6 @@ public struct Vouching: Sendable {
     public static let settings: [any AnySetting] = [rounds, epochs]
     /// So many FM images it needs at least.
     public static let leastImages = 50
-
-    /// The part of wrong labels among the trusted ones of a class, by p, at most. A large trigger is planted by a tenth of a class.
-    static let wrongAtMost = 0.01
-    /// The part of every opinion that is spread over all classes: the federation errs, however sure it is.
-    static let doubt = 0.001
-    /// The part of wrong labels that e starts from.
-    static let wrongAtFirst = 0.1
-    /// e stands still when no class's moves by more, or after so many repetitions.
-    static let still = 1e-6, mostRepetitions = 200
 
     private let labels: [Int]
     /// p, (images): the probability that a label is wrong.
@@ -64,8 +55,8 @@ public struct Vouching: Sendable {
         let right = labels.indices.map { ratios[$0 * classes + labels[$0]] }
         let other = labels.indices.map { (ratios[$0 * classes..<($0 + 1) * classes].reduce(0, +) - right[$0]) / Double(classes - 1) }
         wrong = [Double](repeating: 0, count: labels.count)
-        wrongParts = counts.map { $0 > 0 ? Self.wrongAtFirst : 0 }
-        for _ in 0..<Self.mostRepetitions {
+        wrongParts = counts.map { $0 > 0 ? DetectionSettings.wrongAtFirst : 0 }
+        for _ in 0..<DetectionSettings.mostRepetitions {
             var sums = [Double](repeating: 0, count: classes)
             for (i, label) in labels.enumerated() {
                 let bad = wrongParts[label] * other[i], good = (1 - wrongParts[label]) * right[i]
@@ -74,7 +65,7 @@ public struct Vouching: Sendable {
             }
             let next = zip(sums, counts).map { $0 / Double(max(1, $1)) }, moved = zip(next, wrongParts).reduce(0) { max($0, abs($1.0 - $1.1)) }
             wrongParts = next
-            if moved <= Self.still { break }
+            if moved <= DetectionSettings.still { break }
         }
         trusted = Self.trusted(wrong, labels, wrongParts)
     }
@@ -82,7 +73,7 @@ public struct Vouching: Sendable {
     /// r, (images, classes): each opinion over its mean, opinions being the softmax of the logits with doubt.
     private static func ratios(_ logits: [Float], _ classes: Int) -> [Double] {
         var ratios = stride(from: 0, to: logits.count, by: classes).flatMap { first in
-            softmax(logits[first..<first + classes]).map { (1 - doubt) * $0 + doubt / Double(classes) }
+            softmax(logits[first..<first + classes]).map { (1 - DetectionSettings.doubt) * $0 + DetectionSettings.doubt / Double(classes) }
         }
         for y in 0..<classes {
             let places = stride(from: y, to: ratios.count, by: classes), mean = places.reduce(0) { $0 + ratios[$1] } / Double(max(1, ratios.count / classes))
@@ -101,7 +92,7 @@ public struct Vouching: Sendable {
         var trusted = [Bool](repeating: false, count: labels.count), sums = [Double](repeating: 0, count: parts.count), counts = sums
         for i in labels.indices.sorted(by: { (wrong[$0], $0) < (wrong[$1], $1) }) {
             let label = labels[i]
-            guard parts[label] < 0.5, wrong[i] < 0.5, sums[label] + wrong[i] <= wrongAtMost * (counts[label] + 1) else { continue }
+            guard parts[label] < 0.5, wrong[i] < 0.5, sums[label] + wrong[i] <= DetectionSettings.wrongAtMost * (counts[label] + 1) else { continue }
             (trusted[i], sums[label], counts[label]) = (true, sums[label] + wrong[i], counts[label] + 1)
         }
         return trusted
@@ -118,10 +109,7 @@ public struct Vouching: Sendable {
     /// How many labels are not trusted, and what part of each class's labels the federation takes to be wrong.
     public var audit: [Finding] {
         let findings = [Finding("FM labels that are not trusted", "\(distrusted.count) of \(labels.count)")]
-        guard wrongParts.count <= Self.classesListed else { return findings }
+        guard wrongParts.count <= DetectionSettings.classesListed else { return findings }
         return findings + [Finding("part of each class's labels that is wrong", wrongParts.map { fixed($0, 2) }.joined(separator: " "))]
     }
-
-    /// As many classes as people read.
-    private static let classesListed = 20
 }

@@ -9,7 +9,7 @@ public enum Section: String, CaseIterable, Sendable {
 /// What an option changes. From it follow the name of a training, what may change when a run is resumed, and which
 /// trainings share a result.
 public enum Effect: Equatable, Sendable {
-    /// Nothing: where data lie. Their digests are compared instead.
+    /// Nothing: where data lie (their digests are compared instead), how often is measured.
     case nothing
     /// How sums round, and so the last bits of everything.
     case rounding

@@ -56,7 +56,6 @@ struct Inspection {
         if !checkpoint.defended.isEmpty {
             sections.append(("defended models", checkpoint.defended.map { ($0.name, "ACC \(Numbers.fixed($0.accuracy, 4))  ASR \(Numbers.fixed($0.attackSuccess, 4))") }))
         }
-        if !checkpoint.screenAudit.isEmpty { sections.append(("screen, before the first round", checkpoint.screenAudit.map { ($0.name, $0.value) })) }
         if !checkpoint.vouchingAudit.isEmpty { sections.append(("vouching, of the FM labels", checkpoint.vouchingAudit.map { ($0.name, $0.value) })) }
         if !checkpoint.audit.isEmpty { sections.append(("findings of the fit", checkpoint.audit.map { ($0.name, $0.value) })) }
         history = checkpoint.history

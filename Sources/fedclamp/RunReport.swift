@@ -29,7 +29,7 @@ struct RunReport {
             table.add([model.name] + [e.accuracy, e.attackSuccess, e.robustAccuracy].map { Numbers.fixed($0, 4) })
         }
         var lines = table.rendered()
-        lines += Self.audit(c.vouches ? "\(Vouching.name), before the initialisation" : "\(FMScreen.name), before the first round", run.state.screenAudit)
+        lines += Self.audit("\(Vouching.name), before the initialisation", run.state.vouchingAudit)
         for model in run.defended {
             lines += Self.audit("\(model.name) (\(Numbers.duration(model.seconds)), \(Numbers.passes(model.passes)) image passes)", model.audit)
         }
@@ -58,8 +58,7 @@ struct RunReport {
                                       ("robust_accuracy", .number(model.evaluation.robustAccuracy)), ("seconds", .number(model.seconds)), ("passes", .number(model.passes)),
                                       ("audit", .object(model.audit.map { ($0.name, .text($0.value)) }))]))
         }
-        if c.screensSynthetic { members.append((FMScreen.name, .object(run.state.screenAudit.map { ($0.name, .text($0.value)) }))) }
-        if c.vouches { members.append((Vouching.name, .object(run.state.screenAudit.map { ($0.name, .text($0.value)) }))) }
+        if c.vouches { members.append((Vouching.name, .object(run.state.vouchingAudit.map { ($0.name, .text($0.value)) }))) }
         members += [("rounds", .whole(final.round)), ("attack", .text(c.attack.rawValue)), ("trigger", .text(OwnMethod.shown(c.trigger))), ("target", .whole(c.target)),
                     ("defended", .object(defended)), ("seed", .text("\(c.seed)")), ("instruction_set", .text(c.isa)), ("out", .text(path))]
         return .object(members)

@@ -43,19 +43,20 @@ final class BoundFitTests: XCTestCase {
 
     /// Perturbations stay within their norms and the range of pixels, and outside the border.
     func testPerturbationsStayWithinTheirNorms() {
-        let samples = ModelToy.samples(50), search = TriggerSearch(samples, classes: 5)
+        let range = PixelRange(ModelToy.samples(50))
         var stream = RandomStream(seed: 7, purpose: "perturbation test")
-        for candidate in 0..<2 {
-            for _ in 0..<20 { search.ascend(candidate, (0..<34 * 34).map { _ in Float(stream.normal()) }) }
+        for (kind, limit) in [(Perturbation.Kind.spread, DetectionSettings.spreadNorm), (.sparse, DetectionSettings.sparseNorm)] {
+            var perturbation = perturbation(kind, 0, limit: limit)
+            for _ in 0..<20 { perturbation.ascend((0..<34 * 34).map { _ in Float(stream.normal()) }, range) }
             var x = [Float](repeating: 0.5, count: 34 * 34)
-            x.withUnsafeMutableBufferPointer { search.perturb(candidate, $0.baseAddress!) }
+            x.withUnsafeMutableBufferPointer { range.add(perturbation.values, to: $0.baseAddress!) }
             let moved = x.map { Double($0) - 0.5 }
             XCTAssertTrue(x.allSatisfy { $0 >= 0 && $0 <= 1 })
             for k in moved.indices where !(3..<31).contains(k / 34) || !(3..<31).contains(k % 34) { XCTAssertEqual(moved[k], 0) }
-            if search.candidates[candidate].kind == .spread {
-                XCTAssertEqual(moved.reduce(0) { $0 + $1 * $1 }.squareRoot(), TriggerSearch.spreadNorm, accuracy: 1e-3)
+            if kind == .spread {
+                XCTAssertEqual(moved.reduce(0) { $0 + $1 * $1 }.squareRoot(), limit, accuracy: 1e-3)
             } else {
-                XCTAssertLessThanOrEqual(moved.reduce(0) { $0 + abs($1) }, TriggerSearch.sparseNorm + 1e-3)
+                XCTAssertLessThanOrEqual(moved.reduce(0) { $0 + abs($1) }, limit + 1e-3)
                 XCTAssertGreaterThan(moved.filter { $0 == 0 }.count, 34 * 34 / 2)
             }
         }
@@ -98,7 +99,7 @@ final class BoundFitTests: XCTestCase {
     func testTheScanFindsThePatternOfEachClass() {
         let scan = TriggerScan(ModelToy.samples(10)), images = Array(0..<60), wanted = [3, 60, 120, 190]
         let passes = [(times: 1, first: 8, again: 4 + 3), (times: 10, first: 4, again: 4 * 4)]
-        for (kind, (times, first, again)) in TriggerSearch.Kind.allCases.flatMap({ kind in passes.map { (kind, $0) } }) {
+        for (kind, (times, first, again)) in Perturbation.Kind.allCases.flatMap({ kind in passes.map { (kind, $0) } }) {
             let patterns = (0..<times).flatMap { _ in scan.patterns(kind) }, answers = wanted.map { scan.perturbation(patterns[$0]) }
             var forwards = 0
             let best = scan.best(of: patterns, classes: 4, images: images, isOther: { $0 % 4 != $1 }, forwards: &forwards, logits: { pairs in
@@ -117,64 +118,70 @@ final class BoundFitTests: XCTestCase {
 
     /// A start that stands out more than what the ascent made of it is what was found.
     func testAStartThatStandsOutIsKept() {
-        let search = TriggerSearch(ModelToy.samples(50), classes: 5), floats = 34 * 34
-        for candidate in search.candidates.indices {
-            search.start(candidate, [Float](repeating: 0.01, count: floats), margin: search.candidates[candidate].target == 3 ? 4 : -2)
-            for _ in 0..<20 { search.record(candidate, margin: 1) }
-            search.ascend(candidate, [Float](repeating: 1, count: floats))
+        let starts = all().map { FoundTriggers.Judged(perturbation: $0, score: $0.target == 3 ? 4 : -2) }
+        let found = FoundTriggers(amongClasses: starts, all(values: 0.02), margins: starts.map { _ in 1 })
+        for judged in found.all {
+            let isAttacked = judged.perturbation.target == 3
+            XCTAssertEqual(judged.score >= DetectionSettings.deviations, isAttacked)
+            XCTAssertEqual(judged.perturbation.values[500] == 0.01, isAttacked)
+            guard judged.perturbation.kind == .spread else { continue }
+            XCTAssertEqual(judged.perturbation.limit, isAttacked ? DetectionSettings.spreadNormFromStart : DetectionSettings.spreadNormInFit)
         }
-        XCTAssertEqual(search.candidates.indices.map { search.scores[$0] >= TriggerSearch.deviations ? search.candidates[$0].target : -1 },
-                       search.candidates.map { $0.target == 3 ? 3 : -1 })
-        search.finish()
-        for candidate in search.candidates.indices {
-            XCTAssertEqual(search.perturbations[candidate][500] == 0.01, search.candidates[candidate].target == 3)
-        }
-        XCTAssertEqual(search.spreadNorms, search.candidates.map { $0.target == 3 ? TriggerSearch.spreadNormFromStart : TriggerSearch.spreadNormInFit })
+        XCTAssertEqual(found.evidence.map(\.target), [3, 3])
     }
 
     /// Two thirds of the largest score, and the least.
     func testClassesStandOut() {
-        XCTAssertEqual(TriggerSearch.standingOut([7.6, 1, 7.0, 1.6], from: 4), [0, 2])
-        XCTAssertEqual(TriggerSearch.standingOut([7.6, 5.0, 3.9, 0], from: 4), [0])
-        XCTAssertEqual(TriggerSearch.standingOut([3.9, 0, 0], from: 4), [])
+        func standingOut(_ scores: [Double]) -> [Int] {
+            FoundTriggers(all(classes: scores.count).map { .init(perturbation: $0, score: scores[$0.target]) }, besideTwin: true).standingOut
+        }
+        XCTAssertEqual(standingOut([2.3, 0.3, 2.1, 0.5]), [0, 2])
+        XCTAssertEqual(standingOut([2.3, 1.5, 1.0, 0]), [0])
+        XCTAssertEqual(standingOut([1.0, 0, 0]), [])
     }
 
     /// Margins below -3 count as -3, in both models.
     func testTheContrastOfAnImage() {
-        XCTAssertEqual(TriggerSearch.contrast(2, -1), 3)
-        XCTAssertEqual(TriggerSearch.contrast(-4, -9), 0)
-        XCTAssertEqual(TriggerSearch.contrast(-5, 1), -4)
+        XCTAssertEqual(FoundTriggers.contrast(2, -1), 3)
+        XCTAssertEqual(FoundTriggers.contrast(-4, -9), 0)
+        XCTAssertEqual(FoundTriggers.contrast(-5, 1), -4)
     }
 
     /// What turns more than a quarter as many images in the twin is none of what clients planted.
     func testAWeaknessOfBothModelsHasNoContrast() {
-        func contrast(_ model: Int, _ twin: Int) -> Double { TriggerSearch.contrast(of: (0..<20).map { ($0 < model ? 2 : -3, $0 < twin ? 1 : -3) }) }
+        func contrast(_ model: Int, _ twin: Int) -> Double { FoundTriggers.contrast(of: (0..<20).map { ($0 < model ? 2 : -3, $0 < twin ? 1 : -3) }) }
         XCTAssertEqual(contrast(8, 2), (8 * 5 - 2 * 4) / 20)
         XCTAssertEqual(contrast(8, 3), 0)
         XCTAssertEqual(contrast(0, 0), 0)
-        XCTAssertEqual(TriggerSearch.contrast(of: []), 0)
+        XCTAssertEqual(FoundTriggers.contrast(of: []), 0)
     }
 
     /// The better of start and ascent is kept; what did not ascend is what it started from.
     func testContrastsAreSettled() {
-        let search = TriggerSearch(ModelToy.samples(50), classes: 5), floats = 34 * 34
-        for candidate in search.candidates.indices {
-            search.start(candidate, [Float](repeating: 0.01, count: floats), margin: Double(candidate) / 2)
-            search.ascend(candidate, [Float](repeating: 1, count: floats))
-        }
-        search.settle([(1, 4), (9, 0)])
-        XCTAssertEqual(search.scores, [0, 4, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5])
-        XCTAssertNotEqual(search.perturbations[1][500], 0.01)
-        XCTAssertEqual(search.perturbations[9][500], 0.01)
-        XCTAssertEqual(search.scoresOfClasses, [4, 1.5, 2.5, 3.5, 4.5])
-        XCTAssertEqual(search.standingOut, [0, 3, 4])
-        XCTAssertEqual(search.found(0), [1])
-        search.correct(9, 1)
-        XCTAssertEqual(search.found(4), [8])
-        let spread = search.candidates.indices.filter { search.candidates[$0].kind == .spread }
-        search.settle(apart: spread.map { ($0, $0 == 0 ? 6 : 1.5) })
-        XCTAssertEqual(spread.map { search.scores[$0] }, [6, 1, 2, 3, 4], "1.5 is what all the others come to")
-        XCTAssertEqual(spread.map { search.perturbations[$0][500] == 0.01 }, [false, true, true, true, true])
+        var found = FoundTriggers(all().enumerated().map { .init(perturbation: $1, score: Double($0) / 2) }, besideTwin: true)
+        let ascended = all(values: 0.02)
+        found.settle([1, 9], [.init(perturbation: ascended[1], score: 4), .init(perturbation: ascended[9], score: 0)])
+        XCTAssertEqual(found.all.map(\.score), [0, 4, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5])
+        XCTAssertEqual(found.all[1].perturbation.values[500], 0.02)
+        XCTAssertEqual(found.all[9].perturbation.values[500], 0.01)
+        XCTAssertEqual(found.scoresOfClasses, [4, 1.5, 2.5, 3.5, 4.5])
+        XCTAssertEqual(found.standingOut, [0, 3, 4])
+        XCTAssertEqual(found.evidence.first, ascended[1])
+        found.correct(9, 1)
+        XCTAssertEqual(found.evidence.filter { $0.target == 4 }.map(\.kind), [.spread])
+        let spread = found.indices { $0.kind == .spread }
+        found.settle(apart: spread, spread.map { .init(perturbation: ascended[$0], score: $0 == 0 ? 6 : 1.5) })
+        XCTAssertEqual(spread.map { found.all[$0].score }, [6, 1, 2, 3, 4], "1.5 is what all the others come to")
+        XCTAssertEqual(spread.map { found.all[$0].perturbation.values[500] == 0.01 }, [false, true, true, true, true])
+    }
+
+    private func perturbation(_ kind: Perturbation.Kind, _ value: Float, target: Int = 0, limit: Double = 3) -> Perturbation {
+        Perturbation(target: target, kind: kind, values: [Float](repeating: value, count: 34 * 34), limit: limit)
+    }
+
+    /// One of each kind for every class.
+    private func all(classes: Int = 5, values: Float = 0.01) -> [Perturbation] {
+        (0..<classes).flatMap { target in Perturbation.Kind.allCases.map { perturbation($0, values, target: target) } }
     }
 
     /// With the model before the clients trained: what they planted is found. What that model has, too, is none of theirs, and with one
@@ -204,19 +211,19 @@ final class BoundFitTests: XCTestCase {
         var training = FineTuning()
         (training.epochs, training.batch, training.sgd.rate) = (1, 16, 0.02)
         let initial = try training.train(ModelToy.random(), ModelToy.context(60)).model, model = try poisonedModel(backdoor).model
-        let predictor = Predictor(ModelToy.network, kernels: ModelToy.kernels, threads: 2), activations = Activations(model, samples, predictor)
-        let optimizer = Detector(model, samples, activations, predictor, context)
+        let predictor = Predictor(ModelToy.network, kernels: ModelToy.kernels, threads: 2), subject = Examined(model, context)
+        var passes = 0.0
         func agreement(_ other: Parameters) -> Double {
             let logits = predictor.logits(samples.count, other, Bounds(other.network)) { samples.load($0, into: $1) }
-            return Double(zip(Loss.predictions(logits, classes: 5), activations.predictions).count { $0 == $1 }) / Double(samples.count)
+            return Double(zip(Loss.predictions(logits, classes: 5), subject.activations.predictions).count { $0 == $1 }) / Double(samples.count)
         }
-        let twin = try XCTUnwrap(Twin(initial, of: optimizer, Array(0..<samples.count)))
+        let twin = try XCTUnwrap(Twin(initial, of: subject, Array(0..<samples.count), passes: &passes))
         XCTAssertLessThan(agreement(initial), 0.9)
         XCTAssertGreaterThan(agreement(twin.trainer.parameters), 0.98)
         XCTAssertGreaterThan(success(model, Bounds(model.network), backdoor), 0.9)
         XCTAssertLessThan(success(twin.trainer.parameters, Bounds(ModelToy.network), backdoor), 0.1)
-        XCTAssertEqual(optimizer.passes, Double(Twin.leastSteps * Twin.batch) + 2 * Double(Twin.imagesLookedAt) / 3, accuracy: 1e-9)
-        XCTAssertNil(Twin(ModelToy.random(), of: optimizer, Array(0..<samples.count)))
+        XCTAssertEqual(passes, Double(DetectionSettings.twinLeastSteps * DetectionSettings.twinBatch) + 2 * Double(DetectionSettings.twinImages) / 3, accuracy: 1e-9)
+        XCTAssertNil(Twin(ModelToy.random(), of: subject, Array(0..<samples.count), passes: &passes))
     }
 
     /// A backdoor that the FM data do not show (malicious clients): the search names the class, nothing is set aside, and
@@ -276,7 +283,7 @@ final class BoundFitTests: XCTestCase {
     func testWhatWasFoundIsUnlearnt() throws {
         let backdoor = try backdoor(), (model, poisoned) = try poisonedModel(backdoor)
         for context in [poisoned, ModelToy.context(600)] {
-            let fit = BoundFit(), found = try fit.investigate(model, context)
+            let fit = BoundFit(), found = try fit.examine(model, context)
             for start in [DefenseOutcome(parameters: model, bounds: Bounds(model.network), passes: 0), fit.fitted(found, model, context)] {
                 let outcome = try Unlearning().train(start, found, context)
                 XCTAssertNotEqual(Array(outcome.parameters.buffer.values), Array(model.buffer.values))
@@ -294,9 +301,8 @@ final class BoundFitTests: XCTestCase {
     func testTheScreenFindsTriggersOfAnyShape() throws {
         for trigger in ["blend", "dba"] {
             let (model, context) = try poisonedModel(backdoor(trigger)), samples = context.synthetic
-            let predictor = Predictor(model.network, kernels: ModelToy.kernels, threads: 2), activations = Activations(model, samples, predictor)
-            let screen = Screen(activations, samples, seed: 1, threads: 2) { predictor.logits($0, model, Bounds(model.network), load: $1) }
-            XCTAssertEqual(screen.verdicts.indices.filter { (screen.verdicts[$0].score ?? 0) >= Screen.poisonedFrom }, [0], trigger)
+            let screen = Screen(Examined(model, context))
+            XCTAssertEqual(screen.verdicts.indices.filter { (screen.verdicts[$0].score ?? 0) >= DetectionSettings.poisonedFrom }, [0], trigger)
             let suspects = screen.verdicts[0].suspects, right = suspects.filter(samples.isPoisoned).count
             XCTAssertGreaterThan(Double(right), 0.9 * Double(suspects.count), trigger)
             XCTAssertGreaterThan(Double(right), 0.8 * Double(samples.poisonedPositions.count), trigger)
@@ -310,12 +316,12 @@ final class BoundFitTests: XCTestCase {
     func testDistrustedImagesAreNotKeptBesideABackdoor() throws {
         var (model, context) = try poisonedModel(try backdoor())
         context.distrusted = (0..<context.synthetic.count).filter { $0 % 50 == 0 }
-        let found = try BoundFit().investigate(model, context)
-        XCTAssertGreaterThan(found.evidence.suspects.count, 100)
+        let found = try BoundFit().examine(model, context)
+        XCTAssertGreaterThan(found.suspects.count, 100)
         XCTAssertTrue(Set(found.kept).isDisjoint(with: context.distrusted))
         context = ModelToy.context(60)
         context.distrusted = [1, 2, 3]
-        XCTAssertEqual(try BoundFit().investigate(ModelToy.trained, context).kept.count, 60)
+        XCTAssertEqual(try BoundFit().examine(ModelToy.trained, context).kept.count, 60)
     }
 
     /// On clean data and a clean model nothing is set aside.

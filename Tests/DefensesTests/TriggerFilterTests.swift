@@ -24,7 +24,7 @@ final class TriggerFilterTests: XCTestCase {
         for blind in [false, true] {
             let w = TriggerFilter(samples, images: Array(0..<60), width: width, threads: 2).weights(difference, blindTo: blind ? nuisance : nil).map(Double.init)
             let mean = (0..<width).map { k in images.reduce(0) { $0 + $1[k] } / 60 }
-            var residual = (0..<width).map { Double(difference[$0]) - Double(TriggerFilter.ridge) * w[$0] }
+            var residual = (0..<width).map { Double(difference[$0]) - Double(DetectionSettings.ridge) * w[$0] }
             for image in images {
                 let centred = zip(image, mean).map { $0 - $1 }, part = dot(centred, w) / 60
                 for k in 0..<width { residual[k] -= part * centred[k] }

@@ -31,16 +31,16 @@ import Testing
         // Part of it.
         let others = try [key { $0.seed = 2 }, key { $0.attack = .fm }, key { $0.attack = .classic }, key { $0.defenses = [MultiKrum.name] },
                           key { $0.rounds = 3 }, key { $0.synthetic = "holdout:11" }, key({ _ in }, digest: "e"),
-                          key { $0.attack = .fm; $0.fmPoisonFraction = 0.1 }, key { $0.defenses = [FMScreen.name] }]
+                          key { $0.attack = .fm; $0.fmPoisonFraction = 0.1 }, key { $0.defenses = [Vouching.name] }]
         #expect(Set(others + [plain]).count == others.count + 1)
     }
 
     @Test func aTrainingIsSharedByDefencesOnTheModel() throws {
         let plan = try Plan(setting)
-        #expect(plan.trainings.count == 12)                                 // none, norm-clip, multi-krum, screen x clean, classic, fm
+        #expect(plan.trainings.count == 12)                                 // none, norm-clip, multi-krum, this with vouching x clean, classic, fm
         #expect(Set(plan.trainings.map(\.key)).count == 12)
         for training in plan.trainings {
-            #expect(training.defenses == ([[], [FMScreen.name]].contains(training.configuration.defenses) ? [BoundFit.name] : []))
+            #expect(training.defenses == (training.configuration.defenses.isEmpty ? [BoundFit.name] : training.configuration.vouches ? [BoundedUnlearning.name] : []))
             #expect(training.probes.isEmpty, "the clean column measures these floors")
         }
     }
@@ -89,13 +89,12 @@ import Testing
     }
 
     /// Of the rules, which see clients alone, one stands in table bounds, under the classic attack, and under both with a defence on
-    /// its model: 3 triggers x 2 attacks x (none, Multi-Krum) x (screened, not) and Multi-Krum with vouching, and five clean trainings
-    /// for the floors.
+    /// its model: 3 triggers x 2 attacks x (none, Multi-Krum) x (vouched for, not), and four clean trainings for the floors.
     @Test func tableBoundsHasARuleAloneUnderTheClassicAttackOnly() throws {
         var study = setting
         (study.scale, study.tables) = ("study", [BoundsTable.name])
         let plan = try Plan(study), table = plan.tables[0]
-        #expect(plan.trainings.count == 3 * 2 * 5 + 5)
+        #expect(plan.trainings.count == 3 * 2 * 4 + 4)
         #expect(plan.cell(table, "sig, multi-krum", "fm", 1) == nil && plan.cell(table, "sig, multi-krum", "classic", 1) != nil)
         for training in plan.trainings where !training.configuration.vouches {
             let isRule = training.configuration.defenses.contains(MultiKrum.name)
@@ -109,8 +108,8 @@ import Testing
         #expect(cell.clean.configuration.defenses == [MultiKrum.name] && cell.clean.probe.defense == BoundedUnlearning.name)
         #expect(StrengthTable.existing(["multi-krum + bounds", "multi-krum + nothing"]) == ["multi-krum + bounds"])
         #expect(StrengthTable(.quick).legend.contains("A + B") && !CostTable(.quick).legend.contains("A + B"))
-        let all = Cell(RunConfiguration(), attack: .fm, defense: "multi-krum + screen + bounds-unlearning")
-        #expect(all.configuration.defenses == [MultiKrum.name, FMScreen.name] && all.defense == BoundedUnlearning.name)
+        let all = Cell(RunConfiguration(), attack: .fm, defense: "multi-krum + vouching + bounds-unlearning")
+        #expect(all.configuration.defenses == [MultiKrum.name, Vouching.name] && all.defense == BoundedUnlearning.name)
     }
 
     @Test func settingsGrowButDoNotMix() throws {

@@ -17,7 +17,7 @@ import Testing
 
     private static let parts: [String] = {
         let rules = AggregationRules.names.filter { $0 != "none" }.map { "rule \($0)" }
-        return ["training"] + Triggers.names.map { "trigger \($0)" } + builtIn.map { "malicious \($0.name)" } + ["screen", "vouching"]
+        return ["training"] + Triggers.names.map { "trigger \($0)" } + builtIn.map { "malicious \($0.name)" } + ["vouching"]
             + rules + ModelDefenses.names.map { "defence \($0)" }
     }()
 
@@ -28,7 +28,6 @@ import Testing
         let name = part.split(separator: " ").dropFirst().joined(separator: " ")
         if part.hasPrefix("trigger ") { c.trigger = name }
         if part.hasPrefix("rule ") { c.defenses = [name] }
-        if part == "screen" { c.defenses = ["screen"] }
         if part == "vouching" { (c.defenses, c.rounds) = (["vouching"], 2) }
         if part.hasPrefix("malicious ") { try c.set(name, name == "model-replacement" ? "auto" : "0.5") }
         // One training for all: what one leaves another does not see.
@@ -89,10 +88,10 @@ import Testing
 
     @Test func revisionsAreText() throws {
         var c = RunConfiguration()
-        (c.attack, c.trigger, c.defenses) = (.classic, "blend", ["screen", "krum", "bounds"])
+        (c.attack, c.trigger, c.defenses) = (.classic, "blend", ["vouching", "krum", "bounds"])
         try c.set("neurotoxin", "0.05")
         let mine = c.revisions
-        #expect(mine.text == "detection 1; malicious neurotoxin 1; rule krum 1; screen 2; training 1; trigger blend 1")
+        #expect(mine.text == "malicious neurotoxin 1; rule krum 1; training 1; trigger blend 1; vouching 2")
         #expect(Revisions(text: mine.text) == mine && Revisions(text: "krum") == nil && Revisions(text: "rule krum 0") == nil)
         #expect(Revisions.ofDefense("bounds:logits").text == "defence bounds 1; detection 1" && Revisions.ofDefense("clp").text == "defence clp 1")
     }

@@ -121,7 +121,7 @@ import Testing
         #expect(differs { $0.synthetic = "holdout:3" } == "synthetic was fm.h5, is holdout:3")
         #expect(differs { $0.defenses = ["krum", "bounds", "clp"] } == nil)
         #expect(differs { $0.defenses = ["krum"] } == "defense was krum bounds, is krum")
-        #expect(differs { $0.defenses = ["median", "bounds"] } != nil && differs { $0.defenses = ["krum", "bounds", "screen"] } != nil)
+        #expect(differs { $0.defenses = ["median", "bounds"] } != nil && differs { $0.defenses = ["krum", "bounds", "vouching"] } != nil)
         #expect(differs { $0.rounds = 3 } == "rounds was 20, is 3" && differs { $0.isa = "other" } != nil)
         #expect(differs { $0[NormClip.limit] = 1 } == nil, "of a rule that has no part in it")
         #expect(differs { $0.defenses = ["krum", "bounds"]; $0.trigger = "sig" } != nil)

@@ -36,7 +36,7 @@ import Testing
         try c.validate()
         c.defenses = []
         #expect(c.allRounds == 1...3 && c.vouchingRounds == 0)
-        c.defenses = [Vouching.name, FMScreen.name]
+        (c.defenses, c.initialEpochs) = ([Vouching.name], 0)
         #expect(throws: SettingError.self) { try c.validate() }
     }
 
@@ -61,12 +61,35 @@ import Testing
         let undefended = try self.run(plain, trigger: trigger).history.last
         #expect(try #require(undefended).attackSuccess > 0.5, "\(trigger): \(undefended?.attackSuccess ?? .nan)")
         #expect(last.attackSuccess < 0.1 && last.accuracy > 0.9, "\(trigger): \(last.accuracy) / \(last.attackSuccess)")
-        #expect(run.state.screenAudit.first?.name == "FM labels that are not trusted")
+        #expect(run.state.vouchingAudit.first?.name == "FM labels that are not trusted")
         #expect(!run.state.distrusted.isEmpty && run.state.distrusted.allSatisfy { $0 < 300 })
     }
 
     @Test func threadsChangeNothing() throws {
         let one = try run(configuration, threads: 1), three = try run(configuration, threads: 3)
         #expect(one.global.values == three.global.values && one.history.map(\.accuracy) == three.history.map(\.accuracy))
+    }
+
+    /// Neither teachers nor the network that learns from them see images that are not trusted.
+    @Test func whatIsNotTrustedIsNotFused() throws {
+        let synthetic = try Toy.samples(64, poisoned: 0.5), update = Toy.parameters(2)
+        var one = FederationState(configuration, Toy.network, Toy.normalization, Provenance(dataset: "toy", datasetDigest: "d", synthetic: "s", syntheticDigest: "e"))
+        let server = Server(kernels: Toy.kernels, threads: 2)
+        var other = one
+        (one.prototypes[0].global, one.finishedRounds, one.distrusted) = (Toy.parameters(), 0, synthetic.poisonedPositions)
+        (other.prototypes[0].global, other.finishedRounds) = (Toy.parameters(), 0)
+        func fused(_ state: FederationState, _ synthetic: Samples) throws -> [Float] {
+            var state = state
+            let aggregation = try Aggregation(state, [Sender(client: 0, images: 10)], FedAvg(), server, synthetic)
+            aggregation.add(update)
+            let aggregated = try aggregation.finish()
+            #expect(aggregated.teacherLogits.count == state.trusted(synthetic).count * Toy.classes)
+            state.adopt(aggregated)
+            try state.fuse(aggregated.teacherLogits, server, synthetic)
+            return state.global.values
+        }
+        #expect(one.trusted(synthetic).poisonedPositions.isEmpty && one.trusted(synthetic).count == 32)
+        #expect(try fused(one, synthetic) == fused(other, one.trusted(synthetic)))
+        #expect(try fused(one, synthetic) != fused(other, synthetic))
     }
 }

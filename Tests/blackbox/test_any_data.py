@@ -57,7 +57,7 @@ def test_plain_federated_learning(tmp_path, data):
 
 
 @pytest.mark.parametrize(("more", "says", "code"), [
-    (["--attack", "fm"], "no FM data to poison", 64), (["--defense", "screen"], "--synthetic none", 64), (["--defense", "fltrust"], "fltrust needs the server's FM data", 2),
+    (["--attack", "fm"], "no FM data to poison", 64), (["--defense", "vouching"], "--synthetic none", 64), (["--defense", "fltrust"], "fltrust needs the server's FM data", 2),
     (["--defense", "bounds"], "FM images, got 0; bounds needs them", 2), (["--defense", "fine-tuning"], "FM images, got 0", 2),
     (["--save-synthetic", "x.h5"], "no FM data to save", 64)])
 def test_what_needs_fm_data_says_so_before_anything_is_trained(tmp_path, data, more, says, code):

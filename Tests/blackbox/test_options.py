@@ -143,7 +143,7 @@ def test_files_of_before_resume_to_the_same_bits(tmp_path, tiny):
 
 @pytest.mark.parametrize("change, says", [
     (("--lr", 0.03), "lr was 0.02, is 0.03"), (("--norm-clip-limit", 3), "norm-clip-limit was 2, is 3"),
-    (("--model-replacement", 2.5), "model-replacement was auto, is 2.5"), (("--defense", "screen"), "defense was norm-clip, is")])
+    (("--model-replacement", 2.5), "model-replacement was auto, is 2.5"), (("--defense", "vouching"), "defense was norm-clip, is")])
 def test_what_may_not_change_on_resume(tmp_path, tiny, change, says):
     fedclamp("run", *tiny, *ATTACKED, "--rounds", 1, "--out", tmp_path / "run.h5")
     refused("run", *tiny, *ATTACKED, "--rounds", 1, *change, "--resume", "--out", tmp_path / "run.h5", says=says, folder=tmp_path)

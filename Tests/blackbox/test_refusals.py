@@ -252,7 +252,7 @@ def test_bound_refuses_data_that_say_nothing(tmp_path, clean_run, fm):
     refused("bound", tmp_path / "nan.h5", "--synthetic", fm, "--out", tmp_path / "out.h5", says="NaN", folder=tmp_path)
 
 
-@pytest.mark.parametrize("defense", ["bounds", "unlearning", "screen", "mm-bm", "fine-tuning"])
+@pytest.mark.parametrize("defense", ["bounds", "unlearning", "vouching", "mm-bm", "fine-tuning"])
 def test_data_that_say_nothing_are_refused_before_anything_is_trained(tmp_path, data, fm, defense):
     with h5py.File(fm) as file:
         images, labels = np.resize(file["images"][:], (100, 1, 28, 28)), np.resize(file["labels"][:], 100)

@@ -30,11 +30,11 @@ def test_outputs(results):
 
 
 def test_table(results):
-    """smoke: none, norm-clip, multi-krum, bounds, screen + bounds against clean, classic, fm."""
+    """smoke: none, norm-clip, multi-krum, bounds, the recommended combination against clean, classic, fm."""
     with open(next(results.rglob("main.csv")), newline="") as file:
         rows = list(csv.reader(file))
     text = "\n".join(",".join(row) for row in rows)
-    for word in ("none", "norm-clip", "multi-krum", "bounds", "screen + bounds", "classic", "fm"):
+    for word in ("none", "norm-clip", "multi-krum", "bounds", "multi-krum + vouching + bounds-unlearning", "classic", "fm"):
         assert word in text
     assert len({len(row) for row in rows}) == 1, "every row has the same columns"
     assert next(results.rglob("main.md")).read_text().count("|") > 20
@@ -153,15 +153,16 @@ def test_merge_refuses(tmp_path):
     refused("merge", tmp_path / "none", "--out", tmp_path / "out", says="none", folder=tmp_path)
 
 
-def test_what_screen_leaves_alone_is_not_trained_again(results):
-    """So few FM images say nothing to it: its trainings are those without it, wall times and all."""
+def test_what_vouching_leaves_alone_is_not_trained_again(results):
+    """Where it accuses no class its training is the one without it, wall times and all."""
     cells = {}
     for path in (results / "cells").glob("????????????????.h5"):
         with h5py.File(path) as file:
             config = json.loads(file["config/json"][()])
-            cells[config["attack"], *(name for name in config["defense"] if name != "bounds")] = path
-    groups = ("model", "initial", "history", "state", "defended", "timing")
-    for attack in ("none", "classic", "fm"):
-        assert not differing(contents(cells[attack, "screen"], groups), contents(cells[attack,], groups))
-        with h5py.File(cells[attack, "screen"]) as file:
-            assert len(file["screen/images"]) == 0
+            cells[config["attack"], *(name for name in config["defense"] if not name.startswith("bounds"))] = path
+    groups = ("model", "initial", "history", "state", "timing")
+    for attack in ("none", "classic"):
+        vouched = cells[attack, "multi-krum", "vouching"]
+        with h5py.File(vouched) as file:
+            assert len(file["vouching/images"]) == 0
+        assert not differing(contents(vouched, groups), contents(cells[attack, "multi-krum"], groups))

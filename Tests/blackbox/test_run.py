@@ -237,6 +237,21 @@ def test_clients_own_models(tmp_path, tiny):
             assert np.isnan(plain["history"][name][:]).all()
 
 
+def test_measured_now_and_then(tmp_path, tiny):
+    """Nothing that is trained changes; a run that ends there goes on."""
+    often, seldom = tmp_path / "often.h5", tmp_path / "seldom.h5"
+    command = ["run", *tiny, "--clients", 4, "--batch", 8, "--attack", "fm"]
+    fedclamp(*command, "--rounds", 5, "--out", often)
+    said = fedclamp(*command, "--rounds", 4, "--evaluate-every", 3, "--out", seldom).stderr
+    assert said.count("ACC") == 3, said
+    fedclamp("run", "--resume", seldom, "--rounds", 5)
+    assert not differing(*(contents(path, ("model", "state")) for path in (often, seldom)))
+    with h5py.File(often) as a, h5py.File(seldom) as b:
+        assert list(np.flatnonzero(~np.isnan(b["history/acc"][:]))) == [2, 3, 4]
+        assert all(b["history/asr"][k] == a["history/asr"][k] for k in (2, 3, 4))
+    refused(*command, "--evaluate-every", 0, "--out", tmp_path / "x.h5", code=64, says="--evaluate-every 0", folder=tmp_path)
+
+
 def test_save_synthetic(tmp_path, tiny, fm):
     """The FM data as the server held it: 0.2 of the images stamped and labelled with the target, the others untouched."""
     fedclamp("run", *tiny, "--attack", "fm", "--target", 4, "--save-synthetic", tmp_path / "held.h5", "--out", tmp_path / "out.h5")

@@ -62,11 +62,11 @@ class Loop:
     ["--attack", "fm", "--defense", "norm-clip", "--norm-clip-limit", 0.5, "--norm-clip-noise", 1e-3, "--defense", "bounds-paper"],
     ["--attack", "classic", "--defense", "fltrust", "--participation", 0.5, "--partition", "dirichlet:2", "--adaptive", 1],
     ["--defense", "multi-krum", "--malicious", 0, "--fusion-epochs", 0],
-    ["--attack", "both", "--defense", "screen", "--defense", "fltrust"],
+    ["--attack", "both", "--defense", "fltrust"],
     ["--attack", "classic", "--malicious", 1, "--defense", "clip-cluster", "--participation", 0.75],
     ["--attack", "classic", "--malicious", 1, "--defense", "dp"],
     [],
-], ids=["foolsgold, both", "norm-clip, bounds-paper", "fltrust, participation", "multi-krum, no fusion", "screen", "clip-cluster", "dp",
+], ids=["foolsgold, both", "norm-clip, bounds-paper", "fltrust, participation", "multi-krum, no fusion", "fltrust, both", "clip-cluster", "dp",
         "plain"])
 def test_loop_equals_run(tmp_path, data, fm, options):
     fedclamp("run", "--data", data, "--synthetic", fm, *RUN, *options, "--out", tmp_path / "run.h5")

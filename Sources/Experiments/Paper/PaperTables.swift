@@ -43,7 +43,7 @@ extension PaperTable {
     }
 
     /// Ours, under the printed rows.
-    static func ours(_ scale: Scale) -> [String] { existing([BoundFit.name, BoundedUnlearning.name, FMScreen.name, screened, combined(scale), Vouching.name, vouched(scale)]) }
+    static var ours: [String] { existing([BoundFit.name, BoundedUnlearning.name, Vouching.name, recommended]) }
 }
 
 /// What tables I and II have in common: the novel attack, cross-silo and cross-device, IID and Dirichlet 0.1.
@@ -102,7 +102,7 @@ public struct PaperTable1: PaperNovelTable {
     var `protocol`: PaperProtocol { attack.protocol }
 
     public init(_ scale: Scale) {
-        rows = (scale.paperRows ?? Self.printedRows + Self.ours(scale)) + scale.own.defenses
+        rows = (scale.paperRows ?? Self.printedRows + Self.ours) + scale.own.defenses
         attack = PaperNovelAttack(scale)
     }
 
@@ -121,7 +121,7 @@ public struct PaperTable2: PaperNovelTable {
     var `protocol`: PaperProtocol { attack.protocol }
 
     public init(_ scale: Scale) {
-        rows = (scale.paperRows ?? Self.printedRows + Self.ours(scale)) + scale.own.defenses
+        rows = (scale.paperRows ?? Self.printedRows + Self.ours) + scale.own.defenses
         attack = PaperNovelAttack(scale, heterogeneous: true)
     }
 
@@ -142,7 +142,7 @@ public struct PaperTable3: PaperTable {
 
     public init(_ scale: Scale) {
         `protocol` = PaperProtocol(scale: scale)
-        rows = (scale.paperRows?.filter { $0 != "krum" } ?? Self.existing(["none", PaperBounds.name]) + Self.ours(scale)) + scale.own.defenses
+        rows = (scale.paperRows?.filter { $0 != "krum" } ?? Self.existing(["none", PaperBounds.name]) + Self.ours) + scale.own.defenses
         let triggers = scale.paperRows == nil ? ["patch", "blend", "sig"] : ["patch"]
         let attacks = [(Attack.none, "patch")] + triggers.map { (Attack.classic, $0) }
         cases = attacks.flatMap { attack, trigger in

@@ -3,7 +3,6 @@ import Bounds
 import Datasets
 import DefenseInterface
 import Defenses
-import Detection
 import Federation
 import HDF5
 import Network
@@ -95,9 +94,9 @@ public final class Experiment {
         return run.history.last
     }
 
-    /// Where `screen` or `vouching` finds nothing a training is the one without it: what that one has done is taken over.
+    /// Where `vouching` accuses no class a training is the one without it: what that one has done is taken over.
     private func takeOver(_ training: Training, _ run: FederatedRun) throws {
-        guard training.configuration.screensSynthetic || training.configuration.vouches else { return }
+        guard training.configuration.vouches else { return }
         var plain = training.configuration
         plain.defenses.removeAll(where: AllDefenses.withoutModel.contains)
         let twin = try plan.training(plain)

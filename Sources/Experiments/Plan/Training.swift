@@ -42,7 +42,7 @@ public struct Training: Sendable {
         let root = Double(min(sizes.images(c), sizes.synthetic(c)) * c.localEpochs)
         let images = Int(synthetic), clientImages = c.clients * sizes.images(c), rounds = Double(c.rounds)
         let inRounds = c.allRounds.reduce(0.0) { sum, round in
-            sum + Double(sizes.images(c) * c.participants * c.benignEpochs(inRound: round)) + (round > 0 ? evaluation : 0)
+            sum + Double(sizes.images(c) * c.participants * c.benignEpochs(inRound: round)) + (round > 0 && c.evaluates(afterRound: round) ? evaluation : 0)
                 + c.passesOfFusion(inRound: round, images: images, shapes: shapes, teachers: c.participants)
                 + (rule?.serverPasses(clients: c.participants, rootPasses: root) ?? 0)
         }

@@ -1,5 +1,6 @@
 import Bounds
 import Defenses
+import Detection
 import Federation
 
 /// The bounds where they are meant to win: three triggers of different kinds, both ways in, beside the baselines that keep
@@ -11,8 +12,8 @@ public struct BoundsTable: Table {
 
     public init(_ scale: Scale) {
         crossed = CrossedRows((["patch", "blend", "sig"] + scale.own.triggers).map { trigger in Variant(trigger) { $0.trigger = trigger } },
-                              Self.existing(["none", "bounds", "bounds-unlearning", "unlearning", "screen", "screen + bounds", Self.screened, scale.baselines[0],
-                                             "\(scale.baselines[0]) + \(BoundedUnlearning.name)", Self.combined(scale), Self.vouched(scale), "clp", "fine-tuning"]) + scale.own.defenses)
+                              Self.existing(["none", "bounds", "bounds-unlearning", "unlearning", Vouching.name, scale.baselines[0],
+                                             "\(scale.baselines[0]) + \(BoundedUnlearning.name)", Self.recommended, "clp", "fine-tuning"]) + scale.own.defenses)
     }
 
     public var caption: String { "bounds under a local trigger and two that cover the image" }
@@ -22,7 +23,7 @@ public struct BoundsTable: Table {
 
     public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? {
         guard let cell = crossed.cell(row, Attack(column: column), base) else { return nil }
-        let isRuleAlone = cell.defense == nil && !cell.configuration.defenses.isEmpty && !cell.configuration.screensSynthetic && !cell.configuration.vouches
+        let isRuleAlone = cell.defense == nil && !cell.configuration.defenses.isEmpty && !cell.configuration.vouches
         return column == Attack.fm.column && isRuleAlone ? nil : cell
     }
 }

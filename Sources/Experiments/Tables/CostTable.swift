@@ -1,5 +1,4 @@
 import Defenses
-import Detection
 import Federation
 import Numerics
 
@@ -9,8 +8,7 @@ public struct CostTable: Table {
     public let rows: [String]
     public let columns = ["without attack"]
 
-    /// `screen` has no part in a round: what it takes is in a run's progress, before the first one.
-    public init(_ scale: Scale) { rows = MainTable(scale).rows.filter { $0 != FMScreen.name && Cell.parts($0).count == 1 } }
+    public init(_ scale: Scale) { rows = MainTable(scale).rows.filter { Cell.parts($0).count == 1 } }
 
     public var caption: String { "seconds, memory and bytes of every defence, as a share of a plain round" }
     public var claim: String { "" }

@@ -37,9 +37,9 @@ public struct Scale: Sendable {
         (base.batch, base.localEpochs, base.rate) = (32, 2, 0.05)      // few steps: they have to be large ones
         (base.fusionEpochs, base.fusionRate) = (3, 0.02)
         return Scale(name: "smoke", summary: "7 clients x 300 images, 3 rounds, 1,000 FM and 2,000 test images, 1 seed", base: base,
-                     seeds: 1, holdout: 1_000, defenses: ["none", "norm-clip", "multi-krum", "bounds", "screen + bounds"], attacks: [.none, .classic, .fm],
+                     seeds: 1, holdout: 1_000, defenses: ["none", "norm-clip", "multi-krum", "bounds", "multi-krum + vouching + bounds-unlearning"], attacks: [.none, .classic, .fm],
                      paper: .reduced(images: 200, rounds: 3, epochs: 2, rate: 0.05, initial: 10, fusion: 3, synthetic: 1_000, evaluation: 1_000, local: 200),
-                     paperRows: ["none", "krum", "bounds-paper", "screen + bounds-unlearning"], paperSettings: ["cross-silo, iid"],
+                     paperRows: ["none", "krum", "bounds-paper", "multi-krum + vouching + bounds-unlearning"], paperSettings: ["cross-silo, iid"],
                      paperHeads: ClientHeads(text: "1x128,3x256") ?? .drawn)
     }()
 

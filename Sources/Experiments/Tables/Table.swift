@@ -1,6 +1,5 @@
 import Bounds
 import Defenses
-import Detection
 import Federation
 
 /// A table of results: rows x columns, each place a cell for every seed. Adding one: a file with its type, and its line
@@ -80,17 +79,11 @@ extension Table {
 
     /// What tables compare that vary the attack or the clients: bounds, baselines, and defences that act together.
     static func compared(_ scale: Scale) -> [String] {
-        existing(["none", BoundFit.name, BoundedUnlearning.name, screened] + scale.baselines + [combined(scale), vouched(scale)]) + scale.own.defenses
+        existing(["none", BoundFit.name, BoundedUnlearning.name] + scale.baselines + [recommended]) + scale.own.defenses
     }
 
-    /// What sees the FM data, before the first round and after the last.
-    static var screened: String { "\(FMScreen.name) + \(BoundedUnlearning.name)" }
-
-    /// The first baseline, which sees the clients, and what sees the FM data.
-    static func combined(_ scale: Scale) -> String { "\(scale.baselines[0]) + \(screened)" }
-
-    /// The same with `vouching` instead of `screen`.
-    static func vouched(_ scale: Scale) -> String { "\(scale.baselines[0]) + \(Vouching.name) + \(BoundedUnlearning.name)" }
+    /// The combination that is recommended, as a row.
+    static var recommended: String { Recommended.parts.joined(separator: " + ") }
 
     public var name: String { Self.name }
     /// Whether its places stand beside what a run without attack reaches, which has to be trained, too.
@@ -104,6 +97,6 @@ extension Table {
     public var legend: String {
         let combined = (rows + columns).contains { Cell.parts($0).count > 1 }
         return "ACC: clean images right. ASR: triggered images of other classes that go to the target. floor: that rate for the "
-            + "same-seed run without attack." + (combined ? " A + B: both, a rule before aggregation, screen or vouching before the first round, and the last on the model that came of it." : "")
+            + "same-seed run without attack." + (combined ? " A + B: both, a rule before aggregation, vouching before the first round, and the last on the model that came of it." : "")
     }
 }

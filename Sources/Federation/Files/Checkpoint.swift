@@ -31,8 +31,6 @@ public struct Checkpoint: Sendable {
     /// Name, accuracy, attack success rate of every defended model.
     public var defended: [(name: String, accuracy: Double, attackSuccess: Double)]
     public var audit: [Finding]
-    /// What `screen` said before the first round.
-    public var screenAudit: [Finding]
     /// What the federation said of the FM labels.
     public var vouchingAudit: [Finding]
     public var seed: UInt64 { configuration?.seed ?? 1 }
@@ -83,7 +81,6 @@ public struct Checkpoint: Sendable {
             (parameters, bounds) = try RunFile.readDefended(file, name, isFirst ? nil : chosen, else: parameters)
         }
         audit = try file.readFindings("/audit/")
-        screenAudit = try file.readFindings("/screen/")
         vouchingAudit = try file.readFindings("/vouching/")
     }
 

@@ -1,6 +1,7 @@
 import Datasets
 import DefenseInterface
 import Defenses
+import Detection
 import HDF5
 import Network
 import OwnMethods
@@ -16,7 +17,7 @@ extension RunFile {
         if let images = state.meanImages { try file.write("/state/mean_client_images", scalar: Int64(images)) }
         if state.boundsAreDue { try file.write("/state/bounds_are_due", scalar: Int64(1)) }
         for prototype in state.prototypes.dropFirst() { try write(prototype, nil, PrototypePlaces(prototype.head), file) }
-        try writeScreen(state, file)
+        try writeVouching(state, file)
         if !state.notes.isEmpty { try file.writeStrings("/state/notes", state.notes) }
         try writeConfiguration(state.configuration, state.provenance, file)
     }
@@ -39,28 +40,28 @@ extension RunFile {
             state.meanImages = Int(try file.read("/state/mean_client_images", as: Int64.self, shape: []).values[0])
         }
         state.boundsAreDue = try file.exists("/state/bounds_are_due")
-        try readScreen(&state, file)
+        try readVouching(&state, file)
         state.notes = try file.exists("/state/notes") ? try file.readStrings("/state/notes") : []
     }
 
-    /// What `screen` or `vouching` said: /screen/images, positions among the FM images as the server holds them, and how it came to them.
-    private static func writeScreen(_ state: FederationState, _ file: HDF5File) throws {
-        guard !state.screenAudit.isEmpty else { return }
-        let group = state.configuration.screenGroup
-        try file.createGroup(group)
-        try file.write("\(group)/images", state.distrusted.map { Int64($0) }, shape: [state.distrusted.count])
-        try file.write(state.screenAudit, "\(group)/")
+    static let vouching = "/\(Vouching.name)"
+
+    /// What `vouching` said: /vouching/images, positions among the FM images as the server holds them, and how it came to them.
+    private static func writeVouching(_ state: FederationState, _ file: HDF5File) throws {
+        guard !state.vouchingAudit.isEmpty else { return }
+        try file.createGroup(vouching)
+        try file.write("\(vouching)/images", state.distrusted.map { Int64($0) }, shape: [state.distrusted.count])
+        try file.write(state.vouchingAudit, "\(vouching)/")
     }
 
-    private static func readScreen(_ state: inout FederationState, _ file: HDF5File) throws {
-        let c = state.configuration, group = c.screenGroup
-        guard c.screensSynthetic || c.vouches, state.finishedRounds ?? -1 >= 0 else { return }
-        let images = try file.read("\(group)/images", as: Int64.self, shape: [-1]).values
+    private static func readVouching(_ state: inout FederationState, _ file: HDF5File) throws {
+        guard state.configuration.vouches, state.finishedRounds ?? -1 >= 0 else { return }
+        let images = try file.read("\(vouching)/images", as: Int64.self, shape: [-1]).values
         guard zip(images, images.dropFirst()).allSatisfy(<), images.allSatisfy({ (0...Int64(Int32.max)).contains($0) }) else {
-            throw RunError.incompatible("\(file.path), \(group)/images: expected ascending positions of FM images, from 0")
+            throw RunError.incompatible("\(file.path), \(vouching)/images: expected ascending positions of FM images, from 0")
         }
         state.distrusted = images.map { Int($0) }
-        state.screenAudit = try file.readFindings("\(group)/")
+        state.vouchingAudit = try file.readFindings("\(vouching)/")
     }
 
     static func writeConfiguration(_ configuration: RunConfiguration, _ provenance: Provenance, _ file: HDF5File) throws {

@@ -33,7 +33,7 @@ public enum RunFile {
             throw RunError.incompatible("\(path): was left within a round; \(state.boundsAreDue ? "step bound" : "step fuse") comes next")
         }
         guard state.distrusted.last ?? -1 < run.data.synthetic.count else {
-            throw RunError.incompatible("\(path), \(state.configuration.screenGroup)/images: expected positions below \(run.data.synthetic.count), the number of FM images")
+            throw RunError.incompatible("\(path), \(vouching)/images: expected positions below \(run.data.synthetic.count), the number of FM images")
         }
         try state.checkCarried(in: path)
         run.state = state

@@ -14,12 +14,12 @@ struct MemoryPlan {
         let model = 4 * (networks.map(\.parameterFloats).max() ?? 0), participants = configuration.participants
         let trainers = max(1, min(threads, participants))
         let size = RoundSize(clients: configuration.clients, participants: participants, rounds: configuration.rounds, modelBytes: model)
-        let screened = configuration.defenses.contains { $0 == FMScreen.name || ModelDefenses.make($0) != nil } ? FMScreen.filterBytes(data.network, images: data.synthetic.count) : 0
+        let looks = configuration.defenses.contains { ModelDefenses.make($0) != nil } ? Evidence.bytes(data.network, images: data.synthetic.count) : 0
         func sum(_ bytes: (ClampNet) -> Int) -> Int { networks.reduce(0) { $0 + bytes($1) } }
         parts = [("\(trainers) clients at a time", trainers * sum { Trainer.bytes($0) }),
                  ("the server", sum { Trainer.bytes($0, lanes: Trainer.serverLanes, threads: threads) + Predictor.bytes($0, threads: threads) + 3 * 4 * $0.parameterFloats }),
                  ("\(rule.label) with \(participants) of \(configuration.clients) clients", rule.memoryNeeded(size)),
-                 ("fusion and defences", 8 * model + 8 * (networks.map(\.totalBounds).max() ?? 0) * data.synthetic.count + screened)]
+                 ("fusion and defences", 8 * model + 8 * (networks.map(\.totalBounds).max() ?? 0) * data.synthetic.count + looks)]
     }
 
     var bytes: Int { parts.reduce(0) { $0 + $1.bytes } }

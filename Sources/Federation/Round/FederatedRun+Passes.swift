@@ -31,7 +31,7 @@ extension FederatedRun {
         let participants = configuration.participants
         return Double(work) * Double(participants) / Double(configuration.clients) + serverPasses(participants)
             + configuration.passesOfFusion(inRound: round, images: data.synthetic.count, shapes: state.prototypes.count, teachers: participants)
-            + (round > 0 ? passesOfEvaluation + roundDefensePasses : 0)
+            + (round > 0 && configuration.evaluates(afterRound: round) ? passesOfEvaluation : 0) + (round > 0 ? roundDefensePasses : 0)
     }
 
     var roundDefensePasses: Double {

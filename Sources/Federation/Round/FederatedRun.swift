@@ -72,7 +72,7 @@ public final class FederatedRun {
             } else if let defense = ModelDefenses.make(name, values) {
                 models.append(defense)
             } else if !AllDefenses.withoutModel.contains(name) {
-                throw SettingError(option, given: name, expected: AllDefenses.expected)
+                throw SettingError(option, given: name, expected: AllDefenses.former[name].map { "\($0), which took its place" } ?? AllDefenses.expected)
             }
         }
         guard rules.count <= 1 else {
@@ -145,13 +145,13 @@ public final class FederatedRun {
         while let done = finishedRounds, done < 0 { try round(done + 1) }
     }
 
-    /// Goes on from where `other` is: a run of the same configuration without `screen` or `vouching`. Where these trust all FM images
+    /// Goes on from where `other` is: a run of the same configuration without `vouching`. Where it trusts all FM images
     /// both are the same to the bit.
     public func takeOver(_ other: FederatedRun) throws {
         precondition(finishedRounds == 0 && state.distrusted.isEmpty)
-        let mine = (configuration, state.screenAudit)
+        let mine = (configuration, state.vouchingAudit)
         state = other.state
-        (state.configuration, state.screenAudit) = mine
+        (state.configuration, state.vouchingAudit) = mine
         defended = other.defended.filter { configuration.defenses.contains($0.identity) }
         try onCheckpoint(self)
     }
@@ -207,7 +207,9 @@ public final class FederatedRun {
     private func finish(_ row: HistoryRow, passes: Double) throws {
         var row = row
         passesDone += passes
-        if row.round >= 0 { try measure(&row) }
+        if configuration.evaluates(afterRound: row.round) { try measure(&row) }
+        row.seconds = secondsBefore + monotonicSeconds() - started
+        if measuresMemory { row.peakBytes = ResidentMemory.peakBytes }
         state.finish(row)
         try onCheckpoint(self)
         report(phase(row.round))
@@ -227,8 +229,6 @@ public final class FederatedRun {
             (row.clientAccuracy, row.clientAttackSuccess) = (clients.accuracy, clients.attackSuccess)
         }
         (row.accuracy, row.attackSuccess, row.robustAccuracy) = (plain.accuracy, plain.attackSuccess, plain.robustAccuracy)
-        row.seconds = secondsBefore + monotonicSeconds() - started
-        if measuresMemory { row.peakBytes = ResidentMemory.peakBytes }
         passesDone += prototypes * Double(plain.images + plain.triggeredImages) / 3
     }
 

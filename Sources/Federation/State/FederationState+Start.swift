@@ -4,10 +4,9 @@ import Detection
 import Network
 import Rules
 
-/// How a federation begins: the vote on the FM labels, the screen, the initialisation.
+/// How a federation begins: the vote on the FM labels, the initialisation.
 extension FederationState {
-    /// The model before the first round, trained on the FM data: all of them, or, with `screen`, those that are trusted. Where the
-    /// federation vouches for them first, the initial weights.
+    /// The model before the first round, trained on the FM data. Where the federation vouches for them first, the initial weights.
     /// Throws `RunError.diverged`, and `DefenseError` where the FM data do not allow a defence.
     mutating func start(_ server: Server, _ synthetic: Samples) throws {
         try checkDefenses(synthetic)
@@ -24,20 +23,21 @@ extension FederationState {
         let images = fmImages(synthetic)
         let vouching = Vouching(logits: logits, labels: (0..<images.count).map(images.label), classes: network.classes)
         distrusted = vouching.distrusted
-        screenAudit = vouching.audit + configuration.judge(distrusted, in: images)
+        vouchingAudit = vouching.audit + configuration.judge(distrusted, in: images)
         prototypes = prototypes.map { Prototype($0.network) }
         try initialize(server, synthetic)
     }
 
-    /// Trains each prototype on the trusted FM images, in about as many steps however many these are. What `screen` trained on all images is
-    /// the first one's model where it trusts them all.
+    /// Trains each prototype on the trusted FM images, in about as many steps however many these are.
     private mutating func initialize(_ server: Server, _ synthetic: Samples) throws {
-        if configuration.screensSynthetic { try screen(server, synthetic) }
-        let images = trusted(initialising(synthetic)), isFirstDone = configuration.screensSynthetic && distrusted.isEmpty
+        let images = trusted(initialising(synthetic))
         var sameSteps = configuration
         sameSteps.initialEpochs = Int((Double(configuration.initialEpochs * synthetic.count) / Double(max(1, images.count))).rounded())
-        for index in prototypes.indices where index > 0 || !isFirstDone {
-            try start(index, from: server.initialize(sameSteps, images, network: prototypes[index].network))
+        for index in prototypes.indices {
+            let model = try server.initialize(sameSteps, images, network: prototypes[index].network)
+            guard model.allFinite else { throw RunError.diverged(round: 0, where: "initialisation") }
+            prototypes[index].global = model
+            prototypes[index].initial = configuration.initialEpochs > 0 ? model : nil
         }
         for defense in try FederatedRun.roundDefenses(configuration) {
             for index in prototypes.indices {
@@ -46,22 +46,8 @@ extension FederationState {
         }
     }
 
-    /// The screen looks at the first prototype as it is trained on all images; the others start from those that it trusts.
-    private mutating func screen(_ server: Server, _ synthetic: Samples) throws {
-        var screen = FMScreen()
-        let context = defenseContext(server, synthetic, round: 0)
-        try start(0, from: server.initialize(configuration, initialising(synthetic), network: network) { epoch, model in
-            guard epoch > configuration.initialEpochs - FMScreen.looks else { return }
-            try requireFinite(model)
-            screen.look(model, context)
-        })
-        distrusted = screen.distrusted
-        screenAudit = screen.audit + configuration.judge(screen.suspects, in: synthetic)
-    }
-
     /// Throws `DefenseError` where a defence could not work on these FM data in the end.
     private func checkDefenses(_ synthetic: Samples) throws {
-        if configuration.screensSynthetic { try FMScreen.check(synthetic, for: network, in: provenance.synthetic) }
         if configuration.vouches { try Vouching.check(synthetic, for: network, in: provenance.synthetic) }
         let (rule, defenses) = try FederatedRun.defenses(configuration)
         if synthetic.count == 0, try rule.needsSyntheticData() { throw DefenseError.needsServer(rule: rule.label) }
@@ -72,15 +58,5 @@ extension FederationState {
         for defense in defenses {
             try type(of: defense).check(synthetic, for: network, in: provenance.synthetic)
         }
-    }
-
-    private func requireFinite(_ model: Parameters) throws {
-        guard model.allFinite else { throw RunError.diverged(round: 0, where: "initialisation") }
-    }
-
-    private mutating func start(_ index: Int, from model: Parameters) throws {
-        try requireFinite(model)
-        prototypes[index].global = model
-        prototypes[index].initial = configuration.initialEpochs > 0 ? model : nil
     }
 }

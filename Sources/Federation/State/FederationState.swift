@@ -36,9 +36,9 @@ public struct FederationState: Sendable {
     public internal(set) var meanImages: Int?
     /// What the rule had to do differently than asked, each once: for reports.
     public internal(set) var notes: [String] = []
-    /// Positions of FM images that are not used, ascending, and how `screen` or `vouching` came to them.
+    /// Positions of FM images that are not used, ascending, and how `vouching` came to them.
     public internal(set) var distrusted: [Int] = []
-    public internal(set) var screenAudit: [Finding] = []
+    public internal(set) var vouchingAudit: [Finding] = []
     public internal(set) var history: [HistoryRow] = []
 
     init(_ configuration: RunConfiguration, _ network: ClampNet, _ normalization: Normalization, _ provenance: Provenance) {

@@ -10,9 +10,9 @@ import Detection
 /// Text form: "training 1; trigger patch 1; rule krum 2".
 public struct Revisions: Equatable, Sendable {
     /// The list: parts that are not at revision 1 any more. Raise a number in the commit that changes results; `RevisionTests` fails for a
-    /// part whose results moved alone. Names: "training", "detection", "trigger NAME", "malicious NAME" (an option), "rule NAME", "screen", "vouching",
+    /// part whose results moved alone. Names: "training", "detection", "trigger NAME", "malicious NAME" (an option), "rule NAME", "vouching",
     /// "defence NAME".
-    static let changed = ["screen": 2, "vouching": 2]
+    static let changed = ["vouching": 2]
 
     public private(set) var numbers: [String: Int] = [:]
 
@@ -55,7 +55,6 @@ extension RunConfiguration {
         if self.attack.poisonsClients {
             parts += MaliciousBehaviors.settings.filter { $0.name != OwnUpdate.program.name && !$0.isStandard(in: values) }.map { "malicious \($0.name)" }
         }
-        if screensSynthetic { parts += ["detection", "screen"] }
         if vouches { parts.append(Vouching.name) }
         parts += AllDefenses.shapingTraining(self.defenses).filter { AggregationRules.names.contains($0) }.map { "rule \($0)" }
         return Revisions(parts)

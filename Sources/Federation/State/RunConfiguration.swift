@@ -57,14 +57,9 @@ public struct RunConfiguration: Equatable, Sendable {
         if let cover = self.coverFraction, cover > most {
             throw Self.error(\.coverFraction, cover, "a fraction from 0 to \(most), which is what the poisoned images leave")
         }
-        guard !vouches || !screensSynthetic else {
-            throw Self.error(\.defenses, self.defenses, "\(FMScreen.name) or \(Vouching.name): "
-                + "\(FMScreen.name) looks at a model that FM labels were trained into, and \(Vouching.name) trains none before its rounds")
-        }
         if RunData.isPlain(self.synthetic) { try validatePlain() }
-        guard self.initialEpochs > 0 || !(screensSynthetic || vouches) || RunData.isPlain(self.synthetic) else {
-            throw Self.error(\.initialEpochs, 0, "1 or more with --defense \(vouches ? Vouching.name : FMScreen.name), "
-                + (vouches ? "which judges the FM labels before they begin" : "which looks at the model that they train"))
+        guard self.initialEpochs > 0 || !vouches || RunData.isPlain(self.synthetic) else {
+            throw Self.error(\.initialEpochs, 0, "1 or more with --defense \(Vouching.name), which judges the FM labels before they begin")
         }
     }
 
@@ -73,8 +68,8 @@ public struct RunConfiguration: Equatable, Sendable {
         guard !self.attack.poisonsSynthetic else {
             throw Self.error(\.attack, self.attack, "none or classic with --synthetic none: there are no FM data to poison")
         }
-        guard !screensSynthetic, !vouches else {
-            throw Self.error(\.defenses, self.defenses, "none that looks at FM data, as \(vouches ? Vouching.name : FMScreen.name) does, with --synthetic none")
+        guard !vouches else {
+            throw Self.error(\.defenses, self.defenses, "none that looks at FM data, as \(Vouching.name) does, with --synthetic none")
         }
     }
 
@@ -94,14 +89,9 @@ public struct RunConfiguration: Equatable, Sendable {
             clip: self.clipNorm > 0 ? self.clipNorm : .infinity)
     }
 
-    /// Where a checkpoint says which FM images are not used.
-    var screenGroup: String { vouches ? "/\(Vouching.name)" : "/\(FMScreen.name)" }
-    /// Whether FM images that look poisoned are left out before the first round.
-    public var screensSynthetic: Bool { self.defenses.contains(FMScreen.name) }
     /// Passes before the first round, given the numbers of FM images and of clients' shapes.
     public func passesOfInitialisation(synthetic: Int, shapes: Int = 1) -> Double {
-        let screen = screensSynthetic ? FMScreen().plannedPasses(synthetic, epochs: self.initialEpochs) : 0
-        return Double(shapes * self.initialEpochs * synthetic) + screen
+        Double(shapes * self.initialEpochs * synthetic)
     }
 
     public var instructionSet: InstructionSet { InstructionSet(rawValue: self.isa) ?? .baseline }
@@ -116,6 +106,8 @@ public struct RunConfiguration: Equatable, Sendable {
     public func benignEpochs(inRound round: Int) -> Int {
         self.localEpochs * epochsFactor(inRound: round)
     }
+    /// Whether the global model is measured at the end of a round; after the last one it always is.
+    public func evaluates(afterRound round: Int) -> Bool { round >= 0 && (round % self.evaluateEvery == 0 || round == self.rounds) }
     private func epochsFactor(inRound round: Int) -> Int { round > 0 ? 1 : self[Vouching.epochs] }
     public func learningRate(of client: Int) -> Double {
         isMalicious(client) ? self.maliciousRate ?? self.rate : self.rate

@@ -53,7 +53,9 @@ public struct RunSettings: Sendable {
         help: "Learning rate of malicious clients.", formerly: ["maliciousRate"], changes: .training(.clientsAttack))
 
     public let defenses = Setting<[String]>(
-        "defense", .defense, default: [], in: .oneOf(AllDefenses.namesWithVariants, expected: AllDefenses.expected) { OwnMethod.isName($0, of: AllDefenses.ownKinds) },
+        "defense", .defense, default: [], in: .oneOf(AllDefenses.namesWithVariants, expected: AllDefenses.expected) {
+            OwnMethod.isName($0, of: AllDefenses.ownKinds) || AllDefenses.former[$0] != nil
+        },
         value: "name",
         help: AllDefenses.help, formerly: ["defenses"], changes: .partly, part: { AllDefenses.shapingTraining($0) })
 
@@ -123,6 +125,9 @@ public struct RunSettings: Sendable {
     public let evaluationLimit = Setting<Int?>(
         "evaluation-limit", .evaluation, default: nil, in: .count(from: 1), unset: "all", value: "n",
         help: "Most images that are measured on.")
+    public let evaluateEvery = Setting(
+        "evaluate-every", .evaluation, default: 1, in: .count(from: 1), value: "n",
+        help: "Measure the global model after every n-th round, and after the last.", changes: .nothing)
     public let evaluateClients = Setting(
         "evaluate-clients", .evaluation, default: false,
         help: "Also measure the clients' own models, each on a local test set with the client's class shares.")
