@@ -8,7 +8,7 @@ SCALE ?= smoke
 TORCH_PYTHON ?= python3
 FASHION_MNIST := /usr/share/datasets/fashion-mnist
 
-.PHONY: help deps build arm64 test test-cluster torture fuzz sanitize bench reproduce data golden lint man completions wheel clean
+.PHONY: help deps build arm64 test test-cluster torture fuzz sanitize bench reproduce data golden lint rooms docs man completions wheel clean
 .DEFAULT_GOAL := help
 
 help:                ## this list
@@ -69,9 +69,12 @@ bench: build .venv-bench/ready ## FedClamp against PyTorch on this CPU, in turns
 golden:              ## write the golden files of the network tests anew (needs PyTorch)
 	$(TORCH_PYTHON) tools/oracle.py Tests/NetworkTests/Golden
 
-lint: build          ## order of imports, file lengths, forbidden calls, stray vector instructions
+lint: build          ## order of imports, file lengths, forbidden calls, links of pages, stray vector instructions
 	python3 tools/lint.py
 	tools/check-isa.sh
+
+rooms:               ## the picture of the rooms, Sources/rooms.svg, drawn from the imports
+	python3 tools/rooms.py > Sources/rooms.svg
 
 man: build           ## the man page build/fedclamp.1, made from the commands' own definitions
 	build/fedclamp manual > build/fedclamp.1

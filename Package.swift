@@ -43,9 +43,14 @@ let fuzzing: [Target] = Context.environment["FUZZ"] == nil ? [] : [
                       swiftSettings: [.unsafeFlags(["-parse-as-library"])]),
 ]
 
+// DOCS=1: the plugin that makes pages of the doc comments (make docs). No other build fetches it.
+let documenting: [Package.Dependency] = Context.environment["DOCS"] == nil ? [] : [
+    .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
+]
+
 let package = Package(
     name: "fedclamp",
-    dependencies: [.package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")],
+    dependencies: [.package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")] + documenting,
     targets: [
         .systemLibrary(name: "CHDF5"),
         .systemLibrary(name: "CZlib"),

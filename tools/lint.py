@@ -1,31 +1,24 @@
 #!/usr/bin/env python3
 """Checks of the source that no compiler makes; prints each offence as FILE:LINE and exits with 1 if there is one.
 
-* Rooms: a file in Sources/ROOM imports only rooms that stand before its own in ROOMS.
+* Rooms: a file in Sources/ROOM imports only rooms that stand before its own in ROOMS (tools/rooms.py).
 * Files of source, tests and tools have at most 400 lines.
 * Sources hold no `try!` and no `fatalError(`: errors are thrown and reported.
 * Only the lock of outputs reads the wall clock, which jumps, and only to show it; durations come from the monotonic one.
+* Links of pages lead somewhere, the files and targets that pages name exist, and the picture of the rooms is that of the imports.
 """
 import pathlib
 import re
 import sys
 
-ROOMS = ["CStart", "CZlib", "CHDF5", "HDF5", "Options", "Tensor", "KernelTable", "Kernels", "Network", "Datasets", "OwnMethods", "Attacks",
-         "Numerics", "DefenseInterface", "Rules", "Detection", "Bounds", "ModelDefenses", "Defenses", "Federation", "Experiments", "fedclamp"]
+import documents
+from rooms import IMPORT, ROOMS, ROOT, room_of
+
 LONGEST = 400
 FORBIDDEN = re.compile(r"\btry!|\bfatalError\(")
 WALL_CLOCK = re.compile(r"\btime\((?:nil|NULL|&)|\bgettimeofday\b|\bCLOCK_REALTIME\b|\bDate\(\)|DispatchWallTime")
 SHOWS_THE_TIME = "OutputLock.swift"
-IMPORT = re.compile(r"^\s*(?:@\w+(?:\(.*?\))?\s+|(?:public|package|internal|fileprivate|private)\s+)*import\s+"
-                    r"(?:(?:struct|class|enum|protocol|func|var|let|typealias)\s+)?(\w+)")
 SUFFIXES = {".swift", ".c", ".h", ".py", ".sh"}
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-
-
-def room_of(module):
-    """Index in ROOMS, None for modules from elsewhere. KernelsBaseline, KernelsAVX2 ... are Kernels."""
-    name = "Kernels" if module.startswith("Kernels") else module
-    return ROOMS.index(name) if name in ROOMS else None
 
 
 def offences(path, lines):
@@ -35,7 +28,7 @@ def offences(path, lines):
         return
     here = room_of(path.parts[1])
     if here is None:
-        yield 1, f"room {path.parts[1]} is not in the list of tools/lint.py"
+        yield 1, f"room {path.parts[1]} is not in the list of tools/rooms.py"
         return
     for number, line in enumerate(lines, 1):
         code = line.split("//")[0]
@@ -60,6 +53,9 @@ def main():
         for number, message in offences(inside, path.read_text(encoding="utf-8").splitlines()):
             print(f"{inside}:{number}: {message}")
             count += 1
+    for page, number, message in documents.offences():
+        print(f"{page}:{number}: {message}")
+        count += 1
     print(f"lint: {len(files)} files, {count} offences")
     sys.exit(1 if count else 0)
 
