@@ -76,6 +76,14 @@ lint: build          ## order of imports, file lengths, forbidden calls, links o
 rooms:               ## the picture of the rooms, Sources/rooms.svg, drawn from the imports
 	python3 tools/rooms.py > Sources/rooms.svg
 
+DOCUMENTED := HDF5 Options Tensor KernelTable Network Datasets OwnMethods Attacks Numerics DefenseInterface Rules Detection Bounds ModelDefenses \
+    Defenses Federation Experiments
+
+docs:                ## pages of the doc comments, build/docs (python3 -m http.server -d build/docs, then /documentation); fetches swift-docc-plugin
+	@mkdir -p build/docs
+	DOCS=1 swift package --scratch-path .build-docs --allow-writing-to-directory build/docs generate-documentation \
+	    --enable-experimental-combined-documentation $(DOCUMENTED:%=--target %) --transform-for-static-hosting --output-path build/docs
+
 man: build           ## the man page build/fedclamp.1, made from the commands' own definitions
 	build/fedclamp manual > build/fedclamp.1
 
@@ -91,7 +99,7 @@ wheel: build .venv-wheel/ready ## the Python package with the executable: build/
 	    .venv-wheel/bin/python -m build --wheel --no-isolation --outdir build/wheels tools/python
 
 clean:               ## remove everything that was built; data/ and results/ stay
-	rm -rf .build .build-test .build-sanitize .build-fuzz .build-arm64 build .venv .venv-cluster .venv-bench .venv-wheel
+	rm -rf .build .build-test .build-sanitize .build-fuzz .build-arm64 .build-docs build .venv .venv-cluster .venv-bench .venv-wheel
 
 .venv/ready: Tests/requirements.txt
 	python3 -m venv .venv || { echo "make: the tests need Python 3 with venv (Debian: python3-venv)" >&2; exit 2; }
