@@ -1,7 +1,7 @@
 import Network
 
 /// Every number by which detection decides, in one place: its unit, and why it is what it is. All were chosen on development images of
-/// Fashion-MNIST and CIFAR-10 with seeds 101 to 103 (data/results/bounds-design.md has the runs); none is an option of the command line.
+/// Fashion-MNIST and CIFAR-10 with seeds 101 to 103 (the notebook in data/results has the runs); none is an option of the command line.
 package enum DetectionSettings {
     // MARK: Screen of the FM images
 
