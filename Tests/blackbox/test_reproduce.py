@@ -14,6 +14,16 @@ from support import contents, differing, fedclamp, listing, refused
 
 
 @pytest.fixture(scope="module")
+def data(few):
+    return few[0]
+
+
+@pytest.fixture(scope="module")
+def fm(few):
+    return few[1]
+
+
+@pytest.fixture(scope="module")
 def results(tmp_path_factory, data, fm):
     out = tmp_path_factory.mktemp("reproduce") / "out"
     fedclamp("reproduce", "main", "--scale", "smoke", "--data", data, "--synthetic", fm, "--out", out, timeout=600)
