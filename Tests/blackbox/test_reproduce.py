@@ -175,4 +175,5 @@ def test_what_vouching_leaves_alone_is_not_trained_again(results):
         vouched = cells[attack, "multi-krum", "vouching"]
         with h5py.File(vouched) as file:
             assert len(file["vouching/images"]) == 0
-        assert not differing(contents(vouched, groups), contents(cells[attack, "multi-krum"], groups))
+        unlike = differing(contents(vouched, groups), contents(cells[attack, "multi-krum"], groups))
+        assert not [name for name in unlike if not name.endswith("_bounds-unlearning")], "but for the times of the defence on its model"
