@@ -8,7 +8,7 @@ SCALE ?= smoke
 TORCH_PYTHON ?= python3
 FASHION_MNIST := /usr/share/datasets/fashion-mnist
 
-.PHONY: help deps build arm64 test test-cluster torture fuzz sanitize bench reproduce data golden lint rooms docs man completions wheel clean
+.PHONY: help deps build arm64 test units test-cluster torture fuzz sanitize bench reproduce data golden lint rooms docs man completions wheel clean
 .DEFAULT_GOAL := help
 
 help:                ## this list
@@ -34,9 +34,15 @@ data: build          ## Fashion-MNIST as data/fashion-mnist.h5
 reproduce: data      ## the main table at SCALE (default smoke: minutes) into results/SCALE
 	build/fedclamp reproduce main --scale $(SCALE) --out results/$(SCALE)
 
-test: lint .venv/ready ## lint, unit tests (optimised), then black-box tests of build/fedclamp
-	swift test -c release --scratch-path .build-test -Xswiftc -enable-testing
-	.venv/bin/pytest -q Tests/blackbox
+UNITS := -c release --scratch-path .build-test -Xswiftc -enable-testing
+
+test:                ## lint, unit tests (optimised), then black-box tests of build/fedclamp
+	@$(MAKE) --no-print-directory -j3 lint units .venv/ready
+	swift test --skip-build $(UNITS)
+	.venv/bin/pytest -q -n auto --maxprocesses 4 --dist loadfile Tests/blackbox
+
+units: deps          ## build the unit tests, without the executable
+	swift build $(UNITS) --product fedclampPackageTests
 
 test-cluster: build .venv-cluster/ready ## Flower and Slurm on the loopback interface; installs both, needs root for Slurm
 	@tools/slurm/install.sh

@@ -138,8 +138,8 @@ public enum Partition: Hashable, Sendable, CustomStringConvertible {
         let position = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($1, $0) })
         order.sort { (labels[$0], position[$0] ?? 0) < (labels[$1], position[$1] ?? 0) }
         let pieces = clients * perClient, dealt = stream.permutation(pieces)
-        return (0..<clients).map { client in
-            dealt[client * perClient ..< (client + 1) * perClient].flatMap { piece in
+        return (0..<clients).map { (client: Int) -> [Int] in
+            dealt[client * perClient ..< (client + 1) * perClient].flatMap { (piece: Int) -> ArraySlice<Int> in
                 order[piece * order.count / pieces ..< (piece + 1) * order.count / pieces]
             }
         }

@@ -39,9 +39,9 @@ public struct SHA256 {
         var copy = self
         let zeros = (119 - Int(length % 64)) % 64
         let bits = length &* 8
-        copy.update([0x80] + [UInt8](repeating: 0, count: zeros) + (0..<8).map { UInt8(truncatingIfNeeded: bits >> (56 - 8 * $0)) })
+        copy.update([0x80] + [UInt8](repeating: 0, count: zeros) + (0..<8).map { (k: UInt64) -> UInt8 in UInt8(truncatingIfNeeded: bits >> (56 - 8 * k)) })
         let digits = Array("0123456789abcdef".utf8)
-        let text = copy.state.flatMap { word in (0..<8).map { digits[Int(word >> (28 - 4 * UInt32($0)) & 15)] } }
+        let text = copy.state.flatMap { (word: UInt32) -> [UInt8] in (0..<8).map { (k: UInt32) -> UInt8 in digits[Int(word >> (28 - 4 * k) & 15)] } }
         return String(decoding: text, as: UTF8.self)
     }
 

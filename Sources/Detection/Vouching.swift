@@ -72,8 +72,9 @@ public struct Vouching: Sendable {
 
     /// r, (images, classes): each opinion over its mean, opinions being the softmax of the logits with doubt.
     private static func ratios(_ logits: [Float], _ classes: Int) -> [Double] {
-        var ratios = stride(from: 0, to: logits.count, by: classes).flatMap { first in
-            softmax(logits[first..<first + classes]).map { (1 - DetectionSettings.doubt) * $0 + DetectionSettings.doubt / Double(classes) }
+        let doubt = DetectionSettings.doubt
+        var ratios = stride(from: 0, to: logits.count, by: classes).flatMap { (first: Int) -> [Double] in
+            softmax(logits[first..<first + classes]).map { (opinion: Double) -> Double in (1 - doubt) * opinion + doubt / Double(classes) }
         }
         for y in 0..<classes {
             let places = stride(from: y, to: ratios.count, by: classes), mean = places.reduce(0) { $0 + ratios[$1] } / Double(max(1, ratios.count / classes))

@@ -101,7 +101,8 @@ import Testing
     @Test func pixelsAreChangedByThemselves() {
         let shape = ImageShape(channels: 1, side: 3), x: [Float] = [0, 0.5, 0.75, 0.8, 1, 0.25, 0.5, 0.5, 1]
         #expect(stamped(GainTrigger(shape: shape, seed: 1), x) == x.map { min($0 * 1.3, 1) })
-        #expect(stamped(InvertTrigger(shape: shape, seed: 1), x) == [1, 0.5, 0.25, 0.2, 0, 0.75, 0.5, 0.5, 0].map { 1 - (1 - $0) })
+        let inverted: [Float] = [1, 0.5, 0.25, 0.2, 0, 0.75, 0.5, 0.5, 0]
+        #expect(stamped(InvertTrigger(shape: shape, seed: 1), x) == inverted.map { (v: Float) -> Float in 1 - (1 - v) })
         #expect(stamped(DarkTrigger(shape: shape, seed: 1), x) == x.prefix(3).map { $0 * 0.3 } + x.dropFirst(3))
     }
 

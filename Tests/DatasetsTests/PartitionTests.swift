@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct PartitionTests {
     /// Ten classes of unequal sizes; only the 1000 odd indices are dealt.
-    private let labels = (0..<2000).map { UInt16($0 % 7 < 4 ? $0 % 10 : $0 % 3) }
+    private let labels: [UInt16] = (0..<2000).map { (k: Int) -> UInt16 in UInt16(k % 7 < 4 ? k % 10 : k % 3) }
     private var indices: [Int] { stride(from: 1, to: 2000, by: 2).map { $0 } }
 
     @Test(arguments: ["iid", "dirichlet:0.1", "dirichlet:0.5", "dirichlet:100", "shards:1", "shards:2", "shards:7"])

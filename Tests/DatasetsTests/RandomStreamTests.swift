@@ -59,7 +59,8 @@ import Testing
         var stream = RandomStream(seed: 3, purpose: "test"), counts: [[Int]: Int] = [:]
         for _ in 0..<24_000 { counts[stream.permutation(4), default: 0] += 1 }
         #expect(counts.count == 24)
-        #expect(counts.values.map { Double(($0 - 1000) * ($0 - 1000)) / 1000 }.reduce(0, +) <= 59)   // 23 degrees, p = 5e-5
+        let chi2 = counts.values.reduce(0.0) { (sum: Double, n: Int) -> Double in sum + Double((n - 1000) * (n - 1000)) / 1000 }
+        #expect(chi2 <= 59)                          // 23 degrees of freedom, p = 5e-5
         #expect(stream.permutation(0) == [] && stream.permutation(1) == [0])
     }
 }

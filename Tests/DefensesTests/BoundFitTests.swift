@@ -365,12 +365,18 @@ final class BoundFitTests: XCTestCase {
         return DefenseContext(synthetic: poisoned, kernels: ModelToy.kernels, threads: 2, seed: 1)
     }
 
+    /// Models trained on poisoned data, by trigger: several tests look at the same.
+    private static var poisonedModels: [String: Parameters] = [:]
+
     /// A model trained on poisoned data, and what a defence with these data has.
     private func poisonedModel(_ backdoor: Backdoor) throws -> (model: Parameters, context: DefenseContext) {
-        let context = poisonedData(backdoor)
+        let context = poisonedData(backdoor), name = type(of: backdoor.trigger).name
+        if let model = Self.poisonedModels[name] { return (model, context) }
         var training = FineTuning()
         (training.epochs, training.batch, training.sgd.rate) = (6, 16, 0.02)
-        return (try training.train(ModelToy.random(), context).model, context)
+        let model = try training.train(ModelToy.random(), context).model
+        Self.poisonedModels[name] = model
+        return (model, context)
     }
 
     /// The share of triggered images of other classes that go to class 0.

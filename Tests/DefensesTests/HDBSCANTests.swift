@@ -59,7 +59,8 @@ import Testing
         var first = 0, offByOne = 0, clusters: Set<Int> = []
         for k in 0..<cases.count / 4 {
             let n = cases[4 * k]
-            let d = distances((first..<first + n).map { [points[2 * $0], points[2 * $0 + 1]] }), expected = Array(labels[first..<first + n])
+            let rows: [[Double]] = (first..<first + n).map { (i: Int) -> [Double] in [points[2 * i], points[2 * i + 1]] }
+            let d = distances(rows), expected = Array(labels[first..<first + n])
             first += n
             var cluster = HDBSCAN(minClusterSize: cases[4 * k + 1], minSamples: cases[4 * k + 2], allowSingleCluster: cases[4 * k + 3] == 1)
             #expect(Self.canonical(cluster.labels(d)) == Self.canonical(expected), "case \(k): \(cases[4 * k..<4 * k + 4])")

@@ -26,7 +26,9 @@ import Testing
     }
 
     private static let global = Toy.random(1)
-    private static let models = (0..<9).map { Toy.random(UInt64(2 + $0), around: global, deviation: 0.01 * Float(1 + $0 % 3)) }
+    private static let models: [Parameters] = (0..<9).map { (k: Int) -> Parameters in
+        Toy.random(UInt64(2 + k), around: global, deviation: 0.01 * Float(1 + k % 3))
+    }
 
     /// Copies: no rule may write to them.
     private func round() -> (global: Parameters, updates: [ClientUpdate], server: ServerTools) {

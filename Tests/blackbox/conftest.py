@@ -9,10 +9,10 @@ from support import BINARY, fedclamp, write_split
 CLASSES = 10
 
 
-def pictures(count, channels, side, seed):
+def pictures(count, channels, side, seed, classes=CLASSES):
     """Images whose class shows as a bright block at a place of its own, in noise: learnt within a few steps."""
     rng = np.random.default_rng(seed)
-    labels = np.arange(count) % CLASSES
+    labels = np.arange(count) % classes
     images = rng.integers(0, 90, (count, channels, side, side), dtype=np.uint8)
     for image, label in zip(images, labels):
         row, column = 2 + 8 * (label // 4), 2 + 6 * (label % 4)
@@ -20,21 +20,21 @@ def pictures(count, channels, side, seed):
     return images, labels.astype(np.uint8)
 
 
-def write_dataset(path, channels=1, side=28, train=160, test=60, **storage):
+def write_dataset(path, channels=1, side=28, train=160, test=60, classes=CLASSES, **storage):
     with h5py.File(path, "w") as file:
         file.attrs["format"] = "fedclamp-dataset"
         file.attrs["version"] = 1
         file.attrs["name"] = "tiny"
-        file.attrs["class_names"] = [f"class {k}" for k in range(CLASSES)]
+        file.attrs["class_names"] = [f"class {k}" for k in range(classes)]
         file.attrs["source"] = "drawn by the tests"
-        write_split(file.create_group("train"), *pictures(train, channels, side, 1), **storage)
-        write_split(file.create_group("test"), *pictures(test, channels, side, 2), **storage)
+        write_split(file.create_group("train"), *pictures(train, channels, side, 1, classes), **storage)
+        write_split(file.create_group("test"), *pictures(test, channels, side, 2, classes), **storage)
     return path
 
 
-def write_fm(path, channels=1, side=28, count=60):
+def write_fm(path, channels=1, side=28, count=60, classes=CLASSES):
     with h5py.File(path, "w") as file:
-        write_split(file, *pictures(count, channels, side, 3))
+        write_split(file, *pictures(count, channels, side, 3, classes))
     return path
 
 
@@ -66,9 +66,31 @@ def colour(files):
 
 
 @pytest.fixture(scope="session")
+def few(files):
+    """(data set, FM data) of four classes, for fits of bounds: the search for triggers looks at each class."""
+    return write_dataset(files / "few.h5", classes=4), write_fm(files / "few-fm.h5", classes=4)
+
+
+def small(data, fm):
+    return ["--data", data, "--synthetic", fm, "--clients", 4, "--initial-epochs", 1, "--rounds", 2, "--batch", 8]
+
+
+@pytest.fixture(scope="session")
 def tiny(data, fm):
     """The options that all small runs share."""
-    return ["--data", data, "--synthetic", fm, "--clients", 4, "--rounds", 2, "--batch", 8]
+    return small(data, fm)
+
+
+@pytest.fixture(scope="session")
+def tiny_few(few):
+    """The same with four classes."""
+    return small(*few)
+
+
+@pytest.fixture(scope="session")
+def tiny_seen(files):
+    """The same with three classes, of whose FM images there are enough for the screen: it sees poison, and no search is needed."""
+    return small(write_dataset(files / "three.h5", classes=3), write_fm(files / "three-fm.h5", classes=3))
 
 
 @pytest.fixture(scope="session")
@@ -79,14 +101,14 @@ def clean_run(files, tiny):
 
 
 @pytest.fixture(scope="session")
-def fm_run(files, tiny):
-    """Poisoned FM data, bounds fitted after the last round."""
+def fm_run(files, tiny_few):
+    """Poisoned FM data of four classes, bounds fitted after the last round."""
     path = files / "fm.h5"
-    fedclamp("run", *tiny, "--attack", "fm", "--defense", "bounds", "--out", path)
+    fedclamp("run", *tiny_few, "--attack", "fm", "--defense", "bounds", "--out", path)
     return path
 
 
 @pytest.fixture(scope="session")
 def seven(data, fm):
     """Small runs of seven clients: Multi-Krum needs 2f + 2 < n."""
-    return ["--data", data, "--synthetic", fm, "--clients", 7, "--rounds", 2, "--batch", 8]
+    return ["--data", data, "--synthetic", fm, "--clients", 7, "--initial-epochs", 1, "--rounds", 2, "--batch", 8]

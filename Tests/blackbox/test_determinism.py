@@ -12,10 +12,10 @@ LONG = ["--rounds", 6, "--attack", "both", "--defense", "foolsgold", "--defense"
 NORMS = ["--rounds", 6, "--attack", "classic", "--malicious", 1, "--defense", "clip-cluster", "--defense", "pruning", "--seed", 5]
 
 
-def test_threads(tmp_path, tiny):
+def test_threads(tmp_path, tiny_few):
     options = ["--attack", "both", "--defense", "multi-krum", "--malicious", 0, "--defense", "bounds", "--seed", 7]
     for threads in (1, 2, 3):
-        fedclamp("run", *tiny, *options, "--threads", threads, "--out", tmp_path / f"{threads}.h5")
+        fedclamp("run", *tiny_few, *options, "--threads", threads, "--out", tmp_path / f"{threads}.h5")
     one = contents(tmp_path / "1.h5")
     assert any(name.startswith("bounds/") for name in one) and any(name.startswith("state/") for name in one)
     for threads in (2, 3):
@@ -30,9 +30,9 @@ def test_seed(tmp_path, tiny, clean_run):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory, tiny):
+def uninterrupted(tmp_path_factory, tiny_few):
     path = tmp_path_factory.mktemp("long") / "out.h5"
-    fedclamp("run", *tiny, *LONG, "--out", path)
+    fedclamp("run", *tiny_few, *LONG, "--out", path)
     return contents(path, (*COMPARED, "defended"))
 
 
@@ -64,8 +64,8 @@ def interrupted(tmp_path, options, stop, code):
 
 @pytest.mark.parametrize("stop, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)],
                          ids=["INT", "TERM", "KILL"])
-def test_resume(tmp_path, tiny, uninterrupted, stop, code):
-    assert not differing(interrupted(tmp_path, [*tiny, *LONG], stop, code), uninterrupted)
+def test_resume(tmp_path, tiny_few, uninterrupted, stop, code):
+    assert not differing(interrupted(tmp_path, [*tiny_few, *LONG], stop, code), uninterrupted)
 
 
 def test_resume_remembers_norms(tmp_path, tiny):

@@ -51,7 +51,8 @@ def check_against_numpy(run, data, got, bounds):
     target = int(attack["target"])
     with h5py.File(data) as file:
         images, labels = file["test/images"][:], file["test/labels"][:].astype(int)
-    right, to_target = np.eye(10, dtype=bool)[labels], np.eye(10, dtype=bool)[np.full(len(labels), target)]
+    classes = np.eye(len(model["fc2/bias"]), dtype=bool)
+    right, to_target = classes[labels], classes[np.full(len(labels), target)]
     clean = reference.logits(model, images, bounds)
     stamped = reference.logits(model, reference.stamp(images, attack["mask"], attack["pattern"]), bounds)
     others = labels != target
@@ -75,7 +76,8 @@ def test_predictions(tmp_path, channels, side, seed, head):
     check_against_numpy(checkpoint, data, evaluate(checkpoint, "--data", data, "--unbounded"), None)
 
 
-def test_run_file(data, fm_run):
+def test_run_file(few, fm_run):
+    data = few[0]
     got = evaluate(fm_run, "--data", data)
     assert ALWAYS | UNBOUNDED <= got.keys()
     assert got["images"] == 60
@@ -109,58 +111,74 @@ def test_defended_models(tmp_path):
     refused("evaluate", checkpoint, "--data", data, "--defended", "anp", says="unlearning", folder=tmp_path)
 
 
-def test_given_trigger(data, fm_run, clean_run):
+def test_given_trigger(data, few, fm_run, clean_run):
     """The default trigger and target of the run, given by hand, measure the same; a clean run can be measured too."""
-    own, given = evaluate(fm_run, "--data", data), evaluate(fm_run, "--data", data, "--trigger", "patch", "--target", 0)
+    own, given = evaluate(fm_run, "--data", few[0]), evaluate(fm_run, "--data", few[0], "--trigger", "patch", "--target", 0)
     assert {k: given[k] for k in ALWAYS} == {k: own[k] for k in ALWAYS}
     clean = evaluate(clean_run, "--data", data, "--trigger", "patch", "--target", 0)
     assert 0 <= clean["attack_success_rate"] <= 1 and not UNBOUNDED & clean.keys()
 
 
-def test_text(data, fm_run):
+def test_text(few, fm_run):
     """Without --json: the same numbers for people."""
+    data = few[0]
     got, shown = evaluate(fm_run, "--data", data), fedclamp("evaluate", fm_run, "--data", data).stdout
     numbers = [float(n) for n in re.findall(r"\d+\.\d+", shown)]
     for key in ("accuracy", "attack_success_rate"):
         assert any(abs(n - got[key] * scale) <= 0.006 * scale for n in numbers for scale in (1, 100)), shown
 
 
-def test_bound(tmp_path, data, fm, clean_run):
-    out = tmp_path / "bounded.h5"
-    before = clean_run.read_bytes()
-    fedclamp("bound", clean_run, "--synthetic", fm, "--out", out)
-    assert clean_run.read_bytes() == before
-    assert not differing(contents(out, ["model"]), contents(clean_run, ["model"])), "parameters are untouched"
+@pytest.fixture(scope="module")
+def small_run(files, tiny_few):
+    path = files / "few-run.h5"
+    fedclamp("run", *tiny_few, "--out", path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def bounded(files, few, small_run):
+    """(file, what was said) of `bound` on a run file."""
+    return files / "bounded.h5", fedclamp("bound", small_run, "--synthetic", few[1], "--out", files / "bounded.h5").stdout
+
+
+def test_bound(tmp_path, few, small_run, bounded):
+    out, _ = bounded
+    before = small_run.read_bytes()
+    fedclamp("bound", small_run, "--synthetic", few[1], "--out", tmp_path / "again.h5", "--threads", 1)
+    assert small_run.read_bytes() == before
+    assert not differing(contents(out, ["model"]), contents(small_run, ["model"])), "parameters are untouched"
     with h5py.File(out) as file:
         assert sorted(file["bounds"]) == sorted(BOUNDED)
         assert all((file[f"bounds/{name}"][:] >= 0).all() for name in BOUNDED)
-    got = evaluate(out, "--data", data, "--trigger", "patch", "--target", 0)
+    got = evaluate(out, "--data", few[0], "--trigger", "patch", "--target", 0)
     assert UNBOUNDED <= got.keys()
-    fedclamp("bound", clean_run, "--synthetic", fm, "--out", tmp_path / "again.h5", "--threads", 1)
     assert not differing(contents(tmp_path / "again.h5", ["bounds"]), contents(out, ["bounds"]))
-    assert "had bounds already" in fedclamp("bound", out, "--synthetic", fm, "--out", tmp_path / "anew.h5").stdout, "they are not fitted on top"
 
 
-def test_bound_beside_the_initial_model(tmp_path, fm, clean_run):
+def test_bound_beside_the_initial_model(tmp_path, few, small_run, bounded):
     """A run file has the model before round 1, from which the search makes a twin to compare with; a damaged one is refused by name."""
-    said = fedclamp("bound", clean_run, "--synthetic", fm, "--out", tmp_path / "a.h5").stdout
-    assert "contrast to the twin" in said
+    out, said = bounded
+    fm, damaged = few[1], tmp_path / "damaged.h5"
+    assert "contrast to the twin" in said and "had bounds already" not in said
     for damage in (lambda file: file["initial/conv2/weight"].write_direct(np.full((32, 32, 3, 3), np.nan, np.float32)),
                    lambda file: file.__delitem__("initial/fc2")):
-        shutil.copy(clean_run, tmp_path / "damaged.h5")
-        with h5py.File(tmp_path / "damaged.h5", "a") as file:
+        shutil.copy(small_run, damaged)
+        with h5py.File(damaged, "a") as file:
             damage(file)
-        refused("bound", tmp_path / "damaged.h5", "--synthetic", fm, "--out", tmp_path / "b.h5", says="/initial", folder=tmp_path)
-    with h5py.File(tmp_path / "damaged.h5", "a") as file:
+        refused("bound", damaged, "--synthetic", fm, "--out", tmp_path / "b.h5", says="/initial", folder=tmp_path)
+    with h5py.File(damaged, "a") as file, h5py.File(out) as fitted:
         for layer in [name for name, node in file["initial"].items() if isinstance(node, h5py.Group)]:
             del file["initial"][layer]
-    assert "deviations" in fedclamp("bound", tmp_path / "damaged.h5", "--synthetic", fm, "--out", tmp_path / "b.h5").stdout
+        fitted.copy("bounds", file)
+    said = fedclamp("bound", damaged, "--synthetic", fm, "--out", tmp_path / "b.h5").stdout
+    assert "deviations" in said
+    assert "had bounds already" in said, "they are not fitted on top"
 
 
-def test_foreign_checkpoint(tmp_path, fm):
+def test_foreign_checkpoint(tmp_path, few):
     """A file with no more than /model, as a conversion from PyTorch writes it, can be bounded."""
-    reference.write_checkpoint(tmp_path / "model.h5", reference.random_model(1, 10, seed=5))
-    fedclamp("bound", tmp_path / "model.h5", "--synthetic", fm, "--out", tmp_path / "out.h5")
+    reference.write_checkpoint(tmp_path / "model.h5", reference.random_model(1, 4, seed=5))
+    fedclamp("bound", tmp_path / "model.h5", "--synthetic", few[1], "--out", tmp_path / "out.h5")
     assert not differing(contents(tmp_path / "out.h5", ["model"]), contents(tmp_path / "model.h5", ["model"]))
 
 

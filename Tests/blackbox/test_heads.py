@@ -19,9 +19,9 @@ def bounds_of(model, low=2, high=8):
     return {name[:-5]: rng.uniform(low, high, len(values)) for name, values in model.items() if name.endswith("/bias") and name != "fc2/bias"}
 
 
-def checkpoint(path, head, seed=1):
+def checkpoint(path, head, seed=1, classes=10):
     """Random weights, and bounds that cut."""
-    model = reference.random_model(1, 10, seed, head)
+    model = reference.random_model(1, classes, seed, head)
     reference.write_checkpoint(path, model, bounds_of(model))
     return path
 
@@ -49,19 +49,19 @@ def test_inspect(tmp_path):
     assert "head" not in plain and "bounds of head1" not in plain
 
 
-def test_bound(tmp_path, fm):
+def test_bound(tmp_path, few):
     """Bounds are fitted to the head's layers too, and the parameters stay."""
-    path, out = checkpoint(tmp_path / "head.h5", "2x256"), tmp_path / "bounded.h5"
-    fedclamp("bound", path, "--synthetic", fm, "--out", out, timeout=600)
+    path, out = checkpoint(tmp_path / "head.h5", "2x256", classes=4), tmp_path / "bounded.h5"
+    fedclamp("bound", path, "--synthetic", few[1], "--out", out, timeout=600)
     assert not differing(contents(out, ["model"]), contents(path, ["model"]))
     with h5py.File(out) as file:
         assert {name: len(file[f"bounds/{name}"]) for name in file["bounds"]} == reference.layers("2x256")
         assert all(np.isfinite(file[f"bounds/head{k}"][:]).any() for k in (1, 2))
 
 
-def test_a_round_by_steps(tmp_path, data, fm):
+def test_a_round_by_steps(tmp_path, few):
     """A round of clients with a head is trained, combined, fused and bounded with it; an update of another head is refused."""
-    loop = Loop(tmp_path, data, fm, "--clients", 3, "--rounds", 1, "--batch", 8, "--heads", "2x128", "--defense", "bounds")
+    loop = Loop(tmp_path, *few, "--clients", 3, "--rounds", 1, "--batch", 8, "--heads", "2x128", "--defense", "bounds")
     start = reference.read_group(loop.globals, "model")["head2/weight"]
     updates = [loop.train(client) for client in range(3)]
     with h5py.File(updates[0]) as file:
@@ -75,7 +75,7 @@ def test_a_round_by_steps(tmp_path, data, fm):
     with h5py.File(loop.globals) as file:
         assert all([n for n in file[group] if n.startswith("head")] == ["head1", "head2"] for group in ("model", "initial", "bounds"))
         assert (file["bounds/head2"][:] >= 0).all() and np.isfinite(file["bounds/head2"][:]).any()
-    fedclamp("evaluate", loop.globals, "--data", data)
+    fedclamp("evaluate", loop.globals, "--data", few[0])
 
 
 # --- heads that do not exist ----------------------------------------------------------------------------------------------

@@ -14,8 +14,9 @@ def rows(folder, table):
 HALVES = "@fedclamp.model_defense\ndef halves(parameters, context):\n    return {'parameters': parameters * FACTOR}\n"
 
 
-def test_rows_in_a_table_shards_and_a_changed_defence(data, fm, tmp_path):
+def test_rows_in_a_table_shards_and_a_changed_defence(few, tmp_path):
     """A rule and a defence of one's own are rows beside the others; parts join; a changed defence is done again, alone."""
+    data, fm = few
     krum = method(tmp_path / "krum.py", KRUM)
     halves = method(tmp_path / "halves.py", HALVES.replace("FACTOR", "0.5"))
     files = ["--scale", "smoke", "--data", data, "--synthetic", fm]

@@ -14,6 +14,16 @@ from support import contents, differing, fedclamp, listing, refused
 
 
 @pytest.fixture(scope="module")
+def data(few):
+    return few[0]
+
+
+@pytest.fixture(scope="module")
+def fm(few):
+    return few[1]
+
+
+@pytest.fixture(scope="module")
 def results(tmp_path_factory, data, fm):
     out = tmp_path_factory.mktemp("reproduce") / "out"
     fedclamp("reproduce", "main", "--scale", "smoke", "--data", data, "--synthetic", fm, "--out", out, timeout=600)
@@ -165,4 +175,5 @@ def test_what_vouching_leaves_alone_is_not_trained_again(results):
         vouched = cells[attack, "multi-krum", "vouching"]
         with h5py.File(vouched) as file:
             assert len(file["vouching/images"]) == 0
-        assert not differing(contents(vouched, groups), contents(cells[attack, "multi-krum"], groups))
+        unlike = differing(contents(vouched, groups), contents(cells[attack, "multi-krum"], groups))
+        assert not [name for name in unlike if not name.endswith("_bounds-unlearning")], "but for the times of the defence on its model"

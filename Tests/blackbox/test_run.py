@@ -70,7 +70,7 @@ def test_mean_and_std(clean_run, fm):
 
 def test_bounds(fm_run):
     with h5py.File(fm_run) as file:
-        check_model(file["model"])
+        check_model(file["model"], classes=4)
         check_history(file, 2)
         assert sorted(file["bounds"]) == sorted(BOUNDED)
         for name, width in [*WIDTHS.items(), ("fc1", 128)]:
@@ -80,9 +80,9 @@ def test_bounds(fm_run):
         assert np.isfinite(file["history/acc_bounded"][-1]) and np.isnan(file["history/acc_bounded"][0])
 
 
-def test_bounds_leave_the_model(tmp_path, tiny, fm_run):
+def test_bounds_leave_the_model(tmp_path, tiny_few, fm_run):
     """/model is the fused, undefended G: the same run without the defence ends with the same one."""
-    fedclamp("run", *tiny, "--attack", "fm", "--out", tmp_path / "plain.h5")
+    fedclamp("run", *tiny_few, "--attack", "fm", "--out", tmp_path / "plain.h5")
     assert not differing(contents(tmp_path / "plain.h5", ["model"]), contents(fm_run, ["model"]))
 
 
@@ -133,10 +133,10 @@ def test_rules(tmp_path, data, fm, rule):
         check_history(file, 1)
 
 
-def test_model_defences(tmp_path, tiny):
+def test_model_defences(tmp_path, tiny_seen):
     """Several at once, each by itself on the same final G."""
     names = ["fine-tuning", "clp", "anp", "fine-pruning", "pruning", "mm-bm", "mmac", "bounds-paper", "bounds-unlearning", "unlearning"]
-    fedclamp("run", *tiny, "--attack", "fm", *[a for n in names for a in ("--defense", n)], "--out", tmp_path / "out.h5")
+    fedclamp("run", *tiny_seen, "--attack", "fm", *[a for n in names for a in ("--defense", n)], "--out", tmp_path / "out.h5", timeout=300)
     with h5py.File(tmp_path / "out.h5") as file:
         for name in names:
             group = file[f"defended/{name}"]
@@ -171,8 +171,8 @@ def test_pruning_by_votes(tmp_path, tiny):
         assert audit["clients that voted"] == "4"
 
 
-def test_variant_of_the_bound_fit(tmp_path, tiny):
-    fedclamp("run", *tiny, "--attack", "fm", "--defense", "bounds:per-layer", "--out", tmp_path / "out.h5")
+def test_variant_of_the_bound_fit(tmp_path, tiny_seen):
+    fedclamp("run", *tiny_seen, "--attack", "fm", "--defense", "bounds:per-layer", "--out", tmp_path / "out.h5")
     with h5py.File(tmp_path / "out.h5") as file:
         for layer, z in file["defended/bounds:per-layer/bounds"].items():
             assert z[:].min() == z[:].max() > 0, layer

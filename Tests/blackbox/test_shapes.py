@@ -12,7 +12,7 @@ from support import contents, differing, fedclamp, refused
 from test_step import Loop, step
 
 HEADS = ["none", "1x128", "2x192"]
-RUN = ["--clients", 5, "--rounds", 2, "--batch", 8, "--seed", 3, "--heads", ",".join(HEADS)]      # heads of clients 0 to 4: 0 1 2 0 1
+RUN = ["--clients", 5, "--initial-epochs", 1, "--rounds", 2, "--batch", 8, "--seed", 3, "--heads", ",".join(HEADS)]      # heads of clients 0 to 4: 0 1 2 0 1
 PLACES = {"none": "model", "1x128": "prototypes/1x128/model", "2x192": "prototypes/2x192/model"}
 COMPARED = ["model", "initial/conv1", "state", "prototypes"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from support import contents, differing, fedclamp, refused
 
-RUN = ["--clients", 4, "--rounds", 2, "--batch", 8, "--seed", 3]
+RUN = ["--clients", 4, "--initial-epochs", 1, "--rounds", 2, "--batch", 8, "--seed", 3]
 
 
 def step(verb, *arguments, **options):
@@ -68,7 +68,8 @@ class Loop:
     [],
 ], ids=["foolsgold, both", "norm-clip, bounds-paper", "fltrust, participation", "multi-krum, no fusion", "fltrust, both", "clip-cluster", "dp",
         "plain"])
-def test_loop_equals_run(tmp_path, data, fm, options):
+def test_loop_equals_run(tmp_path, few, options):
+    data, fm = few
     fedclamp("run", "--data", data, "--synthetic", fm, *RUN, *options, "--out", tmp_path / "run.h5")
     last = Loop(tmp_path, data, fm, *RUN, *options).finish()
     groups = ["model", "initial/conv1", "initial/fc2", "state", *(["bounds"] if "bounds" in str(options) else [])]
