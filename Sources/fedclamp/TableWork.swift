@@ -62,9 +62,9 @@ struct TableWork {
         for (title, why) in try trainings.compactMap({ training in try folder.stale(training).map { (plan.title(of: training), $0) } }) {
             note("\(options.keepStale ? "stale, kept" : "stale, computed again"): \(title): \(why)")
         }
-        let changes = grid.options.map { "\($0.name) \(OwnMethod.shown($0.text))" }.joined(separator: ", ")
-        let set = grid.isEmpty || scale.name == Scale.sweep.name ? "" : " with \(changes)"
-        note("\(tables.joined(separator: " ")), scale \(scale.name)\(set): \(trainings.count) trainings, \(trainings.count - open.count) of them finished before; "
+        let isSweep = scale.name == Scale.sweep.name, changes = grid.options.map { "\($0.name) \(OwnMethod.shown($0.text))" }.joined(separator: ", ")
+        let what = isSweep ? "with \(changes)" : "scale \(scale.name)" + (grid.isEmpty ? "" : " with \(changes)")
+        note("\(tables.joined(separator: " ")), \(what): \(trainings.count) trainings, \(trainings.count - open.count) of them finished before; "
             + "\(Numbers.passes(open.reduce(0) { $0 + $1.passes(sizes) })) image passes to do on \(machine)")
     }
 

@@ -76,7 +76,7 @@ import Testing
         #expect(plan.trainings.count == 2 * 2 * 2 * 2 && plan.trainings.allSatisfy { $0.configuration.clients == 8 })
         let cell = try #require(plan.cell(table, "shards:2, multi-krum + clp", "fm", 2))
         #expect(cell.configuration.attack == .fm && cell.configuration.seed == 2 && cell.configuration.defenses == [MultiKrum.name] && cell.defense == LipschitzPruning.name)
-        #expect(plan.title(of: plan.trainings[0]) == "none, fm, seed 1", "what all have in common is not named")
+        #expect(plan.title(of: plan.trainings[0]) == "none, fm, partition iid, seed 1", "what all have in common is not named")
         try plan.checkGrid()
         try plan.checkOptions()
         let alone = try Plan(try sweep([("defense", "krum"), ("clients", "8")])).tables[0]

@@ -101,13 +101,13 @@ def kind(path):
 
 def test_inspect_of_every_file(tmp_path, tiny, data, fm, clean_run, fm_run):
     """What `import` writes is read by `test_import.py`."""
-    fedclamp("step", "init", *tiny, "--attack", "fm", "--defense", "krum", "--malicious", 0, "--save-synthetic", tmp_path / "held.h5", "--out", tmp_path / "g0.h5")
+    fedclamp("step", "init", *tiny, "--attack", "fm", "--defense", "krum", "--malicious", 0, "--initial-epochs", 1, "--out", tmp_path / "g0.h5")
     updates = [tmp_path / f"u{k}.h5" for k in range(4)]
     for k, update in enumerate(updates):
-        fedclamp("step", "local", tmp_path / "g0.h5", "--data", data, "--client", k, "--out", update)
-    fedclamp("step", "aggregate", tmp_path / "g0.h5", *updates, "--data", data, "--synthetic", fm, "--out", tmp_path / "a1.h5")
+        fedclamp("step", "local", tmp_path / "g0.h5", "--data", data, "--share", "--client", k, "--out", update)
+    fedclamp("step", "aggregate", tmp_path / "g0.h5", *updates, "--synthetic", fm, "--out", tmp_path / "a1.h5")
     fedclamp("bound", fm_run, "--synthetic", fm, "--out", tmp_path / "bounded.h5")
-    assert "images" in kind(tmp_path / "held.h5") and "data set" == kind(data)["kind"]
+    assert "images" in kind(fm) and "data set" == kind(data)["kind"]
     assert "run file" in kind(clean_run)["kind"] and "step" in kind(tmp_path / "g0.h5")["kind"]
     update, aggregate = kind(updates[2]), kind(tmp_path / "a1.h5")
     assert "a client's update" in update["kind"] and update["step"]["client"] == "2" and update["step"]["round"] == "1"
@@ -119,7 +119,7 @@ def test_inspect_of_results(tmp_path, data, fm):
     out = tmp_path / "out"
     command = ["reproduce", "main", "--data", data, "--synthetic", fm, "--row", "none", "--row", "bounds", "--column", "fm", "--set", "rounds=1", "--set", "initial-epochs=1",
                "--set", "local-epochs=1", "--set", "fusion-epochs=1"]
-    fedclamp(*command, "--out", out)
+    fedclamp(*command, "--out", out, timeout=600)
     shown = kind(out / "results.h5")
     assert shown["setting"]["scale"] == "smoke" and "5 x 3" in shown["tables"]["main"]
     assert len(shown["cells"]) == 12 and sum(cell["finished"] for cell in shown["cells"]) == 2

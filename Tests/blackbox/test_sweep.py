@@ -56,7 +56,7 @@ def swept(tmp_path_factory, data, fm):
     assert not (out / "results.h5").exists()
     shown = json.loads(fedclamp("inspect", out, "--json").stdout)
     assert len(shown["cells"]) == 12 and 3 <= sum(cell["finished"] for cell in shown["cells"]) < 12
-    return out, file, fedclamp(*command, timeout=300)
+    return out, file, fedclamp(*command, timeout=600)
 
 
 def test_killed_resumed_compared_read(swept):

@@ -111,7 +111,7 @@ public struct Plan: Sendable {
     public func title(of training: Training) -> String {
         var common = tables.first { training.tables.contains($0.name) }?.base(base) ?? base
         setting.grid.apply(to: &common)
-        return OwnMethod.shown(training.title(beside: common))
+        return OwnMethod.shown(training.title(beside: common, naming: setting.grid.varied.map(\.name)))
     }
 
     /// The training that a cell belongs to.

@@ -31,12 +31,13 @@ public struct Training: Sendable {
     }
 
     /// For people: "multi-krum, fm attack, seed 1", and what else differs from `base`.
-    public func title(beside base: RunConfiguration) -> String {
+    /// - Parameter naming: options that are named in any case, where the training depends on them.
+    public func title(beside base: RunConfiguration, naming names: [String] = []) -> String {
         var parts = [configuration.defenses.isEmpty ? "none" : configuration.defenses.joined(separator: " + "), configuration.attack == .none ? "clean" : "\(configuration.attack.rawValue)"]
         let shown = [RunConfiguration.declarations.attack.name, RunConfiguration.declarations.seed.name]
         for setting in RunConfiguration.settings.all where setting.effect != .partly && !shown.contains(setting.name) {
             let mine = setting.text(in: configuration.values)
-            guard configuration.depends(on: setting), mine != setting.text(in: base.values) else { continue }
+            guard configuration.depends(on: setting), names.contains(setting.name) || mine != setting.text(in: base.values) else { continue }
             parts.append("\(setting.name) \(mine)")
         }
         return (parts + varied.map { "\($0.name) \($0.value)" } + ["seed \(configuration.seed)"]).joined(separator: ", ")

@@ -107,6 +107,7 @@ extension Comparison {
         let look = ComparisonFigure.look(at)
         var line = Drawing(width: 40, height: 12)
         line.line(2, 6, 38, 6, stroke: look.ink, width: 2, dashes: look.dashes)
-        return "<li>\(line.svg(title: "line of run \(at + 1)")) <b>\(at + 1)</b> \(Markup.escaped(runs[at].name))</li>"
+        let chosen = differences.map { "\($0.name) \($0.values[at])" }.joined(separator: ", ")
+        return "<li>\(line.svg(title: "line of run \(at + 1)")) <b>\(at + 1)</b> \(Markup.escaped(runs[at].name))\(chosen.isEmpty ? "" : Markup.escaped(": " + chosen))</li>"
     }
 }

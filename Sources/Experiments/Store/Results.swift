@@ -34,11 +34,12 @@ public struct Results: Sendable {
             floors[training.key] = try folder.floors(of: training)
             let found = try folder.record(training)
             index.add(training, title: plan.title(of: training), found)
-            guard let record = found, record.finishedRounds == training.configuration.rounds,
-                  training.defenses.allSatisfy({ record.defended[$0] != nil }) else {
+            guard let record = found, record.finishedRounds == training.configuration.rounds else {
                 missing.append(plan.title(of: training))
                 continue
             }
+            // Where a defence on the model is still to be done, the other places that share the training are filled all the same.
+            if !training.defenses.allSatisfy({ record.defended[$0] != nil }) { missing.append(plan.title(of: training)) }
             records[training.key] = record
             if let why = try folder.stale(training) { stale.append((plan.title(of: training), why)) }
         }
