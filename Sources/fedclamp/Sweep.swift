@@ -8,8 +8,8 @@ struct Sweep: ParsableCommand {
         abstract: "Compute every combination of options' values, for every seed, as a table.",
         discussion: """
             The grid is a file of lines "name = value" with the names of the options of run, read as run --config reads its files. \
-            An option may have several values, with "|" between them; the first option changes slowest. Rules, defences and screens \
-            that act together are joined by " + ":
+            An option may have several values, with "|" between them; the first option changes slowest. What acts together, \
+            rules, vouching and a defence on the model, is joined by " + ":
 
               clients = 7
               rounds = 5

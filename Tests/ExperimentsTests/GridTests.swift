@@ -99,12 +99,23 @@ import Testing
             #expect(throws: SettingError.self, "\(table): \(name)") { try plan.checkGrid() }
         }
         for (table, name, value) in [("main", "trigger", "sig"), ("strength", "clients", "20"), ("paper-1", "rounds", "7"), ("cost", "norm-clip-limit", "2"),
-                                     ("main", "bounds-paper-lr", "0.1"), ("distribution", "malicious", "1")] {
+                                     ("main", "bounds-paper-lr", "0.1"), ("distribution", "malicious", "1"), ("main", "evaluate-every", "2")] {
             let plan = try Plan(try tables([table], [(name, value)]))
             try plan.checkGrid()
             let setting = try RunConfiguration.settings.named(name)
             #expect(plan.trainings.allSatisfy { setting.text(in: $0.configuration.values) == value || !$0.configuration.depends(on: setting) }, "\(table): \(name)")
             #expect(plan.trainings.contains { setting.text(in: $0.configuration.values) == value })
+        }
+    }
+
+    @Test func whatChangesNoFigureIsNotWorthASweep() throws {
+        for options in [[("evaluate-every", "1 | 2")], [("attack", "none"), ("poison-fraction", "0.1 | 0.2")], [("defense", "none"), ("norm-clip-limit", "1 | 2")]] {
+            let plan = try Plan(try sweep(options))
+            #expect(throws: SettingError.self, "\(options)") { try plan.checkGrid() }
+        }
+        for options in [[("clients", "4 | 8"), ("malicious", "2"), ("defense", "multi-krum")], [("clients", "2 | 8"), ("malicious", "3")], [("defense", "krum + median")]] {
+            let plan = try Plan(try sweep(options))
+            #expect(throws: PlanError.self, "\(options)") { try plan.checkOptions() }
         }
     }
 

@@ -41,6 +41,7 @@ extension Plan {
 
     private func isUsed(_ option: Grid.Option) throws -> Bool {
         let declared = try RunConfiguration.settings.named(option.name)
+        if declared.effect == .nothing { return !option.isVaried }          // as how often is measured: time, not figures
         return trainings.contains { training in
             training.configuration.depends(on: declared) || training.defenses.contains { !option.isOfAnotherDefense(than: $0) && option.defenseOnModel != nil }
         }
