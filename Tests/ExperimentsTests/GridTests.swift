@@ -3,7 +3,7 @@ import Bounds
 import Defenses
 import Federation
 import ModelDefenses
-import Options
+import struct Options.SettingError
 import Rules
 import Testing
 @testable import Experiments
