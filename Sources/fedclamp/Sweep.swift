@@ -22,7 +22,7 @@ struct Sweep: ParsableCommand {
             sweep.csv. Everything else is as in reproduce: a second call goes on with what is not finished, --shard and merge share the \
             work, and a folder takes one grid.
 
-              fedclamp sweep grid.conf --data data/fashion-mnist.h5 --synthetic data/fashion-mnist-fm.h5 --list --out results/grid
+              fedclamp sweep grid.conf --list --out results/grid
               fedclamp sweep grid.conf --seeds 3 --out results/grid
               fedclamp sweep grid.conf --shard 3/8 --out results/shard-3
               fedclamp inspect results/grid
