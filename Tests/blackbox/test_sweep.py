@@ -12,6 +12,7 @@ import time
 import h5py
 import pytest
 
+from own import ENVIRONMENT, method
 from support import BINARY, ROOT, contents, differing, fedclamp, refused
 
 GRID = """# 3 x 2 settings
@@ -221,6 +222,24 @@ def test_grids_that_are_refused(tmp_path, data, fm, text, says):
 def test_no_grid(tmp_path, data):
     refused("sweep", tmp_path / "none.conf", "--data", data, "--out", tmp_path / "out", says="none.conf", folder=tmp_path)
     refused("sweep", data, "--out", tmp_path / "out", says="tiny.h5", folder=tmp_path)
+
+
+def test_own_methods(tmp_path, data, fm):
+    """A program of one's own is a value like others; after a change its cells alone are computed again; files never start it."""
+    rule = method(tmp_path / "mine.py", """
+        @fedclamp.rule
+        def mine(updates, context):
+            return np.ones(len(updates))
+        """)
+    file = grid(tmp_path, f"clients = 4\nrounds = 1\nbatch = 8\ninitial-epochs = 1\ndefense = none | exec:{rule} | exec:{rule} + clp\n")
+    command = ["sweep", file, "--data", data, "--synthetic", fm, "--out", tmp_path / "out"]
+    fedclamp(*command, env=ENVIRONMENT)
+    assert [row["defense"] for row in rows(tmp_path / "out/sweep.csv") if row["acc"]] == ["none", "exec:mine", "exec:mine + clp"]
+    fedclamp("merge", tmp_path / "out", "--out", tmp_path / "merged")
+    rule.write_text(rule.read_text() + "# changed\n")
+    assert "2 trainings, 1 of them finished before" in fedclamp(*command, env=ENVIRONMENT).stderr
+    (tmp_path / "out/setting.txt").write_text(re.sub("exec:mine@rule:[0-9a-f]+", f"exec:{rule}", (tmp_path / "out/setting.txt").read_text()))
+    refused("merge", tmp_path / "out", "--out", tmp_path / "again", says=["setting.txt", "name@kind:digest"])
 
 
 SBATCH = """#!/bin/bash

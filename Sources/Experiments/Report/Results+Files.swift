@@ -1,4 +1,5 @@
 import HDF5
+import OwnMethods
 
 extension Results {
     /// Writes results.h5, report.html, each table's .md, .csv and .tex, and the figures. Returns the names of the files.
@@ -40,7 +41,7 @@ extension Results {
         try file.write("\(group)/seeds", table.seeds, shape: [table.seeds.count])
         for (name, options) in [("row_options", table.rowOptions), ("column_options", table.columnOptions)] where !options.isEmpty {
             try file.createGroup("\(group)/\(name)")
-            for option in options { try file.writeStrings("\(group)/\(name)/\(option.name)", option.values) }
+            for option in options { try file.writeStrings("\(group)/\(name)/\(option.name)", option.values.map(OwnMethod.shown)) }
         }
         for measure in table.measures {
             try file.write("\(group)/\(measure.key)", table.places.flatMap { $0.flatMap { $0.map(measure.value) } }, shape: shape)
