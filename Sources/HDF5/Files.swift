@@ -104,6 +104,8 @@ extension Files {
 
     public static func exists(_ path: String) -> Bool { withBytes(path) { access($0, F_OK) } == 0 }
 
+    public static func isFolder(_ path: String) -> Bool { status(path).map { $0.st_mode & S_IFMT == S_IFDIR } ?? false }
+
     public static func rename(_ path: String, to other: String) -> Bool {
         withBytes(path) { from in withBytes(other) { Glibc.rename(from, $0) } } == 0
     }

@@ -89,6 +89,8 @@ public protocol AnySetting: Sendable {
     func number(in settings: Settings) -> Double?
     func isStandard(in settings: Settings) -> Bool
     func reset(in settings: inout Settings)
+    /// Sets the value that it has in `other`.
+    func copy(from other: Settings, to settings: inout Settings)
     /// Leaves of the value what the training depends on.
     func keepTrainingPart(in settings: inout Settings)
 }
@@ -100,6 +102,7 @@ extension Setting {
     public func number(in settings: Settings) -> Double? { settings[self].number }
     public func isStandard(in settings: Settings) -> Bool { settings[self] == standard }
     public func reset(in settings: inout Settings) { settings[self] = standard }
+    public func copy(from other: Settings, to settings: inout Settings) { settings[self] = other[self] }
     public func keepTrainingPart(in settings: inout Settings) { settings[self] = trainingPart(settings[self]) }
 
     public func set(_ texts: [String], in settings: inout Settings) throws {

@@ -12,25 +12,43 @@ enum ConfigFile {
         let notInFiles: [String?] = ["config", "help", "version"]
         let known = try CommandDefinition.of(command).options.filter { !notInFiles.contains($0.long) }
         let names = known.compactMap(\.long)
-        var added: [String] = [], count = 0
-        for line in try lines(path) {
+        var added: [String] = []
+        for entry in try entries(path, "--config ") {
+            guard let option = known.first(where: { $0.long == entry.name }) else {
+                throw Failure.input("\(entry.place): unknown key \"\(entry.name.prefix(100))\"\(suggestion(String(entry.name.prefix(100)), names))")
+            }
+            let argument = try argument(entry.name, takesValue: option.takesValue, entry.value, entry.place)
+            try check(argument, command, required, entry.place, String(entry.text.prefix(100)))
+            if !given.contains(entry.name) { added += argument }
+        }
+        return added + arguments
+    }
+
+    /// A line "name = value".
+    struct Entry {
+        /// FILE:LINE, for errors.
+        var place: String
+        var name: String, value: String
+        /// The line without comment.
+        var text: String
+    }
+
+    /// The lines of a file of options. Throws `Failure.input` naming file and line.
+    /// - Parameter option: for errors about the file itself, what it was named with.
+    static func entries(_ path: String, _ option: String = "") throws -> [Entry] {
+        var entries: [Entry] = []
+        for line in try lines(path, option) {
             let text = line.uncommented.trimmed
             guard !text.isEmpty else { continue }
             let place = "\(path):\(line.number)"
-            count += 1
-            guard count <= mostOptions else { throw Failure.input("\(path): expected at most \(mostOptions) options, got more") }
+            guard entries.count < mostOptions else { throw Failure.input("\(path): expected at most \(mostOptions) options, got more") }
             guard let equals = text.utf8.firstIndex(of: UInt8(ascii: "=")) else {
                 throw Failure.input("\(place): expected \"name = value\", got \"\(text.prefix(100))\"")
             }
             let name = String(text[..<equals]).trimmed, value = String(text[text.utf8.index(after: equals)...]).trimmed
-            guard let option = known.first(where: { $0.long == name }) else {
-                throw Failure.input("\(place): unknown key \"\(name.prefix(100))\"\(suggestion(String(name.prefix(100)), names))")
-            }
-            let argument = try argument(name, takesValue: option.takesValue, value, place)
-            try check(argument, command, required, place, String(text.prefix(100)))
-            if !given.contains(name) { added += argument }
+            entries.append(Entry(place: place, name: name, value: value, text: text))
         }
-        return added + arguments
+        return entries
     }
 
     /// Options in one file, and its bytes: each line is parsed by itself, which takes a while.
@@ -69,7 +87,7 @@ enum ConfigFile {
     }
 
     /// A pipe will do, too.
-    private static func lines(_ path: String) throws -> [TextLines.Line] {
-        do { return try TextLines.read(path, limit: mostBytes, regular: false).lines } catch { throw Failure.input("--config \(error)") }
+    private static func lines(_ path: String, _ option: String) throws -> [TextLines.Line] {
+        do { return try TextLines.read(path, limit: mostBytes, regular: false).lines } catch { throw Failure.input("\(option)\(error)") }
     }
 }

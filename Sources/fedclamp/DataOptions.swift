@@ -21,12 +21,14 @@ struct DataOptions: ParsableArguments {
         var remarks: [String]
     }
 
-    /// - Parameter holdout: withheld training images that stand in for missing FM data.
-    func load(holdout: Int) throws -> Loaded {
+    /// - Parameters:
+    ///   - holdout: withheld training images that stand in for missing FM data.
+    ///   - allowsNone: whether `none`, plain federated learning, will do.
+    func load(holdout: Int, allowsNone: Bool = false) throws -> Loaded {
         if let synthetic, let n = RunData.holdout(ifAny: synthetic), n < 1 {
             throw Failure.usage("--synthetic \(synthetic): expected a file, or holdout:N with N images from 1")
         }
-        if let synthetic, RunData.isPlain(synthetic) {
+        if let synthetic, RunData.isPlain(synthetic), !allowsNone {
             throw Failure.usage("--synthetic none: expected FM data, which the tables' attacks and defences are about; fedclamp run does without")
         }
         guard let path = data ?? Self.find("fashion-mnist.h5") else {

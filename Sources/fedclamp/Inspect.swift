@@ -10,32 +10,53 @@ struct Inspect: ParsableCommand {
         commandName: "inspect",
         abstract: "Say what an HDF5 file is: its shapes, configuration and history.",
         discussion: """
-            Data sets, FM data, run files and other checkpoints are recognised; of any other HDF5 file the tree is shown.
+            All files that this program writes are recognised; of any other HDF5 file the tree is shown. Of results.h5, or of a folder \
+            that reproduce, sweep or merge writes to, finished or not, the tables and an index: which file in cells holds which \
+            training, with what options, and how far it is.
 
               fedclamp inspect run.h5
               fedclamp inspect data/fashion-mnist.h5 --json
+              fedclamp inspect results/smoke
             """)
 
-    @Argument(help: ArgumentHelp("File to read.", valueName: "file.h5"))
+    @Argument(help: ArgumentHelp("File to read, or folder of results.", valueName: "file.h5|dir"))
     var path: String
 
     @Flag(help: "One JSON object instead of text.")
     var json = false
 
     func run() throws {
+        if Files.isFolder(path) { return try inspectFolder() }
         let file = try HDF5File.open(path)
         var seen: Set<UInt64> = []
         var report = Inspection(path: path, tree: try Self.tree(file, seen: &seen))
         if try file.exists("/model/conv1/weight") {
-            report.kind = "checkpoint of ClampNet"
+            report.kind = try RunFile.kind(file)
             report.describe(try Checkpoint(reading: path), try Self.provenance(file))
+            report.add("step", try RunFile.stepFacts(file))
         } else if try file.exists("/train/images") {
             report.kind = "data set"
             report.describe(try DatasetFile.read(path))
         } else if try file.exists("/images") {
             report.kind = "unnamed split (FM data)"
             report.describe(try DatasetFile.readUnnamedSplit(path))
+        } else if try ResultSummary.isOne(file) {
+            report.kind = "results of tables"
+            report.describe(try ResultSummary(file))
+        } else if let facts = try IllustrationFile.facts(file) {
+            report.kind = "pictures and activations of a training"
+            report.add("shown in the report", facts)
         }
+        output(json ? report.json.rendered() : report.text)
+    }
+
+    private func inspectFolder() throws {
+        guard let summary = try ResultSummary(folder: ResultFolder(path)) else {
+            throw Failure.input("\(path): expected a file, or a folder of results with setting.txt")
+        }
+        var report = Inspection(path: path, tree: [])
+        report.kind = "folder of results"
+        report.describe(summary)
         output(json ? report.json.rendered() : report.text)
     }
 

@@ -3,6 +3,7 @@ import Experiments
 import Federation
 import Network
 import Numerics
+import OwnMethods
 
 /// What `inspect` found in a file.
 struct Inspection {
@@ -14,10 +15,22 @@ struct Inspection {
     /// Facts in sections: a heading, then name and value.
     private var sections: [(heading: String, facts: [(String, String)])] = []
     private var history: [HistoryRow] = []
+    private var cells: [CellIndex.Entry] = []
 
     init(path: String, tree: [Node]) {
         self.path = path
         self.tree = tree
+    }
+
+    /// A section, where there is something to say.
+    mutating func add(_ heading: String, _ facts: [(name: String, value: String)]) {
+        if !facts.isEmpty { sections.append((heading, facts)) }
+    }
+
+    mutating func describe(_ summary: ResultSummary) {
+        add("setting", summary.facts)
+        add("tables", summary.tables)
+        cells = summary.index.entries
     }
 
     mutating func describe(_ dataset: Dataset) {
@@ -89,6 +102,8 @@ struct Inspection {
             lines += ["", heading] + table.rendered(indent: 2)
         }
         if !history.isEmpty { lines += ["", "history"] + historyTable }
+        if !cells.isEmpty { lines += ["", "cells, \(cells.filter(\.isFinished).count) of \(cells.count) finished"] + cellTable }
+        guard !tree.isEmpty else { return lines.joined(separator: "\n") }
         var table = TextTable([.left, .left, .left])
         for node in tree { table.add([node.path, node.shape.isEmpty ? "scalar" : node.shape.map { "\($0)" }.joined(separator: " x "), node.kind]) }
         return (lines + ["", "contents"] + table.rendered(indent: 2)).joined(separator: "\n")
@@ -107,6 +122,23 @@ struct Inspection {
         return table.rendered(indent: 2)
     }
 
+    private var cellTable: [String] {
+        var table = TextTable([.left, .left, .left])
+        for cell in cells {
+            let defenses = cell.defenses.isEmpty ? "" : "; on its model: \(cell.defenses.map(OwnMethod.shown).joined(separator: " "))"
+            table.add(["\(cell.key).h5", cell.progress, cell.title + defenses])
+        }
+        return table.rendered(indent: 2)
+    }
+
+    private var cellsJSON: JSON {
+        .array(cells.map { cell in
+            .object([("file", .text("\(cell.key).h5")), ("title", .text(cell.title)), ("finished", .flag(cell.isFinished)),
+                     ("finished_rounds", .whole(max(0, cell.finishedRounds ?? 0))), ("seconds", .number(cell.seconds)),
+                     ("options", .object(cell.options.map { ($0.name, .text($0.value)) }))])
+        })
+    }
+
     var json: JSON {
         var members: [(String, JSON)] = [("path", .text(path)), ("kind", .text(kind))]
         members += sections.map { section in
@@ -120,6 +152,7 @@ struct Inspection {
                          ("seconds", .number(row.seconds))])
             })))
         }
+        if !cells.isEmpty { members.append(("cells", cellsJSON)) }
         members.append(("contents", .object(tree.map { ($0.path, .object([("shape", .array($0.shape.map { .whole($0) })), ("type", .text($0.kind))])) })))
         return .object(members)
     }

@@ -24,7 +24,8 @@ struct FedClamp: ParsableCommand {
             Exit codes: 0 done, 1 a check did not hold, 2 bad input or I/O, 64 usage, 128 + n on signal n.
             """,
         version: version,
-        subcommands: [Import.self, Run.self, Reproduce.self, Merge.self, Bound.self, Evaluate.self, Inspect.self, Watch.self, SelfTest.self, Bench.self, Step.self, Manual.self])
+        subcommands: [Import.self, Run.self, Reproduce.self, Sweep.self, Merge.self, Compare.self, Bound.self, Evaluate.self, Inspect.self,
+                      Watch.self, SelfTest.self, Bench.self, Step.self, Manual.self])
 
     static func main() { with_enough_stack { FedClamp.work() } }
 

@@ -4,15 +4,15 @@ import Experiments
 struct Merge: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "merge",
-        abstract: "Join the parts of a sharded reproduce into one folder of results.",
+        abstract: "Join the parts of a sharded reproduce or sweep into one folder of results.",
         discussion: """
-            The parts must be of one scale and one data set; the data themselves are not needed. Exit code 1 when trainings \
+            The parts must be of one scale or grid and one data set; the data themselves are not needed. Exit code 1 when trainings \
             are still missing: their places stay empty.
 
               fedclamp merge results/shard-1 results/shard-2 --out results/paper
             """)
 
-    @Argument(help: ArgumentHelp("Folders that reproduce wrote.", valueName: "dir"))
+    @Argument(help: ArgumentHelp("Folders that reproduce or sweep wrote.", valueName: "dir"))
     var parts: [String]
 
     @Option(help: ArgumentHelp("Folder of the joined results; may be one of the parts.", valueName: "dir"))

@@ -27,7 +27,7 @@ enum Signals {
         Glibc.signal(SIGPIPE, SIG_IGN)
         Glibc.signal(SIGXFSZ, SIG_IGN)
         Glibc.signal(SIGALRM) { _ in
-            Signals.say("fedclamp: the step did not end in time and is given up; what is finished is saved: run --resume, or the same reproduce again, goes on from there\n")
+            Signals.say("fedclamp: the step did not end in time and is given up; what is finished is saved: run --resume, or the same reproduce or sweep again, goes on from there\n")
             OwnMethods.killAll()
             _exit(128 + Signals.received.load(ordering: .relaxed))
         }

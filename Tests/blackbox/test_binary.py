@@ -8,7 +8,7 @@ import pytest
 
 from support import BINARY, fedclamp, refused
 
-COMMANDS = ["import", "run", "reproduce", "merge", "bound", "evaluate", "inspect", "selftest", "bench", "step"]
+COMMANDS = ["import", "run", "reproduce", "sweep", "merge", "compare", "bound", "evaluate", "inspect", "selftest", "bench", "step"]
 
 
 def test_static():

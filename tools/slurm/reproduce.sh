@@ -1,8 +1,9 @@
 #!/bin/bash
-# Submits tables of results to Slurm: an array of shards, and a merge that waits for all of them to end. Where a shard did
+# Submits tables of results, or a sweep, to Slurm: an array of shards, and a merge that waits for all of them to end. Where a shard did
 # not get to its end, the merge ends with 1 and its tables have empty places.
 #
 #   tools/slurm/reproduce.sh SHARDS DIR [options of fedclamp reproduce]
+#   tools/slurm/reproduce.sh SHARDS DIR sweep GRID.conf [options of fedclamp sweep]
 #   tools/slurm/reproduce.sh 16 results/paper main --scale paper --data data/fashion-mnist.h5 --synthetic holdout:10000
 #
 # DIR must be on a file system that all nodes share; DIR/part-I is the folder of shard I, DIR/merged the result, DIR/log the
@@ -12,8 +13,10 @@
 #   FEDCLAMP=fedclamp     the executable, on every node
 #   SBATCH_OPTIONS=       for every shard, such as "--time=4:00:00 --cpus-per-task=8 --partition=short"
 set -euo pipefail
-[ $# -ge 2 ] && [[ $1 =~ ^[1-9][0-9]*$ ]] || { sed -n '5,6s/^# *//p' "$0" >&2; exit 64; }
+[ $# -ge 2 ] && [[ $1 =~ ^[1-9][0-9]*$ ]] || { sed -n '5,7s/^# *//p' "$0" >&2; exit 64; }
 shards=$1 folder=$(mkdir -p "$2/log" && realpath "$2"); shift 2
+command=reproduce
+[ "${1-}" != sweep ] || { command=sweep; shift; }
 fedclamp=$(command -v "${FEDCLAMP:-fedclamp}") || { echo "reproduce.sh: the executable ${FEDCLAMP:-fedclamp} is not there" >&2; exit 2; }
 fedclamp=$(realpath "$fedclamp")
 name="fedclamp-$(printf %s "$folder" | cksum | cut -d ' ' -f 1)"
@@ -25,7 +28,7 @@ queued=$(squeue --noheader --name="$name" --format=%A | sort -u | tr '\n' ' ')
 options=$(printf ' %q' "$@")
 read -ra extra <<< "${SBATCH_OPTIONS:-}"
 array=$(sbatch --parsable --job-name="$name" --array="1-$shards" --requeue --open-mode=append --output="$folder/log/%a.log" "${extra[@]}" --wrap \
-    "exec $(printf %q "$fedclamp") reproduce$options --threads \${SLURM_CPUS_PER_TASK:-1} --shard \$SLURM_ARRAY_TASK_ID/$shards --out $(printf %q "$folder")/part-\$SLURM_ARRAY_TASK_ID")
+    "exec $(printf %q "$fedclamp") $command$options --threads \${SLURM_CPUS_PER_TASK:-1} --shard \$SLURM_ARRAY_TASK_ID/$shards --out $(printf %q "$folder")/part-\$SLURM_ARRAY_TASK_ID")
 # "id", or "id;cluster" where sites have several clusters: the merge goes to the same one.
 cluster=${array#"${array%%;*}"} array=${array%%;*}
 merge=$(sbatch --parsable --job-name="$name" ${cluster:+--clusters="${cluster#;}"} --dependency="afterany:$array" --open-mode=append --output="$folder/log/merge.log" --wrap \

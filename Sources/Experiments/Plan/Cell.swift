@@ -1,5 +1,7 @@
+import Attacks
 import Defenses
 import Federation
+import Options
 import Rules
 
 /// One place of a table, for one seed: a training and which of its models is meant.
@@ -34,16 +36,43 @@ public struct Cell: Sendable {
         return clean
     }
 
-    public var probe: Probe {
-        Probe(defense: defense, trigger: configuration.trigger, target: configuration.target, allToAll: configuration.allToAll)
-    }
+    public var probe: Probe { Probe(configuration, defense: defense) }
 }
 
 /// A measurement on a clean training's model: a defence's model, or G, under a backdoor it never saw.
 public struct Probe: Hashable, Sendable {
     public var defense: String?
     public var trigger: String, target: Int, allToAll: Bool
+    /// Of the trigger's options, those that are not at their defaults.
+    var options: [String: String]
+
+    /// The backdoor of a configuration.
+    init(_ c: RunConfiguration, defense: String?) {
+        self.defense = defense
+        (trigger, target, allToAll) = (c.trigger, c.target, c.allToAll)
+        let changed = Triggers.settings.filter { setting in
+            guard case .training(.triggered) = setting.effect, !setting.isStandard(in: c.values) else { return false }
+            var attacked = c
+            attacked.attack = .classic
+            return attacked.depends(on: setting)
+        }
+        options = Dictionary(changed.map { ($0.name, $0.text(in: c.values)) }) { first, _ in first }
+    }
+
+    /// Whether two have the same backdoor.
+    func isAlike(_ other: Probe) -> Bool {
+        (trigger, target, allToAll) == (other.trigger, other.target, other.allToAll) && options == other.options
+    }
+
+    /// Gives a configuration this backdoor. Throws `SettingError`.
+    func apply(to c: inout RunConfiguration) throws {
+        (c.trigger, c.target, c.allToAll) = (trigger, target, allToAll)
+        for setting in Triggers.settings { try c.set(setting.name, options[setting.name] ?? setting.standardText) }
+    }
 
     /// The name that a file of floors has it under.
-    var name: String { "\(defense ?? FedAvg.name) \(trigger) \(allToAll ? "all-to-all" : "\(target)")" }
+    var name: String {
+        let texts = options.sorted { $0.key < $1.key }.map { " \($0.key) \($0.value)" }
+        return "\(defense ?? FedAvg.name) \(trigger) \(allToAll ? "all-to-all" : "\(target)")" + texts.joined()
+    }
 }

@@ -137,7 +137,7 @@ public final class Experiment {
         let server = Server(kernels: run.configuration.instructionSet.kernels, threads: threads)
         for probe in training.probes where floors[probe.name] == nil {
             var configuration = run.configuration
-            (configuration.trigger, configuration.target, configuration.allToAll) = (probe.trigger, probe.target, probe.allToAll)
+            try probe.apply(to: &configuration)
             let data = try data(configuration), model = run.defended.first { $0.identity == probe.defense }
             floors[probe.name] = server.evaluate(model?.parameters ?? run.global, model?.bounds ?? Bounds(run.global.network), data.evaluation, data.backdoor).attackSuccess
         }

@@ -11,7 +11,7 @@ extension ResultFolder {
         var joined: Setting?
         for part in parts {
             guard let setting = try part.setting() else {
-                throw RunError.incompatible("\(part.path): expected a folder that reproduce wrote, with setting.txt")
+                throw RunError.incompatible("\(part.path): expected a folder that reproduce or sweep wrote, with setting.txt")
             }
             joined = try joined?.joined(with: setting, at: part.path) ?? setting
         }

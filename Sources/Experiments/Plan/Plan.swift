@@ -11,8 +11,10 @@ public struct Plan: Sendable {
     /// In the order in which the tables ask for them.
     public private(set) var trainings: [Training] = []
     private var positions: [String: Int] = [:]
-    private let setting: Setting
+    let setting: Setting
     public let base: RunConfiguration
+    /// Options of defences on the model that a sweep varies.
+    private let variedOfDefenses: [String]
 
     /// Rows and columns to compute; where none are named, all.
     public struct Part: Sendable {
@@ -39,10 +41,11 @@ public struct Plan: Sendable {
 
     /// - Throws: `RunError.incompatible` for a table or scale that this version does not have, `SettingError` for a part that no table has.
     public init(_ setting: Setting, only part: Part = Part()) throws {
-        guard var scale = Scale.all.first(where: { $0.name == setting.scale }) else {
+        guard var scale = Scale.named(setting.scale) else {
             throw RunError.incompatible("there is no scale \(setting.scale) in this version")
         }
-        scale.own = OwnRows(setting.own)
+        (scale.own, scale.grid) = (OwnRows(setting.own), setting.grid)
+        setting.grid.apply(to: &scale.base)
         self.setting = setting
         seeds = setting.seeds
         tables = try setting.tables.map { [scale] name in
@@ -53,6 +56,7 @@ public struct Plan: Sendable {
         base.synthetic = setting.synthetic
         base.evaluateOn = setting.evaluateOn
         self.base = base
+        variedOfDefenses = setting.grid.varied.filter { $0.defenseOnModel != nil }.map(\.name)
         try part.check(tables)
         for table in tables {
             for seed in seeds {
@@ -77,8 +81,7 @@ public struct Plan: Sendable {
         guard table.showsFloors else { return }
         let clean = try add(cell.clean, table.name), known = trainings[clean].configuration
         let probe = cell.probe
-        let isOwn = probe.trigger == known.trigger && probe.target == known.target && probe.allToAll == known.allToAll
-        if !isOwn, !trainings[clean].probes.contains(probe) { trainings[clean].probes.append(probe) }
+        if !probe.isAlike(Probe(known, defense: nil)), !trainings[clean].probes.contains(probe) { trainings[clean].probes.append(probe) }
     }
 
     @discardableResult
@@ -98,15 +101,17 @@ public struct Plan: Sendable {
     func cell(_ table: any Table, _ row: String, _ column: String, _ seed: UInt64) -> Cell? {
         var seeded = base
         seeded.seed = seed
-        guard let cell = table.cell(row, column, seeded) else { return nil }
+        guard var cell = table.cell(row, column, seeded) else { return nil }
+        setting.grid.apply(to: &cell.configuration)
         let limit = cell.configuration.syntheticLimit
         return limit == base.syntheticLimit || limit ?? 0 <= setting.syntheticImages ? cell : nil
     }
 
     /// For people: a training, and what sets it apart among those of its table.
     public func title(of training: Training) -> String {
-        let table = tables.first { training.tables.contains($0.name) }
-        return OwnMethod.shown(training.title(beside: table?.base(base) ?? base))
+        var common = tables.first { training.tables.contains($0.name) }?.base(base) ?? base
+        setting.grid.apply(to: &common)
+        return OwnMethod.shown(training.title(beside: common, naming: setting.grid.varied.map(\.name)))
     }
 
     /// The training that a cell belongs to.
@@ -114,7 +119,7 @@ public struct Plan: Sendable {
 
     /// The training with a configuration.
     func training(_ configuration: RunConfiguration) throws -> Training {
-        let bare = try Training(configuration, datasetDigest: setting.datasetDigest, syntheticDigest: setting.syntheticDigest)
+        let bare = try Training(configuration, datasetDigest: setting.datasetDigest, syntheticDigest: setting.syntheticDigest, varying: variedOfDefenses)
         return positions[bare.key].map { trainings[$0] } ?? bare
     }
 

@@ -17,22 +17,30 @@ public struct Training: Sendable {
     /// Whether reports show its pictures and activations.
     public internal(set) var isIllustrated = false
 
-    public init(_ configuration: RunConfiguration, datasetDigest: String, syntheticDigest: String) throws {
+    /// Names and values of options of defences on the model that a sweep varies: one run file has one model of a defence, so that trainings
+    /// that differ in them alone are trained each.
+    private let varied: [(name: String, value: String)]
+
+    /// - Parameter varying: options of defences on the model that a sweep varies.
+    public init(_ configuration: RunConfiguration, datasetDigest: String, syntheticDigest: String, varying names: [String] = []) throws {
         self.configuration = configuration.reduced
-        let text = "\(try self.configuration.trainingJSON())\n\(datasetDigest)\n\(syntheticDigest)"
+        varied = RunConfiguration.settings.all.filter { names.contains($0.name) && !$0.isStandard(in: configuration.values) }
+            .map { ($0.name, $0.text(in: configuration.values)) }
+        let text = "\(try self.configuration.trainingJSON())\n\(datasetDigest)\n\(syntheticDigest)" + varied.map { "\n\($0.name) = \($0.value)" }.joined()
         key = String(SHA256.hexadecimal(of: Array(text.utf8)).prefix(16))
     }
 
     /// For people: "multi-krum, fm attack, seed 1", and what else differs from `base`.
-    public func title(beside base: RunConfiguration) -> String {
+    /// - Parameter naming: options that are named in any case, where the training depends on them.
+    public func title(beside base: RunConfiguration, naming names: [String] = []) -> String {
         var parts = [configuration.defenses.isEmpty ? "none" : configuration.defenses.joined(separator: " + "), configuration.attack == .none ? "clean" : "\(configuration.attack.rawValue)"]
         let shown = [RunConfiguration.declarations.attack.name, RunConfiguration.declarations.seed.name]
         for setting in RunConfiguration.settings.all where setting.effect != .partly && !shown.contains(setting.name) {
             let mine = setting.text(in: configuration.values)
-            guard configuration.depends(on: setting), mine != setting.text(in: base.values) else { continue }
+            guard configuration.depends(on: setting), names.contains(setting.name) || mine != setting.text(in: base.values) else { continue }
             parts.append("\(setting.name) \(mine)")
         }
-        return (parts + ["seed \(configuration.seed)"]).joined(separator: ", ")
+        return (parts + varied.map { "\($0.name) \($0.value)" } + ["seed \(configuration.seed)"]).joined(separator: ", ")
     }
 
     /// Passes over images that it takes, given the sizes of the data's splits.

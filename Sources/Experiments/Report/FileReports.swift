@@ -1,3 +1,5 @@
+import OwnMethods
+
 /// A table as Markdown, CSV and LaTeX.
 extension TableResult {
     func markdown(_ results: Results) -> String {
@@ -14,14 +16,16 @@ extension TableResult {
     }
 
     /// One line for each place and seed, of kind "seed", then its mean and standard deviation over seeds, of kinds "mean" and "std" and without
-    /// a seed: a reader filters by kind. Empty where nothing was measured.
+    /// a seed: a reader filters by kind. Empty where nothing was measured. Of a sweep each option that varies has a column of its own.
     func csv() -> String {
-        var lines = [(["table", "row", "column", "kind", "seed"] + measures.map(\.key)).joined(separator: ",")]
+        let options = (rowOptions + columnOptions).map(\.name)
+        var lines = [(["table", "row", "column", "kind", "seed"] + options + measures.map(\.key)).joined(separator: ",")]
         for row in rows.indices {
             for column in columns.indices {
                 let name = [self.name, rows[row], columns[column]].map(Self.quoted)
+                let chosen = (rowOptions.map { $0.values[row] } + columnOptions.map { $0.values[column] }).map { Self.quoted(OwnMethod.shown($0)) }
                 func add(_ kind: String, _ seed: UInt64?, _ values: [Double]) {
-                    lines.append((name + [kind, seed.map { "\($0)" } ?? ""] + values.map { $0.isNaN ? "" : "\($0)" }).joined(separator: ","))
+                    lines.append((name + [kind, seed.map { "\($0)" } ?? ""] + chosen + values.map { $0.isNaN ? "" : "\($0)" }).joined(separator: ","))
                 }
                 for (at, seed) in seeds.enumerated() { add("seed", seed, measures.map { $0.value(places[row][column][at]) }) }
                 add("mean", nil, measures.map { Statistics.mean(values(row, column, $0)) })

@@ -1,4 +1,5 @@
 import HDF5
+import OwnMethods
 
 extension Results {
     /// Writes results.h5, report.html, each table's .md, .csv and .tex, and the figures. Returns the names of the files.
@@ -6,6 +7,7 @@ extension Results {
         try HDF5File.write("\(folder.path)/results.h5") { file in
             try provenance(file)
             for table in tables { try write(table, file) }
+            try index.write(file)
         }
         var texts = [("report.html", Report(results: self).html)]
         for table in tables {
@@ -21,17 +23,14 @@ extension Results {
     }
 
     private func provenance(_ file: HDF5File) throws {
-        try file.setAttribute("format", "fedclamp-results")
+        try file.setAttribute("format", ResultSummary.format)
         try file.setAttribute("version", 1)
-        for (name, value) in [("scale", setting.scale), ("dataset", setting.dataset), ("dataset_digest", setting.datasetDigest),
-                              ("synthetic", setting.synthetic), ("synthetic_digest", setting.syntheticDigest),
-                              ("evaluate_on", setting.evaluateOn.rawValue), ("instruction_sets", instructionSets.joined(separator: " ")),
-                              ("program_versions", programVersions.joined(separator: " "))] {
-            try file.setAttribute(name, value)
-        }
+        for (name, value) in facts { try file.setAttribute(name, value) }
+        if !setting.grid.isEmpty { try file.writeStrings("/options", setting.grid.options.map { "\($0.name) = \($0.text)" }) }
     }
 
-    /// /TABLE/{rows,columns,seeds} and one array (rows, columns, seeds) for each measure, NaN where nothing was measured.
+    /// /TABLE/{rows,columns,seeds} and one array (rows, columns, seeds) for each measure, NaN where nothing was measured. Of a sweep also
+    /// /TABLE/row_options and column_options: for each option that varies its value in every row, or column.
     private func write(_ table: TableResult, _ file: HDF5File) throws {
         let group = "/\(table.name)", shape = [table.rows.count, table.columns.count, table.seeds.count]
         try file.createGroup(group)
@@ -40,6 +39,10 @@ extension Results {
         try file.writeStrings("\(group)/rows", table.rows)
         try file.writeStrings("\(group)/columns", table.columns)
         try file.write("\(group)/seeds", table.seeds, shape: [table.seeds.count])
+        for (name, options) in [("row_options", table.rowOptions), ("column_options", table.columnOptions)] where !options.isEmpty {
+            try file.createGroup("\(group)/\(name)")
+            for option in options { try file.writeStrings("\(group)/\(name)/\(option.name)", option.values.map(OwnMethod.shown)) }
+        }
         for measure in table.measures {
             try file.write("\(group)/\(measure.key)", table.places.flatMap { $0.flatMap { $0.map(measure.value) } }, shape: shape)
         }

@@ -3,6 +3,11 @@ import Federation
 extension TableResult {
     /// The table for a terminal: a column's name above its measures, what was computed with, and the paper's claim.
     public func text(_ results: Results) -> String {
+        (["\(name): \(caption)", results.provenance(seeds, on: evaluateOn), ""] + grid + ["", legend] + claimLines).joined(separator: "\n")
+    }
+
+    /// The table alone, a line of text for each of its lines.
+    var grid: [String] {
         let cells = rows.indices.map { row in columns.indices.map { column in measures(column).map { summary(row, column, $0) } } }
         let widths = columns.indices.map { column in
             measures(column).enumerated().map { at, measure in max(measure.title.count, cells.map { $0[column][at].count }.max() ?? 0) }
@@ -21,8 +26,7 @@ extension TableResult {
             rule += "    " + String(repeating: "-", count: width)
             for row in rows.indices { lines[row] += "    " + join(cells[row][column]) }
         }
-        let heading = "\(name): \(caption)"
-        return ([heading, results.provenance(seeds, on: evaluateOn), "", Self.trimmed(top), titles, rule] + lines + ["", legend] + claimLines).joined(separator: "\n")
+        return ([top, titles, rule] + lines).map(Self.trimmed)
     }
 
     private var claimLines: [String] { claim.isEmpty ? [] : ["Claimed: \(claim)"] }
@@ -42,7 +46,7 @@ extension Results {
     public func provenance(_ seeds: [UInt64], on split: EvaluationSplit? = nil) -> String {
         let seedText = seeds.count == 1 ? "seed \(seeds[0])" : "mean ± standard deviation over seeds \(seeds.map { "\($0)" }.joined(separator: " "))"
         let standIn = RunData.holdout(ifAny: setting.synthetic).map { "; FM data: stand-in, \(Numbers.grouped($0)) withheld training images" } ?? "; FM data: \(setting.synthetic)"
-        return "\(setting.dataset), scale \(setting.scale) (\(scaleSummary))\(standIn); \((split ?? setting.evaluateOn).rawValue) images; \(seedText); "
+        return "\(setting.dataset), \(setting.conditions)\(standIn); \((split ?? setting.evaluateOn).rawValue) images; \(seedText); "
             + "\(instructionSets.joined(separator: " and ")); fedclamp \(programVersions.joined(separator: " and "))"
             + (stale.isEmpty ? "" : "; \(stale.count) trainings of older revisions, the first: \(stale[0].title): \(stale[0].why)")
     }

@@ -23,6 +23,7 @@ struct CellRecord: Sendable {
     var finishedRounds: Int
     var final: Rates
     var defended: [String: Rates] = [:]
+    var configuration: RunConfiguration
     /// Defences on the model that the run was begun with, done or not.
     var defenses: [String]
     var instructionSet: String, programVersion: String
@@ -89,7 +90,7 @@ struct CellRecord: Sendable {
         for rate in accuracy + attackSuccess where !rate.isNaN && !(0...1).contains(rate) {
             throw RunError.incompatible("\(path), /history: expected rates from 0 to 1, got \(rate)")
         }
-        let configuration = try RunConfiguration.from(json: try file.readString("/config/json"), path: path)
+        configuration = try RunConfiguration.from(json: try file.readString("/config/json"), path: path)
         defenses = configuration.defenses.filter { ModelDefenses.namesWithVariants.contains($0) || OwnMethod($0)?.kind == .modelDefense }
         curve = Curve(rounds: Array(accuracy.indices), accuracy: accuracy, attackSuccess: attackSuccess)
         cost = try CostRecord(file)

@@ -79,3 +79,17 @@ struct Illustration: Equatable, Sendable {
         }
     }
 }
+
+/// Files of pictures and activations, for those who want to know what one is.
+public enum IllustrationFile {
+    /// Name and value of each part; nil for a file of another kind.
+    public static func facts(_ file: HDF5File) throws -> [(name: String, value: String)]? {
+        guard try file.stringAttribute("format") == Illustration.format else { return nil }
+        let shown = try Illustration(file.path)
+        return shown.strips.map { ($0.name, "\($0.labels.count) images of \($0.channels)x\($0.side)x\($0.side)") }
+            + shown.histograms.map { one in
+                let shares = [one.cleanOver, one.triggeredOver].map { Numbers.fixed(100 * $0, 1) }
+                return (one.layer, "channel \(one.channel), bound \(Numbers.fixed(one.bound, 3)) cuts \(shares[0]) % of the clean and \(shares[1]) % of the triggered images")
+            }
+    }
+}

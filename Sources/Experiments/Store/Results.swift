@@ -5,7 +5,6 @@ import Rules
 /// All tables of a folder, filled with what its cells hold.
 public struct Results: Sendable {
     public var setting: Setting
-    public var scaleSummary: String
     public var tables: [TableResult]
     /// Trainings without whose run file some place is empty.
     public var missing: [String]
@@ -15,6 +14,8 @@ public struct Results: Sendable {
     var illustrations: [(title: String, name: String, illustration: Illustration)] = []
     /// Instruction sets and program versions that the cells were computed with.
     public var instructionSets: [String], programVersions: [String]
+    /// Every training of the plan, and how far it is.
+    public var index = CellIndex()
     /// Trainings of which something was computed with an older revision, and why.
     public var stale: [(title: String, why: String)] = []
     /// Wall time of all trainings.
@@ -22,22 +23,23 @@ public struct Results: Sendable {
 
     init(setting: Setting, tables: [TableResult]) {
         (self.setting, self.tables, missing, instructionSets, programVersions, seconds) = (setting, tables, [], [], [], 0)
-        scaleSummary = ""
     }
 
     /// Reads every cell; needs no data.
     public init(_ plan: Plan, _ folder: ResultFolder, _ setting: Setting) throws {
         self.setting = setting
-        scaleSummary = Scale.all.first { $0.name == setting.scale }?.summary ?? ""
         var records: [String: CellRecord] = [:], floors: [String: [String: Double]] = [:]
         missing = []
         for training in plan.trainings {
             floors[training.key] = try folder.floors(of: training)
-            guard let record = try folder.record(training), record.finishedRounds == training.configuration.rounds,
-                  training.defenses.allSatisfy({ record.defended[$0] != nil }) else {
+            let found = try folder.record(training)
+            index.add(training, title: plan.title(of: training), found)
+            guard let record = found, record.finishedRounds == training.configuration.rounds else {
                 missing.append(plan.title(of: training))
                 continue
             }
+            // Where a defence on the model is still to be done, the other places that share the training are filled all the same.
+            if !training.defenses.allSatisfy({ record.defended[$0] != nil }) { missing.append(plan.title(of: training)) }
             records[training.key] = record
             if let why = try folder.stale(training) { stale.append((plan.title(of: training), why)) }
         }
@@ -86,7 +88,8 @@ public struct Results: Sendable {
         return TableResult(name: table.name, caption: table.caption, claim: table.claim, rowTitle: table.rowTitle, legend: table.legend,
                            measures: table.measures, rows: table.rows.map(OwnMethod.shown), columns: table.columns.map(OwnMethod.shown), seeds: zip(plan.seeds, first).map { $1?.seed ?? $0 },
                            evaluateOn: first.first.flatMap { $0?.evaluateOn }, places: places,
-                           cleanColumns: Set(clean.map(OwnMethod.shown)), curves: curves, bars: table.bars)
+                           cleanColumns: Set(clean.map(OwnMethod.shown)), curves: curves, rowOptions: table.rowOptions,
+                           columnOptions: table.columnOptions, bars: table.bars)
     }
 
     private static func measurement(_ cell: Cell?, _ plan: Plan, _ records: [String: CellRecord], _ floors: [String: [String: Double]]) throws -> Measurement {
@@ -96,7 +99,10 @@ public struct Results: Sendable {
         let clean = try plan.training(cell.clean)
         result.floor = floors[clean.key]?[cell.probe.name]
             ?? (clean.probes.contains(cell.probe) ? nil : Self.rates(cell, records[clean.key])?.attackSuccess) ?? .nan
-        if cell.configuration.attack == .none { result.attackSuccess = .nan }
+        if cell.configuration.attack == .none {
+            result.attackSuccess = .nan
+            if clean.probes.contains(cell.probe) { result.robustAccuracy = .nan }       // it is that of another trigger
+        }
         result.cost = try cost(cell, plan, records)
         return result
     }

@@ -49,6 +49,11 @@ public struct Measure: Sendable {
     ]
     /// The same where the paper prints nothing.
     static let clientModels = besideThePaper.filter { !$0.key.hasPrefix("paper_") && !$0.key.hasSuffix("_difference") }
+    /// Beside the outcomes of tables whose clients' own models are measured.
+    static let ofClients = [
+        Measure(key: "client_acc", title: "clients' ACC", decimals: 3) { $0.clientAccuracy },
+        Measure(key: "client_asr", title: "clients' ASR", decimals: 3, isOfAttack: true) { $0.clientAttackSuccess },
+    ]
     static let clientAccuracy = Measure(key: "client_acc", title: "ACC", decimals: 3) { $0.clientAccuracy }
     static let clientAttackSuccess = Measure(key: "client_asr", title: "ASR", decimals: 3, isOfAttack: true) { $0.clientAttackSuccess }
     static let printedAttackSuccess = Measure(key: "paper_asr", title: "paper's", decimals: 3, isOfAttack: true) { $0.printed.attackSuccess }
@@ -72,6 +77,8 @@ public struct TableResult: Sendable {
     public var cleanColumns: Set<String>
     /// [row][column]: a curve for each seed; none where the place is a defence on the model, which comes after the rounds.
     var curves: [[[Curve]]]
+    /// What the rows and columns of a sweep are made of.
+    var rowOptions: [TableOption] = [], columnOptions: [TableOption] = []
 
     public func values(_ row: Int, _ column: Int, _ measure: Measure) -> [Double] { places[row][column].map(measure.value) }
 

@@ -21,6 +21,8 @@ public struct Scale: Sendable {
     var paperSettings: [String]?
     /// Rows of a user's own methods.
     var own = OwnRows()
+    /// What a sweep is made of.
+    var grid = Grid()
     /// Heads of clients of several shapes; drawn in the paper.
     var paperHeads = ClientHeads.drawn
     /// Rules that the other tables compare with: two that end at the floor under the classic attack in `main`, scale quick,
@@ -28,6 +30,13 @@ public struct Scale: Sendable {
     public let baselines = ["multi-krum", "flame"]
 
     public static let all = [smoke, quick, study, paper]
+
+    /// Those of `reproduce`, and that of sweeps.
+    static func named(_ name: String) -> Scale? { (all + [sweep]).first { $0.name == name } }
+
+    /// The defaults of `run` on all of the data, which the grid of a sweep changes.
+    public static let sweep = Scale(name: "run", summary: "the defaults of run, 1 seed", base: RunConfiguration(), seeds: 1, holdout: 10_000, defenses: nil,
+                                    attacks: Attack.allCases, paper: .published)
 
     /// Minutes on two cores: does the machinery work, and does the picture look right?
     public static let smoke: Scale = {

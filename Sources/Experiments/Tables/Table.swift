@@ -27,7 +27,13 @@ public protocol Table: Sendable {
     func printed(_ row: String, _ column: String, data: String) -> PrintedFigure
     /// What its figure draws; nil for none.
     var bars: Bars? { get }
+    /// Options that the rows, and the columns, are made of, with the value at each; none where a row has a name of its own.
+    var rowOptions: [TableOption] { get }
+    var columnOptions: [TableOption] { get }
 }
+
+/// An option that the rows or columns of a table are made of, and its value in each of them.
+public struct TableOption: Equatable, Sendable { public var name: String, values: [String] }
 
 /// A named change of the base configuration: what a row of some tables varies.
 struct Variant: Sendable {
@@ -91,6 +97,8 @@ extension Table {
     public var rowTitle: String { "defence" }
     public var measures: [Measure] { Measure.outcomes }
     public var bars: Bars? { Bars() }
+    public var rowOptions: [TableOption] { [] }
+    public var columnOptions: [TableOption] { [] }
     public func base(_ base: RunConfiguration) -> RunConfiguration { base }
     public func printed(_ row: String, _ column: String, data: String) -> PrintedFigure { .none }
 

@@ -10,5 +10,6 @@ public enum Tables {
 
     public static var names: [String] { all.map { $0.name } }
 
-    public static func make(_ name: String, _ scale: Scale) -> (any Table)? { all.first { $0.name == name }?.init(scale) }
+    /// Sweeps are one, too: of a grid instead of a layout of ours.
+    public static func make(_ name: String, _ scale: Scale) -> (any Table)? { (all + [SweepTable.self]).first { $0.name == name }?.init(scale) }
 }

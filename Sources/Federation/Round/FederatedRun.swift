@@ -81,6 +81,17 @@ public final class FederatedRun {
         return (rules.first ?? FedAvg(), models)
     }
 
+    /// What options alone show, before there are data.
+    ///
+    /// - Throws: `SettingError`, `DefenseError.tooFewClients`.
+    public static func check(_ configuration: RunConfiguration) throws {
+        try configuration.validate()
+        let rule = try defenses(configuration).0, participants = configuration.participants
+        try checkPrototypes(configuration, rule)
+        guard configuration.presentHeads.count == 1 || type(of: rule).scope == .trunk else { return }
+        try rule.checkClients(participants, malicious: configuration.assumedMalicious(participants))
+    }
+
     /// Throws `SettingError` for a rule that cannot work on clients of several shapes.
     private static func checkPrototypes(_ configuration: RunConfiguration, _ rule: any AggregationRule) throws {
         let heads = configuration.presentHeads

@@ -41,6 +41,11 @@ public struct RunConfiguration: Equatable, Sendable {
         self[Self.declarations.defenses] = Recommended.expanded(self.defenses)
     }
 
+    /// Gives the option `name` the value that it has in `other`.
+    public mutating func take(_ name: String, from other: RunConfiguration) {
+        for setting in Self.settings.all where setting.name == name { setting.copy(from: other.values, to: &values) }
+    }
+
     /// Throws `SettingError` naming the option, what was given and what is expected.
     public func validate() throws {
         for setting in Self.settings.all { try setting.check(in: values) }

@@ -69,31 +69,51 @@ def _state(group: h5py.Group) -> dict[str, np.ndarray]:
 
 
 def results(folder: PathLike) -> pandas.DataFrame:
-    """A folder that `reproduce` or `merge` wrote, as a tidy data frame.
+    """A folder that `reproduce`, `sweep` or `merge` wrote, as a tidy data frame.
 
-    Columns: table, row, column, seed, measure (acc, asr, floor, ...), value. Needs pandas.
+    Columns: table, row, column, seed, measure (acc, asr, floor, ...), value; of a sweep also one for each option that has
+    several values, numbers as numbers. Needs pandas.
 
         fedclamp.results("results/smoke").pivot_table("value", ["table", "row"], ["column", "measure"])
+        fedclamp.results("results/grid").query("measure == 'acc'").groupby("lr")["value"].mean()
     """
     import pandas
 
     path = pathlib.Path(folder) / "results.h5"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: expected a folder that fedclamp reproduce has finished")
-    records: list[tuple[str, str, str, int, str, float]] = []
+    frames: list[pandas.DataFrame] = []
     with h5py.File(path) as file:
         for table, group in file.items():
-            records += _records(table, group)
-    return pandas.DataFrame(records, columns=["table", "row", "column", "seed", "measure", "value"])
+            if isinstance(group, h5py.Group) and "rows" in group:
+                frames.append(_frame(table, group))
+    return pandas.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
 
 
-def _records(table: str, group: h5py.Group) -> list[tuple[str, str, str, int, str, float]]:
+def _frame(table: str, group: h5py.Group) -> pandas.DataFrame:
+    import pandas
+
     rows, columns = group["rows"].asstr()[()], group["columns"].asstr()[()]
     seeds = group["seeds"][()]
-    found = []
+    places = ("row_options", 0), ("column_options", 1)
+    options = {name: (at, _values(texts)) for place, at in places for name, texts in group.get(place, {}).items()}
+    records = []
     for measure, values in group.items():
         if isinstance(values, h5py.Dataset) and values.shape == (len(rows), len(columns), len(seeds)):
-            for (i, j, k), value in np.ndenumerate(values[()]):
+            for place, value in np.ndenumerate(values[()]):
                 if not np.isnan(value):
-                    found.append((table, str(rows[i]), str(columns[j]), int(seeds[k]), measure, float(value)))
+                    chosen = [texts[place[at]] for at, texts in options.values()]
+                    names = str(rows[place[0]]), str(columns[place[1]])
+                    records.append((table, *names, int(seeds[place[2]]), *chosen, measure, float(value)))
+    return pandas.DataFrame(records, columns=["table", "row", "column", "seed", *options, "measure", "value"])
+
+
+def _values(texts: h5py.Dataset) -> list[Any]:
+    """An option's values: as numbers where all are."""
+    found: list[Any] = list(texts.asstr()[()])
+    for kind in (int, float):
+        try:
+            return [kind(text) for text in found]
+        except ValueError:
+            continue
     return found

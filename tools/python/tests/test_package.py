@@ -118,3 +118,18 @@ def test_results_as_a_data_frame(data, fm, tmp_path, method):
     assert {"acc"} <= set(frame.measure)
     with pytest.raises(FileNotFoundError, match="reproduce"):
         fedclamp.results(tmp_path)
+
+
+def test_a_sweep_as_a_data_frame(data, fm, tmp_path):
+    pytest.importorskip("pandas")
+    from fedclamp.program import call
+
+    grid = tmp_path / "grid.conf"
+    grid.write_text("clients = 4\nrounds = 1\nbatch = 8\ninitial-epochs = 1\nlr = 0.02 | 0.05\nattack = none | fm\n")
+    call("sweep", grid, "--data", data, "--synthetic", fm, "--out", tmp_path / "out", quiet=True)
+    frame = fedclamp.results(tmp_path / "out")
+    assert list(frame.columns) == ["table", "row", "column", "seed", "lr", "attack", "measure", "value"]
+    means = frame.query("measure == 'acc'").groupby(["lr", "attack"])["value"].mean()
+    assert list(means.index) == [(0.02, "fm"), (0.02, "none"), (0.05, "fm"), (0.05, "none")]
+    with h5py.File(tmp_path / "out" / "results.h5") as file:
+        assert means[0.05, "none"] == file["sweep/acc"][1, 0, 0]
