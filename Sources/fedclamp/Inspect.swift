@@ -16,7 +16,7 @@ struct Inspect: ParsableCommand {
               fedclamp inspect data/fashion-mnist.h5 --json
             """)
 
-    @Argument(help: ArgumentHelp("File to read.", valueName: "file.h5"))
+    @Argument(help: ArgumentHelp("File to read.", valueName: "file.h5"), completion: .file())
     var path: String
 
     @Flag(help: "One JSON object instead of text.")
