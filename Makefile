@@ -18,7 +18,7 @@ deps:                ## check for Swift and the Debian packages; install what is
 	@tools/deps.sh
 
 build: deps          ## the static, stripped executable build/fedclamp
-	swift build -c release --product fedclamp -Xlinker -Map=$(CURDIR)/.build/fedclamp.map
+	LINK_MAP=$(CURDIR)/.build/fedclamp.map swift build -c release --product fedclamp
 	@mkdir -p build
 	strip -o build/fedclamp .build/release/fedclamp
 
