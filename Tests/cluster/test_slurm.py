@@ -77,7 +77,8 @@ def test_resubmit(tmp_path, slurm, sequential, tiny, how):
     while not list(folder.glob("part-*/cells/*.h5")):
         assert time.monotonic() < end
         time.sleep(0.2)
-    subprocess.run(["scancel", *how, *{job.split("_")[0] for job in jobs(slurm, "PENDING,RUNNING")}], env=slurm, check=True)
+    stopped = jobs(slurm, "RUNNING") if how else {job.split("_")[0] for job in jobs(slurm, "PENDING,RUNNING")}
+    subprocess.run(["scancel", *how, *stopped], env=slurm, check=True)
     wait(slurm)
     if how:
         shown = subprocess.run(["scontrol", "show", "job"], env=slurm, capture_output=True, text=True, check=True).stdout
