@@ -8,7 +8,7 @@ SCALE ?= smoke
 TORCH_PYTHON ?= python3
 FASHION_MNIST := /usr/share/datasets/fashion-mnist
 
-.PHONY: help deps build arm64 test units test-cluster torture fuzz sanitize bench reproduce data golden lint rooms docs man completions wheel clean
+.PHONY: help deps build arm64 test units test-cluster torture fuzz sanitize bench reproduce data golden lint rooms docs man completions wheel dist clean
 .DEFAULT_GOAL := help
 
 help:                ## this list
@@ -17,10 +17,13 @@ help:                ## this list
 deps:                ## check for Swift and the Debian packages; install what is missing where rights allow
 	@tools/deps.sh
 
+# Check sums over debug information, which names the folder of the build; nothing reads them at run time.
+FOLDER_DEPENDENT := --remove-section=.swift_modhash --remove-section=.note.gnu.build-id
+
 build: deps          ## the static, stripped executable build/fedclamp
-	swift build -c release --product fedclamp
+	LINK_MAP=$(CURDIR)/.build/fedclamp.map swift build -c release --product fedclamp
 	@mkdir -p build
-	strip -o build/fedclamp .build/release/fedclamp
+	strip $(FOLDER_DEPENDENT) -o build/fedclamp .build/release/fedclamp
 
 arm64: build .venv/ready ## cross-build build/fedclamp-arm64, and test it under qemu (fetches 1.2 GB, takes 4 GB and minutes)
 	tools/arm64/build.sh
@@ -99,10 +102,17 @@ completions: build   ## completions for bash, zsh and fish in build/completions,
 	build/fedclamp --generate-completion-script zsh > build/completions/_fedclamp
 	build/fedclamp --generate-completion-script fish > build/completions/fedclamp.fish
 
+WHEEL := .venv-wheel/bin/python -m build --wheel --no-isolation --outdir build/wheels tools/python
+
 wheel: build .venv-wheel/ready ## the Python package with the executable: build/wheels, for x86-64 and, after make arm64, aarch64
-	FEDCLAMP_BINARY=$(CURDIR)/build/fedclamp FEDCLAMP_MACHINE=$$(uname -m) .venv-wheel/bin/python -m build --wheel --no-isolation --outdir build/wheels tools/python
-	test ! -x build/fedclamp-arm64 || FEDCLAMP_BINARY=$(CURDIR)/build/fedclamp-arm64 FEDCLAMP_MACHINE=aarch64 \
-	    .venv-wheel/bin/python -m build --wheel --no-isolation --outdir build/wheels tools/python
+	python3 tools/dist/licences.py .build/fedclamp.map build/licences
+	FEDCLAMP_BINARY=$(CURDIR)/build/fedclamp FEDCLAMP_MACHINE=$$(uname -m) FEDCLAMP_LICENCES=$(CURDIR)/build/licences $(WHEEL)
+	test ! -x build/fedclamp-arm64 || { \
+	    python3 tools/dist/licences.py .build-arm64/scratch/fedclamp.map build/licences-arm64 --machine aarch64 && \
+	    FEDCLAMP_BINARY=$(CURDIR)/build/fedclamp-arm64 FEDCLAMP_MACHINE=aarch64 FEDCLAMP_LICENCES=$(CURDIR)/build/licences-arm64 $(WHEEL); }
+
+dist: build          ## the release: build/dist has a tarball for this machine and, after make arm64, aarch64, and SHA256SUMS
+	tools/dist/pack.sh
 
 clean:               ## remove everything that was built; data/ and results/ stay
 	rm -rf .build .build-test .build-sanitize .build-fuzz .build-arm64 .build-docs build .venv .venv-cluster .venv-bench .venv-wheel

@@ -37,6 +37,10 @@ let staticLink = Context.environment["SANITIZE"] != nil ? [] : ["-static-executa
                   "-Xlinker", "--wrap=malloc",               // Sources/CStart/ZeroedMemory.c
                   "-Xlinker", "--wrap=H5F_block_read"]      // Sources/CStart/BlockRead.c
 
+// LINK_MAP=FILE: the linker lists there what it links in (tools/dist/licences.py reads it).
+let linkMap: [String] = Context.environment["LINK_MAP"].map { ["-Xlinker", "-Map=\($0)"] } ?? []
+let linkFlags: [String] = staticLink + linkMap
+
 // FUZZ=1, with --sanitize=fuzzer: the text readers under libFuzzer, whose own `main` runs them (make torture).
 let fuzzing: [Target] = Context.environment["FUZZ"] == nil ? [] : [
     .executableTarget(name: "fuzz", dependencies: ["HDF5", "Datasets", "Experiments"], path: "Tests/fuzz",
@@ -76,7 +80,7 @@ let package = Package(
         .executableTarget(name: "fedclamp",
                           dependencies: ["CStart", "OwnMethods", "Options", "Experiments", "Federation", "Defenses", "Attacks", "Datasets",
                                          "Network", "Tensor", "HDF5", argumentParser] + defenseRooms,
-                          linkerSettings: [.unsafeFlags(staticLink)]),
+                          linkerSettings: [.unsafeFlags(linkFlags)]),
         .target(name: "Scratch", path: "Tests/Scratch"),     // temporary folders for tests
         .target(name: "GoldenInputs", dependencies: ["Network"], path: "Tests/GoldenInputs"),     // of tools/oracle.py
         .target(name: "Allocations", path: "Tests/Allocations"),     // counts them, in test bundles

@@ -4,6 +4,7 @@
 * Rooms: a file in Sources/ROOM imports only rooms that stand before its own in ROOMS (tools/rooms.py).
 * Files of source, tests and tools have at most 400 lines.
 * Sources hold no `try!` and no `fatalError(`: errors are thrown and reported.
+* The packages in tools, the first heading of CHANGELOG.md and the page on installing have the program's version.
 * Only the lock of outputs reads the wall clock, which jumps, and only to show it; durations come from the monotonic one.
 * Links of pages lead somewhere, the files and targets that pages name exist, and the picture of the rooms is that of the imports.
 """
@@ -42,6 +43,20 @@ def offences(path, lines):
             yield number, f"{path.parts[1]} imports {match[1]}, which does not stand before it"
 
 
+VERSION = "Sources/Federation/State/Version.swift"
+ALSO_THERE = {"tools/python/fedclamp/__init__.py": r'^__version__ = "(.+)"', "tools/flower/pyproject.toml": r'^version = "(.+)"',
+              "CHANGELOG.md": r"\A[^#]*# [^#]*## ([0-9.]+)", "data/INSTALL.md": r"\bfedclamp-(\d[0-9.]*\d)\b"}
+
+
+def other_versions():
+    """Offences of files that name another version than the program's."""
+    version = re.search(r'programVersion = "(.+)"', (ROOT / VERSION).read_text(encoding="utf-8"))[1]
+    for name, pattern in ALSO_THERE.items():
+        found = set(re.findall(pattern, (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE))
+        if found != {version}:
+            yield f"{name}: version {', '.join(sorted(found)) or 'missing'}, {VERSION} says {version}"
+
+
 def main():
     files = [p for top in ("Sources", "Tests", "tools") for p in sorted((ROOT / top).rglob("*"))
              if p.suffix in SUFFIXES and p.is_file() and not any(q.is_symlink() for q in p.parents)]
@@ -55,6 +70,9 @@ def main():
             count += 1
     for page, number, message in documents.offences():
         print(f"{page}:{number}: {message}")
+        count += 1
+    for message in other_versions():
+        print(message)
         count += 1
     print(f"lint: {len(files)} files, {count} offences")
     sys.exit(1 if count else 0)

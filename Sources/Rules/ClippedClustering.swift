@@ -28,7 +28,7 @@ public struct ClippedClustering: AggregationRule {
 
     public func combine(_ global: Parameters, _ updates: [ClientUpdate],
                         _ context: inout RuleContext) throws -> Aggregate {
-        let n = updates.count, models = updates.map(\.parameters), threads = context.threads
+        let models = updates.map(\.parameters), threads = context.threads
         let norms = updateNorms(models, global, threads: threads), kept = norms.map(Self.kept)
         for (update, norm) in zip(updates, kept) {
             context.memory[Self.memoryName(update.client), default: []].append(norm)

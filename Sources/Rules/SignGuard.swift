@@ -33,7 +33,7 @@ public struct SignGuard: AggregationRule {
 
     public func combine(_ global: Parameters, _ updates: [ClientUpdate],
                         _ context: inout RuleContext) throws -> Aggregate {
-        let n = updates.count, models = updates.map(\.parameters)
+        let models = updates.map(\.parameters)
         let norms = updateNorms(models, global, threads: context.threads), scale = median(norms)
         let ofSize = norms.indices.filter { norms[$0] >= smallest * scale && norms[$0] <= largest * scale }
         let alike = Set(Self.largestCluster(signShares(models, global, context)))

@@ -23,16 +23,17 @@ struct Bound: ParsableCommand {
               fedclamp evaluate bounded.h5 --data data/fashion-mnist.h5
             """)
 
-    @Argument(help: ArgumentHelp("Run file, or any file with /model.", valueName: "checkpoint.h5"))
+    @Argument(help: ArgumentHelp("Run file, or any file with /model.", valueName: "checkpoint.h5"), completion: .file())
     var checkpoint: String
 
-    @Option(help: ArgumentHelp("FM data: images and labels at the root of a file.", valueName: "file.h5"))
+    @Option(help: ArgumentHelp("FM data: images and labels at the root of a file.", valueName: "file.h5"), completion: .file())
     var synthetic: String
 
-    @Option(help: ArgumentHelp("File to write: the model with its bounds.", valueName: "file.h5"))
+    @Option(help: ArgumentHelp("File to write: the model with its bounds.", valueName: "file.h5"), completion: .file())
     var out: String
 
     @Option(help: ArgumentHelp("bounds, or bounds-paper: the paper's Algorithm 1, as many updates as the run had rounds, all on this model.", valueName: "name"),
+            completion: .list(Bound.methods),
             transform: { try choose($0, "method", from: Bound.methods.map { ($0, $0) }) })
     var method = BoundFit.name
 

@@ -15,10 +15,10 @@ struct Compare: ParsableCommand {
               fedclamp compare run.h5 run-2.h5 --report runs.html
             """)
 
-    @Argument(help: ArgumentHelp("Run files, two or more.", valueName: "run.h5"))
+    @Argument(help: ArgumentHelp("Run files, two or more.", valueName: "run.h5"), completion: .file())
     var files: [String]
 
-    @Option(help: ArgumentHelp("Also write a page with the curves of all runs, which needs no other file.", valueName: "file.html"))
+    @Option(help: ArgumentHelp("Also write a page with the curves of all runs, which needs no other file.", valueName: "file.html"), completion: .file())
     var report: String?
 
     @Flag(help: "Replace an existing page.")

@@ -7,10 +7,10 @@ import HDF5
 
 /// Where `reproduce` finds its data.
 struct DataOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Data set. (default: data/fashion-mnist.h5)", valueName: "file.h5"))
+    @Option(help: ArgumentHelp("Data set. (default: data/fashion-mnist.h5)", valueName: "file.h5"), completion: .file())
     var data: String?
 
-    @Option(help: ArgumentHelp("FM data, or holdout:N. (default: data/fashion-mnist-fm.h5)", valueName: "file.h5|holdout:n"))
+    @Option(help: ArgumentHelp("FM data, or holdout:N. (default: data/fashion-mnist-fm.h5)", valueName: "file.h5|holdout:n"), completion: .file())
     var synthetic: String?
 
     struct Loaded {

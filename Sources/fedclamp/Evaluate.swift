@@ -1,6 +1,7 @@
 import ArgumentParser
 import Attacks
 import Datasets
+import Defenses
 import Experiments
 import Federation
 import Network
@@ -20,14 +21,14 @@ struct Evaluate: ParsableCommand {
               fedclamp evaluate run.h5 --data data/fashion-mnist.h5 --defended unlearning
             """)
 
-    @Argument(help: ArgumentHelp("Run file, or any file with /model.", valueName: "checkpoint.h5"))
+    @Argument(help: ArgumentHelp("Run file, or any file with /model.", valueName: "checkpoint.h5"), completion: .file())
     var checkpoint: String
 
-    @Option(help: ArgumentHelp("Data set, as import writes it.", valueName: "file.h5"))
+    @Option(help: ArgumentHelp("Data set, as import writes it.", valueName: "file.h5"), completion: .file())
     var data: String
 
     @Option(help: ArgumentHelp("Trigger: \(Triggers.choices.joined(separator: ", ")), or your own, \(OwnMethod.expected([.trigger])). (default: the file's own)", valueName: "name"),
-            completion: .list(Triggers.choices),
+            completion: offered(Triggers.choices),
             transform: { try parsed($0, as: RunConfiguration.declarations.trigger) })
     var trigger: String?
 
@@ -35,6 +36,7 @@ struct Evaluate: ParsableCommand {
     var target: Int?
 
     @Option(help: ArgumentHelp("The model that this defence left, instead of /model and /bounds.", valueName: "name"),
+            completion: .list(ModelDefenses.namesWithVariants),
             transform: { try parsed($0, as: RunConfiguration.declarations.defenses).joined(separator: " ") })
     var defended: String?
 

@@ -20,7 +20,7 @@ struct Import: ParsableCommand {
             (tools/python); data/FORMAT.md describes the file that all of them write.
             """)
 
-    @Argument(help: ArgumentHelp("fashion-mnist, mnist, cifar-10, cifar-100 or idx.", valueName: "data-set"),
+    @Argument(help: ArgumentHelp("fashion-mnist, mnist, cifar-10, cifar-100 or idx.", valueName: "data-set"), completion: .list(Import.kinds.map(\.name)),
               transform: { try choose($0, "data set", from: Import.kinds) })
     var source: Source
 
@@ -28,10 +28,10 @@ struct Import: ParsableCommand {
 
     static let kinds: [(name: String, value: Source)] = DatasetKind.allCases.map { ($0.rawValue, .published($0)) } + [("idx", .idx)]
 
-    @Option(help: ArgumentHelp("Folder with the original files.", valueName: "dir"))
+    @Option(help: ArgumentHelp("Folder with the original files.", valueName: "dir"), completion: .directory)
     var from: String
 
-    @Option(help: ArgumentHelp("File to write.", valueName: "file.h5"))
+    @Option(help: ArgumentHelp("File to write.", valueName: "file.h5"), completion: .file())
     var out: String
 
     @Option(help: ArgumentHelp("Of idx: what the data set is called. (default: the variant)", valueName: "name"))

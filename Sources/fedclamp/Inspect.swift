@@ -19,7 +19,7 @@ struct Inspect: ParsableCommand {
               fedclamp inspect results/smoke
             """)
 
-    @Argument(help: ArgumentHelp("File to read, or folder of results.", valueName: "file.h5|dir"))
+    @Argument(help: ArgumentHelp("File to read, or folder of results.", valueName: "file.h5|dir"), completion: .file())
     var path: String
 
     @Flag(help: "One JSON object instead of text.")

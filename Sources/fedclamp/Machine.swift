@@ -11,7 +11,8 @@ struct MachineOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Threads; results do not depend on them. (default: the cores this process may use, within its CPU quota)", valueName: "n"))
     var threads: Int?
 
-    @Option(help: ArgumentHelp("Instruction set: baseline, avx2 or avx512. (default: FEDCLAMP_ISA, else the best this CPU has)", valueName: "name"))
+    @Option(help: ArgumentHelp("Instruction set: baseline, avx2 or avx512. (default: FEDCLAMP_ISA, else the best this CPU has)", valueName: "name"),
+            completion: .list(InstructionSet.allCases.map(\.rawValue)))
     var isa: String?
 
     /// As asked for, or one for each core; fewer, with a note, where the system grants fewer. Throws `Failure.usage` outside 1 to 1024.

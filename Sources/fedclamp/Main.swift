@@ -1,13 +1,12 @@
 import ArgumentParser
 import CStart
+import Federation
 import Glibc
 import HDF5
 import Options
 
 @main
 struct FedClamp: ParsableCommand {
-    static let version = "0.1.0"
-
     static let configuration = CommandConfiguration(
         commandName: "fedclamp",
         abstract: "Study backdoors in federated learning with a foundation model, and the activation bounds that remove them.",
@@ -23,7 +22,7 @@ struct FedClamp: ParsableCommand {
             of other classes that are classified as the target. Results go to stdout, progress and errors to stderr. \
             Exit codes: 0 done, 1 a check did not hold, 2 bad input or I/O, 64 usage, 128 + n on signal n.
             """,
-        version: version,
+        version: programVersion,
         subcommands: [Import.self, Run.self, Reproduce.self, Sweep.self, Merge.self, Compare.self, Bound.self, Evaluate.self, Inspect.self,
                       Watch.self, SelfTest.self, Bench.self, Step.self, Manual.self])
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Federation
 
 /// `fedclamp manual`: the man page, made from the same definitions as help and completions.
 struct Manual: ParsableCommand {
@@ -16,7 +17,7 @@ struct ManualPage {
 
     /// Roff with the macros of man(7).
     var text: String {
-        var lines = [".TH FEDCLAMP 1 \"\" \"fedclamp \(FedClamp.version)\"", ".SH NAME",
+        var lines = [".TH FEDCLAMP 1 \"\" \"fedclamp \(programVersion)\"", ".SH NAME",
                      "fedclamp \\- \(Self.escaped(program.abstract ?? ""))", ".SH SYNOPSIS", ".B fedclamp",
                      ".I command", ".RI [ option ...]", ".SH DESCRIPTION"]
         lines += Self.discussion(program)

@@ -12,10 +12,10 @@ struct Merge: ParsableCommand {
               fedclamp merge results/shard-1 results/shard-2 --out results/paper
             """)
 
-    @Argument(help: ArgumentHelp("Folders that reproduce or sweep wrote.", valueName: "dir"))
+    @Argument(help: ArgumentHelp("Folders that reproduce or sweep wrote.", valueName: "dir"), completion: .directory)
     var parts: [String]
 
-    @Option(help: ArgumentHelp("Folder of the joined results; may be one of the parts.", valueName: "dir"))
+    @Option(help: ArgumentHelp("Folder of the joined results; may be one of the parts.", valueName: "dir"), completion: .directory)
     var out: String
 
     func run() throws {

@@ -7,7 +7,7 @@ struct ExecOptions: ParsableArguments {
     var execSeconds = 600.0
 
     @Option(help: ArgumentHelp("File that all that your own programs write to stderr is added to. (default: only the last line "
-            + "is kept, for errors)", valueName: "file"))
+            + "is kept, for errors)", valueName: "file"), completion: .file())
     var execLog: String?
 
     func validate() throws {
@@ -52,7 +52,7 @@ struct RowOptions: ParsableArguments {
     var defense: [String] = []
 
     @Option(help: ArgumentHelp("Rows for a trigger of your own, in the tables that vary triggers: exec:PROGRAM, a .png, or a .h5. "
-            + "May be repeated.", valueName: "trigger"))
+            + "May be repeated.", valueName: "trigger"), completion: .file())
     var trigger: [String] = []
 
     @Option(help: ArgumentHelp("Rows for a malicious update of your own, in the tables that vary attacks: exec:PROGRAM. "

@@ -27,10 +27,11 @@ struct Reproduce: Configurable {
             data/fashion-mnist-fm.h5 likewise, and where that is missing, withheld training images stand in for it.
             """)
 
-    @Argument(help: ArgumentHelp("Tables, or all. (default: main)", valueName: "table"), transform: { try Reproduce.tables($0) })
+    @Argument(help: ArgumentHelp("Tables, or all. (default: main)", valueName: "table"), completion: .list(Reproduce.choices),
+              transform: { try Reproduce.tables($0) })
     var chosen: [[String]] = []
 
-    @Option(help: ArgumentHelp("smoke, quick, study or paper.", valueName: "name"),
+    @Option(help: ArgumentHelp("smoke, quick, study or paper.", valueName: "name"), completion: .list(Scale.all.map(\.name)),
             transform: { try choose($0, "scale", from: Scale.all.map { ($0.name, $0) }) })
     var scale: Scale?
 
@@ -42,19 +43,22 @@ struct Reproduce: Configurable {
 
     @OptionGroup(title: "your own methods") var rows: RowOptions
 
-    @Option(help: ArgumentHelp("Folder of results.", valueName: "dir"))
+    @Option(help: ArgumentHelp("Folder of results.", valueName: "dir"), completion: .directory)
     var out: String
 
     @OptionGroup var machine: MachineOptions
 
-    @Option(help: ArgumentHelp("Read options from a file.", valueName: "file"))
+    @Option(help: ArgumentHelp("Read options from a file.", valueName: "file"), completion: .file())
     var config: String?
 
     static func tables(_ name: String) throws -> [String] {
         if name == "all" { return Tables.names }
         if let tables = Tables.groups[name] { return tables }
-        return [try choose(name, "table", from: (Tables.names + Tables.groups.keys.sorted() + ["all"]).map { ($0, $0) })]
+        return [try choose(name, "table", from: choices.map { ($0, $0) })]
     }
+
+    /// What may stand for tables.
+    static let choices = Tables.names + Tables.groups.keys.sorted() + ["all"]
 
     func run() throws {
         let wanted = Set(chosen.isEmpty ? [MainTable.name] : chosen.flatMap { $0 })

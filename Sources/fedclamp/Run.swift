@@ -27,24 +27,24 @@ struct Run: Configurable {
             beginning of a line or after white space starts a comment; defense may stand on several lines. Options of the command line win.
             """)
 
-    @Argument(help: ArgumentHelp("With --resume: the run file to go on with. All options come from it but those that are given.", valueName: "run.h5"))
+    @Argument(help: ArgumentHelp("With --resume: the run file to go on with. All options come from it but those that are given.", valueName: "run.h5"), completion: .file())
     var file: String?
 
-    @Option(help: ArgumentHelp("Data set, as import writes it.", valueName: "file.h5"))
+    @Option(help: ArgumentHelp("Data set, as import writes it.", valueName: "file.h5"), completion: .file())
     var data: String?
 
-    @Option(help: ArgumentHelp("FM data: images and labels at the root of a file, holdout:N for N training images that no client gets, or none for plain federated learning.", valueName: "file.h5|holdout:n|none"))
+    @Option(help: ArgumentHelp("FM data: images and labels at the root of a file, holdout:N for N training images that no client gets, or none for plain federated learning.", valueName: "file.h5|holdout:n|none"), completion: .file())
     var synthetic: String?
 
-    @Option(help: ArgumentHelp("Run file to write. (default with --resume run.h5: that file)", valueName: "file.h5"))
+    @Option(help: ArgumentHelp("Run file to write. (default with --resume run.h5: that file)", valueName: "file.h5"), completion: .file())
     var out: String?
 
     @OptionGroup var options: RunOptions
 
-    @Option(help: ArgumentHelp("Also write the FM data as the server holds them, stamped and relabelled.", valueName: "file.h5"))
+    @Option(help: ArgumentHelp("Also write the FM data as the server holds them, stamped and relabelled.", valueName: "file.h5"), completion: .file())
     var saveSynthetic: String?
 
-    @Option(help: ArgumentHelp("Also write a line of JSON for each round and defence to this file, as they are finished.", valueName: "file.jsonl"))
+    @Option(help: ArgumentHelp("Also write a line of JSON for each round and defence to this file, as they are finished.", valueName: "file.jsonl"), completion: .file())
     var log: String?
 
     @Flag(help: "Go on with an existing run file, with its options where none are given; with --out and no such file, start afresh.")
@@ -57,7 +57,7 @@ struct Run: Configurable {
 
     @OptionGroup var machine: MachineOptions
 
-    @Option(help: ArgumentHelp("Read options from a file.", valueName: "file"))
+    @Option(help: ArgumentHelp("Read options from a file.", valueName: "file"), completion: .file())
     var config: String?
 
     @Flag(help: "Results as one JSON object.")

@@ -52,7 +52,7 @@ extension AnySetting {
     fileprivate var argument: Any {
         let label = NameSpecification.customLong(name)
         let text = ArgumentHelp(help, valueName: valueName.isEmpty ? nil : valueName)
-        let completion = choices.isEmpty ? CompletionKind.default : .list(choices)
+        let completion = choices.isEmpty ? CompletionKind.default : offered(choices)
         return switch form {
         case .flag: Flag(wrappedValue: false, name: label, help: text)
         case .single: Option<String?>(name: label, parsing: .unconditional, help: text, completion: completion)
@@ -72,6 +72,9 @@ extension AnySetting {
         }
     }
 }
+
+/// Choices for completion. One that stands for many, "square:N", can not be taken as it is and is left out.
+func offered(_ choices: [String]) -> CompletionKind { .list(choices.filter { !$0.hasSuffix(":N") }) }
 
 /// What a setting makes of a text, for an option that a command declares itself. Throws `Failure.usage`.
 func parsed<Value>(_ text: String, as setting: Setting<Value>) throws -> Value {

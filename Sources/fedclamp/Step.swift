@@ -28,10 +28,10 @@ struct Step: ParsableCommand {
 
 /// The server's FM data, which stay out of the files that travel.
 struct ServerOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The run's FM data.", valueName: "file.h5"))
+    @Option(help: ArgumentHelp("The run's FM data.", valueName: "file.h5"), completion: .file())
     var synthetic: String?
 
-    @Option(help: ArgumentHelp("The run's data set, in place of --synthetic where the FM data are holdout:N or none.", valueName: "file.h5"))
+    @Option(help: ArgumentHelp("The run's data set, in place of --synthetic where the FM data are holdout:N or none.", valueName: "file.h5"), completion: .file())
     var data: String?
 
     @OptionGroup var grants: GrantOptions
@@ -106,7 +106,7 @@ struct StepClients: ParsableCommand {
               for k in $(fedclamp step clients g0.h5); do fedclamp step local g0.h5 --client $k --data node-$k.h5 --out u$k.h5; done
             """)
 
-    @Argument(help: ArgumentHelp("Global checkpoint, or run file.", valueName: "global.h5"))
+    @Argument(help: ArgumentHelp("Global checkpoint, or run file.", valueName: "global.h5"), completion: .file())
     var global: String
 
     @Flag(help: "Where the run stands, as one JSON object.")

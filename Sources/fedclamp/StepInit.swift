@@ -18,13 +18,13 @@ struct StepInit: Configurable {
               fedclamp step init --synthetic data/fashion-mnist-fm.h5 --clients 2 --rounds 3 --defense bounds --out g0.h5
             """)
 
-    @Option(help: ArgumentHelp("The whole data set, if the clients' data are shares of it. (default: clients have their own)", valueName: "file.h5"))
+    @Option(help: ArgumentHelp("The whole data set, if the clients' data are shares of it. (default: clients have their own)", valueName: "file.h5"), completion: .file())
     var data: String?
 
-    @Option(help: ArgumentHelp("FM data: images and labels at the root of a file, holdout:N with --data, or none with --data.", valueName: "file.h5|holdout:n|none"))
+    @Option(help: ArgumentHelp("FM data: images and labels at the root of a file, holdout:N with --data, or none with --data.", valueName: "file.h5|holdout:n|none"), completion: .file())
     var synthetic: String
 
-    @Option(help: ArgumentHelp("Global checkpoint to write.", valueName: "file.h5"))
+    @Option(help: ArgumentHelp("Global checkpoint to write.", valueName: "file.h5"), completion: .file())
     var out: String
 
     @OptionGroup var options: RunOptions
@@ -36,7 +36,7 @@ struct StepInit: Configurable {
 
     @OptionGroup var machine: MachineOptions
 
-    @Option(help: ArgumentHelp("Read options from a file.", valueName: "file"))
+    @Option(help: ArgumentHelp("Read options from a file.", valueName: "file"), completion: .file())
     var config: String?
 
     @Flag(help: "Where the run stands, as one JSON object.")

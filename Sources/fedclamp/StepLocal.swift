@@ -18,19 +18,19 @@ struct StepLocal: ParsableCommand {
               fedclamp step local g0.h5 --client 1 --data node-1.h5 --out u1.h5
             """)
 
-    @Argument(help: ArgumentHelp("Global checkpoint.", valueName: "global.h5"))
+    @Argument(help: ArgumentHelp("Global checkpoint.", valueName: "global.h5"), completion: .file())
     var global: String
 
     @Option(help: ArgumentHelp("Which client, from 0.", valueName: "k"))
     var client: Int
 
-    @Option(help: ArgumentHelp("The client's images.", valueName: "file.h5"))
+    @Option(help: ArgumentHelp("The client's images.", valueName: "file.h5"), completion: .file())
     var data: String
 
     @Flag(help: "FILE is the run's whole data set: take the client's share of it.")
     var share = false
 
-    @Option(help: ArgumentHelp("Update to write.", valueName: "file.h5"))
+    @Option(help: ArgumentHelp("Update to write.", valueName: "file.h5"), completion: .file())
     var out: String
 
     @Flag(help: "Replace an existing file.")
@@ -84,16 +84,16 @@ struct StepShare: ParsableCommand {
               fedclamp step share g0.h5 --client 1 --data data/fashion-mnist.h5 --out node-1.h5
             """)
 
-    @Argument(help: ArgumentHelp("Global checkpoint.", valueName: "global.h5"))
+    @Argument(help: ArgumentHelp("Global checkpoint.", valueName: "global.h5"), completion: .file())
     var global: String
 
     @Option(help: ArgumentHelp("Which client, from 0.", valueName: "k"))
     var client: Int
 
-    @Option(help: ArgumentHelp("The run's whole data set.", valueName: "file.h5"))
+    @Option(help: ArgumentHelp("The run's whole data set.", valueName: "file.h5"), completion: .file())
     var data: String
 
-    @Option(help: ArgumentHelp("File to write.", valueName: "file.h5"))
+    @Option(help: ArgumentHelp("File to write.", valueName: "file.h5"), completion: .file())
     var out: String
 
     @Flag(help: "Replace an existing file.")

@@ -17,13 +17,13 @@ struct StepAggregate: ParsableCommand {
               fedclamp step aggregate g0.h5 0=u0.h5 1=u1.h5 --skip-refused --synthetic data/fashion-mnist-fm.h5 --out a1.h5
             """)
 
-    @Argument(help: ArgumentHelp("Global checkpoint.", valueName: "global.h5"))
+    @Argument(help: ArgumentHelp("Global checkpoint.", valueName: "global.h5"), completion: .file())
     var global: String
 
-    @Argument(help: ArgumentHelp("Updates.", valueName: "update.h5"))
+    @Argument(help: ArgumentHelp("Updates.", valueName: "update.h5"), completion: .file())
     var updates: [String]
 
-    @Option(help: ArgumentHelp("Aggregate to write.", valueName: "file.h5"))
+    @Option(help: ArgumentHelp("Aggregate to write.", valueName: "file.h5"), completion: .file())
     var out: String
 
     @Flag(help: "Go on without updates that are refused.")
@@ -78,10 +78,10 @@ struct StepFuse: ParsableCommand {
               fedclamp step fuse a1.h5 --synthetic data/fashion-mnist-fm.h5 --out g1.h5
             """)
 
-    @Argument(help: ArgumentHelp("What step aggregate wrote.", valueName: "aggregate.h5"))
+    @Argument(help: ArgumentHelp("What step aggregate wrote.", valueName: "aggregate.h5"), completion: .file())
     var aggregate: String
 
-    @Option(help: ArgumentHelp("Global checkpoint to write.", valueName: "file.h5"))
+    @Option(help: ArgumentHelp("Global checkpoint to write.", valueName: "file.h5"), completion: .file())
     var out: String
 
     @Flag(help: "Replace an existing file.")
@@ -114,10 +114,10 @@ struct StepBound: ParsableCommand {
               fedclamp step bound g3.h5 --synthetic data/fashion-mnist-fm.h5 --out bounded.h5
             """)
 
-    @Argument(help: ArgumentHelp("Global checkpoint.", valueName: "global.h5"))
+    @Argument(help: ArgumentHelp("Global checkpoint.", valueName: "global.h5"), completion: .file())
     var global: String
 
-    @Option(help: ArgumentHelp("Global checkpoint to write.", valueName: "file.h5"))
+    @Option(help: ArgumentHelp("Global checkpoint to write.", valueName: "file.h5"), completion: .file())
     var out: String
 
     @Flag(help: "Replace an existing file.")

@@ -28,14 +28,14 @@ struct Sweep: ParsableCommand {
               fedclamp inspect results/grid
             """)
 
-    @Argument(help: ArgumentHelp("File with options of run, each with one value or several.", valueName: "grid.conf"))
+    @Argument(help: ArgumentHelp("File with options of run, each with one value or several.", valueName: "grid.conf"), completion: .file())
     var file: String
 
     @OptionGroup var options: TableOptions
 
     @OptionGroup var exec: ExecOptions
 
-    @Option(help: ArgumentHelp("Folder of results.", valueName: "dir"))
+    @Option(help: ArgumentHelp("Folder of results.", valueName: "dir"), completion: .directory)
     var out: String
 
     @OptionGroup var machine: MachineOptions

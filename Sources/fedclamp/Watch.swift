@@ -17,7 +17,7 @@ struct Watch: ParsableCommand {
               fedclamp watch run.h5 --once
             """)
 
-    @Argument(help: ArgumentHelp("Run file.", valueName: "run.h5"))
+    @Argument(help: ArgumentHelp("Run file.", valueName: "run.h5"), completion: .file())
     var file: String
 
     @Flag(help: "Print what there is and end.")

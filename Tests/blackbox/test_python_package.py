@@ -10,13 +10,13 @@ import pytest
 from support import BINARY, ROOT
 
 PACKAGE = ROOT / "tools/python"
-NEEDED = ["pandas", "PIL", "pyarrow"]
+NEEDED = {"importers": ["pandas", "PIL", "pyarrow"], "events": ["tensorboardX"], "package": []}
 
 
-@pytest.mark.parametrize("part", ["importers", "package"])
+@pytest.mark.parametrize("part", NEEDED)
 def test_python_package(part):
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing and part == "importers":
+    missing = [name for name in NEEDED[part] if importlib.util.find_spec(name) is None]
+    if missing:
         pytest.skip(f"no {', '.join(missing)}: make .venv/ready installs them")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", PACKAGE / "tests" / f"test_{part}.py"],

@@ -68,16 +68,21 @@ def test_four_shards(tmp_path, slurm, sequential, tiny):
     assert same_tables(tmp_path / "out/merged", sequential)
 
 
-def test_resubmit(tmp_path, slurm, sequential, tiny):
-    """Cancelled in the middle, submitted again: what was finished stays, the rest is done, the tables are the same."""
+@pytest.mark.parametrize("how", [[], ["--batch", "--signal=USR1"]], ids=["cancelled", "as-before-a-time-limit"])
+def test_resubmit(tmp_path, slurm, sequential, tiny, how):
+    """Stopped in the middle, submitted again: what was finished stays, the rest is done, the tables are the same."""
     folder = tmp_path / "out"
     submit(slurm, 4, folder, *options(tiny))
     end = time.monotonic() + 300
     while not list(folder.glob("part-*/cells/*.h5")):
         assert time.monotonic() < end
         time.sleep(0.2)
-    subprocess.run(["scancel", *{job.split("_")[0] for job in jobs(slurm, "PENDING,RUNNING")}], env=slurm, check=True)
+    stopped = jobs(slurm, "RUNNING") if how else {job.split("_")[0] for job in jobs(slurm, "PENDING,RUNNING")}
+    subprocess.run(["scancel", *how, *stopped], env=slurm, check=True)
     wait(slurm)
+    if how:
+        shown = subprocess.run(["scontrol", "show", "job"], env=slurm, capture_output=True, text=True, check=True).stdout
+        assert "ExitCode=138:0" in shown, shown
     assert not (folder / "merged/main.md").exists() or not same_tables(folder / "merged", sequential)
     submit(slurm, 4, folder, *options(tiny))
     wait(slurm)

@@ -125,7 +125,7 @@ unshare $own --mount sh -c '
     mount --bind "$1/target" "$root/target"
     mount --bind "$source" "$root/source"
     mount --bind "$scratch" "$root/scratch"
-    exec chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/libexec/swift/bin:/usr/bin LANG=C.UTF-8 CROSS=aarch64 \
+    exec chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/libexec/swift/bin:/usr/bin LANG=C.UTF-8 CROSS=aarch64 LINK_MAP=/scratch/fedclamp.map \
         swift build -c release --product fedclamp --package-path /source --scratch-path /scratch --disable-sandbox \
         --disable-automatic-resolution --swift-sdks-path /sdks --swift-sdk debian-arm64 --static-swift-stdlib -Xlinker -s
 ' arm64 "$cross" "$source" "$scratch"

@@ -10,6 +10,9 @@
 # output. Safe to call again with the same arguments after a failure, a time limit or scancel: what is finished is skipped,
 # what was begun is resumed. Refuses while jobs of an earlier call are still in the queue.
 #
+# A time limit loses nothing: Slurm sends USR1 half a minute before it (up to a minute earlier still), and the executable saves
+# and ends within 5 s, with 138. The same call again goes on from there.
+#
 #   FEDCLAMP=fedclamp     the executable, on every node
 #   SBATCH_OPTIONS=       for every shard, such as "--time=4:00:00 --cpus-per-task=8 --partition=short"
 set -euo pipefail
@@ -23,11 +26,11 @@ name="fedclamp-$(printf %s "$folder" | cksum | cut -d ' ' -f 1)"
 queued=$(squeue --noheader --name="$name" --format=%A | sort -u | tr '\n' ' ')
 [ -z "$queued" ] || { echo "reproduce.sh: jobs of $folder are in the queue: $queued(scancel --name=$name removes them)" >&2; exit 2; }
 
-# Task I is shard I of $shards, also when Slurm runs only some of them again; exec: signals reach the executable, which
-# saves at SIGTERM and ends with 143.
+# Task I is shard I of $shards, also when Slurm runs only some of them again. B: the signal goes to the batch shell, which exec
+# has made the executable; so do those of scancel and of a requeue (TERM: 143).
 options=$(printf ' %q' "$@")
 read -ra extra <<< "${SBATCH_OPTIONS:-}"
-array=$(sbatch --parsable --job-name="$name" --array="1-$shards" --requeue --open-mode=append --output="$folder/log/%a.log" "${extra[@]}" --wrap \
+array=$(sbatch --parsable --job-name="$name" --array="1-$shards" --requeue --open-mode=append --signal=B:USR1@30 --output="$folder/log/%a.log" "${extra[@]}" --wrap \
     "exec $(printf %q "$fedclamp") $command$options --threads \${SLURM_CPUS_PER_TASK:-1} --shard \$SLURM_ARRAY_TASK_ID/$shards --out $(printf %q "$folder")/part-\$SLURM_ARRAY_TASK_ID")
 # "id", or "id;cluster" where sites have several clusters: the merge goes to the same one.
 cluster=${array#"${array%%;*}"} array=${array%%;*}

@@ -104,8 +104,6 @@ public enum RunFile {
     }
 }
 
-public let programVersion = "0.1.0"
-
 extension RunData {
     /// The normalisation of every image of the run.
     public var clientsNormalization: Normalization { synthetic.normalization }

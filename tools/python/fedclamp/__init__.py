@@ -1,5 +1,6 @@
 """FedClamp from Python: own methods, runs, and results as arrays and tables."""
 from . import importers
+from .events import NoRun, tensorboard
 from .files import Run, load, results
 from .methods import Aggregate, Context, FMData, malicious_update, model_defense, rule, serve, trigger
 from .network import inputs, maxima, network, network_of
@@ -7,6 +8,6 @@ from .program import FedClampError, executable, reproduce, run
 
 __version__ = "0.1.0"
 __all__ = [
-    "Aggregate", "Context", "FMData", "FedClampError", "Run", "executable", "importers", "inputs", "load", "malicious_update",
-    "maxima", "model_defense", "network", "network_of", "reproduce", "results", "rule", "run", "serve", "trigger",
+    "Aggregate", "Context", "FMData", "FedClampError", "NoRun", "Run", "executable", "importers", "inputs", "load", "malicious_update",
+    "maxima", "model_defense", "network", "network_of", "reproduce", "results", "rule", "run", "serve", "tensorboard", "trigger",
 ]
