@@ -96,7 +96,7 @@ import Testing
             "synthetic":"holdout:30","syntheticLimit":20,"target":2,"temperature":2,"trigger":"blend","weightDecay":0.001}
             """
         let c = try RunConfiguration.from(json: json, path: "old.h5")
-        let since = ["fm-poison-draw", "fm-poison-stage", "evaluate-clients", "local-test-images", "bounds-paper-drop", "bounds-paper-factor",
+        let since = ["fm-poison-draw", "fm-poison-stage", "evaluate-clients", "evaluate-every", "local-test-images", "bounds-paper-drop", "bounds-paper-factor",
                      "bounds-paper-lr", "bounds-paper-passes", "dp-limit", "dp-noise", "rfout-deviations", "pruning-share", "pruning-deviations",
                      "heads", "trigger-place", "malicious-update", "vouching-rounds", "vouching-epochs"]
         let standard = RunConfiguration.settings.all.filter { $0.isStandard(in: c.values) }.map(\.name)
