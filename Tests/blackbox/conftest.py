@@ -111,4 +111,4 @@ def fm_run(files, tiny_few):
 @pytest.fixture(scope="session")
 def seven(data, fm):
     """Small runs of seven clients: Multi-Krum needs 2f + 2 < n."""
-    return ["--data", data, "--synthetic", fm, "--clients", 7, "--initial-epochs", 1, "--rounds", 2, "--batch", 8]
+    return ["--data", data, "--synthetic", fm, "--clients", 7, "--rounds", 2, "--batch", 8]

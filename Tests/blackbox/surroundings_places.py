@@ -145,8 +145,11 @@ def shut(place):
 
 
 def reachable(folder):
-    for above in list(folder.parents)[:2]:
+    """For other users: pytest's folders, one more of them where several workers run."""
+    for above in folder.parents:
         above.chmod(0o755)
+        if above.name.startswith("pytest-of-"):
+            return
 
 
 @contextlib.contextmanager

@@ -11,6 +11,14 @@ from support import fedclamp, refused
 
 
 @pytest.fixture(scope="module")
+def fm_run(tmp_path_factory, tiny):
+    """Of the data of clean_run, bounds fitted after the last round."""
+    path = tmp_path_factory.mktemp("compare") / "fm.h5"
+    fedclamp("run", *tiny, "--attack", "fm", "--defense", "bounds", "--out", path)
+    return path
+
+
+@pytest.fixture(scope="module")
 def third(files, tiny):
     """Another seed and another rule, a round more, and clients' own models."""
     path = files / "third.h5"
