@@ -26,7 +26,7 @@ public struct DefenseContext: Sendable {
     public var synthetic: Samples
     /// The global model before any client had a part in it, trained on the FM data; nil where it is not known.
     public var initial: Parameters?
-    /// Positions of FM images that `screen` did not trust before the first round.
+    /// Positions of FM images that `vouching` did not trust.
     public var distrusted: [Int] = []
     /// Nil where no clients are at hand: defences that ask them then refuse.
     public var clients: AskedClients?

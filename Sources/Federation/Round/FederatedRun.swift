@@ -60,7 +60,7 @@ public final class FederatedRun {
         trainers = (0..<max(1, min(threads, configuration.participants))).map { _ in Trainers(kernels: kernels) }
     }
 
-    /// The defences asked for: at most one aggregation rule and any number of defences on the model; `screen` is
+    /// The defences asked for: at most one aggregation rule and any number of defences on the model; `vouching` is
     /// neither.
     public static func defenses(_ configuration: RunConfiguration) throws -> (any AggregationRule, [any ModelDefense]) {
         let names = configuration.defenses, values = configuration.values
