@@ -7,10 +7,8 @@ import Options
 /// The federation vouches for the FM labels: models of clients that never saw the FM data say what they take each image for. Nothing is
 /// asked of a trigger, so it may look like anything: poison is a wrong label, whatever the image carries.
 ///
-/// Before the initialisation clients train for `rounds` rounds without the FM data. The mean of what their models say, as
-/// probabilities, is an opinion v_i(y) of FM image i. A federation sees some classes everywhere and others nowhere, so that an opinion counts by how it stands out:
-///
-///     r_i(y)  =  v_i(y) / mean over all j of v_j(y)
+/// Before the initialisation clients train for `rounds` rounds without the FM data. Then their models vote: `Votes` has how much the federation's opinion of FM image i
+/// stands out for class y, r_i(y).
 ///
 /// An image of class y has a large r_i(y). The label l of image i is right, or it is wrong and the image shows another class, whichever:
 ///
@@ -46,12 +44,12 @@ public struct Vouching: Sendable {
     public let trusted: [Bool]
 
     /// - Parameters:
-    ///   - logits: (images, classes), finite: the federation's on the FM images.
+    ///   - ratios: (images, classes), above 0: r, as in `Votes`.
     ///   - labels: of the images, below `classes`, of which there are 2 or more.
-    public init(logits: [Float], labels: [Int], classes: Int) {
-        precondition(logits.count == labels.count * classes && classes > 1)
+    public init(ratios: [Double], labels: [Int], classes: Int) {
+        precondition(ratios.count == labels.count * classes && classes > 1)
         self.labels = labels
-        let ratios = Self.ratios(logits, classes), counts = Self.counts(labels, classes)
+        let counts = Self.counts(labels, classes)
         let right = labels.indices.map { ratios[$0 * classes + labels[$0]] }
         let other = labels.indices.map { (ratios[$0 * classes..<($0 + 1) * classes].reduce(0, +) - right[$0]) / Double(classes - 1) }
         wrong = [Double](repeating: 0, count: labels.count)
@@ -68,19 +66,6 @@ public struct Vouching: Sendable {
             if moved <= DetectionSettings.still { break }
         }
         trusted = Self.trusted(wrong, labels, wrongParts)
-    }
-
-    /// r, (images, classes): each opinion over its mean, opinions being the softmax of the logits with doubt.
-    private static func ratios(_ logits: [Float], _ classes: Int) -> [Double] {
-        let doubt = DetectionSettings.doubt
-        var ratios = stride(from: 0, to: logits.count, by: classes).flatMap { (first: Int) -> [Double] in
-            softmax(logits[first..<first + classes]).map { (opinion: Double) -> Double in (1 - doubt) * opinion + doubt / Double(classes) }
-        }
-        for y in 0..<classes {
-            let places = stride(from: y, to: ratios.count, by: classes), mean = places.reduce(0) { $0 + ratios[$1] } / Double(max(1, ratios.count / classes))
-            for place in places { ratios[place] /= mean }
-        }
-        return ratios
     }
 
     private static func counts(_ labels: [Int], _ classes: Int) -> [Int] {

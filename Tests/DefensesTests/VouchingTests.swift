@@ -11,7 +11,14 @@ import Testing
     }
 
     private func vouching(_ truth: [Int], _ labels: [Int], sure: Double, of classes: Int = 10) -> Vouching {
-        Vouching(logits: truth.flatMap { says($0, sure, of: classes) }, labels: labels, classes: classes)
+        Self.vouching(logits: truth.flatMap { says($0, sure, of: classes) }, labels: labels, classes: classes)
+    }
+
+    /// With a single client.
+    private static func vouching(logits: [Float], labels: [Int], classes: Int) -> Vouching {
+        var votes = Votes(labels: labels, classes: classes)
+        votes.add(logits)
+        return Vouching(ratios: votes.ratios(assumedMalicious: 0), labels: labels, classes: classes)
     }
 
     /// Labels of 2,000 images of ten classes, a share of them moved.
@@ -46,7 +53,7 @@ import Testing
             }
             let said = truth.indices.count { i in logits[i * 10 + truth[i]] == logits[i * 10..<i * 10 + 10].max()! }
             #expect(said < 1_995)                                               // of 2,000
-            let distrusted = Vouching(logits: logits, labels: labels, classes: 10).distrusted
+            let distrusted = Self.vouching(logits: logits, labels: labels, classes: 10).distrusted
             #expect(Set(distrusted).isSuperset(of: wrong) && distrusted.allSatisfy { share > 0 && labels[$0] == 7 })
         }
     }
@@ -65,7 +72,7 @@ import Testing
             let logits = (0..<n * k).map { _ in Float(spread * stream.normal()) }, labels = (0..<n).map { _ in stream.index(below: k) }
             let v = (0..<n).map { i -> [Double] in
                 let e = (0..<k).map { exp(Double(logits[i * k + $0])) }
-                return e.map { 0.999 * $0 / e.reduce(0, +) + 0.001 / Double(k) }
+                return e.map { 0.999 * Double(Float($0 / e.reduce(0, +))) + 0.001 / Double(k) }
             }
             let means = (0..<k).map { y in v.reduce(0) { $0 + $1[y] } / Double(n) }
             var part = [Double](repeating: 0.1, count: k)
@@ -84,7 +91,7 @@ import Testing
                 }
                 if zip(part, before).allSatisfy({ abs($0 - $1) <= 1e-6 }) { break }
             }
-            let vouching = Vouching(logits: logits, labels: labels, classes: k)
+            let vouching = Self.vouching(logits: logits, labels: labels, classes: k)
             #expect(zip(vouching.wrong, want).allSatisfy { abs($0 - $1) < 1e-9 })
             for l in 0..<k {                                                            // the most that leave a hundredth wrong
                 let mine = (0..<n).filter { labels[$0] == l && want[$0] < 0.5 && part[l] < 0.5 }.sorted { (want[$0], $0) < (want[$1], $1) }
@@ -96,8 +103,8 @@ import Testing
     }
 
     @Test func logitsOfAnySizeWillDo() {
-        let vouching = Vouching(logits: [1e4, -1e4, 0, -3e38, 3e38, 0], labels: [0, 0], classes: 3)
+        let vouching = Self.vouching(logits: [1e4, -1e4, 0, -3e38, 3e38, 0], labels: [0, 0], classes: 3)
         #expect(vouching.wrong.allSatisfy { (0...1).contains($0) } && vouching.wrongParts[2] == 0)
-        #expect(Vouching(logits: [], labels: [], classes: 3).distrusted.isEmpty)
+        #expect(Self.vouching(logits: [], labels: [], classes: 3).distrusted.isEmpty)
     }
 }

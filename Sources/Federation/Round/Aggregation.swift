@@ -4,7 +4,6 @@ import DefenseInterface
 import Defenses
 import Detection
 import Network
-import Numerics
 import OwnMethods
 import Rules
 import Tensor
@@ -73,7 +72,7 @@ public final class Aggregation {
         memoryOfAll = state.prototypes[0].memory
         assumedMalicious = state.configuration.assumedMalicious(senders.count)
         choosesByTrunk = state.prototypes.count > 1 && type(of: rule).scope == .trunk
-        logits = TeacherLogits(server, synthetic, wanted: state.configuration.asksTeachers(inRound: state.nextRound), vote: state.nextRound < 1)
+        logits = TeacherLogits(server, synthetic, wanted: state.configuration.asksTeachers(inRound: state.nextRound), votes: state.nextRound < 1)
     }
 
     /// Takes the next sender's update, which must be finite and of the shape of its client.
@@ -81,8 +80,9 @@ public final class Aggregation {
         let sender = senders[arrived]
         guard let group = groups[groupOf[arrived]] else { return }
         arrived += 1
+        logits.vote(update)
         if let stream = group.stream {
-            logits.add(timed { stream.add(update) }, share: 1 / Double(senders.count))
+            logits.teach(timed { stream.add(update) }, share: 1 / Double(senders.count))
         } else {
             group.kept.append(ClientUpdate(client: sender.client, images: sender.images, parameters: update))
         }
@@ -112,9 +112,10 @@ public final class Aggregation {
             if let rejected = aggregate.rejected { result.rejected = ((result.rejected ?? []) + rejected).sorted() }
             teachers += aggregate.teachers
         }
+        if logits.voters > 0 { result.teachers = logits.voters }
         let total = teachers.reduce(0) { $0 + $1.weight }
-        for teacher in teachers where teacher.weight > 0 { logits.add(teacher.parameters, share: teacher.weight / total) }
-        (result.teacherLogits, result.ruleSeconds) = (logits.mean, ruleSeconds)
+        for teacher in teachers where teacher.weight > 0 { logits.teach(teacher.parameters, share: teacher.weight / total) }
+        (result.teacherLogits, result.ruleSeconds) = (logits.result(assumedMalicious: assumedMalicious), ruleSeconds)
         return result
     }
 
@@ -152,33 +153,39 @@ final class Group {
     }
 }
 
-/// The weighted mean of models' logits on all FM data, summed in double in the order in which they come. Where the models vote, as they vouch for
-/// the FM data, it is the mean of their probabilities, in logarithms: no model counts for more than its share, however sure it is, and a class
-/// that few have seen is not lost among those that have not.
+/// What models say of all FM data. Where they teach, it is the weighted mean of the logits of those that the rule let through, summed in double in the order in which they
+/// come. Where the federation vouches for the FM data, all clients vote, whatever the rule makes of their updates, and it is the logarithm of how their opinions stand out.
 private struct TeacherLogits {
-    private let server: Server, synthetic: Samples, vote: Bool
+    private let server: Server, synthetic: Samples
     private var sum: [Double]
+    private var votes: Votes?
+    private(set) var voters = 0
 
-    init(_ server: Server, _ synthetic: Samples, wanted: Bool, vote: Bool) {
-        (self.server, self.synthetic, self.vote) = (server, synthetic, vote)
-        sum = [Double](repeating: 0, count: wanted ? synthetic.count * synthetic.set.classes : 0)
+    init(_ server: Server, _ synthetic: Samples, wanted: Bool, votes: Bool) {
+        (self.server, self.synthetic) = (server, synthetic)
+        sum = [Double](repeating: 0, count: wanted && !votes ? synthetic.count * synthetic.set.classes : 0)
+        if wanted, votes { self.votes = Votes(labels: (0..<synthetic.count).map(synthetic.label), classes: synthetic.set.classes) }
+    }
+
+    mutating func vote(_ model: Parameters) {
+        guard votes != nil else { return }
+        let vote = logits(model)
+        votes?.add(vote)
+        voters += 1
     }
 
     /// Shares sum to 1.
-    mutating func add(_ model: Parameters, share: Double) {
+    mutating func teach(_ model: Parameters, share: Double) {
         guard !sum.isEmpty else { return }
-        let logits = server.predictor(model.network).logits(synthetic.count, model, Bounds(model.network)) { synthetic.load($0, into: $1) }
-        guard vote else {
-            for k in sum.indices { sum[k] += share * Double(logits[k]) }
-            return
-        }
-        let classes = synthetic.set.classes
-        for first in stride(from: 0, to: sum.count, by: classes) {
-            for (k, probability) in softmax(logits[first..<first + classes]).enumerated() { sum[first + k] += share * probability }
-        }
+        for (k, logit) in logits(model).enumerated() { sum[k] += share * Double(logit) }
     }
 
-    var mean: [Float] { vote ? sum.map { Float(Mathematics.log(max($0, Self.least))) } : sum.map(Float.init) }
-    /// So that the logarithm is finite.
-    private static let least = 1e-12
+    private func logits(_ model: Parameters) -> [Float] {
+        server.predictor(model.network).logits(synthetic.count, model, Bounds(model.network)) { synthetic.load($0, into: $1) }
+    }
+
+    /// (images, classes).
+    func result(assumedMalicious: Int) -> [Float] {
+        votes?.ratios(assumedMalicious: assumedMalicious).map { Float(Mathematics.log($0)) } ?? sum.map(Float.init)
+    }
 }

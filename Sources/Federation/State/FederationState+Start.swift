@@ -3,6 +3,7 @@ import DefenseInterface
 import Detection
 import Network
 import Rules
+import Tensor
 
 /// How a federation begins: the vote on the FM labels, the initialisation.
 extension FederationState {
@@ -18,10 +19,11 @@ extension FederationState {
     }
 
     /// Asks the federation in round 0 which FM labels it vouches for, and initialises with these: the rounds so far are forgotten.
-    mutating func vouch(_ logits: [Float], _ server: Server, _ synthetic: Samples) throws {
+    /// - Parameter opinions: (images, classes): logarithms of how these stand out, as in `Votes`.
+    mutating func vouch(_ opinions: [Float], _ server: Server, _ synthetic: Samples) throws {
         guard nextRound == 0 else { return }
         let images = fmImages(synthetic)
-        let vouching = Vouching(logits: logits, labels: (0..<images.count).map(images.label), classes: network.classes)
+        let vouching = Vouching(ratios: opinions.map { Mathematics.exp(Double($0)) }, labels: (0..<images.count).map(images.label), classes: network.classes)
         distrusted = vouching.distrusted
         vouchingAudit = vouching.audit + configuration.judge(distrusted, in: images)
         prototypes = prototypes.map { Prototype($0.network) }

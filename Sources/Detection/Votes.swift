@@ -1,0 +1,88 @@
+import Numerics
+
+/// What clients' models take each FM image for, one vote a client and image, and the federation's opinion that comes of them.
+///
+/// Malicious clients vote, too. Where the trigger that they planted is on FM images, they say what its label says, and two sure votes of ten are more than chance. So not
+/// every client is heard about the label l. P_ki(l) is what client k says, as a probability, of image i. Image i is doubted where the median
+/// client says l less often than of the average image. Of all clients as many as a rule assumes to be malicious are not heard about l, those
+/// with the largest
+///
+///     s_k(l)  =  mean of P_ki(l) over doubted images with label l  -  mean of P_ki(l) over the other doubted images,
+///
+/// which support labels that others doubt. Honest clients can be among them: where every client knows every class, the rest says the same. Where few clients know
+/// a class (one client may hold all of it), those few support its labels against all others, just as malicious clients do. Hence all clients are heard
+/// about l unless more are left that know l than were not heard. A client knows l as far as it says l as often as there are such labels, at most
+/// as often as chance: 0 to 1.
+///
+/// The mean over those heard about its label, as probabilities, is the opinion v_i(y) of image i. A federation sees some classes everywhere and others nowhere, so that an
+/// opinion counts by how it stands out, the mean taken over all images j and the same clients:
+///
+///     r_i(y)  =  v_i(y) / mean over j of v_j(y)
+///
+/// Source: ours.
+public struct Votes: Sendable {
+    private let labels: [Int], classes: Int
+    /// Of each client: (images, classes), probabilities.
+    private var votes: [[Float]] = []
+    /// Of each client: (classes), the mean of its vote over all images.
+    private var means: [[Double]] = []
+
+    /// - Parameter labels: of the images, below `classes`, of which there are 2 or more.
+    public init(labels: [Int], classes: Int) {
+        precondition(classes > 1)
+        (self.labels, self.classes) = (labels, classes)
+    }
+
+    /// The next client's vote.
+    /// - Parameter logits: (images, classes), finite.
+    public mutating func add(_ logits: [Float]) {
+        precondition(logits.count == labels.count * classes)
+        let vote = stride(from: 0, to: logits.count, by: classes).flatMap { softmax(logits[$0..<$0 + classes]).map(Float.init) }
+        votes.append(vote)
+        means.append((0..<classes).map { mean(vote, $0) { _ in true } })
+    }
+
+    /// r, (images, classes): how the opinion of each image stands out, by the clients that are heard about its label.
+    public func ratios(assumedMalicious: Int) -> [Double] {
+        let doubt = DetectionSettings.doubt
+        var ratios = [Double](repeating: 1, count: labels.count * classes)
+        for label in 0..<classes where labels.contains(label) {
+            let heard = heard(about: label, assumedMalicious: assumedMalicious)
+            guard !heard.isEmpty else { continue }
+            func opinion(_ says: (Int) -> Double) -> Double {
+                (1 - doubt) * heard.reduce(0) { $0 + says($1) } / Double(heard.count) + doubt / Double(classes)
+            }
+            let average = (0..<classes).map { y in opinion { means[$0][y] } }
+            for image in labels.indices where labels[image] == label {
+                for y in 0..<classes { ratios[image * classes + y] = opinion { Double(votes[$0][image * classes + y]) } / average[y] }
+            }
+        }
+        return ratios
+    }
+
+    /// The clients that are heard about a label, ascending, by their place in the order of `add`.
+    func heard(about label: Int, assumedMalicious: Int) -> [Int] {
+        let support = support(of: label), all = Array(votes.indices)
+        let heard = all.sorted { (-support[$0], $0) < (-support[$1], $1) }.dropFirst(assumedMalicious).sorted()
+        let asOften = min(Double(labels.count { $0 == label }) / Double(max(1, labels.count)), 1 / Double(classes))
+        let know = heard.reduce(0) { $0 + min(1, means[$1][label] / asOften) }
+        return know > Double(assumedMalicious) ? heard : all
+    }
+
+    /// s, (clients): how much more each client says `label` of doubted images that carry it than of others.
+    private func support(of label: Int) -> [Double] {
+        let medians = labels.indices.map { image in median(votes.map { Double($0[image * classes + label]) }) }
+        let average = medians.reduce(0, +) / Double(max(1, medians.count))
+        let doubted = medians.map { $0 < average }
+        return votes.map { vote in
+            mean(vote, label) { doubted[$0] && labels[$0] == label } - mean(vote, label) { doubted[$0] && labels[$0] != label }
+        }
+    }
+
+    /// The mean of what a client says of `label` over the images that `counts` lets through; 0 without any.
+    private func mean(_ vote: [Float], _ label: Int, _ counts: (Int) -> Bool) -> Double {
+        var sum = 0.0, images = 0
+        for image in labels.indices where counts(image) { (sum, images) = (sum + Double(vote[image * classes + label]), images + 1) }
+        return images > 0 ? sum / Double(images) : 0
+    }
+}

@@ -1,0 +1,102 @@
+import Datasets
+import Glibc
+import Testing
+@testable import Detection
+
+/// Who is heard about the FM labels, and what comes of it, with votes that are known.
+@Suite struct VotesTests {
+    private static let classes = 10
+
+    /// 1,000 images of ten classes, a fifth of the others labelled 7; clients that name the class of three images in four of those classes that they
+    /// know and are unsure of all else; the malicious ones, the first two, take what is labelled 7 for that.
+    private func vouching(knows: (_ client: Int, _ y: Int) -> Bool, malicious: Int, wrong: Bool, assumed: Int = 2) -> (found: Vouching, wrong: Set<Int>, labels: [Int]) {
+        var stream = RandomStream(seed: 3, purpose: "votes test")
+        let truth = (0..<1000).map { $0 % Self.classes }, labels = truth.map { wrong && $0 != 7 && stream.uniform() < 0.2 ? 7 : $0 }
+        var votes = Votes(labels: labels, classes: Self.classes)
+        for client in 0..<10 {
+            votes.add(truth.indices.flatMap { i -> [Float] in
+                let lies = client < malicious && labels[i] == 7
+                let sure = lies || knows(client, truth[i]) && stream.uniform() < 0.75, said = lies ? 7 : truth[i]
+                return (0..<Self.classes).map { y in
+                    Float(stream.normal() + (y == said && sure ? 8 : 0) - (lies || knows(client, y) ? 0 : 6))
+                }
+            })
+        }
+        let found = Vouching(ratios: votes.ratios(assumedMalicious: assumed), labels: labels, classes: Self.classes)
+        return (found, Set(labels.indices.filter { labels[$0] != truth[$0] }), labels)
+    }
+
+    /// Two sure votes of ten hide nothing; were they heard, they would.
+    @Test(arguments: [0, 1, 2]) func maliciousVotesAreNotHeard(malicious: Int) {
+        let (found, wrong, labels) = vouching(knows: { _, _ in true }, malicious: malicious, wrong: true)
+        #expect(Set(found.distrusted).isSuperset(of: wrong) && found.distrusted.allSatisfy { labels[$0] == 7 })
+        let heard = vouching(knows: { _, _ in true }, malicious: malicious, wrong: true, assumed: 0).found
+        #expect(heard.distrusted.isEmpty == (malicious > 0))
+    }
+
+    /// Where few clients know a class, no class is lost for their being few.
+    @Test func fewWhoKnowAreHeard() {
+        let one: (Int, Int) -> Bool = { client, y in client == y }, two: (Int, Int) -> Bool = { client, y in client % 5 == y % 5 }
+        for knows in [one, two, { _, _ in true }] {
+            #expect(vouching(knows: knows, malicious: 0, wrong: false).found.distrusted.isEmpty)
+        }
+    }
+
+    /// Clients that know half the classes find what two malicious ones would hide.
+    @Test func halfTheClientsAreEnough() {
+        let (found, wrong, labels) = vouching(knows: { client, y in (client + y) % 2 == 0 || client < 2 && y == 7 }, malicious: 2, wrong: true)
+        #expect(Set(found.distrusted).isSuperset(of: wrong) && found.distrusted.allSatisfy { labels[$0] == 7 })
+    }
+
+    /// The same a second time, from the formulas, on random votes.
+    @Test(arguments: [2, 3, 10]) func agreesWithASecondImplementation(classes c: Int) {
+        var stream = RandomStream(seed: UInt64(c), purpose: "votes test")
+        for _ in 0..<20 {
+            let images = 1 + stream.index(below: 60), clients = 1 + stream.index(below: 9), assumed = stream.index(below: 4)
+            let labels = (0..<images).map { _ in stream.index(below: c) }
+            var votes = Votes(labels: labels, classes: c), p: [[[Double]]] = []
+            for _ in 0..<clients {
+                let logits = (0..<images * c).map { _ in Float(3 * stream.normal()) }
+                votes.add(logits)
+                p.append((0..<images).map { i in
+                    let e = (0..<c).map { exp(Double(logits[i * c + $0])) }
+                    return e.map { Double(Float($0 / e.reduce(0, +))) }
+                })
+            }
+            let ratios = votes.ratios(assumedMalicious: assumed)
+            func average(_ x: [Double]) -> Double { x.isEmpty ? 0 : x.reduce(0, +) / Double(x.count) }
+            for l in 0..<c where labels.contains(l) {
+                let middle = (0..<images).map { i -> Double in
+                    let s = (0..<clients).map { p[$0][i][l] }.sorted()
+                    return (s[clients / 2] + s[(clients - 1) / 2]) / 2
+                }
+                let doubted = (0..<images).filter { middle[$0] < average(middle) }
+                let support = p.map { q in
+                    average(doubted.filter { labels[$0] == l }.map { q[$0][l] }) - average(doubted.filter { labels[$0] != l }.map { q[$0][l] })
+                }
+                var heard = (0..<clients).filter { k in                                  // fewer than `assumed` come before it
+                    (0..<clients).count { support[$0] > support[k] || support[$0] == support[k] && $0 < k } >= assumed
+                }
+                let often = min(Double(labels.count { $0 == l }) / Double(images), 1 / Double(c))
+                let know = heard.map { k in min(1, average((0..<images).map { p[k][$0][l] }) / often) }.reduce(0, +)
+                if know <= Double(assumed) { heard = Array(0..<clients) }
+                #expect(votes.heard(about: l, assumedMalicious: assumed) == heard)
+                for i in 0..<images where labels[i] == l {
+                    for y in 0..<c {
+                        let v = { (i: Int) in 0.999 * average(heard.map { p[$0][i][y] }) + 0.001 / Double(c) }
+                        let want = v(i) / average((0..<images).map(v))
+                        #expect(abs(ratios[i * c + y] - want) <= 1e-9 * want)
+                    }
+                }
+            }
+        }
+    }
+
+    @Test func oddVotes() {
+        var votes = Votes(labels: [0, 0], classes: 3)
+        #expect(votes.ratios(assumedMalicious: 2) == [Double](repeating: 1, count: 6))          // nobody voted
+        votes.add([1e4, -1e4, 0, -3e38, 3e38, 0])
+        #expect(votes.ratios(assumedMalicious: 5).allSatisfy { $0 > 0 && $0.isFinite })
+        #expect(Votes(labels: [], classes: 3).ratios(assumedMalicious: 1).isEmpty)
+    }
+}
