@@ -81,7 +81,8 @@ package enum DetectionSettings {
 
     // MARK: Vouching
 
-    /// The part of wrong labels among the trusted ones of a class, at most: a large trigger is planted by a tenth of a class.
+    /// The part of wrong labels from which a class is accused, and of those among its labels that are trusted then, at most: a large trigger is planted by a
+    /// tenth of a class, and 0.05 let 238 poisoned images through where clients know different classes.
     static let wrongAtMost = 0.01
     /// The part of every opinion that is spread over all classes: the federation errs, however sure it is.
     static let doubt = 0.001

@@ -17,11 +17,15 @@ import Options
 ///
 /// p_i is the probability that label i is wrong, e_l the part of wrong labels in class l; the two lines are repeated until e stands
 /// still (expectation maximisation). In a class without wrong labels e_l falls to 0, and all of them are trusted, those too that the federation
-/// would not have guessed. Of any other class those labels are trusted that are rather right than wrong, the likeliest first, as many as
-/// leave one in a hundred of them wrong; of a class where most labels are wrong none, since an attacker who fills a class also puts his
-/// trigger on images that belong there.
+/// would not have guessed. A class of which more than one label in a hundred is wrong is accused.
 ///
-/// Images whose label is not trusted are not used, from the initialisation on. Trust is not weighed anew later: models that have learned
+/// Of an accused class those images are used whose label the federation is sure of: with the largest r_i(l), as many as leave one in a hundred of them wrong. How many wrong
+/// ones come as far is told by images of other classes, which show as often by mistake what wrong labels show. What the federation takes to be right
+/// can carry the trigger, too: an attacker who draws his images from all classes draws some of the target. So a model is trained on the images of other classes and on those that are likely wrong, with
+/// the labels they came with. It knows class l by wrong images alone, that is, it learns the trigger, whatever this looks like. An image of class l that it takes
+/// for l is not used.
+///
+/// Images that are not used are left out from the initialisation on. Trust is not weighed anew later: models that have learned
 /// from the FM data say what these taught them.
 ///
 /// Source: ours. Its estimate of e is that of a mixture of two known distributions.
@@ -40,8 +44,9 @@ public struct Vouching: Sendable {
     public private(set) var wrong: [Double]
     /// e, (classes): the part of a class's labels that are wrong; 0 for a class without labels.
     public private(set) var wrongParts: [Double]
-    /// Whether each label is trusted.
-    public let trusted: [Bool]
+    private var accusedClasses: Set<Int>
+    /// Whether each label is trusted: all those of classes that are not accused, and those that the federation is sure of, until `drop`.
+    public private(set) var trusted: [Bool]
 
     /// - Parameters:
     ///   - ratios: (images, classes), above 0: r, as in `Votes`.
@@ -53,6 +58,7 @@ public struct Vouching: Sendable {
         let right = labels.indices.map { ratios[$0 * classes + labels[$0]] }
         let other = labels.indices.map { (ratios[$0 * classes..<($0 + 1) * classes].reduce(0, +) - right[$0]) / Double(classes - 1) }
         wrong = [Double](repeating: 0, count: labels.count)
+        (trusted, accusedClasses) = ([], [])
         wrongParts = counts.map { $0 > 0 ? DetectionSettings.wrongAtFirst : 0 }
         for _ in 0..<DetectionSettings.mostRepetitions {
             var sums = [Double](repeating: 0, count: classes)
@@ -65,23 +71,46 @@ public struct Vouching: Sendable {
             wrongParts = next
             if moved <= DetectionSettings.still { break }
         }
-        trusted = Self.trusted(wrong, labels, wrongParts)
+        let parts = wrongParts
+        trusted = labels.map { parts[$0] <= DetectionSettings.wrongAtMost }
+        let accused = Set(labels.indices.filter { !trusted[$0] }.map { labels[$0] })
+        for label in accused.sorted() { trustSure(of: label, ratios, classes) }
+        accusedClasses = accused
     }
+
+    /// Trusts those labels of an accused class that the federation is sure of.
+    private mutating func trustSure(of label: Int, _ ratios: [Double], _ classes: Int) {
+        /// How likely an image shows another class, in the count of those that show one.
+        let other = labels.indices.map { i -> Double in
+            guard labels[i] != label, wrongParts[labels[i]] > DetectionSettings.wrongAtMost else { return labels[i] == label ? 0 : 1 }
+            let all = ratios[i * classes..<(i + 1) * classes].reduce(0, +)
+            return 1 - wrong[i] * ratios[i * classes + label] / (all - ratios[i * classes + labels[i]])
+        }
+        let total = other.reduce(0, +)
+        guard total > 0 else { return }
+        let wrongLabels = zip(labels, wrong).reduce(0) { $0 + ($1.0 == label ? $1.1 : 0) }
+        var reached = 0.0, passed: [Int] = [], sure = 0
+        func rank(_ i: Int) -> (Double, Int, Int) { (-ratios[i * classes + label], labels[i] == label ? 1 : 0, i) }
+        for i in labels.indices.sorted(by: { rank($0) < rank($1) }) {
+            reached += other[i]
+            guard labels[i] == label else { continue }
+            passed.append(i)
+            if wrongLabels * reached <= DetectionSettings.wrongAtMost * Double(passed.count) * total { sure = passed.count }
+        }
+        for i in passed.prefix(sure) { trusted[i] = true }
+    }
+
+    /// Images that teach a model the trigger, with the labels they came with: those of classes that are not accused, and those whose label is rather wrong than right. Ascending.
+    public var lesson: [Int] { labels.indices.filter { accusedClasses.contains(labels[$0]) ? wrong[$0] > 0.5 && !trusted[$0] : true } }
+
+    /// Trusted images of accused classes, which may carry the trigger. Ascending.
+    public var candidates: [Int] { labels.indices.filter { trusted[$0] && accusedClasses.contains(labels[$0]) } }
+
+    /// No longer trusts these.
+    public mutating func drop(_ images: [Int]) { for image in images { trusted[image] = false } }
 
     private static func counts(_ labels: [Int], _ classes: Int) -> [Int] {
         labels.reduce(into: [Int](repeating: 0, count: classes)) { $0[$1] += 1 }
-    }
-
-    /// Of each class, of whose labels these parts are wrong, the labels that are wrong with the least probability, `wrong` (images), as many as
-    /// leave `wrongAtMost` of them wrong; none that is rather wrong than right, and none of a class with more wrong labels than right ones.
-    private static func trusted(_ wrong: [Double], _ labels: [Int], _ parts: [Double]) -> [Bool] {
-        var trusted = [Bool](repeating: false, count: labels.count), sums = [Double](repeating: 0, count: parts.count), counts = sums
-        for i in labels.indices.sorted(by: { (wrong[$0], $0) < (wrong[$1], $1) }) {
-            let label = labels[i]
-            guard parts[label] < 0.5, wrong[i] < 0.5, sums[label] + wrong[i] <= DetectionSettings.wrongAtMost * (counts[label] + 1) else { continue }
-            (trusted[i], sums[label], counts[label]) = (true, sums[label] + wrong[i], counts[label] + 1)
-        }
-        return trusted
     }
 
     /// Throws `DefenseError` where the FM data of `file` do not allow it.

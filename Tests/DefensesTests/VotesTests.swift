@@ -26,10 +26,16 @@ import Testing
         return (found, Set(labels.indices.filter { labels[$0] != truth[$0] }), labels)
     }
 
+    /// Whether no class but 7 is doubted, and no more than one trusted label of it in ten is wrong; a class is not trusted whole.
+    private func finds(_ wrong: Set<Int>, _ found: Vouching, _ labels: [Int]) -> Bool {
+        let kept = labels.indices.filter { labels[$0] == 7 && found.trusted[$0] }
+        return found.wrongParts[7] > 0.1 && found.distrusted.allSatisfy { labels[$0] == 7 } && kept.count { wrong.contains($0) } * 10 <= kept.count
+    }
+
     /// Two sure votes of ten hide nothing; were they heard, they would.
     @Test(arguments: [0, 1, 2]) func maliciousVotesAreNotHeard(malicious: Int) {
         let (found, wrong, labels) = vouching(knows: { _, _ in true }, malicious: malicious, wrong: true)
-        #expect(Set(found.distrusted).isSuperset(of: wrong) && found.distrusted.allSatisfy { labels[$0] == 7 })
+        #expect(finds(wrong, found, labels) && labels.indices.count { labels[$0] == 7 && found.trusted[$0] } > 20)
         let heard = vouching(knows: { _, _ in true }, malicious: malicious, wrong: true, assumed: 0).found
         #expect(heard.distrusted.isEmpty == (malicious > 0))
     }
@@ -45,7 +51,7 @@ import Testing
     /// Clients that know half the classes find what two malicious ones would hide.
     @Test func halfTheClientsAreEnough() {
         let (found, wrong, labels) = vouching(knows: { client, y in (client + y) % 2 == 0 || client < 2 && y == 7 }, malicious: 2, wrong: true)
-        #expect(Set(found.distrusted).isSuperset(of: wrong) && found.distrusted.allSatisfy { labels[$0] == 7 })
+        #expect(finds(wrong, found, labels))
     }
 
     /// The same a second time, from the formulas, on random votes.

@@ -23,18 +23,33 @@ extension FederationState {
     mutating func vouch(_ opinions: [Float], _ server: Server, _ synthetic: Samples) throws {
         guard nextRound == 0 else { return }
         let images = fmImages(synthetic)
-        let vouching = Vouching(ratios: opinions.map { Mathematics.exp(Double($0)) }, labels: (0..<images.count).map(images.label), classes: network.classes)
+        var vouching = Vouching(ratios: opinions.map { Mathematics.exp(Double($0)) }, labels: (0..<images.count).map(images.label), classes: network.classes)
+        if !vouching.candidates.isEmpty { vouching.drop(try carriers(among: vouching.candidates, lesson: vouching.lesson, server, images)) }
         distrusted = vouching.distrusted
         vouchingAudit = vouching.audit + configuration.judge(distrusted, in: images)
         prototypes = prototypes.map { Prototype($0.network) }
         try initialize(server, synthetic)
     }
 
+    /// Of FM images those that a model takes for what their labels say though it learned from other images alone what carries such labels.
+    private func carriers(among candidates: [Int], lesson: [Int], _ server: Server, _ images: Samples) throws -> [Int] {
+        let model = try server.initialize(sameSteps(lesson.count, of: images.count), images.subset(lesson), network: network)
+        guard model.allFinite else { throw RunError.diverged(round: 0, where: "initialisation") }
+        let said = server.predictions(model, Bounds(network), images.subset(candidates))
+        return zip(candidates, said).filter { images.label($0) == $1 }.map(\.0)
+    }
+
+    /// The configuration whose initialisation on so many images takes about as many steps as on all.
+    private func sameSteps(_ images: Int, of all: Int) -> RunConfiguration {
+        var same = configuration
+        same.initialEpochs = Int((Double(configuration.initialEpochs * all) / Double(max(1, images))).rounded())
+        return same
+    }
+
     /// Trains each prototype on the trusted FM images, in about as many steps however many these are.
     private mutating func initialize(_ server: Server, _ synthetic: Samples) throws {
         let images = trusted(initialising(synthetic))
-        var sameSteps = configuration
-        sameSteps.initialEpochs = Int((Double(configuration.initialEpochs * synthetic.count) / Double(max(1, images.count))).rounded())
+        let sameSteps = sameSteps(images.count, of: synthetic.count)
         for index in prototypes.indices {
             let model = try server.initialize(sameSteps, images, network: prototypes[index].network)
             guard model.allFinite else { throw RunError.diverged(round: 0, where: "initialisation") }
