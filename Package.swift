@@ -34,8 +34,8 @@ let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: 
 // The sanitizers' runtimes are shared libraries, which a static executable cannot have: SANITIZE=1 leaves it dynamic.
 let staticLink = Context.environment["SANITIZE"] != nil ? [] : ["-static-executable", "-l_FoundationCShims", "-l_FoundationCollections", "-lswiftSynchronization",
                   "-lswift_Concurrency", "-lswift_StringProcessing", "-lswift_RegexParser", "-lswiftDispatch",
-                  "-Xlinker", "--wrap=malloc",               // Sources/CStart/ZeroedMemory.c
-                  "-Xlinker", "--wrap=H5F_block_read"]      // Sources/CStart/BlockRead.c
+                  "-Xlinker", "--wrap=malloc",               // Sources/CPlatform/ZeroedMemory.c
+                  "-Xlinker", "--wrap=H5F_block_read"]      // Sources/CPlatform/BlockRead.c
 
 // LINK_MAP=FILE: the linker lists there what it links in (tools/dist/licences.py reads it).
 let linkMap: [String] = Context.environment["LINK_MAP"].map { ["-Xlinker", "-Map=\($0)"] } ?? []
@@ -58,12 +58,12 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CHDF5"),
         .systemLibrary(name: "CZlib"),
-        .target(name: "CStart"),
-        room("HDF5", ["CHDF5", "CStart"]),
-        room("Tensor", ["CStart"]),
+        .target(name: "CPlatform"),
+        room("HDF5", ["CHDF5", "CPlatform"]),
+        room("Tensor", ["CPlatform"]),
         .target(name: "KernelTable"),
         kernels("KernelsBaseline", path: "Sources/Kernels", x86 ? [] : ["FMA"]),
-        room("Network", ["CStart", "Tensor", "KernelTable"] + kernelModules),
+        room("Network", ["CPlatform", "Tensor", "KernelTable"] + kernelModules),
         room("Options", []),
         room("Datasets", ["HDF5", "Tensor", "CZlib", "Options"]),
         room("OwnMethods", ["Network", "Datasets", "HDF5"]),
@@ -75,16 +75,16 @@ let package = Package(
         room("Bounds", ["Detection", "DefenseInterface", "Numerics", "Attacks", "Datasets", "Network", "Tensor"]),
         room("ModelDefenses", ["OwnMethods", "DefenseInterface", "Numerics", "Attacks", "Datasets", "Network", "Tensor"]),
         room("Defenses", ["OwnMethods", "Options"] + defenseRooms),
-        room("Federation", ["CStart", "OwnMethods", "Options", "Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5"] + defenseRooms),
+        room("Federation", ["CPlatform", "OwnMethods", "Options", "Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5"] + defenseRooms),
         room("Experiments", ["OwnMethods", "Options", "Federation", "Defenses", "Attacks", "Datasets", "Network", "Tensor", "HDF5", "CZlib"] + defenseRooms),
         .executableTarget(name: "fedclamp",
-                          dependencies: ["CStart", "OwnMethods", "Options", "Experiments", "Federation", "Defenses", "Attacks", "Datasets",
+                          dependencies: ["CPlatform", "OwnMethods", "Options", "Experiments", "Federation", "Defenses", "Attacks", "Datasets",
                                          "Network", "Tensor", "HDF5", argumentParser] + defenseRooms,
                           linkerSettings: [.unsafeFlags(linkFlags)]),
         .target(name: "Scratch", path: "Tests/Scratch"),     // temporary folders for tests
         .target(name: "GoldenInputs", dependencies: ["Network"], path: "Tests/GoldenInputs"),     // of tools/oracle.py
         .target(name: "Allocations", path: "Tests/Allocations"),     // counts them, in test bundles
-        tests("HDF5", ["CHDF5", "CStart"]),
+        tests("HDF5", ["CHDF5", "CPlatform"]),
         tests("Options"),
         tests("OwnMethods", ["HDF5", "Datasets"]),
         tests("Datasets", ["HDF5", "Tensor", "CZlib"]),

@@ -20,11 +20,11 @@ public final class HDF5File: @unchecked Sendable {
     deinit { try? close() }     // a reader has nothing to lose; writers are closed, and checked, by `write`
 
     /// Opens the file at `path` read-only. Throws when it is missing, no regular file, no HDF5 file or cut short.
-    /// A file that HDF5 would die of is refused: see `Trial`.
+    /// A file that HDF5 would die of is refused: see `FileProbe`.
     public static func open(_ path: String) throws(HDF5Error) -> HDF5File {
         _ = try regularFileSize(path)
         return try Library.locked { () throws(HDF5Error) in
-            try Trial.pass(path)
+            try FileProbe.pass(path)
             return try openUntried(path)
         }
     }

@@ -1,5 +1,5 @@
 import CHDF5
-import CStart
+import CPlatform
 import Glibc
 
 /// The door to the C library. HDF5 keeps its state in the process and only some builds have locks of their own, so every

@@ -1,5 +1,5 @@
 import CHDF5
-import CStart
+import CPlatform
 
 /// What a dataset is, as its header says.
 public struct HDF5Info: Hashable, Sendable {

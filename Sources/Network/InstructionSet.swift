@@ -1,4 +1,4 @@
-import CStart
+import CPlatform
 import KernelTable
 import KernelsBaseline
 #if arch(x86_64)

@@ -55,7 +55,7 @@ public struct Aggregate: Sendable {
 }
 
 /// What the server can do for a rule besides arithmetic, with its FM data and its machine.
-public struct ServerTools {
+public struct RuleServer {
     /// The global model after local training as a client does it, on the server's root set of FM images.
     public var train: () -> Parameters
     /// Logits (count, classes) of a model on `count` network inputs that `load(i, x)` writes.
@@ -89,9 +89,9 @@ public struct RuleContext {
     /// The same for a user's own rule.
     public var ownState: OwnState = [:]
     /// Nil where there is no FM data at hand: rules that need it then refuse.
-    public var server: ServerTools?
+    public var server: RuleServer?
 
-    public init(assumedMalicious: Int, seed: UInt64, round: Int, threads: Int, memory: [String: [Float]] = [:], server: ServerTools? = nil) {
+    public init(assumedMalicious: Int, seed: UInt64, round: Int, threads: Int, memory: [String: [Float]] = [:], server: RuleServer? = nil) {
         self.assumedMalicious = assumedMalicious
         self.seed = seed
         self.round = round
@@ -122,7 +122,7 @@ public protocol AggregationRule: Sendable {
     /// Whether it can do nothing without FM data. Throws where a user's own program does not say.
     func needsSyntheticData() throws -> Bool
     /// Passes over images that the server makes for the rule in a round of n clients, a forward counting a third;
-    /// `rootPasses` is what `ServerTools.train` takes.
+    /// `rootPasses` is what `RuleServer.train` takes.
     func serverPasses(clients n: Int, rootPasses: Double) -> Double
     /// Bytes that a round takes besides the data: the updates that are held at once, and memory from round to round.
     func memoryNeeded(_ size: RoundSize) -> Int

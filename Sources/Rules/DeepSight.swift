@@ -79,7 +79,7 @@ public struct DeepSight: AggregationRule {
     }
 
     /// DDif (client, class).
-    private func divisionDifferences(_ models: [Parameters], _ global: Parameters, _ server: ServerTools, _ images: RandomImages) -> [[Double]] {
+    private func divisionDifferences(_ models: [Parameters], _ global: Parameters, _ server: RuleServer, _ images: RandomImages) -> [[Double]] {
         let classes = global.network.classes
         let load = { images.load($0, server.normalization, into: $1) }
         let reference = logProbabilities(server.logits(global, images.count, load), classes)

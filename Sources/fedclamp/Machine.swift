@@ -1,5 +1,5 @@
 import ArgumentParser
-import CStart
+import CPlatform
 import Glibc
 import Network
 import Synchronization

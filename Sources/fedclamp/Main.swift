@@ -1,5 +1,5 @@
 import ArgumentParser
-import CStart
+import CPlatform
 import Federation
 import Glibc
 import HDF5

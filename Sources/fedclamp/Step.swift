@@ -80,7 +80,7 @@ extension MachineOptions {
 }
 
 /// Where a run stands: for people one line, for engines an object.
-struct Standing {
+struct StepProgress {
     private let state: FederationState
 
     init(_ state: FederationState) { self.state = state }
@@ -114,6 +114,6 @@ struct StepClients: ParsableCommand {
 
     func run() throws {
         let state = try GlobalFile.read(global, boundsMayBeDue: true)
-        output(json ? JSON.object(Standing(state).members).rendered() : state.isFinished ? "" : state.nextClients.map { "\($0)" }.joined(separator: " "))
+        output(json ? JSON.object(StepProgress(state).members).rendered() : state.isFinished ? "" : state.nextClients.map { "\($0)" }.joined(separator: " "))
     }
 }

@@ -62,7 +62,7 @@ struct StepInit: Configurable {
         let state = try RoundSteps.initialize(configuration, network, server, provenance, meanImages: mean,
                                               Server(kernels: configuration.instructionSet.kernels, threads: threads))
         try GlobalFile.write(state, server, to: out)
-        output(json ? JSON.object(Standing(state).members + [("out", .text(out))]).rendered() : "\(Standing(state).text)\nwrote \(out)")
+        output(json ? JSON.object(StepProgress(state).members + [("out", .text(out))]).rendered() : "\(StepProgress(state).text)\nwrote \(out)")
     }
 
     private func load(_ configuration: RunConfiguration) throws -> (ClampNet, ServerData, Provenance, Int?) {

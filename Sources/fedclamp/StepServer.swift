@@ -99,7 +99,7 @@ struct StepFuse: ParsableCommand {
         let read = try AggregateFile.read(aggregate), data = try server.load(read.state)
         let state = try RoundSteps.fuse(read, data, try server.server(read.state))
         try GlobalFile.write(state, data, to: out)
-        output(json ? JSON.object(Standing(state).members + [("out", .text(out))]).rendered() : "\(Standing(state).text)\nwrote \(out)")
+        output(json ? JSON.object(StepProgress(state).members + [("out", .text(out))]).rendered() : "\(StepProgress(state).text)\nwrote \(out)")
     }
 }
 
@@ -137,7 +137,7 @@ struct StepBound: ParsableCommand {
         try GlobalFile.write(state, data, audit: findings, to: out)
         var table = TextTable([.left, .left])
         for finding in findings { table.add([finding.name, finding.value]) }
-        let members = Standing(state).members + [("audit", .object(findings.map { ($0.name, .text($0.value)) })), ("out", .text(out))]
-        output(json ? JSON.object(members).rendered() : (["bounds after \(Standing(state).text)"] + table.rendered(indent: 2) + ["wrote \(out)"]).joined(separator: "\n"))
+        let members = StepProgress(state).members + [("audit", .object(findings.map { ($0.name, .text($0.value)) })), ("out", .text(out))]
+        output(json ? JSON.object(members).rendered() : (["bounds after \(StepProgress(state).text)"] + table.rendered(indent: 2) + ["wrote \(out)"]).joined(separator: "\n"))
     }
 }

@@ -92,7 +92,7 @@ import Testing
     @Test func randomImages() throws {
         final class Seen: @unchecked Sendable { var images: [[Float]] = [] }
         let seen = Seen(), network = Toy.network
-        let server = ServerTools(normalization: Normalization(mean: [0.5], std: [0.25]), side: 28, train: { Parameters(network) }, logits: { _, count, load in
+        let server = RuleServer(normalization: Normalization(mean: [0.5], std: [0.25]), side: 28, train: { Parameters(network) }, logits: { _, count, load in
             for i in 0..<count {
                 var image = [Float](repeating: 0, count: network.inputFloats)
                 image.withUnsafeMutableBufferPointer { buffer in buffer.baseAddress.map { load(i, $0) } }

@@ -51,10 +51,10 @@ private struct GoldenRound {
     }
 
     /// The output layer on the file's features instead of random images: draw 0 for G and every client, then draw 1, ...
-    func server() -> ServerTools {
+    func server() -> RuleServer {
         final class Calls: @unchecked Sendable { var count = 0 }
         let calls = Calls(), n = n, features = features, root = root
-        return ServerTools(normalization: Normalization(mean: [0], std: [1]), side: 28, train: { root }, logits: { model, count, _ in
+        return RuleServer(normalization: Normalization(mean: [0], std: [1]), side: 28, train: { root }, logits: { model, count, _ in
             let draw = calls.count / (n + 1)
             calls.count += 1
             let bias = Toy.values(model, 10, "fc2/bias"), weight = Toy.values(model, 1280, "fc2/weight")

@@ -31,7 +31,7 @@ import Testing
     }
 
     /// Copies: no rule may write to them.
-    private func round() -> (global: Parameters, updates: [ClientUpdate], server: ServerTools) {
+    private func round() -> (global: Parameters, updates: [ClientUpdate], server: RuleServer) {
         (Parameters(copying: Self.global), Toy.updates(Self.models.map(Parameters.init(copying:)), images: (0..<9).map { 100 + 37 * $0 }),
          Toy.server(trained: Self.models[4]))
     }

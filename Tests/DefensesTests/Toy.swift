@@ -35,7 +35,7 @@ enum Toy {
         models.indices.map { ClientUpdate(client: $0, images: images?[$0] ?? 100, parameters: models[$0]) }
     }
 
-    static func context(f: Int = 0, threads: Int = 2, server: ServerTools? = nil) -> RuleContext {
+    static func context(f: Int = 0, threads: Int = 2, server: RuleServer? = nil) -> RuleContext {
         RuleContext(assumedMalicious: f, seed: 1, round: 3, threads: threads, server: server)
     }
 
@@ -62,8 +62,8 @@ enum Toy {
     }
 
     /// A server that trains to `trained` and whose logits are the biases of the output layer.
-    static func server(trained: Parameters) -> ServerTools {
-        ServerTools(normalization: Normalization(mean: [0.5], std: [0.25]), side: 28, train: { trained }, logits: { model, count, load in
+    static func server(trained: Parameters) -> RuleServer {
+        RuleServer(normalization: Normalization(mean: [0.5], std: [0.25]), side: 28, train: { trained }, logits: { model, count, load in
             (0..<count).flatMap { _ in values(model, 10, "fc2/bias") }
         })
     }

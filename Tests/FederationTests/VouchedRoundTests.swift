@@ -65,6 +65,15 @@ import Testing
         #expect(!run.state.distrusted.isEmpty && run.state.distrusted.allSatisfy { $0 < 300 })
     }
 
+    /// Poison that comes in with fusion alone is voted on as well, and malicious clients cannot hide it.
+    @Test(arguments: [PoisonStage.fusion, .initialisation]) func everyStageIsVotedOn(_ stage: PoisonStage) throws {
+        var c = configuration
+        (c.attack, c.fmPoisonStage, c.rounds, c.clients) = (.both, stage, 1, 6)
+        let run = try run(c, images: 600), out = run.state.distrusted, poisoned = run.data.synthetic.poisonedPositions
+        let wrong = poisoned.filter { run.data.synthetic.label($0) != run.data.synthetic.trueLabel($0) }
+        #expect(!wrong.isEmpty && Set(wrong).subtracting(out).count * 50 <= wrong.count && out.count <= 2 * poisoned.count)
+    }
+
     @Test func threadsChangeNothing() throws {
         let one = try run(configuration, threads: 1), three = try run(configuration, threads: 3)
         #expect(one.global.values == three.global.values && one.history.map(\.accuracy) == three.history.map(\.accuracy))

@@ -99,15 +99,15 @@ public final class Experiment {
         guard training.configuration.vouches else { return }
         var plain = training.configuration
         plain.defenses.removeAll(where: AllDefenses.withoutModel.contains)
-        let twin = try plan.training(plain)
-        guard let record = try folder.record(twin), record.finishedRounds > 0, record.allows(training.defenses), record.instructionSet == run.configuration.isa else { return }
+        let without = try plan.training(plain)
+        guard let record = try folder.record(without), record.finishedRounds > 0, record.allows(training.defenses), record.instructionSet == run.configuration.isa else { return }
         try run.begin()
         guard run.state.distrusted.isEmpty else { return }
-        plain = twin.configuration
+        plain = without.configuration
         plain.defenses += record.defenses
         plain.isa = record.instructionSet
         let other = try FederatedRun(plain, run.data, threads: threads)
-        try RunFile.restore(other, from: folder.cell(twin.key))
+        try RunFile.restore(other, from: folder.cell(without.key))
         try run.takeOver(other)
     }
 

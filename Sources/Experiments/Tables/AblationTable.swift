@@ -6,17 +6,17 @@ import Federation
 /// initialisation, fusion.
 public struct AblationTable: Table {
     public static let name = "ablation"
-    private let variants: [Variant]
+    private let variants: [ConfigurationChange]
     private let places: [(name: String, attack: Attack, defense: String)]
 
     public init(_ scale: Scale) {
         variants = [
-            Variant("as in main") { _ in },
-            Variant("label weight 0") { $0.labelWeight = 0 },
-            Variant("label weight 0.25") { $0.labelWeight = 0.25 },
-            Variant("label weight 1") { $0.labelWeight = 1 },
-            Variant("no initialisation") { $0.initialEpochs = 0 },
-            Variant("no fusion") { $0.fusionEpochs = 0 },
+            ConfigurationChange("as in main") { _ in },
+            ConfigurationChange("label weight 0") { $0.labelWeight = 0 },
+            ConfigurationChange("label weight 0.25") { $0.labelWeight = 0.25 },
+            ConfigurationChange("label weight 1") { $0.labelWeight = 1 },
+            ConfigurationChange("no initialisation") { $0.initialEpochs = 0 },
+            ConfigurationChange("no fusion") { $0.fusionEpochs = 0 },
         ]
         let defenses = Self.existing(["none", "bounds", "bounds-paper"]) + scale.own.defenses
         places = [Attack.classic, .fm].flatMap { attack in defenses.map { ("\(attack.column), \($0)", attack, $0) } }

@@ -11,7 +11,7 @@ public struct BoundsTable: Table {
     public let columns = [Attack.classic, .fm].map(\.column)
 
     public init(_ scale: Scale) {
-        crossed = CrossedRows((["patch", "blend", "sig"] + scale.own.triggers).map { trigger in Variant(trigger) { $0.trigger = trigger } },
+        crossed = CrossedRows((["patch", "blend", "sig"] + scale.own.triggers).map { trigger in ConfigurationChange(trigger) { $0.trigger = trigger } },
                               Self.existing(["none", "bounds", "bounds-unlearning", "unlearning", Vouching.name, scale.baselines[0],
                                              "\(scale.baselines[0]) + \(BoundedUnlearning.name)", Self.recommended, "clp", "fine-tuning"]) + scale.own.defenses)
     }

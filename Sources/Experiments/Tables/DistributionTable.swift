@@ -9,7 +9,7 @@ public struct DistributionTable: Table {
 
     public init(_ scale: Scale) {
         let partitions: [Partition] = [.iid, .dirichlet(1), .dirichlet(0.5), .dirichlet(0.1), .shards(2)]
-        crossed = CrossedRows(partitions.map { partition in Variant("\(partition)") { $0.partition = partition } },
+        crossed = CrossedRows(partitions.map { partition in ConfigurationChange("\(partition)") { $0.partition = partition } },
                               Self.compared(scale))
     }
 

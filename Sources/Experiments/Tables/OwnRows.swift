@@ -13,7 +13,7 @@ public struct OwnRows: Sendable {
     }
 
     /// The classic attack with each own malicious update.
-    func attacks(_ prefix: String) -> [(attack: Attack, variant: Variant)] {
-        updates.map { update in (.classic, Variant("\(prefix), \(update)") { $0[OwnUpdate.program] = update }) }
+    func attacks(_ prefix: String) -> [(attack: Attack, variant: ConfigurationChange)] {
+        updates.map { update in (.classic, ConfigurationChange("\(prefix), \(update)") { $0[OwnUpdate.program] = update }) }
     }
 }

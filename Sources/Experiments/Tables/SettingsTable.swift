@@ -9,8 +9,8 @@ public struct SettingsTable: Table {
     public init(_ scale: Scale) {
         let n = scale.base.clients
         crossed = CrossedRows([
-            Variant("cross-silo (\(n) of \(n))") { _ in },
-            Variant("cross-device (\(n) of \(10 * n))") { c in
+            ConfigurationChange("cross-silo (\(n) of \(n))") { _ in },
+            ConfigurationChange("cross-device (\(n) of \(10 * n))") { c in
                 (c.clients, c.malicious, c.participation) = (10 * c.clients, 10 * c.malicious, c.participation / 10)
             },
         ], Self.compared(scale))

@@ -36,7 +36,7 @@ public protocol Table: Sendable {
 public struct TableOption: Equatable, Sendable { public var name: String, values: [String] }
 
 /// A named change of the base configuration: what a row of some tables varies.
-struct Variant: Sendable {
+struct ConfigurationChange: Sendable {
     var name: String
     var change: @Sendable (inout RunConfiguration) -> Void
 
@@ -45,9 +45,9 @@ struct Variant: Sendable {
 
 /// Rows made of a variant and a defence, "dirichlet:0.5, bounds".
 struct CrossedRows: Sendable {
-    private let pairs: [(name: String, variant: Variant, defense: String)]
+    private let pairs: [(name: String, variant: ConfigurationChange, defense: String)]
 
-    init(_ variants: [Variant], _ defenses: [String]) {
+    init(_ variants: [ConfigurationChange], _ defenses: [String]) {
         pairs = variants.flatMap { variant in defenses.map { ("\(variant.name), \($0)", variant, $0) } }
     }
 
@@ -63,9 +63,9 @@ struct CrossedRows: Sendable {
 
 /// Rows that are attacks, each with a change of the base.
 struct AttackRows: Sendable {
-    private let cases: [(attack: Attack, variant: Variant)]
+    private let cases: [(attack: Attack, variant: ConfigurationChange)]
 
-    init(_ cases: [(attack: Attack, variant: Variant)]) { self.cases = cases }
+    init(_ cases: [(attack: Attack, variant: ConfigurationChange)]) { self.cases = cases }
 
     var names: [String] { cases.map(\.variant.name) }
 

@@ -10,7 +10,7 @@ public struct TriggersTable: Table {
     public let columns = [Attack.classic, .fm].map(\.column)
 
     public init(_ scale: Scale) {
-        crossed = CrossedRows((Triggers.names + scale.own.triggers).map { trigger in Variant(trigger) { $0.trigger = trigger } },
+        crossed = CrossedRows((Triggers.names + scale.own.triggers).map { trigger in ConfigurationChange(trigger) { $0.trigger = trigger } },
                               Self.existing(["none", "bounds", "bounds-paper", "bounds-unlearning", "unlearning", Vouching.name, Self.recommended, "mm-bm", "fine-tuning", "clp"]) + scale.own.defenses)
     }
 

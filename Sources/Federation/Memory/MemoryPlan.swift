@@ -1,4 +1,4 @@
-import CStart
+import CPlatform
 import Defenses
 import Detection
 import Network

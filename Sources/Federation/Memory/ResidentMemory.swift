@@ -1,4 +1,4 @@
-import CStart
+import CPlatform
 import Glibc
 import HDF5
 

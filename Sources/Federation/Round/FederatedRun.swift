@@ -175,11 +175,11 @@ public final class FederatedRun {
         var row = state.row(of: results.aggregated, clients, results.losses)
         if round > 0 { row.ruleSeconds = results.aggregated.ruleSeconds }
         state.adopt(results.aggregated)
-        try state.fuse(results.aggregated.teacherLogits, server, data.synthetic)
+        let judging = try state.fuse(results.aggregated.teacherLogits, server, data.synthetic)
         let local = clients.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1, inRound: round) }
         let fusion = configuration.passesOfFusion(inRound: round, images: data.synthetic.count, shapes: state.prototypes.count,
                                                   teachers: results.aggregated.teachers)
-        try finish(row, passes: Double(local) + fusion + serverPasses(clients.count) + (round > 0 ? roundDefensePasses : round == 0 ? passesOfInitialisation : 0))
+        try finish(row, passes: Double(local) + fusion + judging + serverPasses(clients.count) + (round > 0 ? roundDefensePasses : round == 0 ? passesOfInitialisation : 0))
     }
 
     /// Clients whose updates are in memory at once; more than a machine has threads, so that these seldom wait.

@@ -20,23 +20,30 @@ extension FederationState {
 
     /// Asks the federation in round 0 which FM labels it vouches for, and initialises with these: the rounds so far are forgotten.
     /// - Parameter opinions: (images, classes): logarithms of how these stand out, as in `Votes`.
-    mutating func vouch(_ opinions: [Float], _ server: Server, _ synthetic: Samples) throws {
-        guard nextRound == 0 else { return }
+    /// - Returns: passes over FM images that judging them took.
+    mutating func vouch(_ opinions: [Float], _ server: Server, _ synthetic: Samples) throws -> Double {
+        guard nextRound == 0 else { return 0 }
         let images = fmImages(synthetic)
         var vouching = Vouching(ratios: opinions.map { Mathematics.exp(Double($0)) }, labels: (0..<images.count).map(images.label), classes: network.classes)
-        if !vouching.candidates.isEmpty { vouching.drop(try carriers(among: vouching.candidates, lesson: vouching.lesson, server, images)) }
+        let passes = try drop(carriersIn: &vouching, server, images)
         distrusted = vouching.distrusted
         vouchingAudit = vouching.audit + configuration.judge(distrusted, in: images)
         prototypes = prototypes.map { Prototype($0.network) }
         try initialize(server, synthetic)
+        return passes
     }
 
-    /// Of FM images those that a model takes for what their labels say though it learned from other images alone what carries such labels.
-    private func carriers(among candidates: [Int], lesson: [Int], _ server: Server, _ images: Samples) throws -> [Int] {
-        let model = try server.initialize(sameSteps(lesson.count, of: images.count), images.subset(lesson), network: network)
+    /// Drops candidates that a model takes for what their labels say though it learned from other images alone what carries such labels.
+    /// - Returns: the passes over images that it took.
+    private func drop(carriersIn vouching: inout Vouching, _ server: Server, _ images: Samples) throws -> Double {
+        let candidates = vouching.candidates, lesson = vouching.lesson
+        guard !candidates.isEmpty else { return 0 }
+        let same = sameSteps(lesson.count, of: images.count)
+        let model = try server.initialize(same, images.subset(lesson), network: network)
         guard model.allFinite else { throw RunError.diverged(round: 0, where: "initialisation") }
         let said = server.predictions(model, Bounds(network), images.subset(candidates))
-        return zip(candidates, said).filter { images.label($0) == $1 }.map(\.0)
+        vouching.drop(zip(candidates, said).filter { images.label($0) == $1 }.map(\.0))
+        return Double(same.initialEpochs * lesson.count) + Double(candidates.count) / 3
     }
 
     /// The configuration whose initialisation on so many images takes about as many steps as on all.

@@ -122,7 +122,9 @@ public struct FederationState: Sendable {
     }
 
     /// Fusion: trains the aggregates on the FM data, of which teachers say these logits. Throws `RunError.diverged`.
-    mutating func fuse(_ teacherLogits: [Float], _ server: Server, _ synthetic: Samples) throws {
+    /// - Returns: passes over FM images beside those that are planned.
+    @discardableResult
+    mutating func fuse(_ teacherLogits: [Float], _ server: Server, _ synthetic: Samples) throws -> Double {
         guard nextRound > 0 else { return try vouch(teacherLogits, server, synthetic) }
         let images = fmImages(synthetic)
         for index in prototypes.indices {
@@ -131,6 +133,7 @@ public struct FederationState: Sendable {
             prototypes[index].global = fused
         }
         try updateRoundDefenses(server, synthetic)
+        return 0
     }
 
     /// Lets the defences that work in every round see the global models of the round that ends.
@@ -172,10 +175,8 @@ public struct FederationState: Sendable {
     /// The FM images as the initialisation meets them.
     func initialising(_ synthetic: Samples) -> Samples { configuration.fmPoisonStage == .fusion ? synthetic.unpoisoned : synthetic }
 
-    /// The FM images as the server and the teachers meet them at the end of the next round.
-    func fmImages(_ synthetic: Samples) -> Samples {
-        nextRound > 0 ? fusing(synthetic) : initialising(synthetic)
-    }
+    /// The FM images as teachers meet them at the end of the next round; before the initialisation clients vote on all that the server is ever given.
+    func fmImages(_ synthetic: Samples) -> Samples { nextRound > 0 ? fusing(synthetic) : synthetic }
 
     /// The FM images as fusion and its teachers meet them.
     func fusing(_ synthetic: Samples) -> Samples { trusted(configuration.fmPoisonStage == .initialisation ? synthetic.unpoisoned : synthetic) }

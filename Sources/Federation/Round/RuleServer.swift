@@ -4,7 +4,7 @@ import Defenses
 import Network
 import Rules
 
-extension ServerTools {
+extension RuleServer {
     /// What aggregation rules may ask of the server in the next round: FLTrust its own update, trained on a root set as
     /// large as a client's share, DeepSight predictions on random images.
     init(_ state: FederationState, _ prototype: Prototype, _ server: Server, _ synthetic: Samples, rootImages: Int) {

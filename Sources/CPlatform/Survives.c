@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "CStart.h"
+#include "CPlatform.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,11 +1,11 @@
 import CHDF5
-import CStart
+import CPlatform
 import Glibc
 
 /// HDF5 1.10 frees wild pointers and loops forever on some damaged files. So before this process opens a file, a copy of it
 /// does, and reads all that is in it; a file that the copy dies of is refused. What it may take is counted in bytes of work
 /// that the file gives reason for (`work_ahead`), so that a good file is good on every processor.
-enum Trial {
+enum FileProbe {
     /// What was tried and good: a file changes its identity when it is replaced or written to.
     private struct Identity: Hashable { var device: UInt, inode: UInt, size: Int, seconds: Int, nanoseconds: Int }
     private nonisolated(unsafe) static var passed: Set<Identity> = []

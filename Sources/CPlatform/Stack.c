@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "CStart.h"
+#include "CPlatform.h"
 #include <pthread.h>
 #include <sys/resource.h>
 

@@ -1,4 +1,4 @@
-#include "CStart.h"
+#include "CPlatform.h"
 #include <stdlib.h>
 
 /* The linker's --wrap=malloc (Package.swift) sends every call of malloc in the executable here; test bundles are linked

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "CStart.h"
+#include "CPlatform.h"
 #include "ControlGroups.h"
 #include <stdio.h>
 #include <stdlib.h>

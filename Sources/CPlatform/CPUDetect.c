@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "CStart.h"
+#include "CPlatform.h"
 #include "ControlGroups.h"
 #include <sched.h>
 #include <stdio.h>

@@ -1,11 +1,11 @@
-import CStart
+import CPlatform
 import Glibc
 import Scratch
 import Testing
 @testable import HDF5
 
 /// What a copy of the process dies of, the process lives to tell.
-@Suite(.serialized) struct TrialTests {
+@Suite(.serialized) struct FileProbeTests {
     private let scratch = Scratch()
 
     @Test func tellsHowACopyEnds() {

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "CStart.h"
+#include "CPlatform.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
