@@ -81,9 +81,11 @@ package enum DetectionSettings {
 
     // MARK: Vouching
 
-    /// The part of wrong labels from which a class is accused, and of those among its labels that are trusted then, at most: a large trigger is planted by a
-    /// tenth of a class, and 0.05 let 238 poisoned images through where clients know different classes.
-    static let wrongAtMost = 0.01
+    /// The part of wrong labels from which a class is accused: a large trigger is planted by a tenth of a class.
+    static let accusedFrom = 0.01
+    /// The part of wrong labels among those of an accused class that are trusted, at most. What carries the trigger is looked for among them again; at 0.05 that
+    /// was too many where clients know different classes (27 of 193), at 0.01 hardly an image was left of classes that look like others.
+    static let wrongAtMost = 0.02
     /// The part of every opinion that is spread over all classes: the federation errs, however sure it is.
     static let doubt = 0.001
     /// The part of wrong labels that the estimate starts from.

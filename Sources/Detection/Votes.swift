@@ -1,4 +1,5 @@
 import Numerics
+import Tensor
 
 /// What clients' models take each FM image for, one vote a client and image, and the federation's opinion that comes of them.
 ///
@@ -14,10 +15,10 @@ import Numerics
 /// about l unless more are left that know l than were not heard. A client knows l as far as it says l as often as there are such labels, at most
 /// as often as chance: 0 to 1.
 ///
-/// The mean over those heard about its label, as probabilities, is the opinion v_i(y) of image i. A federation sees some classes everywhere and others nowhere, so that an
-/// opinion counts by how it stands out, the mean taken over all images j and the same clients:
+/// The mean over those heard about the label l, as probabilities, is the opinion v_li(y) of image i. A federation sees some classes everywhere and others nowhere, so that an
+/// opinion counts by how it stands out:
 ///
-///     r_i(y)  =  v_i(y) / mean over j of v_j(y)
+///     r_li(y)  =  v_li(y) / mean over all images j of v_lj(y)
 ///
 /// Source: ours.
 public struct Votes: Sendable {
@@ -42,27 +43,31 @@ public struct Votes: Sendable {
         means.append((0..<classes).map { mean(vote, $0) { _ in true } })
     }
 
-    /// r, (images, classes): how the opinion of each image stands out, by the clients that are heard about its label.
-    public func ratios(assumedMalicious: Int) -> [Double] {
+    public func opinions(assumedMalicious: Int) -> Opinions {
+        var opinions = Opinions(images: labels.count, classes: classes)
+        guard !votes.isEmpty else { return opinions }
         let doubt = DetectionSettings.doubt
-        var ratios = [Double](repeating: 1, count: labels.count * classes)
-        for label in 0..<classes where labels.contains(label) {
+        for label in 0..<classes {
             let heard = heard(about: label, assumedMalicious: assumedMalicious)
-            guard !heard.isEmpty else { continue }
             func opinion(_ says: (Int) -> Double) -> Double {
                 (1 - doubt) * heard.reduce(0) { $0 + says($1) } / Double(heard.count) + doubt / Double(classes)
             }
-            let average = (0..<classes).map { y in opinion { means[$0][y] } }
-            for image in labels.indices where labels[image] == label {
-                for y in 0..<classes { ratios[image * classes + y] = opinion { Double(votes[$0][image * classes + y]) } / average[y] }
+            let averages = (0..<classes).map { y in opinion { means[$0][y] } }
+            func ratio(_ place: Int) -> Double { opinion { Double(votes[$0][place]) } / averages[place % classes] }
+            for image in labels.indices {
+                opinions.ofClass[image * classes + label] = ratio(image * classes + label)
+                guard labels[image] == label else { continue }
+                for place in image * classes..<(image + 1) * classes { opinions.aboutLabel[place] = ratio(place) }
             }
         }
-        return ratios
+        return opinions
     }
 
     /// The clients that are heard about a label, ascending, by their place in the order of `add`.
     func heard(about label: Int, assumedMalicious: Int) -> [Int] {
-        let support = support(of: label), all = Array(votes.indices)
+        let all = Array(votes.indices)
+        guard labels.contains(label) else { return all }
+        let support = support(of: label)
         let heard = all.sorted { (-support[$0], $0) < (-support[$1], $1) }.dropFirst(assumedMalicious).sorted()
         let asOften = min(Double(labels.count { $0 == label }) / Double(max(1, labels.count)), 1 / Double(classes))
         let know = heard.reduce(0) { $0 + min(1, means[$1][label] / asOften) }
@@ -85,4 +90,26 @@ public struct Votes: Sendable {
         for image in labels.indices where counts(image) { (sum, images) = (sum + Double(vote[image * classes + label]), images + 1) }
         return images > 0 ? sum / Double(images) : 0
     }
+}
+
+/// How the federation's opinions on FM images stand out: r of `Votes`, (images, classes) twice.
+public struct Opinions: Sendable {
+    /// r_li(y) with l the label of image i: what those heard about its label say of it.
+    public internal(set) var aboutLabel: [Double]
+    /// r_yi(y): what those heard about each class say of that class.
+    public internal(set) var ofClass: [Double]
+
+    /// All alike.
+    init(images: Int, classes: Int) {
+        aboutLabel = [Double](repeating: 1, count: images * classes)
+        ofClass = aboutLabel
+    }
+
+    /// From their logarithms, `aboutLabel` first, as step files hold them.
+    public init(logarithms: [Float]) {
+        let ratios = logarithms.map { Mathematics.exp(Double($0)) }
+        (aboutLabel, ofClass) = (Array(ratios.prefix(ratios.count / 2)), Array(ratios.suffix(ratios.count / 2)))
+    }
+
+    public var logarithms: [Float] { (aboutLabel + ofClass).map { Float(Mathematics.log($0)) } }
 }

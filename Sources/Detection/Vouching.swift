@@ -8,7 +8,7 @@ import Options
 /// asked of a trigger, so it may look like anything: poison is a wrong label, whatever the image carries.
 ///
 /// Before the initialisation clients train for `rounds` rounds without the FM data. Then their models vote: `Votes` has how much the federation's opinion of FM image i
-/// stands out for class y, r_i(y).
+/// stands out for class y, r_i(y), by those who are heard about its label.
 ///
 /// An image of class y has a large r_i(y). The label l of image i is right, or it is wrong and the image shows another class, whichever:
 ///
@@ -19,7 +19,7 @@ import Options
 /// still (expectation maximisation). In a class without wrong labels e_l falls to 0, and all of them are trusted, those too that the federation
 /// would not have guessed. A class of which more than one label in a hundred is wrong is accused.
 ///
-/// Of an accused class those images are used whose label the federation is sure of: with the largest r_i(l), as many as leave one in a hundred of them wrong. How many wrong
+/// Of an accused class those images are used whose label the federation is sure of: with the largest r_i(l), as many as leave one in fifty of them wrong. How many wrong
 /// ones come as far is told by images of other classes, which show as often by mistake what wrong labels show. What the federation takes to be right
 /// can carry the trigger, too: an attacker who draws his images from all classes draws some of the target. So a model is trained on the images of other classes and on those that are likely wrong, with
 /// the labels they came with. It knows class l by wrong images alone, that is, it learns the trigger, whatever this looks like. An image of class l that it takes
@@ -49,10 +49,11 @@ public struct Vouching: Sendable {
     public private(set) var trusted: [Bool]
 
     /// - Parameters:
-    ///   - ratios: (images, classes), above 0: r, as in `Votes`.
+    ///   - opinions: on the images.
     ///   - labels: of the images, below `classes`, of which there are 2 or more.
-    public init(ratios: [Double], labels: [Int], classes: Int) {
-        precondition(ratios.count == labels.count * classes && classes > 1)
+    public init(_ opinions: Opinions, labels: [Int], classes: Int) {
+        precondition(opinions.aboutLabel.count == labels.count * classes && opinions.ofClass.count == opinions.aboutLabel.count && classes > 1)
+        let ratios = opinions.aboutLabel
         self.labels = labels
         let counts = Self.counts(labels, classes)
         let right = labels.indices.map { ratios[$0 * classes + labels[$0]] }
@@ -72,17 +73,18 @@ public struct Vouching: Sendable {
             if moved <= DetectionSettings.still { break }
         }
         let parts = wrongParts
-        trusted = labels.map { parts[$0] <= DetectionSettings.wrongAtMost }
+        trusted = labels.map { parts[$0] <= DetectionSettings.accusedFrom }
         let accused = Set(labels.indices.filter { !trusted[$0] }.map { labels[$0] })
-        for label in accused.sorted() { trustSure(of: label, ratios, classes) }
+        for label in accused.sorted() { trustSure(of: label, opinions, classes) }
         accusedClasses = accused
     }
 
     /// Trusts those labels of an accused class that the federation is sure of.
-    private mutating func trustSure(of label: Int, _ ratios: [Double], _ classes: Int) {
+    private mutating func trustSure(of label: Int, _ opinions: Opinions, _ classes: Int) {
+        let ratios = opinions.aboutLabel
         /// How likely an image shows another class, in the count of those that show one.
         let other = labels.indices.map { i -> Double in
-            guard labels[i] != label, wrongParts[labels[i]] > DetectionSettings.wrongAtMost else { return labels[i] == label ? 0 : 1 }
+            guard labels[i] != label, wrongParts[labels[i]] > DetectionSettings.accusedFrom else { return labels[i] == label ? 0 : 1 }
             let all = ratios[i * classes..<(i + 1) * classes].reduce(0, +)
             return 1 - wrong[i] * ratios[i * classes + label] / (all - ratios[i * classes + labels[i]])
         }
@@ -90,7 +92,7 @@ public struct Vouching: Sendable {
         guard total > 0 else { return }
         let wrongLabels = zip(labels, wrong).reduce(0) { $0 + ($1.0 == label ? $1.1 : 0) }
         var reached = 0.0, passed: [Int] = [], sure = 0
-        func rank(_ i: Int) -> (Double, Int, Int) { (-ratios[i * classes + label], labels[i] == label ? 1 : 0, i) }
+        func rank(_ i: Int) -> (Double, Int, Int) { (-opinions.ofClass[i * classes + label], labels[i] == label ? 1 : 0, i) }
         for i in labels.indices.sorted(by: { rank($0) < rank($1) }) {
             reached += other[i]
             guard labels[i] == label else { continue }

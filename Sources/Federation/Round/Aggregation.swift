@@ -28,7 +28,7 @@ public struct Aggregated: Sendable {
     public var parts: [Int: Part]
     /// Of a rule that chooses among clients of several shapes: its memory, which stays with the first prototype.
     public var memoryOfAll: [String: [Float]]?
-    /// Weighted mean of the teachers' logits on the FM data that are trusted, (count, classes); empty where there is no fusion.
+    /// Weighted mean of the teachers' logits on the FM data that are trusted, (count, classes); of a vote the logarithms of `Opinions`; empty where there is no fusion.
     public var teacherLogits: [Float]
     /// Models that taught.
     public var teachers: Int
@@ -184,8 +184,8 @@ private struct TeacherLogits {
         server.predictor(model.network).logits(synthetic.count, model, Bounds(model.network)) { synthetic.load($0, into: $1) }
     }
 
-    /// (images, classes).
+    /// (images, classes); `Opinions` twice that.
     func result(assumedMalicious: Int) -> [Float] {
-        votes?.ratios(assumedMalicious: assumedMalicious).map { Float(Mathematics.log($0)) } ?? sum.map(Float.init)
+        votes?.opinions(assumedMalicious: assumedMalicious).logarithms ?? sum.map(Float.init)
     }
 }

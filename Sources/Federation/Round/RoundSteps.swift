@@ -88,9 +88,9 @@ public enum RoundSteps {
     /// Fusion of what `AggregateFile.read` returns: the state after the round.
     public static func fuse(_ aggregate: (state: FederationState, row: HistoryRow, teacherLogits: [Float]), _ data: ServerData, _ server: Server) throws -> FederationState {
         var state = aggregate.state
-        let images = state.fmImages(data.synthetic).count
-        guard !state.configuration.asksTeachers(inRound: state.nextRound) || aggregate.teacherLogits.count == images * state.network.classes else {
-            throw RunError.incompatible("the aggregate has \(aggregate.teacherLogits.count) teachers' logits, the FM data \(images) images of \(state.network.classes) classes")
+        let rows = state.fmImages(data.synthetic).count * (state.nextRound > 0 ? 1 : 2)         // `Opinions` before the initialisation
+        guard !state.configuration.asksTeachers(inRound: state.nextRound) || aggregate.teacherLogits.count == rows * state.network.classes else {
+            throw RunError.incompatible("the aggregate has \(aggregate.teacherLogits.count) teachers' logits, the FM data ask for \(rows) times \(state.network.classes)")
         }
         try state.fuse(aggregate.teacherLogits, server, data.synthetic)
         state.finish(aggregate.row)

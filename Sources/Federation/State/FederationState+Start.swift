@@ -3,7 +3,6 @@ import DefenseInterface
 import Detection
 import Network
 import Rules
-import Tensor
 
 /// How a federation begins: the vote on the FM labels, the initialisation.
 extension FederationState {
@@ -19,12 +18,12 @@ extension FederationState {
     }
 
     /// Asks the federation in round 0 which FM labels it vouches for, and initialises with these: the rounds so far are forgotten.
-    /// - Parameter opinions: (images, classes): logarithms of how these stand out, as in `Votes`.
+    /// - Parameter opinions: logarithms of `Opinions`.
     /// - Returns: passes over FM images that judging them took.
     mutating func vouch(_ opinions: [Float], _ server: Server, _ synthetic: Samples) throws -> Double {
         guard nextRound == 0 else { return 0 }
         let images = fmImages(synthetic)
-        var vouching = Vouching(ratios: opinions.map { Mathematics.exp(Double($0)) }, labels: (0..<images.count).map(images.label), classes: network.classes)
+        var vouching = Vouching(Opinions(logarithms: opinions), labels: (0..<images.count).map(images.label), classes: network.classes)
         let passes = try drop(carriersIn: &vouching, server, images)
         distrusted = vouching.distrusted
         vouchingAudit = vouching.audit + configuration.judge(distrusted, in: images)
