@@ -10,7 +10,7 @@ import pathlib
 import sys
 
 OURS = ["bounds", "bounds-unlearning", "screen + bounds-unlearning", "multi-krum + screen + bounds-unlearning"]
-NO_BASELINES = {"none", "unlearning", "bounds-paper", "bounds-plain", "screen", "vouching", *OURS}     # bounds-plain: an earlier fit of ours, in older tables
+NO_BASELINES = {"none", "unlearning", "bounds-paper", "bounds-plain", "screen", "vouching", "multi-krum + vouching + bounds-unlearning", *OURS}     # bounds-plain: an earlier fit of ours, in older tables
 SECTIONS = {"Fashion-MNIST, scale study, means of three seeds": ["bounds-study"],
             "CIFAR-10, scale study, means of three seeds": ["bounds-cifar-10"],
             "Fashion-MNIST, scale quick, means of three seeds": ["main-quick"],

@@ -24,7 +24,7 @@ public struct PictureTrigger: Trigger {
     public static let name = "picture of a file"
     public static let place = Setting<PixelPlace?>(
         "trigger-place", default: nil, unset: "last rows and columns", value: "row,column",
-        help: "Where a trigger's picture has its first row and column.")
+        help: "First row and column of a trigger's picture.")
     public static let settings: [any AnySetting] = [place]
 
     /// (side, side) and (channels, side, side) of the whole image.

@@ -30,8 +30,8 @@ final class BoundOptimizer {
         stream = RandomStream(seed: context.seed, purpose: "bound fit", round: context.round)
     }
 
-    /// What a fit came to, over the last ten steps before its bounds: the share of kept images with the unbounded prediction, and that of suspects still in
-    /// their class, nil without suspects.
+    /// What a fit came to, over the last ten steps before its bounds: the share of kept images with the unbounded prediction, and that of
+    /// suspects still in their class, nil without suspects.
     struct Fitted {
         var agreement = 1.0, stayed: Double?
     }

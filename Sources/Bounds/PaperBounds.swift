@@ -56,9 +56,9 @@ public struct PaperBounds: RoundDefense {
     public enum Reduction: Equatable, Sendable { case mean, sum, meanOfClasses }
 
     public static let allowedDrop = Setting("bounds-paper-drop", default: 0.1, in: .fraction, value: "fraction",
-                                            help: "Accuracy on the FM data, by their labels, that the bounds may cost.")
+                                            help: "Accuracy on the labelled FM data that the bounds may cost.")
     public static let factor = Setting("bounds-paper-factor", default: 1.1, in: .number(Interval(1, .infinity)), value: "factor",
-                                       help: "What lambda is multiplied or divided by after each round.")
+                                       help: "Factor by which lambda rises or falls after each round.")
     public static let rate = Setting("bounds-paper-lr", default: 5e-4, in: .positive, value: "rate", help: "Learning rate of the bounds.")
     public static let passes = Setting("bounds-paper-passes", default: 5, in: .count(from: 1), value: "n",
                                        help: "Passes over the FM data in each round.")

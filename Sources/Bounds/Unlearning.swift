@@ -10,8 +10,8 @@ import Numerics
 ///       KL(softmax f(x) || softmax g(x))         on 64 FM images kept
 ///     + KL(softmax f(x) || softmax g(x + t))     on 16 of them under a trigger t that was found, and
 ///       KL(softmax f(x - t) || softmax g(x))     on 16 suspects that leave their class when t is taken off
-/// where f is the model as it came and g the one that learns; each line is a mean over its images. Labels are not used: they may be poisoned. Where nothing looks
-/// attacked, nothing is trained.
+/// where f is the model as it came and g the one that learns; each line is a mean over its images. Labels are not used: they may be
+/// poisoned. Where nothing looks attacked, nothing is trained.
 ///
 /// Source: Wang et al., Neural Cleanse (IEEE S&P 2019), section VI.C, "patching DNN via unlearning": there on real images with
 /// their labels, a fifth of them under one reversed trigger.

@@ -1,8 +1,9 @@
 import HDF5
 
-/// Data sets as HDF5 files. Groups /train and /test hold `images`, uint8 (N, C, H, W), and `labels`, whole numbers (N); an
-/// unnamed split has both at the root. /train/clients may say whose image each is, whole numbers (N). Root attributes: `format`, `version`, `name`, `class_names`, `source`, `digest`;
-/// all may be absent. An attribute `layout` = "NHWC" of `images`, its group or the root flags channels-last images.
+/// Data sets as HDF5 files. Groups /train and /test hold `images`, uint8 (N, C, H, W), and `labels`, whole numbers (N); an unnamed split
+/// has both at the root. /train/clients may say whose image each is, whole numbers (N). Root attributes: `format`, `version`, `name`,
+/// `class_names`, `source`, `digest`; all may be absent. An attribute `layout` = "NHWC" of `images`, its group or the root flags
+/// channels-last images.
 public enum DatasetFile {
     static let format = "fedclamp-dataset", version = 1
 

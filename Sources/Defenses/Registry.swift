@@ -29,8 +29,8 @@ public enum AllDefenses {
     /// The option that names them, for help.
     public static var help: String {
         "Defence; may be repeated. \(Recommended.name) (\(Recommended.parts.joined(separator: " + "))), or one of the rules before aggregation (\(list(AggregationRules.names))), "
-            + "\(Vouching.name) (FM images are used if the clients' models, trained "
-            + "without them at first, do not speak against their labels), and any on the model (\(list(ModelDefenses.names)); "
+            + "\(Vouching.name) (the clients vote on the "
+            + "FM labels before these count), and any on the model (\(list(ModelDefenses.names)); "
             + "\(BoundFit.name):NAME with one part changed: \(BoundVariants.titles(of: BoundFit.name)); "
             + "\(PaperBounds.name):NAME with another reading: \(BoundVariants.titles(of: PaperBounds.name))). "
             + "\(OwnMethod.expected(ownKinds)): a program of your own that is one of them (tools/python)."

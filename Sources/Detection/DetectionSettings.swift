@@ -5,7 +5,8 @@ import Network
 package enum DetectionSettings {
     // MARK: Screen of the FM images
 
-    /// A class's score, a product of three shares: from here on the class looks poisoned. Clean classes came to 0.2 at most, poisoned ones to 0.5 and more.
+    /// A class's score, a product of three shares: from here on the class looks poisoned. Clean classes came to 0.2 at most, poisoned ones
+    /// to 0.5 and more.
     static let poisonedFrom = 0.35
     /// Share of images that a group takes along when it is first tried: below it regrouping was never seen to help.
     static let regroupedFrom = 0.15
@@ -20,8 +21,8 @@ package enum DetectionSettings {
     static let recipients = 200
     /// Rounds of regrouping, at most: groups stand still before.
     static let regroupings = 8
-    /// A mark is 0 at the median of other classes' images and 1 at that of the group. From these marks on an image belongs to the next group, is a suspect,
-    /// or is doubtful. What is poisoned and left in costs more than a clean image left out.
+    /// A mark is 0 at the median of other classes' images and 1 at that of the group. From these marks on an image belongs to the next
+    /// group, is a suspect, or is doubtful. What is poisoned and left in costs more than a clean image left out.
     static let memberFrom: Float = 0.5, suspectFrom: Float = 0.25, doubtfulFrom: Float = 0.1
     /// Images that the pixel filter's covariance is taken over, at most: a pass over them is what the filter costs.
     static let filteredImages = 4000
@@ -41,8 +42,8 @@ package enum DetectionSettings {
 
     // MARK: Search for what clients planted
 
-    /// Largest L2 norm of a spread perturbation during the search; in the fit of bounds, where classes are not compared any more; and there from a wave that
-    /// stood out as it was. Largest sum over pixels of a sparse one. Pixels from 0 to 1.
+    /// Largest L2 norm of a spread perturbation during the search; in the fit of bounds, where classes are not compared any more; and there
+    /// from a wave that stood out as it was. Largest sum over pixels of a sparse one. Pixels from 0 to 1.
     package static let spreadNorm = 1.5, spreadNormInFit = 2.0, spreadNormFromStart = 3.0, sparseNorm = 8.0
     /// Length of a step of ascent, L2, pixels from 0 to 1: about a third and a fifth of the norms.
     static let spreadStep = 0.45, sparseStep = 1.8
@@ -58,8 +59,8 @@ package enum DetectionSettings {
     static let leastMargin: Float = -3
     /// A pattern that turns so many times fewer images in the twin may have been planted; else it is a weakness of both models.
     static let turnedMoreOften = 4
-    /// Robust deviations from the classes' median, without a twin: from here on a class looks attacked; for a start, of which natural classes reach less,
-    /// fewer do. The least deviation is in logits.
+    /// Robust deviations from the classes' median, without a twin: from here on a class looks attacked; for a start, of which natural
+    /// classes reach less, fewer do. The least deviation is in logits.
     static let deviations = 4.0, deviationsOfStart = 2.5, leastDeviation = 0.5
     /// The part of the largest score that another class must reach to look attacked as well: where a trigger covers the image, others score, too.
     static let partOfLargest = 2.0 / 3
@@ -75,16 +76,17 @@ package enum DetectionSettings {
 
     /// It is taught for one epoch of such batches, but that many steps at the least, at a rate that falls to 0.
     static let twinBatch = 64, twinLeastSteps = 30, twinSGD = SGD(rate: 0.02, momentum: 0.9, decay: 5e-4, clip: 5)
-    /// FM images on which it is compared with the global model, and the part of them on which the two must agree before it is taught: a model that has learnt
-    /// nothing is no twin after an epoch, either.
+    /// FM images on which it is compared with the global model, and the part of them on which the two must agree before it is taught: a
+    /// model that has learnt nothing is no twin after an epoch, either.
     static let twinImages = 400, twinAgreement = 0.25
 
     // MARK: Vouching
 
     /// The part of wrong labels from which a class is accused: a large trigger is planted by a tenth of a class.
     static let accusedFrom = 0.01
-    /// The part of wrong labels among those of an accused class that are trusted, at most. What carries the trigger is looked for among them again; at 0.05 that
-    /// was too many where clients know different classes (27 of 193), at 0.01 hardly an image was left of classes that look like others.
+    /// The part of wrong labels among those of an accused class that are trusted, at most. What carries the trigger is looked for among
+    /// them again; at 0.05 that was too many where clients know different classes (27 of 193), at 0.01 hardly an image was left of classes
+    /// that look like others.
     static let wrongAtMost = 0.02
     /// The part of every opinion that is spread over all classes: the federation errs, however sure it is.
     static let doubt = 0.001

@@ -5,9 +5,9 @@ import Numerics
 
 /// What was found about a model and its FM images: all that fits of bounds and unlearning know. Positions are those of FM images.
 ///
-/// Its words: *suspects* are images that look poisoned; *witnesses* are those of them that leave their class when the trigger is taken off, so that they
-/// show the backdoor and do not belong to the class by right; *doubtful* images are neither suspects nor sure to be clean, and are not used; the
-/// others are *kept*.
+/// Its words: *suspects* are images that look poisoned; *witnesses* are those of them that leave their class when the trigger is taken off,
+/// so that they show the backdoor and do not belong to the class by right; *doubtful* images are neither suspects nor sure to be clean, and
+/// are not used; the others are *kept*.
 package struct Evidence {
     package let activations: Activations
     package let suspects: [(image: Int, target: Int)]

@@ -16,12 +16,12 @@ import Tensor
 ///    within-class covariance, projected on ten principal components, and split (2-means, then a linear discriminant).
 /// 2. Groups whose transplant takes many images along are regrouped, the best first, until one is found: to a group belong the
 ///    class's images that a filter of pixels, made for what the group has in common, marks as its like (`TriggerFilter`).
-/// 3. The class's score is the product of three shares: of other classes' images that the last group's transplant takes along,
-///    of the group's images that leave the class when it is taken off, and, of the norm of what they have in common, the part
-///    that the transplant's limit leaves. Suspect are the images that the filter puts a quarter of the way and more from other classes' images
-///    to the group's, and those that have the very pixels that the trigger sets. Suspects that leave the class when the trigger is taken off (`Overlay`)
-///    are witnesses, the others may belong to it by right. Images from a tenth of the way on are doubtful: poisoned ones
-///    among them would have the bounds keep the backdoor.
+/// 3. The class's score is the product of three shares: of other classes' images that the last group's transplant takes along, of the
+/// group's images that leave the class when it is taken off, and, of the norm of what they have in common, the part that the transplant's
+/// limit leaves. Suspect are the images that the filter puts a quarter of the way and more from other classes' images to the group's, and
+/// those that have the very pixels that the trigger sets. Suspects that leave the class when the trigger is taken off (`Overlay`) are
+/// witnesses, the others may belong to it by right. Images from a tenth of the way on are doubtful: poisoned ones among them would have the
+/// bounds keep the backdoor.
 ///
 /// Sources: Tang et al., "Demon in the Variant" (SCAn), arXiv 1908.00686, for the common covariance; the transplant is ours.
 struct Screen {

@@ -72,8 +72,9 @@ struct TriggerScan {
         return delta
     }
 
-    /// For each class the pattern under which its margin, averaged over images of other classes, is largest, and that margin.
-    /// `logits` takes pairs of an image and a perturbation to rows of logits; `isOther` says whether an image is none of a class. With the logits of a `twin` the last choice is by contrast, which is then returned. Counts the forward passes.
+    /// For each class the pattern under which its margin, averaged over images of other classes, is largest, and that margin. `logits`
+    /// takes pairs of an image and a perturbation to rows of logits; `isOther` says whether an image is none of a class. With the logits of
+    /// a `twin` the last choice is by contrast, which is then returned. Counts the forward passes.
     func best(of patterns: [Pattern], classes: Int, images: [Int], isOther: IsOther, forwards: inout Int,
               logits: Logits, twin: Logits? = nil) -> [(pattern: Pattern, margin: Double)] {
         let few = DetectionSettings.imagesFirst, count = min(max(DetectionSettings.forwardsFirst / patterns.count, few.lowerBound), few.upperBound)

@@ -9,12 +9,12 @@ import Tensor
 /// spread over all pixels (L2 norm limited, pixels being 0 to 1) and one on few pixels (the norms over channels sum to at
 /// most 8). Each starts at the pattern in which `TriggerScan` found most, ascends, and stands in for the trigger in the fit.
 ///
-/// What clients have planted is in the global model and not in its `Twin`, which the server gave them first and has taught
-/// since what the global model says of FM images, while what natural classes give way to is in both. So margins are taken
-/// beside the twin's: the *contrast* of a perturbation is max(m, -3) - max(m', -3), averaged over images of other classes,
-/// m and m' being the class's margins in the two models; a margin of -3 is as good as none. Perturbations on few pixels ascend it. What is spread over the image is judged as
-/// scanned, for ascent finds directions that no two models share; only where nothing stands out it ascends, too, and must
-/// then lie far above what the other classes come to.
+/// What clients have planted is in the global model and not in its `Twin`, which the server gave them first and has taught since what the
+/// global model says of FM images, while what natural classes give way to is in both. So margins are taken beside the twin's: the
+/// *contrast* of a perturbation is max(m, -3) - max(m', -3), averaged over images of other classes, m and m' being the class's margins in
+/// the two models; a margin of -3 is as good as none. Perturbations on few pixels ascend it. What is spread over the image is judged as
+/// scanned, for ascent finds directions that no two models share; only where nothing stands out it ascends, too, and must then lie far
+/// above what the other classes come to.
 ///
 /// Without a twin (a checkpoint from elsewhere) margins are compared among classes: all perturbations ascend the
 /// margin, and a class stands out where its margin lies far above the median. Natural classes may do so, too.
@@ -42,8 +42,8 @@ struct TriggerSearch {
         stream = RandomStream(seed: subject.context.seed, purpose: "trigger search", round: subject.context.round)
     }
 
-    /// The sparse perturbations take two thirds of the steps; then those of the spread kind whose classes stand out all of them, or where none does all
-    /// of these half.
+    /// The sparse perturbations take two thirds of the steps; then those of the spread kind whose classes stand out all of them, or where
+    /// none does all of these half.
     private mutating func besideTwin(_ twin: Twin, _ steps: Int) -> FoundTriggers {
         var found = FoundTriggers(scanned(twin.images, twin), besideTwin: true)
         let sparse = found.indices { $0.kind == .sparse }, spread = found.indices { $0.kind == .spread }

@@ -3,20 +3,20 @@ import Tensor
 
 /// What clients' models take each FM image for, one vote a client and image, and the federation's opinion that comes of them.
 ///
-/// Malicious clients vote, too. Where the trigger that they planted is on FM images, they say what its label says, and two sure votes of ten are more than chance. So not
-/// every client is heard about the label l. P_ki(l) is what client k says, as a probability, of image i. Image i is doubted where the median
-/// client says l less often than of the average image. Of all clients as many as a rule assumes to be malicious are not heard about l, those
-/// with the largest
+/// Malicious clients vote, too. Where the trigger that they planted is on FM images, they say what its label says, and two sure votes of
+/// ten are more than chance. So not every client is heard about the label l. P_ki(l) is what client k says, as a probability, of image i.
+/// Image i is doubted where the median client says l less often than of the average image. Of all clients as many as a rule assumes to be
+/// malicious are not heard about l, those with the largest
 ///
 ///     s_k(l)  =  mean of P_ki(l) over doubted images with label l  -  mean of P_ki(l) over the other doubted images,
 ///
-/// which support labels that others doubt. Honest clients can be among them: where every client knows every class, the rest says the same. Where few clients know
-/// a class (one client may hold all of it), those few support its labels against all others, just as malicious clients do. Hence all clients are heard
-/// about l unless more are left that know l than were not heard. A client knows l as far as it says l as often as there are such labels, at most
-/// as often as chance: 0 to 1.
+/// which support labels that others doubt. Honest clients can be among them: where every client knows every class, the rest says the same.
+/// Where few clients know a class (one client may hold all of it), those few support its labels against all others, just as malicious
+/// clients do. Hence all clients are heard about l unless those that are left know l better than as many as were not heard:
+/// a client's knowledge of l is how often it says l, over the share of the label l or over chance, whichever is less, and 1 at most.
 ///
-/// The mean over those heard about the label l, as probabilities, is the opinion v_li(y) of image i. A federation sees some classes everywhere and others nowhere, so that an
-/// opinion counts by how it stands out:
+/// The mean over those heard about the label l, as probabilities, is the opinion v_li(y) of image i. A federation sees some classes
+/// everywhere and others nowhere, so that an opinion counts by how it stands out:
 ///
 ///     r_li(y)  =  v_li(y) / mean over all images j of v_lj(y)
 ///

@@ -7,8 +7,8 @@ import Options
 /// The federation vouches for the FM labels: models of clients that never saw the FM data say what they take each image for. Nothing is
 /// asked of a trigger, so it may look like anything: poison is a wrong label, whatever the image carries.
 ///
-/// Before the initialisation clients train for `rounds` rounds without the FM data. Then their models vote: `Votes` has how much the federation's opinion of FM image i
-/// stands out for class y, r_i(y), by those who are heard about its label.
+/// Before the initialisation clients train for `rounds` rounds without the FM data. Then their models vote: `Votes` has how much the
+/// federation's opinion of FM image i stands out for class y, r_i(y), by those who are heard about its label.
 ///
 /// An image of class y has a large r_i(y). The label l of image i is right, or it is wrong and the image shows another class, whichever:
 ///
@@ -19,11 +19,12 @@ import Options
 /// still (expectation maximisation). In a class without wrong labels e_l falls to 0, and all of them are trusted, those too that the federation
 /// would not have guessed. A class of which more than one label in a hundred is wrong is accused.
 ///
-/// Of an accused class those images are used whose label the federation is sure of: with the largest r_i(l), as many as leave one in fifty of them wrong. How many wrong
-/// ones come as far is told by images of other classes, which show as often by mistake what wrong labels show. What the federation takes to be right
-/// can carry the trigger, too: an attacker who draws his images from all classes draws some of the target. So a model is trained on the images of other classes and on those that are likely wrong, with
-/// the labels they came with. It knows class l by wrong images alone, that is, it learns the trigger, whatever this looks like. An image of class l that it takes
-/// for l is not used.
+/// Of an accused class those images are used whose label the federation is sure of: with the largest r_i(l), as many as leave one in fifty
+/// of them wrong. How many wrong ones come as far is told by images of other classes, which show as often by mistake what wrong labels
+/// show. What the federation takes to be right can carry the trigger, too: an attacker who draws his images from all classes draws some of
+/// the target. So a model is trained on the images of other classes and on those that are likely wrong, with the labels they came with. It
+/// knows class l by wrong images alone, that is, it learns the trigger, whatever this looks like. An image of class l that it takes for l
+/// is not used.
 ///
 /// Images that are not used are left out from the initialisation on. Trust is not weighed anew later: models that have learned
 /// from the FM data say what these taught them.
@@ -102,7 +103,8 @@ public struct Vouching: Sendable {
         for i in passed.prefix(sure) { trusted[i] = true }
     }
 
-    /// Images that teach a model the trigger, with the labels they came with: those of classes that are not accused, and those whose label is rather wrong than right. Ascending.
+    /// Images that teach a model the trigger, with the labels they came with: those of classes that are not accused, and those whose label
+    /// is rather wrong than right. Ascending.
     public var lesson: [Int] { labels.indices.filter { accusedClasses.contains(labels[$0]) ? wrong[$0] > 0.5 && !trusted[$0] : true } }
 
     /// Trusted images of accused classes, which may carry the trigger. Ascending.

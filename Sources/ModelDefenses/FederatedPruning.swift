@@ -36,7 +36,7 @@ public struct FederatedPruning: ModelDefense {
     public static let share = Setting("pruning-share", default: 0.2, in: .fractionBelowOne, value: "fraction",
                                       help: "Pruned fraction of the last convolution's channels.")
     public static let deviations = Setting("pruning-deviations", default: 3.0, in: .positive, value: "delta",
-                                           help: "Deviations that the weights left may lie from their mean.")
+                                           help: "Remaining weights are clamped to this many standard deviations around their mean.")
     public static let settings: [any AnySetting] = [share, deviations]
 
     public init() { self.init(Settings()) }

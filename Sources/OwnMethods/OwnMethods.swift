@@ -63,7 +63,7 @@ public enum OwnMethods {
         }
         let label = Files.split(path).name
         guard OwnMethod.isLabel(label) else {
-            throw OwnMethodError.start(request: path, reason: "its name stands in tables: expected letters, digits and ._- "
+            throw OwnMethodError.start(request: path, reason: "its name appears in tables: expected letters, digits and ._- "
                 + "in it, \(OwnMethod.longestLabel) at most")
         }
         let method = OwnMethod(label: label, kind: .trigger, digest: digest)

@@ -44,7 +44,7 @@ public final class OwnProgram: @unchecked Sendable {
         arguments = Array(parts.dropFirst())
         label = OwnMethod.scheme + ([Self.stem(Files.split(parts[0]).name)] + arguments).joined(separator: ":")
         guard OwnMethod.isLabel(label) else {
-            throw OwnMethodError.start(request: request, reason: "its name stands in tables and files: expected letters, "
+            throw OwnMethodError.start(request: request, reason: "its name appears in tables and files: expected letters, "
                 + "digits and ._- in the program's name and its arguments, \(OwnMethod.longestLabel) at most")
         }
         digest = try Self.digest(path, request)

@@ -6,7 +6,7 @@ import Numerics
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Measure training and forward passes on 1, 2, 4 ... threads, after checking that they compute the right thing.",
+        abstract: "Measure training and forward passes on 1, 2, 4 ... threads, after checking their results.",
         discussion: """
             Training is one model to a thread with batches of 64, as clients train; beside it one model on all threads, as \
             the server trains. GFLOP/s count the operations of direct \

@@ -12,7 +12,7 @@ import Numerics
 struct Bound: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bound",
-        abstract: "Fit activation bounds to a finished model on FM data; its parameters stay untouched.",
+        abstract: "Fit activation bounds to a finished model on FM data; its parameters do not change.",
         discussion: """
             The FM data are taken as they are, poisoned or not; nothing is stamped. What the fit found out is printed: the \
             class that looks attacked, the images set aside, how far the bounds cut. A run file also has the model before round 1, \
@@ -78,7 +78,7 @@ struct Bound: ParsableCommand {
         var table = TextTable([.left, .left])
         for finding in outcome.audit { table.add([finding.name, finding.value]) }
         return (["\(method) fitted on \(Numbers.grouped(images)) FM images in \(Numbers.fixed(seconds, 1)) s, \(Numbers.passes(outcome.passes)) image passes"]
-            + table.rendered(indent: 2) + (replacing ? ["\(checkpoint) had bounds already: they were left aside, and are not in \(out)"] : []) + ["wrote \(out)"]).joined(separator: "\n")
+            + table.rendered(indent: 2) + (replacing ? ["\(checkpoint) had bounds already; they were not used, and are not in \(out)"] : []) + ["wrote \(out)"]).joined(separator: "\n")
     }
 
     private func rendered(_ outcome: DefenseOutcome, _ seconds: Double) -> JSON {

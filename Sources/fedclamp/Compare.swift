@@ -6,7 +6,7 @@ import HDF5
 struct Compare: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "compare",
-        abstract: "Put runs side by side: the options that differ, ACC and ASR, and the curves over the rounds.",
+        abstract: "Compare runs: the options that differ, ACC and ASR, and the curves over the rounds.",
         discussion: """
             Takes run files, also those in the folder cells of a table or sweep, finished or not. ACC and ASR are those of the global \
             model, of each defended model, and of the clients' own models where they were measured.

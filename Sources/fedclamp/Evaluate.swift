@@ -35,7 +35,7 @@ struct Evaluate: ParsableCommand {
     @Option(help: ArgumentHelp("Class that the backdoor leads to. (default: the file's own, else 0)", valueName: "class"))
     var target: Int?
 
-    @Option(help: ArgumentHelp("The model that this defence left, instead of /model and /bounds.", valueName: "name"),
+    @Option(help: ArgumentHelp("Measure the model that this defence made, instead of /model and /bounds.", valueName: "name"),
             completion: .list(ModelDefenses.namesWithVariants),
             transform: { try parsed($0, as: RunConfiguration.declarations.defenses).joined(separator: " ") })
     var defended: String?
@@ -43,7 +43,7 @@ struct Evaluate: ParsableCommand {
     @Option(help: ArgumentHelp(headHelp, valueName: "head"), transform: { try parsedHead($0).description })
     var head: String?
 
-    @Flag(help: "Leave the file's bounds aside.")
+    @Flag(help: "Do not use the file's bounds.")
     var unbounded = false
 
     @OptionGroup var exec: ExecOptions

@@ -8,7 +8,7 @@ import Network
 struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect",
-        abstract: "Say what an HDF5 file is: its shapes, configuration and history.",
+        abstract: "Describe an HDF5 file: its shapes, configuration and history.",
         discussion: """
             All files that this program writes are recognised; of any other HDF5 file the tree is shown. Of results.h5, or of a folder \
             that reproduce, sweep or merge writes to, finished or not, the tables and an index: which file in cells holds which \

@@ -4,7 +4,7 @@ import Experiments
 struct Merge: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "merge",
-        abstract: "Join the parts of a sharded reproduce or sweep into one folder of results.",
+        abstract: "Combine the parts of a sharded reproduce or sweep into one folder of results.",
         discussion: """
             The parts must be of one scale or grid and one data set; the data themselves are not needed. Exit code 1 when trainings \
             are still missing: their places stay empty.

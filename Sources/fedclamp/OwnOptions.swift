@@ -6,8 +6,8 @@ struct ExecOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Longest time that a program of your own may take for an answer, in seconds.", valueName: "s"))
     var execSeconds = 600.0
 
-    @Option(help: ArgumentHelp("File that all that your own programs write to stderr is added to. (default: only the last line "
-            + "is kept, for errors)", valueName: "file"), completion: .file())
+    @Option(help: ArgumentHelp("File to which the stderr of your own programs is appended. (default: only the last line "
+            + "is kept, for error messages)", valueName: "file"), completion: .file())
     var execLog: String?
 
     func validate() throws {
@@ -28,7 +28,7 @@ struct ExecOptions: ParsableArguments {
 /// For commands whose files say what is to be done: the own methods among it that may be used.
 struct GrantOptions: ParsableArguments {
     @Option(help: ArgumentHelp("A method of your own that the files may use: exec:PROGRAM, or a trigger's picture. May be repeated; "
-            + "what a file names is never started without.", valueName: "method"))
+            + "a program that only a file names is never started.", valueName: "method"))
     var own: [String] = []
 
     @OptionGroup var exec: ExecOptions

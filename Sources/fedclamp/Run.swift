@@ -13,10 +13,10 @@ struct Run: Configurable {
 
     static let configuration = CommandConfiguration(
         commandName: "run",
-        abstract: "Train a federation, attacked and defended as told, and write the run file.",
+        abstract: "Train a federation with the attack and the defences that you name, and write a run file.",
         discussion: """
-            The run is saved after every round; --resume goes on with it, to the same bits as if it had never stopped. \
-            It needs no option but what is to change: more rounds, another defence on the model, threads.
+            The run is saved after every round. --resume continues it, and ends with the same bits as a run that never stopped. \
+            Give --resume only the options that change: more rounds, another defence on the model, threads.
 
               fedclamp run --data data/fashion-mnist.h5 --synthetic data/fashion-mnist-fm.h5 --attack fm --defense bounds --out run.h5
               fedclamp run --data data/fashion-mnist.h5 --synthetic holdout:2000 --attack classic --defense multi-krum --rounds 5 --out run.h5
@@ -27,7 +27,7 @@ struct Run: Configurable {
             beginning of a line or after white space starts a comment; defense may stand on several lines. Options of the command line win.
             """)
 
-    @Argument(help: ArgumentHelp("With --resume: the run file to go on with. All options come from it but those that are given.", valueName: "run.h5"), completion: .file())
+    @Argument(help: ArgumentHelp("With --resume: the run file to continue. Options that are not given come from it.", valueName: "run.h5"), completion: .file())
     var file: String?
 
     @Option(help: ArgumentHelp("Data set, as import writes it.", valueName: "file.h5"), completion: .file())
@@ -41,13 +41,13 @@ struct Run: Configurable {
 
     @OptionGroup var options: RunOptions
 
-    @Option(help: ArgumentHelp("Also write the FM data as the server holds them, stamped and relabelled.", valueName: "file.h5"), completion: .file())
+    @Option(help: ArgumentHelp("Also write the FM data as the server has them, with triggers and false labels.", valueName: "file.h5"), completion: .file())
     var saveSynthetic: String?
 
-    @Option(help: ArgumentHelp("Also write a line of JSON for each round and defence to this file, as they are finished.", valueName: "file.jsonl"), completion: .file())
+    @Option(help: ArgumentHelp("Also write a line of JSON for each round and defence to this file as soon as they finish.", valueName: "file.jsonl"), completion: .file())
     var log: String?
 
-    @Flag(help: "Go on with an existing run file, with its options where none are given; with --out and no such file, start afresh.")
+    @Flag(help: "Continue an existing run file. Options that are not given come from the file. If --out names no existing file, start a new run.")
     var resume = false
 
     @Flag(help: "Replace an existing run file.")
@@ -98,8 +98,8 @@ struct Run: Configurable {
             return out
         }
         guard resume, !overwrite else { throw Failure.usage("\(file): expected --resume before the name of a run file, or --out before that of a new one") }
-        guard out == nil || out == file else { throw Failure.usage("--resume \(file) --out \(out ?? ""): expected one file, which is gone on with") }
-        guard exists(file) else { throw Failure.input("\(file): there is no such file to go on with") }
+        guard out == nil || out == file else { throw Failure.usage("--resume \(file) --out \(out ?? ""): expected one file: a resumed run is saved where it was") }
+        guard exists(file) else { throw Failure.input("\(file): no such file, so there is nothing to resume") }
         return file
     }
 

@@ -8,7 +8,7 @@ import Network
 struct Step: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "step",
-        abstract: "Do one piece of a round on HDF5 files, for outside engines (Flower, Slurm, ssh).",
+        abstract: "Do one step of a round on HDF5 files, for other engines (Flower, Slurm, ssh).",
         discussion: """
             A round is: each of its clients makes an update of the global checkpoint, the server aggregates the updates, \
             then fuses the aggregate on its FM data, which makes the next global checkpoint. The configuration travels in \
@@ -101,7 +101,7 @@ struct StepProgress {
 struct StepClients: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "clients",
-        abstract: "Print the clients of the round after a global checkpoint, or nothing when the run is finished.",
+        abstract: "Print the clients of the next round, or nothing when the run is finished.",
         discussion: """
               for k in $(fedclamp step clients g0.h5); do fedclamp step local g0.h5 --client $k --data node-$k.h5 --out u$k.h5; done
             """)
@@ -109,7 +109,7 @@ struct StepClients: ParsableCommand {
     @Argument(help: ArgumentHelp("Global checkpoint, or run file.", valueName: "global.h5"), completion: .file())
     var global: String
 
-    @Flag(help: "Where the run stands, as one JSON object.")
+    @Flag(help: "The state of the run as one JSON object.")
     var json = false
 
     func run() throws {

@@ -39,7 +39,7 @@ struct StepInit: Configurable {
     @Option(help: ArgumentHelp("Read options from a file.", valueName: "file"), completion: .file())
     var config: String?
 
-    @Flag(help: "Where the run stands, as one JSON object.")
+    @Flag(help: "The state of the run as one JSON object.")
     var json = false
 
     func run() throws {

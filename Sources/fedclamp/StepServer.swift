@@ -89,7 +89,7 @@ struct StepFuse: ParsableCommand {
 
     @OptionGroup var server: ServerOptions
 
-    @Flag(help: "Where the run stands, as one JSON object.")
+    @Flag(help: "The state of the run as one JSON object.")
     var json = false
 
     func run() throws {
@@ -106,7 +106,7 @@ struct StepFuse: ParsableCommand {
 struct StepBound: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bound",
-        abstract: "Hand out the activation bounds after the last round.",
+        abstract: "Fit the activation bounds after the last round.",
         discussion: """
             Due after the last round of a run with --defense bounds or bounds-paper. The bounds of any other checkpoint: \
             fedclamp bound.
@@ -125,7 +125,7 @@ struct StepBound: ParsableCommand {
 
     @OptionGroup var server: ServerOptions
 
-    @Flag(help: "Where the run stands, as one JSON object.")
+    @Flag(help: "The state of the run as one JSON object.")
     var json = false
 
     func run() throws {

@@ -8,7 +8,7 @@ import Numerics
 struct Watch: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "watch",
-        abstract: "Follow a run that works elsewhere: its rounds and defences as they are saved.",
+        abstract: "Follow a run in another process: its rounds and defences as they are saved.",
         discussion: """
             Reads the run file again whenever it is replaced, prints what is new, and ends when the run is finished. It writes \
             nothing and may be started and stopped at any time.

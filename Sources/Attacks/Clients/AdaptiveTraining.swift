@@ -14,7 +14,7 @@ import Tensor
 public struct AdaptiveTraining: MaliciousBehavior {
     public static let share = Setting<Double?>(
         "adaptive", default: nil, in: .positive, value: "factor",
-        help: "Malicious clients train inside bounds of this many times the clean maxima.")
+        help: "Malicious clients keep their activations below this many times the clean maxima.")
     public static let settings: [any AnySetting] = [share]
 
     let share: Double

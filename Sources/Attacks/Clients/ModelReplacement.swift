@@ -41,7 +41,7 @@ public struct ModelReplacement: MaliciousBehavior {
     public static let boost = Setting<AttackBoost?>(
         "model-replacement", default: nil,
         in: Allowed(AttackBoost.expected, interval: Interval(0, .infinity, includesLower: false)), value: "auto|factor",
-        help: "Malicious clients scale their update by a factor, or by what replaces the mean: auto.",
+        help: "Malicious clients multiply their update by a factor; auto is the factor with which their model replaces the mean.",
         formerly: ["attackBoost"])
     public static let settings: [any AnySetting] = [boost]
 

@@ -12,7 +12,7 @@ import Options
 public struct Neurotoxin: MaliciousBehavior {
     public static let share = Setting<Double?>(
         "neurotoxin", default: nil, in: .properFraction, value: "fraction",
-        help: "Malicious clients leave this fraction of the coordinates alone, those that benign updates moved most.")
+        help: "Malicious clients do not change this fraction of the coordinates: those that benign updates moved most.")
     public static let settings: [any AnySetting] = [share]
     public static let comparesRounds = true
 

@@ -10,7 +10,7 @@ public struct OwnUpdate: Sendable {
         "malicious-update", default: nil,
         in: .named(OwnMethod.expected([.maliciousUpdate])) { OwnMethod.isName($0, of: [.maliciousUpdate]) },
         value: "exec:program",
-        help: "Malicious clients send what a program of your own makes of their trained model (tools/python).")
+        help: "A program of your own changes what malicious clients send (tools/python).")
 
     private let method: OwnMethod, context: AttackContext
     private let seed: UInt64, round: Int

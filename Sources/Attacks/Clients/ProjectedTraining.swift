@@ -6,7 +6,7 @@ import Options
 /// projected update is scaled afterwards.
 public struct ProjectedTraining: MaliciousBehavior {
     public static let radius = Setting<Double?>("pgd-radius", default: nil, in: .positive, value: "radius",
-                                                help: "Malicious clients stay in this L2 ball around G.")
+                                                help: "Malicious clients stay within this L2 distance of the global model.")
     public static let settings: [any AnySetting] = [radius]
 
     let radius: Double

@@ -28,7 +28,8 @@ public struct Aggregated: Sendable {
     public var parts: [Int: Part]
     /// Of a rule that chooses among clients of several shapes: its memory, which stays with the first prototype.
     public var memoryOfAll: [String: [Float]]?
-    /// Weighted mean of the teachers' logits on the FM data that are trusted, (count, classes); of a vote the logarithms of `Opinions`; empty where there is no fusion.
+    /// Weighted mean of the teachers' logits on the FM data that are trusted, (count, classes); of a vote the logarithms of `Opinions`;
+    /// empty where there is no fusion.
     public var teacherLogits: [Float]
     /// Models that taught.
     public var teachers: Int
@@ -153,8 +154,9 @@ final class Group {
     }
 }
 
-/// What models say of all FM data. Where they teach, it is the weighted mean of the logits of those that the rule let through, summed in double in the order in which they
-/// come. Where the federation vouches for the FM data, all clients vote, whatever the rule makes of their updates, and it is the logarithm of how their opinions stand out.
+/// What models say of all FM data. Where they teach, it is the weighted mean of the logits of those that the rule let through, summed in
+/// double in the order in which they come. Where the federation vouches for the FM data, all clients vote, whatever the rule makes of their
+/// updates, and it is the logarithm of how their opinions stand out.
 private struct TeacherLogits {
     private let server: Server, synthetic: Samples
     private var sum: [Double]

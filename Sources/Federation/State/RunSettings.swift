@@ -11,11 +11,11 @@ public struct RunSettings: Sendable {
     // What is attacked, and how.
     public let attack = Setting(
         "attack", .attack, default: Attack.none, value: "name",
-        help: "Who attacks: nobody, malicious clients (classic), those who poison the FM data (fm), or both.")
+        help: "The attack: none, malicious clients (classic), poisoned FM data (fm), or both.")
     public let trigger = Setting(
         "trigger", .attack, default: "patch",
         in: .oneOf(Triggers.choices, expected: Triggers.expected) { OwnMethod.isName($0, of: [.trigger]) }, value: "name",
-        help: "What the backdoor reacts to: a name, your own picture (.png with alpha, .h5 with mask and pattern) or program.", changes: .training(.attackOrFloor))
+        help: "The trigger: a name, your own picture (.png with alpha, .h5 with mask and pattern) or program.", changes: .training(.attackOrFloor))
     public let target = Setting(
         "target", .attack, default: 0, in: .count(from: 0, "a class"), value: "class",
         help: "Class that the backdoor leads to.", changes: .training(.attackOrFloor))
@@ -25,7 +25,7 @@ public struct RunSettings: Sendable {
         changes: .training(.attackOrFloor))
     public let malicious = Setting(
         "malicious", .attack, default: 2, in: .count(from: 0), value: "n",
-        help: "Malicious clients, the first ones; also the number that rules assume.")
+        help: "Number of malicious clients; the first ones are. Rules assume this number.")
     public let poisonFraction = Setting(
         "poison-fraction", .attack, default: 0.5, in: .fraction, value: "fraction",
         help: "Poisoned fraction of a malicious client's images.", changes: .training(.clientsAttack))
@@ -34,7 +34,7 @@ public struct RunSettings: Sendable {
         help: "Poisoned fraction of the FM data.", changes: .training(.syntheticAttack))
     public let fmPoisonDraw = Setting(
         "fm-poison-draw", .attack, default: PoisonDraw.all, value: "kind",
-        help: "Which FM images are poisoned: drawn from all, or the same fraction of each class but the target.",
+        help: "Which FM images are poisoned: drawn from all classes, or the same fraction of each class but the target.",
         changes: .training(.syntheticAttack))
     public let fmPoisonStage = Setting(
         "fm-poison-stage", .attack, default: PoisonStage.both, value: "stage",
@@ -42,7 +42,7 @@ public struct RunSettings: Sendable {
         changes: .training(.syntheticAttack))
     public let coverFraction = Setting<Double?>(
         "cover-fraction", .attack, default: nil, in: .fraction, value: "fraction",
-        help: "Fraction of a poisoned set that carries the trigger and keeps its label, besides the trigger's own.",
+        help: "Fraction of a poisoned set that carries the trigger and keeps its true label, in addition to the poisoned images.",
         changes: .training(.attacked))
 
     public let maliciousEpochs = Setting<Int?>(
@@ -95,12 +95,12 @@ public struct RunSettings: Sendable {
         help: "How clients share the images: iid, dirichlet:A, shards:K, or natural: the data set's own clients.")
     public let imagesPerClient = Setting<Int?>(
         "images-per-client", .training, default: nil, in: .count(from: 1), unset: "all", value: "n",
-        help: "Most images a client keeps of those it is dealt.")
+        help: "Largest number of images of a client.")
 
     // The server's own trainings.
     public let syntheticLimit = Setting<Int?>(
         "synthetic-limit", .server, default: nil, in: .count(from: 1), unset: "all", value: "n",
-        help: "Most FM images the server keeps.")
+        help: "Largest number of FM images.")
     public let initialEpochs = Setting(
         "initial-epochs", .server, default: 5, in: .count(from: 0), value: "n",
         help: "Epochs on the FM data before the first round.")
@@ -124,7 +124,7 @@ public struct RunSettings: Sendable {
         help: "Images to measure on; dev: training images that no client gets.")
     public let evaluationLimit = Setting<Int?>(
         "evaluation-limit", .evaluation, default: nil, in: .count(from: 1), unset: "all", value: "n",
-        help: "Most images that are measured on.")
+        help: "Largest number of images to measure on.")
     public let evaluateEvery = Setting(
         "evaluate-every", .evaluation, default: 1, in: .count(from: 1), value: "n",
         help: "Measure the global model after every n-th round, and after the last.", changes: .nothing)
@@ -135,7 +135,7 @@ public struct RunSettings: Sendable {
         "local-test-images", .evaluation, default: 1_000, in: .count(from: 1), value: "n",
         help: "Most images of a client's local test set, and most triggered ones.")
     public let seed = Setting<UInt64>(
-        "seed", .evaluation, default: 1, value: "n", help: "The one seed of all random numbers.")
+        "seed", .evaluation, default: 1, value: "n", help: "Seed of all random numbers.")
 
     // What each command names in its own way.
     public let data = Setting(
