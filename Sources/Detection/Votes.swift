@@ -34,6 +34,9 @@ public struct Votes: Sendable {
         (self.labels, self.classes) = (labels, classes)
     }
 
+    /// Memory that so many clients' votes take until the last has come.
+    public static func bytes(clients: Int, images: Int, classes: Int) -> Int { clients * images * classes * MemoryLayout<Float>.size }
+
     /// The next client's vote.
     /// - Parameter logits: (images, classes), finite.
     public mutating func add(_ logits: [Float]) {

@@ -19,12 +19,12 @@ import Options
 /// still (expectation maximisation). In a class without wrong labels e_l falls to 0, and all of them are trusted, those too that the federation
 /// would not have guessed. A class of which more than one label in a hundred is wrong is accused.
 ///
-/// Of an accused class those images are used whose label the federation is sure of: with the largest r_i(l), as many as leave one in fifty
-/// of them wrong. How many wrong ones come as far is told by images of other classes, which show as often by mistake what wrong labels
-/// show. What the federation takes to be right can carry the trigger, too: an attacker who draws his images from all classes draws some of
-/// the target. So a model is trained on the images of other classes and on those that are likely wrong, with the labels they came with. It
-/// knows class l by wrong images alone, that is, it learns the trigger, whatever this looks like. An image of class l that it takes for l
-/// is not used.
+/// Of an accused class the federation is sure of the labels with the largest r_i(l), as many as leave one in fifty of them wrong. Images of
+/// other classes tell how often a wrong label gets such an r by mistake.
+///
+/// A sure image can still carry the trigger: an attacker who draws his images from all classes draws some of the target. So a model is
+/// trained on the images of other classes and on the likely wrong ones of class l, with the labels they came with. It knows class l by
+/// wrong images alone. So it learns the trigger, whatever this looks like. Sure images that it takes for l are not used.
 ///
 /// Images that are not used are left out from the initialisation on. Trust is not weighed anew later: models that have learned
 /// from the FM data say what these taught them.
@@ -45,7 +45,6 @@ public struct Vouching: Sendable {
     public private(set) var wrong: [Double]
     /// e, (classes): the part of a class's labels that are wrong; 0 for a class without labels.
     public private(set) var wrongParts: [Double]
-    private var accusedClasses: Set<Int>
     /// Whether each label is trusted: all those of classes that are not accused, and those that the federation is sure of, until `drop`.
     public private(set) var trusted: [Bool]
 
@@ -60,7 +59,7 @@ public struct Vouching: Sendable {
         let right = labels.indices.map { ratios[$0 * classes + labels[$0]] }
         let other = labels.indices.map { (ratios[$0 * classes..<($0 + 1) * classes].reduce(0, +) - right[$0]) / Double(classes - 1) }
         wrong = [Double](repeating: 0, count: labels.count)
-        (trusted, accusedClasses) = ([], [])
+        trusted = [Bool](repeating: false, count: labels.count)
         wrongParts = counts.map { $0 > 0 ? DetectionSettings.wrongAtFirst : 0 }
         for _ in 0..<DetectionSettings.mostRepetitions {
             var sums = [Double](repeating: 0, count: classes)
@@ -73,19 +72,18 @@ public struct Vouching: Sendable {
             wrongParts = next
             if moved <= DetectionSettings.still { break }
         }
-        let parts = wrongParts
-        trusted = labels.map { parts[$0] <= DetectionSettings.accusedFrom }
-        let accused = Set(labels.indices.filter { !trusted[$0] }.map { labels[$0] })
-        for label in accused.sorted() { trustSure(of: label, opinions, classes) }
-        accusedClasses = accused
+        for i in labels.indices { trusted[i] = !isAccused(labels[i]) }
+        for label in 0..<classes where isAccused(label) { trustSure(of: label, opinions, classes) }
     }
+
+    private func isAccused(_ label: Int) -> Bool { wrongParts[label] > DetectionSettings.accusedFrom }
 
     /// Trusts those labels of an accused class that the federation is sure of.
     private mutating func trustSure(of label: Int, _ opinions: Opinions, _ classes: Int) {
         let ratios = opinions.aboutLabel
         /// How likely an image shows another class, in the count of those that show one.
         let other = labels.indices.map { i -> Double in
-            guard labels[i] != label, wrongParts[labels[i]] > DetectionSettings.accusedFrom else { return labels[i] == label ? 0 : 1 }
+            guard labels[i] != label, isAccused(labels[i]) else { return labels[i] == label ? 0 : 1 }
             let all = ratios[i * classes..<(i + 1) * classes].reduce(0, +)
             return 1 - wrong[i] * ratios[i * classes + label] / (all - ratios[i * classes + labels[i]])
         }
@@ -105,10 +103,10 @@ public struct Vouching: Sendable {
 
     /// Images that teach a model the trigger, with the labels they came with: those of classes that are not accused, and those whose label
     /// is rather wrong than right. Ascending.
-    public var lesson: [Int] { labels.indices.filter { accusedClasses.contains(labels[$0]) ? wrong[$0] > 0.5 && !trusted[$0] : true } }
+    public var lesson: [Int] { labels.indices.filter { isAccused(labels[$0]) ? wrong[$0] > 0.5 && !trusted[$0] : true } }
 
     /// Trusted images of accused classes, which may carry the trigger. Ascending.
-    public var candidates: [Int] { labels.indices.filter { trusted[$0] && accusedClasses.contains(labels[$0]) } }
+    public var candidates: [Int] { labels.indices.filter { trusted[$0] && isAccused(labels[$0]) } }
 
     /// No longer trusts these.
     public mutating func drop(_ images: [Int]) { for image in images { trusted[image] = false } }

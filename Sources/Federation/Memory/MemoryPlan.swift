@@ -15,11 +15,12 @@ struct MemoryPlan {
         let trainers = max(1, min(threads, participants))
         let size = RoundSize(clients: configuration.clients, participants: participants, rounds: configuration.rounds, modelBytes: model)
         let looks = configuration.defenses.contains { ModelDefenses.make($0) != nil } ? Evidence.bytes(data.network, images: data.synthetic.count) : 0
+        let votes = configuration.vouches ? Votes.bytes(clients: participants, images: data.synthetic.count, classes: data.network.classes) : 0
         func sum(_ bytes: (ClampNet) -> Int) -> Int { networks.reduce(0) { $0 + bytes($1) } }
         parts = [("\(trainers) clients at a time", trainers * sum { Trainer.bytes($0) }),
                  ("the server", sum { Trainer.bytes($0, lanes: Trainer.serverLanes, threads: threads) + Predictor.bytes($0, threads: threads) + 3 * 4 * $0.parameterFloats }),
                  ("\(rule.label) with \(participants) of \(configuration.clients) clients", rule.memoryNeeded(size)),
-                 ("fusion and defences", 8 * model + 8 * (networks.map(\.totalBounds).max() ?? 0) * data.synthetic.count + looks)]
+                 ("fusion and defences", 8 * model + 8 * (networks.map(\.totalBounds).max() ?? 0) * data.synthetic.count + looks + votes)]
     }
 
     var bytes: Int { parts.reduce(0) { $0 + $1.bytes } }

@@ -25,7 +25,7 @@ public struct RunSettings: Sendable {
         changes: .training(.attackOrFloor))
     public let malicious = Setting(
         "malicious", .attack, default: 2, in: .count(from: 0), value: "n",
-        help: "Number of malicious clients; the first ones are. Rules assume this number.")
+        help: "Number of malicious clients, the first of all. Rules assume the same number.")
     public let poisonFraction = Setting(
         "poison-fraction", .attack, default: 0.5, in: .fraction, value: "fraction",
         help: "Poisoned fraction of a malicious client's images.", changes: .training(.clientsAttack))
