@@ -11,7 +11,7 @@ public enum AllDefenses {
     public static var names: [String] { AggregationRules.names + withoutModel + ModelDefenses.names }
 
     /// What has a part in the training and is no rule.
-    public static let withoutModel = [Vouching.name]
+    public static let withoutModel = [Vouching.name, FederatedDistillation.name]
 
     public static var namesWithVariants: [String] { names + BoundVariants.all.map(\.name) + [Recommended.name] }
 
@@ -30,7 +30,7 @@ public enum AllDefenses {
     public static var help: String {
         "Defence; may be repeated. \(Recommended.name) (\(Recommended.parts.joined(separator: " + "))), or one of the rules before aggregation (\(list(AggregationRules.names))), "
             + "\(Vouching.name) (the clients vote on the "
-            + "FM labels before these count), and any on the model (\(list(ModelDefenses.names)); "
+            + "FM labels before these count), \(FederatedDistillation.name) (the server learns from the clients' answers on FM images and never averages weights), and any on the model (\(list(ModelDefenses.names)); "
             + "\(BoundFit.name):NAME with one part changed: \(BoundVariants.titles(of: BoundFit.name)); "
             + "\(PaperBounds.name):NAME with another reading: \(BoundVariants.titles(of: PaperBounds.name))). "
             + "\(OwnMethod.expected(ownKinds)): a program of your own that is one of them (tools/python)."
@@ -41,7 +41,7 @@ public enum AllDefenses {
     /// The options of all defences, each its owner's.
     public static var settings: [any AnySetting] {
         let owned = AggregationRules.all.map { ($0.name, $0.settings) }
-            + ModelDefenses.all.map { ($0.name, $0.settings) } + [(Vouching.name, Vouching.settings)]
+            + ModelDefenses.all.map { ($0.name, $0.settings) } + [(Vouching.name, Vouching.settings), (FederatedDistillation.name, FederatedDistillation.settings)]
         return owned.flatMap { name, settings in settings.map { $0.belonging(to: .defense, .defended(by: name)) } }
     }
 

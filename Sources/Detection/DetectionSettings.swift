@@ -88,6 +88,12 @@ package enum DetectionSettings {
     /// them again; at 0.05 that was too many where clients know different classes (27 of 193), at 0.01 hardly an image was left of classes
     /// that look like others.
     static let wrongAtMost = 0.02
+    /// The part of wrong labels in a class from which clients that support them are left out: a large trigger is planted by a tenth of a class.
+    /// Clean classes that were accused by mistake came to 0.06 at most, attacked ones to 0.17 and more.
+    static let plantedFrom = 0.1
+    /// What such a client says of likely wrong labels, as a probability, on average: more often than not. Malicious clients came to 0.77 and
+    /// more, honest ones to 0.33 at most.
+    static let supportFrom = 0.5
     /// The part of every opinion that is spread over all classes: the federation errs, however sure it is.
     static let doubt = 0.001
     /// The part of wrong labels that the estimate starts from.

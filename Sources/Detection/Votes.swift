@@ -20,6 +20,9 @@ import Tensor
 ///
 ///     r_li(y)  =  v_li(y) / mean over all images j of v_lj(y)
 ///
+/// A client that says l of likely wrong labels l more often than not has learned to: it plants what these images plant. Such clients have
+/// no part in the rounds, those first that say it most, at most as many as a rule assumes to be malicious.
+///
 /// Source: ours.
 public struct Votes: Sendable {
     private let labels: [Int], classes: Int
@@ -75,6 +78,17 @@ public struct Votes: Sendable {
         let asOften = min(Double(labels.count { $0 == label }) / Double(max(1, labels.count)), 1 / Double(classes))
         let know = heard.reduce(0) { $0 + min(1, means[$1][label] / asOften) }
         return know > Double(assumedMalicious) ? heard : all
+    }
+
+    /// Clients that say a class of images that are likely labelled so by mistake, ascending by their place in the order of `add`. Only a class
+    /// of which many labels are wrong counts: a client that alone knows a class supports the few labels of it that others doubt.
+    public func supporters(ofWrong vouching: Vouching, assumedMalicious: Int) -> [Int] {
+        let planted = (0..<classes).filter { vouching.wrongParts[$0] >= DetectionSettings.plantedFrom }
+        let support = votes.map { vote in
+            planted.map { label in mean(vote, label) { labels[$0] == label && vouching.isRatherWrong($0) } }.max() ?? 0
+        }
+        let likely = votes.indices.filter { support[$0] > DetectionSettings.supportFrom }
+        return likely.sorted { (-support[$0], $0) < (-support[$1], $1) }.prefix(min(assumedMalicious, votes.count - 1)).sorted()
     }
 
     /// s, (clients): how much more each client says `label` of doubted images that carry it than of others.

@@ -26,6 +26,8 @@ import Options
 /// trained on the images of other classes and on the likely wrong ones of class l, with the labels they came with. It knows class l by
 /// wrong images alone. So it learns the trigger, whatever this looks like. Sure images that it takes for l are not used.
 ///
+/// Clients that say of likely wrong labels what these say are left out of the rounds (`Votes`).
+///
 /// Images that are not used are left out from the initialisation on. Trust is not weighed anew later: models that have learned
 /// from the FM data say what these taught them.
 ///
@@ -76,6 +78,9 @@ public struct Vouching: Sendable {
         for label in 0..<classes where isAccused(label) { trustSure(of: label, opinions, classes) }
     }
 
+    /// Whether the label of an image is more likely wrong than right.
+    func isRatherWrong(_ image: Int) -> Bool { wrong[image] > 0.5 }
+
     private func isAccused(_ label: Int) -> Bool { wrongParts[label] > DetectionSettings.accusedFrom }
 
     /// Trusts those labels of an accused class that the federation is sure of.
@@ -103,7 +108,7 @@ public struct Vouching: Sendable {
 
     /// Images that teach a model the trigger, with the labels they came with: those of classes that are not accused, and those whose label
     /// is rather wrong than right. Ascending.
-    public var lesson: [Int] { labels.indices.filter { isAccused(labels[$0]) ? wrong[$0] > 0.5 && !trusted[$0] : true } }
+    public var lesson: [Int] { labels.indices.filter { isAccused(labels[$0]) ? isRatherWrong($0) && !trusted[$0] : true } }
 
     /// Trusted images of accused classes, which may carry the trigger. Ascending.
     public var candidates: [Int] { labels.indices.filter { trusted[$0] && isAccused(labels[$0]) } }

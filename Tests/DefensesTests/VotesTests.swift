@@ -54,6 +54,27 @@ import Testing
         #expect(finds(wrong, found, labels), "\(found.wrongParts) \(found.distrusted.count { labels[$0] != 7 }) \(found.distrusted.count) \(wrong.subtracting(found.distrusted).count)")
     }
 
+    /// Clients 0 and 1 say 7 of wrong labels 7, client 2 alone knows class 7, client 3 knows nothing of it. As many are named
+    /// as are assumed malicious, those first that say it most; none where few labels are wrong, and never all.
+    @Test func whoSupportsWrongLabels() {
+        for (wrongOf100, expected) in [(60, [0, 1]), (5, [])] {
+            let truth = (0..<1000).map { $0 % Self.classes }, labels = truth.indices.map { truth[$0] == 3 && $0 / 10 < wrongOf100 ? 7 : truth[$0] }
+            var votes = Votes(labels: labels, classes: Self.classes)
+            let says: [(Int) -> Double] = [{ labels[$0] == 7 ? 0.9 : 0.01 }, { labels[$0] == 7 ? 0.8 : 0.01 }, { truth[$0] == 7 ? 0.95 : 0.001 }, { _ in 0.001 }]
+            for client in 0..<6 {
+                votes.add(truth.indices.flatMap { i -> [Float] in
+                    let seven = client < 4 ? says[client](i) : truth[i] == 7 ? 0.6 : 0.001
+                    return (0..<Self.classes).map { y in Float(log(y == 7 ? seven : (1 - seven) * (truth[i] == y ? 0.9 : 0.0125))) }
+                })
+            }
+            let found = Vouching(votes.opinions(assumedMalicious: 2), labels: labels, classes: Self.classes)
+            #expect(found.wrongParts[7] > 0.01)
+            #expect(votes.supporters(ofWrong: found, assumedMalicious: 2) == expected, "\(found.wrongParts)")
+            #expect(votes.supporters(ofWrong: found, assumedMalicious: 1) == Array(expected.prefix(1)))
+            #expect(votes.supporters(ofWrong: found, assumedMalicious: 6).count <= 3 && votes.supporters(ofWrong: found, assumedMalicious: 0).isEmpty)
+        }
+    }
+
     /// The same a second time, from the formulas, on random votes.
     @Test(arguments: [2, 3, 10]) func agreesWithASecondImplementation(classes c: Int) {
         var stream = RandomStream(seed: UInt64(c), purpose: "votes test")

@@ -17,7 +17,7 @@ import Testing
 
     private static let parts: [String] = {
         let rules = AggregationRules.names.filter { $0 != "none" }.map { "rule \($0)" }
-        return ["training"] + Triggers.names.map { "trigger \($0)" } + builtIn.map { "malicious \($0.name)" } + ["vouching"]
+        return ["training"] + Triggers.names.map { "trigger \($0)" } + builtIn.map { "malicious \($0.name)" } + ["vouching", "distillation"]
             + rules + ModelDefenses.names.map { "defence \($0)" }
     }()
 
@@ -28,6 +28,7 @@ import Testing
         let name = part.split(separator: " ").dropFirst().joined(separator: " ")
         if part.hasPrefix("trigger ") { c.trigger = name }
         if part.hasPrefix("rule ") { c.defenses = [name] }
+        if part == "distillation" { c.defenses = [part] }
         if part == "vouching" { (c.defenses, c.rounds) = (["vouching"], 2) }
         if part.hasPrefix("malicious ") { try c.set(name, name == "model-replacement" ? "auto" : "0.5") }
         if part.hasPrefix("defence ") { c.defenses = [name] }
@@ -92,7 +93,7 @@ import Testing
         (c.attack, c.trigger, c.defenses) = (.classic, "blend", ["vouching", "krum", "bounds"])
         try c.set("neurotoxin", "0.05")
         let mine = c.revisions
-        #expect(mine.text == "malicious neurotoxin 1; rule krum 1; training 1; trigger blend 1; vouching 3")
+        #expect(mine.text == "malicious neurotoxin 1; rule krum 1; training 1; trigger blend 1; vouching 4")
         #expect(Revisions(text: mine.text) == mine && Revisions(text: "krum") == nil && Revisions(text: "rule krum 0") == nil)
         #expect(Revisions.ofDefense("bounds:logits").text == "defence bounds 1; detection 1" && Revisions.ofDefense("clp").text == "defence clp 1")
     }

@@ -76,6 +76,30 @@ import Testing
         #expect(out.count <= 2 * poisoned.count, "\(out.count), \(poisoned.count) poisoned; \(run.state.vouchingAudit)")
     }
 
+    /// Malicious clients that take poisoned labels for right have no part in the rounds; rules then assume that none are left.
+    @Test func whoSupportsWrongLabelsIsLeftOut() throws {
+        var c = configuration
+        (c.attack, c.rounds, c.clients, c.malicious, c.participation) = (.both, 2, 6, 2, 1)
+        let run = try run(c, images: 600), state = run.state
+        #expect(state.excluded == [0, 1], "\(state.vouchingAudit)")
+        #expect(state.nextClients == [2, 3, 4, 5] && state.assumedMalicious(4) == 0 && c.assumedMalicious(6) == 2)
+        #expect(state.vouchingAudit.contains { $0.name.hasPrefix("clients that support wrong labels") && $0.value == "0 1" })
+        #expect(try #require(run.history.last).attackSuccess < 0.1)
+        c.attack = .classic
+        #expect(try self.run(c, images: 600).state.excluded.isEmpty)
+    }
+
+    /// A round draws its clients from those that are left, in the order in which it would have drawn them.
+    @Test func roundsDrawFromThoseLeft() {
+        var c = configuration
+        (c.clients, c.malicious, c.participation) = (20, 6, 0.5)
+        for round in 1...5 {
+            let all = c.clientNumbers(inRound: round), left = c.clientNumbers(inRound: round, without: [0, 3])
+            #expect(all.count == 10 && left.count == 10 && Set(all).subtracting([0, 3]).isSubset(of: left) && !left.contains(0) && !left.contains(3))
+        }
+        #expect(c.assumedMalicious(10) == 3 && c.assumedMalicious(10, without: 2) == 3 && c.assumedMalicious(10, without: 6) == 0)
+    }
+
     @Test func threadsChangeNothing() throws {
         let one = try run(configuration, threads: 1), three = try run(configuration, threads: 3)
         #expect(one.global.values == three.global.values && one.history.map(\.accuracy) == three.history.map(\.accuracy))

@@ -63,10 +63,11 @@ class Loop:
     ["--attack", "classic", "--defense", "fltrust", "--participation", 0.5, "--partition", "dirichlet:2", "--adaptive", 1],
     ["--defense", "multi-krum", "--malicious", 0, "--fusion-epochs", 0],
     ["--attack", "both", "--defense", "fltrust"],
+    ["--attack", "classic", "--defense", "distillation"],
     ["--attack", "classic", "--malicious", 1, "--defense", "clip-cluster", "--participation", 0.75],
     ["--attack", "classic", "--malicious", 1, "--defense", "dp"],
     [],
-], ids=["foolsgold, both", "norm-clip, bounds-paper", "fltrust, participation", "multi-krum, no fusion", "fltrust, both", "clip-cluster", "dp",
+], ids=["foolsgold, both", "norm-clip, bounds-paper", "fltrust, participation", "multi-krum, no fusion", "fltrust, both", "distillation", "clip-cluster", "dp",
         "plain"])
 def test_loop_equals_run(tmp_path, few, options):
     data, fm = few
@@ -86,7 +87,7 @@ def test_loop_equals_run(tmp_path, few, options):
 
 
 @pytest.mark.parametrize("options", [["--defense", "vouching", "--attack", "both"],
-                                     ["--defense", "vouching", "--vouching-rounds", 2, "--fusion-epochs", 0]])
+                                     ["--defense", "vouching", "--defense", "distillation", "--vouching-rounds", 2, "--fusion-epochs", 0]])
 def test_the_federation_vouches_in_steps(tmp_path, data, fm, options):
     """The first model is random, and the FM data come in at the end of a round."""
     fedclamp("run", "--data", data, "--synthetic", fm, *RUN, *options, "--out", tmp_path / "run.h5")

@@ -3,6 +3,7 @@ import Bounds
 import Datasets
 import DefenseInterface
 import Defenses
+import Detection
 import Federation
 import HDF5
 import Network
@@ -98,7 +99,7 @@ public final class Experiment {
     private func takeOver(_ training: Training, _ run: FederatedRun) throws {
         guard training.configuration.vouches else { return }
         var plain = training.configuration
-        plain.defenses.removeAll(where: AllDefenses.withoutModel.contains)
+        plain.defenses.removeAll { $0 == Vouching.name }
         let without = try plan.training(plain)
         guard let record = try folder.record(without), record.finishedRounds > 0, record.allows(training.defenses), record.instructionSet == run.configuration.isa else { return }
         try run.begin()

@@ -8,7 +8,7 @@ public struct MainTable: Table {
     public let columns: [String]
 
     public init(_ scale: Scale) {
-        rows = scale.defenses ?? AllDefenses.names + [Self.recommended]
+        rows = scale.defenses ?? AllDefenses.names + [Self.answers, Self.recommended]
         rows += scale.own.defenses
         columns = scale.attacks.map { $0.column }
     }

@@ -1,6 +1,8 @@
 import Bounds
 import Defenses
+import Detection
 import Federation
+import Rules
 
 /// A table of results: rows x columns, each place a cell for every seed. Adding one: a file with its type, and its line
 /// in `Tables`.
@@ -85,8 +87,11 @@ extension Table {
 
     /// What tables compare that vary the attack or the clients: bounds, baselines, and defences that act together.
     static func compared(_ scale: Scale) -> [String] {
-        existing(["none", BoundFit.name, BoundedUnlearning.name] + scale.baselines + [recommended]) + scale.own.defenses
+        existing(["none", BoundFit.name, BoundedUnlearning.name] + scale.baselines + [answers, recommended]) + scale.own.defenses
     }
+
+    /// What trusts neither FM labels nor clients' weights, as a row.
+    static var answers: String { "\(Vouching.name) + \(FederatedDistillation.name)" }
 
     /// The combination that is recommended, as a row.
     static var recommended: String { Recommended.parts.joined(separator: " + ") }

@@ -15,6 +15,7 @@ extension RunFile {
         try write(state.prototypes[0], state.normalization, PrototypePlaces.first, file)
         try file.write("/state/finished_rounds", scalar: Int64(state.finishedRounds ?? state.configuration.allRounds.lowerBound - 2))
         if let images = state.meanImages { try file.write("/state/mean_client_images", scalar: Int64(images)) }
+        if !state.excluded.isEmpty { try file.write(excluded, state.excluded.map { Int64($0) }, shape: [state.excluded.count]) }
         if state.boundsAreDue { try file.write("/state/bounds_are_due", scalar: Int64(1)) }
         for prototype in state.prototypes.dropFirst() { try write(prototype, nil, PrototypePlaces(prototype.head), file) }
         try writeVouching(state, file)
@@ -40,10 +41,20 @@ extension RunFile {
             state.meanImages = Int(try file.read("/state/mean_client_images", as: Int64.self, shape: []).values[0])
         }
         state.boundsAreDue = try file.exists("/state/bounds_are_due")
+        if try file.exists(excluded) {
+            let clients = try file.read(excluded, as: Int64.self, shape: [-1]).values
+            guard zip(clients, clients.dropFirst()).allSatisfy(<), clients.allSatisfy({ (0..<Int64(state.configuration.clients)).contains($0) }),
+                  clients.count <= state.configuration.malicious, state.configuration.vouches else {
+                throw RunError.incompatible("\(file.path), \(excluded): expected ascending numbers of clients below \(state.configuration.clients), "
+                    + "at most \(state.configuration.malicious) of a run that vouches")
+            }
+            state.excluded = clients.map { Int($0) }
+        }
         try readVouching(&state, file)
         state.notes = try file.exists("/state/notes") ? try file.readStrings("/state/notes") : []
     }
 
+    private static let excluded = "/state/excluded_clients"
     static let vouching = "/\(Vouching.name)"
 
     /// What `vouching` said: /vouching/images, positions among the FM images as the server holds them, and how it came to them.

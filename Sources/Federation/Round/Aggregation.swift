@@ -36,6 +36,8 @@ public struct Aggregated: Sendable {
     /// As in `Aggregate`.
     public var rejected: [Int]?
     public var notes: [String]
+    /// Clients that `vouching` leaves out of all rounds from now on, ascending.
+    public var excluded: [Int] = []
     /// Wall time of the rule alone.
     public var ruleSeconds = Double.nan
 }
@@ -71,9 +73,9 @@ public final class Aggregation {
             groups[index] = Group(state, prototype, index, mine, rule, server, synthetic)
         }
         memoryOfAll = state.prototypes[0].memory
-        assumedMalicious = state.configuration.assumedMalicious(senders.count)
+        assumedMalicious = state.assumedMalicious(senders.count)
         choosesByTrunk = state.prototypes.count > 1 && type(of: rule).scope == .trunk
-        logits = TeacherLogits(server, synthetic, wanted: state.configuration.asksTeachers(inRound: state.nextRound), votes: state.nextRound < 1)
+        logits = TeacherLogits(server, synthetic, state.configuration, inRound: state.nextRound)
     }
 
     /// Takes the next sender's update, which must be finite and of the shape of its client.
@@ -113,10 +115,15 @@ public final class Aggregation {
             if let rejected = aggregate.rejected { result.rejected = ((result.rejected ?? []) + rejected).sorted() }
             teachers += aggregate.teachers
         }
-        if logits.voters > 0 { result.teachers = logits.voters }
+        if let votes = logits.votes {
+            let opinions = votes.opinions(assumedMalicious: assumedMalicious)
+            (result.teacherLogits, result.teachers, result.ruleSeconds) = (opinions.logarithms, senders.count, ruleSeconds)
+            result.excluded = votes.supporters(ofWrong: logits.vouching(opinions), assumedMalicious: assumedMalicious).map { senders[$0].client }
+            return result
+        }
         let total = teachers.reduce(0) { $0 + $1.weight }
         for teacher in teachers where teacher.weight > 0 { logits.teach(teacher.parameters, share: teacher.weight / total) }
-        (result.teacherLogits, result.ruleSeconds) = (logits.result(assumedMalicious: assumedMalicious), ruleSeconds)
+        (result.teacherLogits, result.ruleSeconds) = (logits.mean, ruleSeconds)
         return result
     }
 
@@ -139,7 +146,7 @@ final class Group {
     init(_ state: FederationState, _ prototype: Prototype, _ index: Int, _ senders: [Sender], _ rule: any AggregationRule, _ server: Server, _ synthetic: Samples) {
         (global, self.senders, self.rule) = (prototype.global, senders, rule)
         let mean = state.meanImages ?? senders.reduce(0) { $0 + $1.images } / senders.count
-        context = RuleContext(assumedMalicious: state.configuration.assumedMalicious(senders.count), seed: Self.seed(state.configuration.seed, index),
+        context = RuleContext(assumedMalicious: state.assumedMalicious(senders.count), seed: Self.seed(state.configuration.seed, index),
                               round: state.nextRound, threads: server.threads, memory: prototype.memory,
                               server: RuleServer(state, prototype, server, synthetic, rootImages: mean))
         context.ownState = prototype.ownStates[Prototype.ownRule] ?? [:]
@@ -159,35 +166,42 @@ final class Group {
 /// updates, and it is the logarithm of how their opinions stand out.
 private struct TeacherLogits {
     private let server: Server, synthetic: Samples
+    /// Whether each model's logits count as `FederatedDistillation.answer`.
+    private let bounded: Bool
     private var sum: [Double]
-    private var votes: Votes?
-    private(set) var voters = 0
+    private(set) var votes: Votes?
 
-    init(_ server: Server, _ synthetic: Samples, wanted: Bool, votes: Bool) {
-        (self.server, self.synthetic) = (server, synthetic)
+    init(_ server: Server, _ synthetic: Samples, _ configuration: RunConfiguration, inRound round: Int) {
+        (self.server, self.synthetic, bounded) = (server, synthetic, configuration.distils)
+        let wanted = configuration.asksTeachers(inRound: round), votes = round < 1
         sum = [Double](repeating: 0, count: wanted && !votes ? synthetic.count * synthetic.set.classes : 0)
-        if wanted, votes { self.votes = Votes(labels: (0..<synthetic.count).map(synthetic.label), classes: synthetic.set.classes) }
+        if wanted, votes { self.votes = Votes(labels: labels, classes: synthetic.set.classes) }
     }
 
     mutating func vote(_ model: Parameters) {
         guard votes != nil else { return }
         let vote = logits(model)
         votes?.add(vote)
-        voters += 1
     }
 
     /// Shares sum to 1.
     mutating func teach(_ model: Parameters, share: Double) {
         guard !sum.isEmpty else { return }
-        for (k, logit) in logits(model).enumerated() { sum[k] += share * Double(logit) }
+        let all = logits(model), classes = synthetic.set.classes
+        for first in stride(from: 0, to: all.count, by: classes) {
+            let said = all[first..<first + classes]
+            for (k, x) in (bounded ? FederatedDistillation.answer(said) : said.map(Double.init)).enumerated() { sum[first + k] += share * x }
+        }
     }
 
     private func logits(_ model: Parameters) -> [Float] {
         server.predictor(model.network).logits(synthetic.count, model, Bounds(model.network)) { synthetic.load($0, into: $1) }
     }
 
-    /// (images, classes); `Opinions` twice that.
-    func result(assumedMalicious: Int) -> [Float] {
-        votes?.opinions(assumedMalicious: assumedMalicious).logarithms ?? sum.map(Float.init)
-    }
+    /// (images, classes).
+    var mean: [Float] { sum.map(Float.init) }
+
+    func vouching(_ opinions: Opinions) -> Vouching { Vouching(opinions, labels: labels, classes: synthetic.set.classes) }
+
+    private var labels: [Int] { (0..<synthetic.count).map(synthetic.label) }
 }

@@ -27,9 +27,9 @@ extension FederatedRun {
     var passesOfEvaluation: Double { prototypes * Double(data.evaluation.count) * 2 / 3 }
 
     func passes(inRound round: Int) -> Double {
-        let work = data.clients.indices.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1, inRound: round) }
-        let participants = configuration.participants
-        return Double(work) * Double(participants) / Double(configuration.clients) + serverPasses(participants)
+        let clients = data.clients.indices.filter { round < 1 || !state.excluded.contains($0) }, participants = min(configuration.participants, clients.count)
+        let work = clients.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1, inRound: round) }
+        return Double(work) * Double(participants) / Double(max(1, clients.count)) + serverPasses(participants)
             + configuration.passesOfFusion(inRound: round, images: data.synthetic.count, shapes: state.prototypes.count, teachers: participants)
             + (round > 0 && configuration.evaluates(afterRound: round) ? passesOfEvaluation : 0) + (round > 0 ? roundDefensePasses : 0)
     }

@@ -159,7 +159,7 @@ public final class FederatedRun {
     /// Goes on from where `other` is: a run of the same configuration without `vouching`. Where it trusts all FM images
     /// both are the same to the bit.
     public func takeOver(_ other: FederatedRun) throws {
-        precondition(finishedRounds == 0 && state.distrusted.isEmpty)
+        precondition(finishedRounds == 0 && state.distrusted.isEmpty && state.excluded.isEmpty)
         let mine = (configuration, state.vouchingAudit)
         state = other.state
         (state.configuration, state.vouchingAudit) = mine

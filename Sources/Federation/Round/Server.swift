@@ -45,19 +45,20 @@ public final class Server: @unchecked Sendable {
         return start
     }
 
-    /// Fusion: trains `aggregate` on the FM data by ensemble distillation (FedDF), the teacher being the weighted mean
+    /// Fusion: trains `aggregate` (or the last global model, with `FederatedDistillation`) on the FM data by ensemble distillation (FedDF), the teacher being the weighted mean
     /// of the logits of the models that the rule let through, plus `labelWeight` of cross-entropy with the labels.
     public func fuse(_ configuration: RunConfiguration, _ aggregate: Parameters, _ teacherLogits: [Float], _ synthetic: Samples,
                      round: Int) -> Parameters {
-        guard configuration.fusionEpochs > 0 else { return aggregate }
+        let training = configuration.serverTraining
+        guard training.epochs > 0 else { return aggregate }
         let classes = synthetic.set.classes, trainer = trainers[aggregate.network]
         trainer.reset(aggregate)
         var order = RandomStream(seed: configuration.seed, purpose: "fusion order", round: round)
-        let sgd = configuration.sgd(configuration.fusionRate), batch = configuration.batch
-        let temperature = configuration.temperature, labelWeight = configuration.labelWeight
+        let batch = configuration.batch, temperature = configuration.temperature, labelWeight = configuration.labelWeight
         teacherLogits.withUnsafeBufferPointer { teacher in
             guard let said = teacher.baseAddress else { return }
-            for _ in 0..<configuration.fusionEpochs {
+            for number in 0..<training.epochs {
+                let sgd = configuration.sgd(training.rate(number))
                 _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, batch, sgd) { label, position, batch, logits, gradient in
                     Loss.distillation(logits, teacher: said + position * classes, classes: classes, label: label,
                                       temperature: temperature, labelWeight: labelWeight,

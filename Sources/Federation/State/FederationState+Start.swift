@@ -26,10 +26,17 @@ extension FederationState {
         var vouching = Vouching(Opinions(logarithms: opinions), labels: (0..<images.count).map(images.label), classes: network.classes)
         let passes = try drop(carriersIn: &vouching, server, images)
         distrusted = vouching.distrusted
-        vouchingAudit = vouching.audit + configuration.judge(distrusted, in: images)
+        vouchingAudit = vouching.audit + configuration.judge(distrusted, in: images) + findingsOfExcluded
         prototypes = prototypes.map { Prototype($0.network) }
         try initialize(server, synthetic)
         return passes
+    }
+
+    private var findingsOfExcluded: [Finding] {
+        guard !excluded.isEmpty else { return [] }
+        let right = excluded.filter(configuration.isMalicious).count
+        return [Finding("clients that support wrong labels and are left out", excluded.map { "\($0)" }.joined(separator: " ")),
+                Finding("of these malicious (known to the experimenter only)", "\(configuration.attack.poisonsClients ? right : 0) of \(excluded.count)")]
     }
 
     /// Drops candidates that a model takes for what their labels say though it learned from other images alone what carries such labels.

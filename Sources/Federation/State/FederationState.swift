@@ -39,6 +39,8 @@ public struct FederationState: Sendable {
     /// Positions of FM images that are not used, ascending, and how `vouching` came to them.
     public internal(set) var distrusted: [Int] = []
     public internal(set) var vouchingAudit: [Finding] = []
+    /// Clients that `vouching` left out of the rounds, ascending.
+    public internal(set) var excluded: [Int] = []
     public internal(set) var history: [HistoryRow] = []
 
     init(_ configuration: RunConfiguration, _ network: ClampNet, _ normalization: Normalization, _ provenance: Provenance) {
@@ -76,7 +78,10 @@ public struct FederationState: Sendable {
     public var nextRound: Int { finishedRounds.map { $0 + 1 } ?? configuration.allRounds.lowerBound }
     public var isFinished: Bool { finishedRounds ?? 0 >= configuration.rounds }
     /// The clients of the next round.
-    public var nextClients: [Int] { configuration.clientNumbers(inRound: nextRound) }
+    public var nextClients: [Int] { configuration.clientNumbers(inRound: nextRound, without: excluded) }
+
+    /// How many of a round's participants a rule assumes to be malicious, whatever the attack is: it cannot know it.
+    func assumedMalicious(_ participants: Int) -> Int { configuration.assumedMalicious(participants, without: excluded.count) }
 
     /// The number of malicious clients that are at work, not only assumed.
     var malicious: Int { configuration.attack.poisonsClients ? configuration.malicious : 0 }
@@ -108,17 +113,19 @@ public struct FederationState: Sendable {
                              behaviors: configuration.isMalicious(client) ? behaviors[index] : [])
     }
 
-    /// Takes up what aggregation made of the round's updates; the round is not finished before fusion.
+    /// Takes up what aggregation made of the round's updates; the round is not finished before fusion. Where the server learns from answers alone
+    /// it keeps its model.
     mutating func adopt(_ aggregated: Aggregated) {
         let remember = malicious > 0 && MaliciousBehaviors.compareRounds(configuration.values)
         for (index, part) in aggregated.parts {
             if remember { prototypes[index].previousGlobal = prototypes[index].global }
-            prototypes[index].global = part.model
+            if !configuration.distils { prototypes[index].global = part.model }
             prototypes[index].memory = part.memory
             prototypes[index].ownStates[Prototype.ownRule] = part.own.isEmpty ? nil : part.own
         }
         if let memory = aggregated.memoryOfAll { prototypes[0].memory = memory }
         notes += aggregated.notes.filter { !notes.contains($0) }
+        excluded += aggregated.excluded
     }
 
     /// Fusion: trains the aggregates on the FM data, of which teachers say these logits. Throws `RunError.diverged`.
@@ -222,16 +229,19 @@ extension RunConfiguration {
                 Finding("poisoned images among the suspects (likewise)", "\(right) of \(synthetic.poisonedPositions.count)")]
     }
 
-    /// A round's clients, ascending: all, or a random subset of the given share.
-    public func clientNumbers(inRound round: Int) -> [Int] {
-        guard participants < self.clients else { return Array(0..<self.clients) }
+    /// A round's clients, ascending: all but the excluded ones, or a random subset of the given share.
+    public func clientNumbers(inRound round: Int, without excluded: [Int] = []) -> [Int] {
+        let left = (0..<self.clients).filter { !excluded.contains($0) }
+        guard participants < left.count else { return left }
         var stream = RandomStream(seed: self.seed, purpose: "participants", round: round)
-        return stream.permutation(self.clients).prefix(participants).sorted()
+        return stream.permutation(self.clients).filter { !excluded.contains($0) }.prefix(participants).sorted()
     }
 
-    /// The share of malicious clients that rules assume, whatever the attack is: they cannot know it.
-    func assumedMalicious(_ participants: Int) -> Int {
-        min(self.malicious, Int((Double(self.malicious * participants) / Double(self.clients)).rounded(.up)))
+    /// The share of malicious clients that rules assume, whatever the attack is: they cannot know it. Clients that were excluded are taken for
+    /// malicious ones.
+    func assumedMalicious(_ participants: Int, without excluded: Int = 0) -> Int {
+        let malicious = max(0, self.malicious - excluded), clients = max(1, self.clients - excluded)
+        return min(malicious, Int((Double(malicious * participants) / Double(clients)).rounded(.up)))
     }
 
     /// Mean loss of the benign clients' training; NaN without any.

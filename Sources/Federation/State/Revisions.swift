@@ -2,6 +2,7 @@ import Attacks
 import Bounds
 import Defenses
 import Detection
+import Rules
 
 /// The revisions of the parts that a result depends on. A part is what can change a figure: the training with its network, a rule, a trigger,
 /// what malicious clients do, what looks at FM data and models, a defence on the model. Run files carry the revisions that they were computed
@@ -11,8 +12,8 @@ import Detection
 public struct Revisions: Equatable, Sendable {
     /// The list: parts that are not at revision 1 any more. Raise a number in the commit that changes results; `RevisionTests` fails for a
     /// part whose results moved alone. Names: "training", "detection", "trigger NAME", "malicious NAME" (an option), "rule NAME", "vouching",
-    /// "defence NAME".
-    static let changed = ["vouching": 3]
+    /// "distillation", "defence NAME".
+    static let changed = ["vouching": 4]
 
     public private(set) var numbers: [String: Int] = [:]
 
@@ -56,6 +57,7 @@ extension RunConfiguration {
             parts += MaliciousBehaviors.settings.filter { $0.name != OwnUpdate.program.name && !$0.isStandard(in: values) }.map { "malicious \($0.name)" }
         }
         if vouches { parts.append(Vouching.name) }
+        if distils { parts.append(FederatedDistillation.name) }
         parts += AllDefenses.shapingTraining(self.defenses).filter { AggregationRules.names.contains($0) }.map { "rule \($0)" }
         return Revisions(parts)
     }

@@ -3,6 +3,7 @@ import Defenses
 import Detection
 import Network
 import Options
+import Rules
 
 /// Who attacks: nobody, malicious clients (classic), whoever poisons the FM data (fm), or both with one trigger.
 public enum Attack: String, SettingValue, CaseIterable, Sendable {
@@ -73,8 +74,9 @@ public struct RunConfiguration: Equatable, Sendable {
         guard !self.attack.poisonsSynthetic else {
             throw Self.error(\.attack, self.attack, "none or classic with --synthetic none: there are no FM data to poison")
         }
-        guard !vouches else {
-            throw Self.error(\.defenses, self.defenses, "none that looks at FM data, as \(Vouching.name) does, with --synthetic none")
+        guard !vouches, !distils else {
+            let names = self.defenses.filter { [Vouching.name, FederatedDistillation.name].contains($0) }.joined(separator: " and ")
+            throw Self.error(\.defenses, self.defenses, "none that works on FM data, as \(names) does, with --synthetic none")
         }
     }
 

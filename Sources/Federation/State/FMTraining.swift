@@ -1,4 +1,5 @@
 import Detection
+import Rules
 
 /// When the FM data have a part in the training. Where the federation vouches for their labels, rounds come before the initialisation, which
 /// ends round 0: with three of them, rounds -2, -1 and 0. They do without the FM data, and their models are dropped: what follows is
@@ -7,6 +8,16 @@ extension RunConfiguration {
     /// Whether the federation vouches for the FM labels.
     public var vouches: Bool { self.defenses.contains(Vouching.name) }
 
+    /// Whether the server learns from the clients' answers alone.
+    public var distils: Bool { self.defenses.contains(FederatedDistillation.name) }
+
+    /// The server's training at the end of a round: epochs, and the learning rate of each.
+    var serverTraining: (epochs: Int, rate: (Int) -> Double) {
+        guard distils else { return (self.fusionEpochs, { _ in self.fusionRate }) }
+        let epochs = self[FederatedDistillation.epochs]
+        return (epochs, { self.rate * FederatedDistillation.share(ofRateIn: $0, of: epochs) })
+    }
+
     /// The rounds before the initialisation.
     public var vouchingRounds: Int { vouches ? self[Vouching.rounds] : 0 }
 
@@ -14,11 +25,11 @@ extension RunConfiguration {
     public var allRounds: ClosedRange<Int> { 1 - vouchingRounds...self.rounds }
 
     /// Whether a round ends with a training on FM data, for which the teachers are asked. Round 0 ends with the initialisation.
-    func asksTeachers(inRound round: Int) -> Bool { round > 0 ? self.fusionEpochs > 0 : round == 0 }
+    func asksTeachers(inRound round: Int) -> Bool { round > 0 ? serverTraining.epochs > 0 : round == 0 }
 
     /// Passes over FM images at the end of a round, of so many images, clients' shapes and teachers: a teacher's forward counts a third.
     public func passesOfFusion(inRound round: Int, images: Int, shapes: Int, teachers: Int) -> Double {
         let teaching = asksTeachers(inRound: round) ? Double(teachers) / 3 : 0
-        return Double(images) * (teaching + (round > 0 ? Double(self.fusionEpochs * shapes) : 0))
+        return Double(images) * (teaching + (round > 0 ? Double(serverTraining.epochs * shapes) : 0))
     }
 }
