@@ -8,7 +8,7 @@ SCALE ?= smoke
 TORCH_PYTHON ?= python3
 FASHION_MNIST := /usr/share/datasets/fashion-mnist
 
-.PHONY: help deps build arm64 test units test-cluster torture fuzz sanitize bench reproduce data golden lint rooms docs man completions wheel dist clean
+.PHONY: help deps build arm64 test xctest swift-testing units test-cluster torture fuzz sanitize bench reproduce data golden lint rooms docs man completions wheel dist clean
 .DEFAULT_GOAL := help
 
 help:                ## this list
@@ -39,10 +39,17 @@ reproduce: data      ## the main table at SCALE (default smoke: minutes) into re
 
 UNITS := -c release --scratch-path .build-test -Xswiftc -enable-testing
 
+# XCTest runs one test after another, Swift Testing many at once: side by side they keep two cores busy.
 test:                ## lint, unit tests (optimised), then black-box tests of build/fedclamp
 	@$(MAKE) --no-print-directory -j3 lint units .venv/ready
-	swift test --skip-build $(UNITS)
+	@$(MAKE) --no-print-directory -j2 xctest swift-testing
 	.venv/bin/pytest -q -n auto --maxprocesses 4 --dist loadfile Tests/blackbox
+
+xctest:
+	swift test --skip-build --disable-swift-testing $(UNITS)
+
+swift-testing:
+	swift test --skip-build --disable-xctest --ignore-lock $(UNITS)
 
 units: deps          ## build the unit tests, without the executable
 	swift build $(UNITS) --product fedclampPackageTests
