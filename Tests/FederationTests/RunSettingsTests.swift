@@ -98,7 +98,7 @@ import Testing
         let c = try RunConfiguration.from(json: json, path: "old.h5")
         let since = ["fm-poison-draw", "fm-poison-stage", "evaluate-clients", "evaluate-every", "local-test-images", "bounds-paper-drop", "bounds-paper-factor",
                      "bounds-paper-lr", "bounds-paper-passes", "dp-limit", "dp-noise", "rfout-deviations", "pruning-share", "pruning-deviations",
-                     "heads", "trigger-place", "malicious-update", "vouching-rounds", "vouching-epochs"]
+                     "heads", "trigger-place", "malicious-update", "vouching-rounds", "vouching-epochs", "distillation-epochs"]
         let standard = RunConfiguration.settings.all.filter { $0.isStandard(in: c.values) }.map(\.name)
         #expect(Set(standard) == Set(["clip-norm", "fusion-lr"] + since))
         #expect(c.rate == 0.05 && c[ModelReplacement.boost] == .factor(2.5) && c.partition == .dirichlet(0.5) && c.seed == .max)
