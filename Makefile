@@ -8,7 +8,7 @@ SCALE ?= smoke
 TORCH_PYTHON ?= python3
 FASHION_MNIST := /usr/share/datasets/fashion-mnist
 
-.PHONY: help deps build arm64 test xctest swift-testing units test-cluster torture fuzz sanitize bench reproduce data golden lint rooms docs man completions wheel dist clean
+.PHONY: help deps build arm64 test xctest swift-testing units test-cluster torture fuzz sanitize bench reproduce data golden lint format rooms docs man completions wheel dist clean
 .DEFAULT_GOAL := help
 
 help:                ## this list
@@ -85,9 +85,15 @@ bench: build .venv-bench/ready ## FedClamp against PyTorch on this CPU, in turns
 golden:              ## write the golden files of the network tests anew (needs PyTorch)
 	$(TORCH_PYTHON) tools/oracle.py Tests/NetworkTests/Golden
 
-lint: build          ## order of imports, file lengths, forbidden calls, links of pages, stray vector instructions
+FORMATTED := --configuration .swift-format Package.swift Sources Tests
+
+lint: build          ## order of imports, file lengths, format, forbidden calls, links of pages, stray vector instructions
 	python3 tools/lint.py
+	swift format lint --strict --recursive $(FORMATTED)
 	tools/check-isa.sh
+
+format:              ## Swift as .swift-format says: lines of at most 140 columns
+	swift format --in-place --recursive $(FORMATTED)
 
 rooms:               ## the picture of the rooms, Sources/rooms.svg, drawn from the imports
 	python3 tools/rooms.py > Sources/rooms.svg

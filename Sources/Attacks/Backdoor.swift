@@ -2,8 +2,8 @@ import Options
 
 /// What a poisoned image's label becomes.
 public enum Relabeling: Hashable, Sendable {
-    case target(Int)          // all-to-one
-    case next                 // all-to-all: (y + 1) mod classes
+    case target(Int)  // all-to-one
+    case next  // all-to-all: (y + 1) mod classes
 
     public func label(_ label: Int, classes: Int) -> Int {
         switch self {

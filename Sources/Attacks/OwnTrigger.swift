@@ -119,7 +119,7 @@ private final class OwnStamps: @unchecked Sendable {
     /// 64 bits of the content: two of a million images have the same with a chance of 3 in 100 million.
     private static func key(_ count: Int, _ byte: (Int) -> UInt8) -> UInt64 {
         var hash: UInt64 = 0x9E37_79B9_7F4A_7C15
-        for first in stride(from: 0, to: count, by: 8) {                // images have a multiple of 8 bytes: 28 x 28, 32 x 32
+        for first in stride(from: 0, to: count, by: 8) {  // images have a multiple of 8 bytes: 28 x 28, 32 x 32
             var word: UInt64 = 0
             for k in first..<first + 8 { word = word << 8 | UInt64(byte(k)) }
             hash = (hash ^ word) &* 0xBF58_476D_1CE4_E5B9

@@ -43,8 +43,9 @@ public struct PictureTrigger: Trigger {
         }
         let row = place?.row ?? side - height, column = place?.column ?? side - width
         guard row + height <= side, column + width <= side else {
-            throw AttackError.triggerTooLarge(name: label, size: "\(height)x\(width) at row \(row), column \(column)",
-                                              image: "\(side)x\(side)")
+            throw AttackError.triggerTooLarge(
+                name: label, size: "\(height)x\(width) at row \(row), column \(column)",
+                image: "\(side)x\(side)")
         }
         var mask = [Float](repeating: 0, count: side * side), pattern = [Float](repeating: 0, count: shape.count)
         for y in 0..<height {
@@ -104,12 +105,14 @@ struct TriggerPicture {
             let (mask, shape) = try Self.read(file, "/mask"), (pattern, size) = try Self.read(file, "/pattern")
             let extents = Array(shape.suffix(2)), channels = size.count == 3 ? size[0] : 1
             guard (2...3).contains(shape.count), shape.count == 2 || shape[0] == 1 else {
-                throw HDF5Error.mismatch(path: path, object: "/mask", expected: "shape (height, width)",
-                                         got: "\(shape)")
+                throw HDF5Error.mismatch(
+                    path: path, object: "/mask", expected: "shape (height, width)",
+                    got: "\(shape)")
             }
             guard (2...3).contains(size.count), Array(size.suffix(2)) == extents, channels == 1 || channels == 3 else {
-                throw HDF5Error.mismatch(path: path, object: "/pattern",
-                                         expected: "shape (1 or 3, \(extents[0]), \(extents[1]))", got: "\(size)")
+                throw HDF5Error.mismatch(
+                    path: path, object: "/pattern",
+                    expected: "shape (1 or 3, \(extents[0]), \(extents[1]))", got: "\(size)")
             }
             (height, width, self.mask, self.pattern) = (extents[0], extents[1], mask, pattern)
         }
@@ -122,7 +125,8 @@ struct TriggerPicture {
         if case let .bytes(bytes) = array.values { return (bytes.map { Float($0) / 255 }, array.shape) }
         let values = array.doubles.map(Float.init)
         guard let bad = values.first(where: { !(0...1).contains($0) }) else { return (values, array.shape) }
-        throw HDF5Error.mismatch(path: file.path, object: name, expected: "numbers from 0 to 1, or uint8",
-                                 got: "\(bad)")
+        throw HDF5Error.mismatch(
+            path: file.path, object: name, expected: "numbers from 0 to 1, or uint8",
+            got: "\(bad)")
     }
 }

@@ -16,9 +16,11 @@ extension Samples {
             }
             written = count * size
         }
-        return [("\(prefix)_images", OwnArray(.bytes(pixels), [count, set.channels, set.height, set.width])),
-                ("\(prefix)_labels", .whole((0..<count).map(label))),
-                ("\(prefix)_mean", OwnArray(.float(normalization.mean), [set.channels])),
-                ("\(prefix)_std", OwnArray(.float(normalization.std), [set.channels]))]
+        return [
+            ("\(prefix)_images", OwnArray(.bytes(pixels), [count, set.channels, set.height, set.width])),
+            ("\(prefix)_labels", .whole((0..<count).map(label))),
+            ("\(prefix)_mean", OwnArray(.float(normalization.mean), [set.channels])),
+            ("\(prefix)_std", OwnArray(.float(normalization.std), [set.channels])),
+        ]
     }
 }

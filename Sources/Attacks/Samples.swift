@@ -107,7 +107,7 @@ public struct Samples: Sendable {
     public func withPixels(_ i: Int, flip: Bool = false, _ body: (UnsafeMutablePointer<Float>) -> Void) {
         let bytes = set.imageBytes, side = set.width, first = indices[i] * bytes
         precondition(bytes <= 3072, "an image of \(bytes) values")
-        var pixels = InlineArray<3072, Float>(repeating: 0)          // the largest image; on the stack, unlike a temporary allocation
+        var pixels = InlineArray<3072, Float>(repeating: 0)  // the largest image; on the stack, unlike a temporary allocation
         withUnsafeMutableBytes(of: &pixels) { memory in
             guard let base = memory.baseAddress?.assumingMemoryBound(to: Float.self) else { return }
             set.images.withUnsafeBufferPointer { source in

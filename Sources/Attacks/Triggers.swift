@@ -31,12 +31,16 @@ public enum Triggers {
     public static func kind(_ name: String) -> String? { names.first { name == $0 || name.hasPrefix("\($0):") } }
 
     public static var settings: [any AnySetting] {
-        (all + [PictureTrigger.self]).flatMap { trigger in trigger.settings.map { $0.belonging(to: .attack, .triggered(with: trigger.name)) } }
+        (all + [PictureTrigger.self]).flatMap { trigger in
+            trigger.settings.map { $0.belonging(to: .attack, .triggered(with: trigger.name)) }
+        }
     }
 
     /// Throws `AttackError.unknownTrigger` for other names.
-    public static func make(_ name: String, shape: ImageShape, seed: UInt64,
-                            _ settings: Settings = Settings()) throws -> any Trigger {
+    public static func make(
+        _ name: String, shape: ImageShape, seed: UInt64,
+        _ settings: Settings = Settings()
+    ) throws -> any Trigger {
         if let method = OwnMethod(name), method.kind == .trigger { return try make(method, shape: shape, seed: seed, settings) }
         let parts = name.split(separator: ":", omittingEmptySubsequences: false)
         guard let type = all.first(where: { $0.name == parts[0] }) else { throw unknown(name) }

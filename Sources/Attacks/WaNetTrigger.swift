@@ -33,7 +33,7 @@ public struct WaNetTrigger: Trigger {
         let raw = (0..<2 * Self.grid * Self.grid).map { _ in 2 * stream.uniform() - 1 }
         let mean = raw.reduce(0) { $0 + abs($1) } / Double(raw.count), plane = Self.grid * Self.grid
         let field = (0..<2).map { axis in
-            bicubic(raw[axis * plane ..< (axis + 1) * plane].map { $0 / mean }, side: Self.grid, to: shape.side)
+            bicubic(raw[axis * plane..<(axis + 1) * plane].map { $0 / mean }, side: Self.grid, to: shape.side)
         }
         let side = shape.side, scale = Self.strength / Double(side)
         let places = (0..<2 * side * side).map { k in
@@ -49,8 +49,9 @@ public struct WaNetTrigger: Trigger {
         let px = (x + 1) / 2 * Double(side - 1), py = (y + 1) / 2 * Double(side - 1)
         let column = min(Int(px), side - 1), row = min(Int(py), side - 1)
         let fx = Float(px - Double(column)), fy = Float(py - Double(row))
-        return Tap(first: Int32(row * side + column), right: column + 1 < side ? 1 : 0, down: row + 1 < side ? Int32(side) : 0,
-                   weights: SIMD4((1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx))
+        return Tap(
+            first: Int32(row * side + column), right: column + 1 < side ? 1 : 0, down: row + 1 < side ? Int32(side) : 0,
+            weights: SIMD4((1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx))
     }
 
     public func stamp(_ image: UnsafeMutablePointer<Float>, share: TriggerShare?) {
@@ -87,8 +88,8 @@ public struct WaNetTrigger: Trigger {
 /// aligned corners, borders repeated: `torch.nn.functional.interpolate(mode="bicubic", align_corners=True)`.
 func bicubic(_ x: [Double], side: Int, to size: Int) -> [Double] {
     let a = -0.75
-    func near(_ t: Double) -> Double { ((a + 2) * t - (a + 3)) * t * t + 1 }                // 0 <= t <= 1
-    func far(_ t: Double) -> Double { ((a * t - 5 * a) * t + 8 * a) * t - 4 * a }           // 1 <= t <= 2
+    func near(_ t: Double) -> Double { ((a + 2) * t - (a + 3)) * t * t + 1 }  // 0 <= t <= 1
+    func far(_ t: Double) -> Double { ((a * t - 5 * a) * t + 8 * a) * t - 4 * a }  // 1 <= t <= 2
     let lines = (0..<size).map { i -> [(index: Int, weight: Double)] in
         let place = Double(i) * Double(side - 1) / Double(size - 1), first = Int(place), t = place - Double(first)
         return zip(-1...2, [far(t + 1), near(t), near(1 - t), far(2 - t)]).map { (min(max(first + $0, 0), side - 1), $1) }

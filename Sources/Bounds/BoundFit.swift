@@ -51,7 +51,8 @@ public struct BoundFit: ModelDefense {
     /// What the pressure is steered to: the share of suspects that stay in their class (1: no pressure), and where there are none the
     /// agreement with the unbounded predictions on kept images.
     public var stayed = 0.05, agreement = 0.98
-    /// Where fewer of the predictions on kept images are the unbounded ones the bounds go back to where the last ten steps that did better began,
+    /// Where fewer of the predictions on kept images are the unbounded ones the bounds go back to where the last ten steps that did better
+    /// began,
     /// and the pressure is given up:
     /// suspects that no bounds can tell from other images would otherwise take the whole model with them.
     public var leastAgreement = 0.5
@@ -85,9 +86,10 @@ public struct BoundFit: ModelDefense {
         let optimizer = BoundOptimizer(model, evidence, context)
         let fitted = optimizer.run(self, start: start, steps: tellsClassesApart ? steps(images, stepsOfFew(evidence)) : 0)
         let bounds = optimizer.bounds
-        return DefenseOutcome(parameters: model, bounds: bounds, passes: evidence.passes + optimizer.passes,
-                              audit: evidence.audit + (tellsClassesApart ? outcome(fitted) : [Self.saysOneClass]) + tightness(bounds, start),
-                              suspects: evidence.audited)
+        return DefenseOutcome(
+            parameters: model, bounds: bounds, passes: evidence.passes + optimizer.passes,
+            audit: evidence.audit + (tellsClassesApart ? outcome(fitted) : [Self.saysOneClass]) + tightness(bounds, start),
+            suspects: evidence.audited)
     }
 
     private var batch: Int { keptInBatch + transplantedInBatch + suspectsInBatch }
@@ -109,16 +111,19 @@ public struct BoundFit: ModelDefense {
     static let saysOneClass = Finding("bounds left where they start", "the model puts all FM images into one class")
 
     private func outcome(_ fitted: BoundOptimizer.Fitted) -> [Finding] {
-        [Finding("agreement on FM images kept", fixed(fitted.agreement, 3))] + (fitted.stayed.map { share in
-            [Finding("suspects that stay in their class", fixed(share, 3) + (stayed < 1 ? ", wanted at most \(fixed(stayed, 2))" : ""))]
-        } ?? [])
+        [Finding("agreement on FM images kept", fixed(fitted.agreement, 3))]
+            + (fitted.stayed.map { share in
+                [Finding("suspects that stay in their class", fixed(share, 3) + (stayed < 1 ? ", wanted at most \(fixed(stayed, 2))" : ""))]
+            } ?? [])
     }
 
     private func tightness(_ bounds: Bounds, _ start: [Float]) -> [Finding] {
         bounds.network.layers.map { layer in
             let ratios = bounds.network.bounds(of: layer).map { start[$0] > 0 ? bounds.buffer.base[$0] / start[$0] : 1 }
             let tight = ratios.filter { $0 < 0.5 }.count
-            return Finding("\(layer.name): bound / start, median", "\(fixed(Double(quantile(0.5, ratios)), 2)), \(tight) of \(ratios.count) below half")
+            return Finding(
+                "\(layer.name): bound / start, median", "\(fixed(Double(quantile(0.5, ratios)), 2)), \(tight) of \(ratios.count) below half"
+            )
         }
     }
 }

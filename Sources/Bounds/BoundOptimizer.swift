@@ -41,17 +41,20 @@ final class BoundOptimizer {
         writeBounds(start)
         (perLayer, comparesLogits) = (fit.perLayer, fit.comparesLogits)
         let kept = evidence.kept, witnesses = evidence.witnesses, found = evidence.triggers
-        let fromSuspects = witnesses.isEmpty ? 0 : fit.suspectsInBatch, fromSearch = evidence.perturbations.isEmpty ? 0 : fit.perturbedInBatch
+        let fromSuspects = witnesses.isEmpty ? 0 : fit.suspectsInBatch,
+            fromSearch = evidence.perturbations.isEmpty ? 0 : fit.perturbedInBatch
         let underTriggers = found.isEmpty ? 0 : fit.transplantedInBatch
         var pressure = fromSuspects > 0 && fit.stayed >= 1 ? 0 : 0.1, counts = Counts(), seen = 0, fitted = Fitted()
-        var earlier: [(adam: Adam, fitted: Fitted)] = []          // where the last ten steps that went well began, and where they ended
+        var earlier: [(adam: Adam, fitted: Fitted)] = []  // where the last ten steps that went well began, and where they ended
         for step in 1..<steps + 1 {
             let plain = (0..<fit.keptInBatch).map { _ in kept[stream.index(below: kept.count)] }
-            let batch = Batch(plain: plain, suspects: (0..<fromSuspects).map { _ in witnesses[stream.index(below: witnesses.count)] },
-                              transplanted: (0..<underTriggers).map { _ in
-                                  (image: kept[stream.index(below: kept.count)], overlay: found[stream.index(below: found.count)].overlay)
-                              },
-                              perturbed: ascent.batch(Array(evidence.perturbations.indices), images: fromSearch, from: kept, predictions: activations.predictions, &stream))
+            let batch = Batch(
+                plain: plain, suspects: (0..<fromSuspects).map { _ in witnesses[stream.index(below: witnesses.count)] },
+                transplanted: (0..<underTriggers).map { _ in
+                    (image: kept[stream.index(below: kept.count)], overlay: found[stream.index(below: found.count)].overlay)
+                },
+                perturbed: ascent.batch(
+                    Array(evidence.perturbations.indices), images: fromSearch, from: kept, predictions: activations.predictions, &stream))
             counts += gradient(batch, limited: true, fit.evidenceWeight)
             ascent.climb(batch.perturbed)
             seen += plain.count
@@ -94,55 +97,68 @@ final class BoundOptimizer {
 
     /// Leaves the gradient of one batch in the trainer. Margins count up to -0.5 if `limited`, else always.
     func gradient(_ batch: Batch, limited: Bool, _ weight: Double) -> Counts {
-        let classes = activations.classes, agreements = Flags(batch.plain.count), stayed = Flags(batch.suspects.count), floats = trainer.network.inputFloats
+        let classes = activations.classes, agreements = Flags(batch.plain.count), stayed = Flags(batch.suspects.count),
+            floats = trainer.network.inputFloats
         let suspectsEnd = batch.plain.count + batch.suspects.count, transplantedEnd = suspectsEnd + batch.transplanted.count
         passes += Double(batch.count) * 2 / 3
         trainer.sum.bounds.zero()
         activations.logits.withUnsafeBufferPointer { buffer in
             guard let logits = buffer.baseAddress else { return }
-            _ = trainer.boundGradient(batch.count, load: { i, x in
-                if i < batch.plain.count {
-                    samples.load(batch.plain[i], into: x)
-                } else if i < suspectsEnd {
-                    samples.load(batch.suspects[i - batch.plain.count].image, into: x)
-                } else if i < transplantedEnd {
-                    let (image, overlay) = batch.transplanted[i - suspectsEnd]
-                    samples.load(image, into: x)
-                    range.lay(overlay, on: x)
-                } else {
-                    ascent.load(batch.perturbed[i - transplantedEnd], of: samples, into: x)
-                }
-            }, loss: { i, y, dy in
-                func divergence(_ image: Int, _ images: Int) -> Double {
-                    Loss.divergence(y, from: activations.logits, row: image, classes: classes, images: images, gradient: dy)
-                }
-                if i < batch.plain.count {
-                    agreements[i] = Loss.prediction(y, classes: classes) == activations.predictions[batch.plain[i]]
-                    if comparesLogits {
-                        return Loss.squaredError(y, target: logits + batch.plain[i] * classes, classes: classes, batch: batch.plain.count, gradient: dy)
+            _ = trainer.boundGradient(
+                batch.count,
+                load: { i, x in
+                    if i < batch.plain.count {
+                        samples.load(batch.plain[i], into: x)
+                    } else if i < suspectsEnd {
+                        samples.load(batch.suspects[i - batch.plain.count].image, into: x)
+                    } else if i < transplantedEnd {
+                        let (image, overlay) = batch.transplanted[i - suspectsEnd]
+                        samples.load(image, into: x)
+                        range.lay(overlay, on: x)
+                    } else {
+                        ascent.load(batch.perturbed[i - transplantedEnd], of: samples, into: x)
                     }
-                    return divergence(batch.plain[i], batch.plain.count)
-                }
-                if (suspectsEnd..<transplantedEnd).contains(i) { return divergence(batch.transplanted[i - suspectsEnd].image, batch.transplanted.count) }
-                if i < suspectsEnd {
-                    let target = batch.suspects[i - batch.plain.count].target
-                    stayed[i - batch.plain.count] = margin(y, target, classes, limited, weight / Double(batch.suspects.count), dy) > 0
-                } else {
-                    let target = ascent.target(batch.perturbed[i - transplantedEnd])
-                    batch.perturbed[i - transplantedEnd].margin = margin(y, target, classes, limited, weight / Double(batch.perturbed.count), dy)
-                }
-                return 0
-            }, image: batch.perturbed.isEmpty ? nil : { i, g in
-                guard i >= transplantedEnd else { return }
-                batch.perturbed[i - transplantedEnd].gradient = Array(UnsafeBufferPointer(start: g, count: floats))
-            })
+                },
+                loss: { i, y, dy in
+                    func divergence(_ image: Int, _ images: Int) -> Double {
+                        Loss.divergence(y, from: activations.logits, row: image, classes: classes, images: images, gradient: dy)
+                    }
+                    if i < batch.plain.count {
+                        agreements[i] = Loss.prediction(y, classes: classes) == activations.predictions[batch.plain[i]]
+                        if comparesLogits {
+                            return Loss.squaredError(
+                                y, target: logits + batch.plain[i] * classes, classes: classes, batch: batch.plain.count, gradient: dy)
+                        }
+                        return divergence(batch.plain[i], batch.plain.count)
+                    }
+                    if (suspectsEnd..<transplantedEnd).contains(i) {
+                        return divergence(batch.transplanted[i - suspectsEnd].image, batch.transplanted.count)
+                    }
+                    if i < suspectsEnd {
+                        let target = batch.suspects[i - batch.plain.count].target
+                        stayed[i - batch.plain.count] = margin(y, target, classes, limited, weight / Double(batch.suspects.count), dy) > 0
+                    } else {
+                        let target = ascent.target(batch.perturbed[i - transplantedEnd])
+                        batch.perturbed[i - transplantedEnd].margin = margin(
+                            y, target, classes, limited, weight / Double(batch.perturbed.count), dy)
+                    }
+                    return 0
+                },
+                image: batch.perturbed.isEmpty
+                    ? nil
+                    : { i, g in
+                        guard i >= transplantedEnd else { return }
+                        batch.perturbed[i - transplantedEnd].gradient = Array(UnsafeBufferPointer(start: g, count: floats))
+                    })
         }
         return Counts(agreed: agreements.count, stayed: stayed.count)
     }
 
     /// Returns the margin of `target`. The loss is `weight` times relu(margin + 0.5) if `limited`, else times the margin.
-    private func margin(_ y: UnsafePointer<Float>, _ target: Int, _ classes: Int, _ limited: Bool, _ weight: Double,
-                        _ dy: UnsafeMutablePointer<Float>) -> Float {
+    private func margin(
+        _ y: UnsafePointer<Float>, _ target: Int, _ classes: Int, _ limited: Bool, _ weight: Double,
+        _ dy: UnsafeMutablePointer<Float>
+    ) -> Float {
         let value = Loss.margin(y, of: target, classes: classes, weight: weight, gradient: dy)
         if limited && !(value > -0.5) { for k in 0..<classes { dy[k] = 0 } }
         return value

@@ -15,7 +15,8 @@ import Options
 ///    `allowedDrop` lambda is multiplied by `factor`, else divided by it.
 /// 3. z and lambda go on to the next round. Clients get G without z.
 ///
-/// z goes out once, with the last G. K is the last layer of each of ResNet-18's four stages; ClampNet's counterparts are conv2, conv4, conv6
+/// z goes out once, with the last G. K is the last layer of each of ResNet-18's four stages; ClampNet's counterparts are conv2, conv4,
+/// conv6
 /// and fc1. The other layers stay unbounded.
 ///
 /// What the text leaves open, and our choice; `BoundVariants` has the other readings, and the table `ablation` measures them:
@@ -55,13 +56,16 @@ public struct PaperBounds: RoundDefense {
     /// Over the images of a batch, and over the classes.
     public enum Reduction: Equatable, Sendable { case mean, sum, meanOfClasses }
 
-    public static let allowedDrop = Setting("bounds-paper-drop", default: 0.1, in: .fraction, value: "fraction",
-                                            help: "Accuracy on the labelled FM data that the bounds may cost.")
-    public static let factor = Setting("bounds-paper-factor", default: 1.1, in: .number(Interval(1, .infinity)), value: "factor",
-                                       help: "Factor by which lambda rises or falls after each round.")
+    public static let allowedDrop = Setting(
+        "bounds-paper-drop", default: 0.1, in: .fraction, value: "fraction",
+        help: "Accuracy on the labelled FM data that the bounds may cost.")
+    public static let factor = Setting(
+        "bounds-paper-factor", default: 1.1, in: .number(Interval(1, .infinity)), value: "factor",
+        help: "Factor by which lambda rises or falls after each round.")
     public static let rate = Setting("bounds-paper-lr", default: 5e-4, in: .positive, value: "rate", help: "Learning rate of the bounds.")
-    public static let passes = Setting("bounds-paper-passes", default: 5, in: .count(from: 1), value: "n",
-                                       help: "Passes over the FM data in each round.")
+    public static let passes = Setting(
+        "bounds-paper-passes", default: 5, in: .count(from: 1), value: "n",
+        help: "Passes over the FM data in each round.")
     public static let settings: [any AnySetting] = [allowedDrop, factor, rate, passes]
 
     public init() { self.init(Settings()) }
@@ -124,12 +128,19 @@ public struct PaperBounds: RoundDefense {
     public func outcome(_ carried: CarriedState, _ model: Parameters) -> DefenseOutcome {
         func list(_ values: [Double]) -> String { values.map { fixed($0, 3) }.joined(separator: " ") }
         let bounds = bounds(carried, model.network)
-        return DefenseOutcome(parameters: model, bounds: bounds, passes: carried[Key.passes].first ?? 0, audit: [
-            Finding("lambda before round 1 and after each update", list(carried[Key.lambda])),
-            Finding("accuracy lost on the FM data, by their labels, after each update (allowed \(fixed(allowedDrop, 2)))", list(carried[Key.drop])),
-        ] + bounded(model.network).map { layer in
-            Finding("\(layer.name): bounds, median and largest", "\(fixed(Double(quantile(0.5, bounds[layer])), 3)) \(fixed(Double(bounds[layer].max() ?? 0), 3))")
-        })
+        return DefenseOutcome(
+            parameters: model, bounds: bounds, passes: carried[Key.passes].first ?? 0,
+            audit: [
+                Finding("lambda before round 1 and after each update", list(carried[Key.lambda])),
+                Finding(
+                    "accuracy lost on the FM data, by their labels, after each update (allowed \(fixed(allowedDrop, 2)))",
+                    list(carried[Key.drop])),
+            ]
+                + bounded(model.network).map { layer in
+                    Finding(
+                        "\(layer.name): bounds, median and largest",
+                        "\(fixed(Double(quantile(0.5, bounds[layer])), 3)) \(fixed(Double(bounds[layer].max() ?? 0), 3))")
+                })
     }
 
     private func bounds(_ carried: CarriedState, _ network: ClampNet) -> Bounds {
@@ -142,7 +153,9 @@ public struct PaperBounds: RoundDefense {
     private func bounded(_ network: ClampNet) -> [Layer] { network.layers.filter(layers.contains) }
 
     /// Step 1 of the algorithm.
-    private func fit(_ start: Bounds, _ model: Parameters, _ context: DefenseContext, _ plain: [Float], _ lambda: Double, _ orders: [[Int]]) -> Bounds {
+    private func fit(_ start: Bounds, _ model: Parameters, _ context: DefenseContext, _ plain: [Float], _ lambda: Double, _ orders: [[Int]])
+        -> Bounds
+    {
         let trainer = Trainer(model.network, kernels: context.kernels, lanes: Trainer.serverLanes, threads: context.threads)
         trainer.reset(model, bounds: start)
         trainer.prepareForBounds()
@@ -156,15 +169,19 @@ public struct PaperBounds: RoundDefense {
         return Bounds(copying: trainer.bounds)
     }
 
-    private func step(_ trainer: Trainer, _ samples: Samples, _ images: ArraySlice<Int>, _ plain: [Float], _ lambda: Double, _ adam: inout BoundAdam) {
+    private func step(
+        _ trainer: Trainer, _ samples: Samples, _ images: ArraySlice<Int>, _ plain: [Float], _ lambda: Double, _ adam: inout BoundAdam
+    ) {
         let classes = trainer.network.classes, first = images.startIndex
         let scale = reduction.scale(images: images.count, classes: classes)
         trainer.sum.bounds.zero()
         plain.withUnsafeBufferPointer { buffer in
             guard let targets = buffer.baseAddress else { return }
-            _ = trainer.boundGradient(images.count, load: { i, x in samples.load(images[first + i], into: x) }, loss: { i, y, dy in
-                Loss.squaredDifference(y, target: targets + images[first + i] * classes, classes: classes, scale: scale, gradient: dy)
-            })
+            _ = trainer.boundGradient(
+                images.count, load: { i, x in samples.load(images[first + i], into: x) },
+                loss: { i, y, dy in
+                    Loss.squaredDifference(y, target: targets + images[first + i] * classes, classes: classes, scale: scale, gradient: dy)
+                })
         }
         let penalty = slopes(of: trainer.bounds, lambda)
         switch optimiser {

@@ -29,8 +29,9 @@ public struct Unlearning: ModelDefense {
 
     public func apply(_ model: Parameters, _ context: DefenseContext) throws -> DefenseOutcome {
         let evidence = try BoundFit().examine(model, context)
-        let untouched = DefenseOutcome(parameters: model, bounds: Bounds(model.network), passes: evidence.passes, audit: evidence.audit,
-                                       suspects: evidence.audited)
+        let untouched = DefenseOutcome(
+            parameters: model, bounds: Bounds(model.network), passes: evidence.passes, audit: evidence.audit,
+            suspects: evidence.audited)
         return try train(untouched, evidence, context)
     }
 
@@ -42,11 +43,13 @@ public struct Unlearning: ModelDefense {
         var stream = RandomStream(seed: context.seed, purpose: "unlearning", round: context.round)
         let suspects = witnesses.isEmpty ? 0 : suspectsInBatch
         let agreed = (0..<steps).map { _ in
-            lesson.step(sgd, kept: (0..<keptInBatch).map { _ in kept[stream.index(below: kept.count)] },
-                        under: (0..<underTriggersInBatch).map { _ in
-                            (image: kept[stream.index(below: kept.count)], overlay: triggers[stream.index(below: triggers.count)].overlay)
-                        },
-                        suspects: (0..<suspects).map { _ in stream.index(below: witnesses.count) }).agreed
+            lesson.step(
+                sgd, kept: (0..<keptInBatch).map { _ in kept[stream.index(below: kept.count)] },
+                under: (0..<underTriggersInBatch).map { _ in
+                    (image: kept[stream.index(below: kept.count)], overlay: triggers[stream.index(below: triggers.count)].overlay)
+                },
+                suspects: (0..<suspects).map { _ in stream.index(below: witnesses.count) }
+            ).agreed
         }
         guard lesson.trainer.parameters.allFinite else {
             throw DefenseError.model("\(Self.name) diverged: NaN or infinite parameters after \(steps) steps at rate \(sgd.rate)")
@@ -55,8 +58,10 @@ public struct Unlearning: ModelDefense {
         var outcome = start
         outcome.parameters = Parameters(copying: lesson.trainer.parameters)
         outcome.passes += Double(steps * (keptInBatch + underTriggersInBatch + suspects)) + Double(witnesses.count) / 3
-        outcome.audit.append(Finding("predictions kept under what was found, first and last ten steps",
-                                     "\(share(agreed.prefix(10))) \(share(agreed.suffix(10)))"))
+        outcome.audit.append(
+            Finding(
+                "predictions kept under what was found, first and last ten steps",
+                "\(share(agreed.prefix(10))) \(share(agreed.suffix(10)))"))
         return outcome
     }
 
@@ -70,12 +75,17 @@ public struct Unlearning: ModelDefense {
         private let suspects: [Int], cured: [Float]
 
         /// - Parameter plain: (FM images, classes), logits of the unbounded model.
-        init(_ model: Parameters, _ bounds: Bounds, _ plain: [Float], _ witnesses: [(image: Int, target: Int)],
-             _ triggers: [(target: Int, overlay: Overlay)], _ context: DefenseContext) {
-            let samples = context.synthetic, range = PixelRange(samples), ofClass = Dictionary(triggers.map { ($0.target, $0.overlay) }) { first, _ in first }
+        init(
+            _ model: Parameters, _ bounds: Bounds, _ plain: [Float], _ witnesses: [(image: Int, target: Int)],
+            _ triggers: [(target: Int, overlay: Overlay)], _ context: DefenseContext
+        ) {
+            let samples = context.synthetic, range = PixelRange(samples),
+                ofClass = Dictionary(triggers.map { ($0.target, $0.overlay) }) { first, _ in first }
             (self.samples, self.range, self.plain, classes) = (samples, range, plain, model.network.classes)
             suspects = witnesses.map(\.image)
-            cured = Predictor(model.network, kernels: context.kernels, threads: context.threads).logits(witnesses.count, model, Bounds(model.network)) { i, x in
+            cured = Predictor(model.network, kernels: context.kernels, threads: context.threads).logits(
+                witnesses.count, model, Bounds(model.network)
+            ) { i, x in
                 samples.load(witnesses[i].image, into: x)
                 if let overlay = ofClass[witnesses[i].target] { range.takeOff(overlay, from: x) }
             }
@@ -86,28 +96,36 @@ public struct Unlearning: ModelDefense {
         /// One step of SGD; `suspects` are numbers of witnesses. Returns the loss before it, and on how many images under a pattern
         /// the prediction was the one without.
         func step(_ sgd: SGD, kept: [Int], under: [(image: Int, overlay: Overlay)], suspects: [Int]) -> (loss: Double, agreed: Int) {
-            let keptEnd = kept.count, underEnd = keptEnd + under.count, patterned = under.count + suspects.count, agreements = Flags(under.count)
-            func divergence(_ y: UnsafePointer<Float>, _ teachers: [Float], _ row: Int, _ images: Int, _ dy: UnsafeMutablePointer<Float>) -> Double {
+            let keptEnd = kept.count, underEnd = keptEnd + under.count, patterned = under.count + suspects.count,
+                agreements = Flags(under.count)
+            func divergence(_ y: UnsafePointer<Float>, _ teachers: [Float], _ row: Int, _ images: Int, _ dy: UnsafeMutablePointer<Float>)
+                -> Double
+            {
                 Loss.divergence(y, from: teachers, row: row, classes: classes, images: images, gradient: dy)
             }
-            let loss = trainer.step(underEnd + suspects.count, sgd, load: { i, x in
-                if i < keptEnd {
-                    samples.load(kept[i], into: x)
-                } else if i < underEnd {
-                    samples.load(under[i - keptEnd].image, into: x)
-                    range.lay(under[i - keptEnd].overlay, on: x)
-                } else {
-                    samples.load(self.suspects[suspects[i - underEnd]], into: x)
-                }
-            }, loss: { i, y, dy in
-                if i < keptEnd { return divergence(y, plain, kept[i], kept.count, dy) }
-                if i >= underEnd { return divergence(y, cured, suspects[i - underEnd], patterned, dy) }
-                let image = under[i - keptEnd].image
-                agreements[i - keptEnd] = Loss.prediction(y, classes: classes) == plain.withUnsafeBufferPointer { logits in
-                    logits.baseAddress.map { Loss.prediction($0 + image * classes, classes: classes) }
-                }
-                return divergence(y, plain, image, patterned, dy)
-            })
+            let loss = trainer.step(
+                underEnd + suspects.count, sgd,
+                load: { i, x in
+                    if i < keptEnd {
+                        samples.load(kept[i], into: x)
+                    } else if i < underEnd {
+                        samples.load(under[i - keptEnd].image, into: x)
+                        range.lay(under[i - keptEnd].overlay, on: x)
+                    } else {
+                        samples.load(self.suspects[suspects[i - underEnd]], into: x)
+                    }
+                },
+                loss: { i, y, dy in
+                    if i < keptEnd { return divergence(y, plain, kept[i], kept.count, dy) }
+                    if i >= underEnd { return divergence(y, cured, suspects[i - underEnd], patterned, dy) }
+                    let image = under[i - keptEnd].image
+                    agreements[i - keptEnd] =
+                        Loss.prediction(y, classes: classes)
+                        == plain.withUnsafeBufferPointer { logits in
+                            logits.baseAddress.map { Loss.prediction($0 + image * classes, classes: classes) }
+                        }
+                    return divergence(y, plain, image, patterned, dy)
+                })
             return (loss, agreements.count)
         }
     }

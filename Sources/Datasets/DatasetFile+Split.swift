@@ -6,7 +6,9 @@ extension DatasetFile {
 
     /// Reads `group`/images and `group`/labels ("" is the root) and checks them. `classNames` nil: there are as many classes
     /// as one-hot labels have columns, or as the largest label says, and then someone must have label 0 if `needsZero`.
-    static func readSplit(_ file: HDF5File, _ path: String, _ group: String, _ classNames: [String]?, needsZero: Bool) throws(DatasetError) -> ImageSet {
+    static func readSplit(_ file: HDF5File, _ path: String, _ group: String, _ classNames: [String]?, needsZero: Bool) throws(DatasetError)
+        -> ImageSet
+    {
         let images = group + "/images", labelName = group + "/labels"
         let info = try readingHDF5 { () throws(HDF5Error) in try file.info(of: images) }
         let extents = try imageExtents(file, path, group, info)
@@ -15,8 +17,9 @@ extension DatasetFile {
         let classes = try classCount(values, classNames, labels.oneHotClasses, path, labelName)
         var pixels = try readingHDF5 { () throws(HDF5Error) in try file.read(images, as: UInt8.self, limit: imageLimit).values }
         if extents.channelsLast { pixels = channelsFirst(pixels, channels: extents.channels, plane: extents.side * extents.side) }
-        return ImageSet(channels: extents.channels, height: extents.side, width: extents.side, classes: classes,
-                        images: pixels, labels: values, clients: try readClients(file, path, group + "/clients", images: extents.count))
+        return ImageSet(
+            channels: extents.channels, height: extents.side, width: extents.side, classes: classes,
+            images: pixels, labels: values, clients: try readClients(file, path, group + "/clients", images: extents.count))
     }
 
     /// Whose image each is: whole numbers from 0; nil where the file does not say.
@@ -61,15 +64,20 @@ extension DatasetFile {
         return false
     }
 
-    private static func classCount(_ labels: [UInt16], _ names: [String]?, _ oneHot: Int?, _ path: String, _ what: String) throws(DatasetError) -> Int {
+    private static func classCount(_ labels: [UInt16], _ names: [String]?, _ oneHot: Int?, _ path: String, _ what: String)
+        throws(DatasetError) -> Int
+    {
         let largest = Int(labels.max() ?? 0), limits = ImageSet.classLimits
         if let names {
             guard limits.contains(names.count) else {
-                throw .malformed(path: path, what: "attribute class_names of /", expected: "\(limits.lowerBound) to \(limits.upperBound) names", got: "\(names.count)")
+                throw .malformed(
+                    path: path, what: "attribute class_names of /", expected: "\(limits.lowerBound) to \(limits.upperBound) names",
+                    got: "\(names.count)")
             }
             guard largest < names.count else {
-                throw .malformed(path: path, what: what, expected: "labels below \(names.count), the number of class_names", got: "\(largest)",
-                                 hint: labels.contains(0) ? "" : Labels.fromOne(what))
+                throw .malformed(
+                    path: path, what: what, expected: "labels below \(names.count), the number of class_names", got: "\(largest)",
+                    hint: labels.contains(0) ? "" : Labels.fromOne(what))
             }
             return names.count
         }

@@ -11,22 +11,26 @@ public enum DatasetFile {
     /// - Throws: `file` for what HDF5 refuses, `malformed` for what the schema forbids.
     public static func read(_ path: String, verify: Bool = false) throws(DatasetError) -> Dataset {
         let (file, header) = try openFile(path)
-        try require(file, path, has: "/train/images", insteadOf: "/images",
-                    hint: "this file is one unnamed split, as FM data is; a data set has the groups /train and /test")
+        try require(
+            file, path, has: "/train/images", insteadOf: "/images",
+            hint: "this file is one unnamed split, as FM data is; a data set has the groups /train and /test")
         guard try readingHDF5({ () throws(HDF5Error) in try file.exists("/test/images") }) else {
-            throw .malformed(path: path, what: "/test", expected: "images and labels", got: "only the split /train",
-                             hint: "accuracy and attack success are measured on /test")
+            throw .malformed(
+                path: path, what: "/test", expected: "images and labels", got: "only the split /train",
+                hint: "accuracy and attack success are measured on /test")
         }
         let train = try readSplit(file, path, "/train", header.classNames, needsZero: true)
         let test = try readSplit(file, path, "/test", header.classNames, needsZero: false)
         guard [train.channels, train.height, train.width] == [test.channels, test.height, test.width] else {
-            throw .malformed(path: path, what: "/test/images", expected: "images of (\(train.channels), \(train.height), \(train.width)) as in /train",
-                             got: "(\(test.channels), \(test.height), \(test.width))")
+            throw .malformed(
+                path: path, what: "/test/images", expected: "images of (\(train.channels), \(train.height), \(train.width)) as in /train",
+                got: "(\(test.channels), \(test.height), \(test.width))")
         }
         let classes = max(train.classes, test.classes)
         let name = header.name ?? fileName(path), names = header.classNames ?? (0..<classes).map(String.init)
-        let dataset = Dataset(name: name, classNames: names, source: header.source, train: train.with(classes: classes),
-                              test: test.with(classes: classes), digest: verify ? nil : header.digest)
+        let dataset = Dataset(
+            name: name, classNames: names, source: header.source, train: train.with(classes: classes),
+            test: test.with(classes: classes), digest: verify ? nil : header.digest)
         try check(dataset.digest, against: header.digest, path)
         return dataset
     }
@@ -34,25 +38,30 @@ public enum DatasetFile {
     /// Reads images and labels at the root. With `dataset`, whose server they are for, they must have its shape and no
     /// labels beyond its classes, and count as of its classes. `classes`: so many are known from elsewhere, so that the first
     /// may be missing here.
-    public static func readUnnamedSplit(_ path: String, matching dataset: Dataset? = nil, classes: Int? = nil,
-                                        verify: Bool = false) throws(DatasetError) -> UnnamedSplit {
+    public static func readUnnamedSplit(
+        _ path: String, matching dataset: Dataset? = nil, classes: Int? = nil,
+        verify: Bool = false
+    ) throws(DatasetError) -> UnnamedSplit {
         let (file, header) = try openFile(path)
-        try require(file, path, has: "/images", insteadOf: "/train/images",
-                    hint: "this file is a data set with /train and /test; FM data is one split, images and labels at the root")
+        try require(
+            file, path, has: "/images", insteadOf: "/train/images",
+            hint: "this file is a data set with /train and /test; FM data is one split, images and labels at the root")
         let known = dataset?.train.classes ?? classes
         var set = try readSplit(file, path, "", header.classNames, needsZero: known == nil)
         if let known, set.classes > known { try Labels.requireZero(set.labels, path, "/labels") }
         if let dataset { set = try match(set, header.classNames, dataset, path) }
-        let split = UnnamedSplit(set: set, classNames: header.classNames ?? dataset?.classNames ?? [], source: header.source,
-                                 digest: verify ? nil : header.digest)
+        let split = UnnamedSplit(
+            set: set, classNames: header.classNames ?? dataset?.classNames ?? [], source: header.source,
+            digest: verify ? nil : header.digest)
         try check(split.digest, against: header.digest, path)
         return split
     }
 
     /// Writes a data set, replacing the file at `path` as one step.
     public static func write(_ dataset: Dataset, to path: String) throws(DatasetError) {
-        try writeFile(path, dataset.name, dataset.classNames, dataset.source, dataset.digest,
-                      [("/train", dataset.train), ("/test", dataset.test)])
+        try writeFile(
+            path, dataset.name, dataset.classNames, dataset.source, dataset.digest,
+            [("/train", dataset.train), ("/test", dataset.test)])
     }
 
     /// Writes one unnamed split, replacing the file at `path` as one step.
@@ -60,8 +69,10 @@ public enum DatasetFile {
         try writeFile(path, name, split.classNames, split.source, split.digest, [("", split.set)])
     }
 
-    private static func writeFile(_ path: String, _ name: String, _ classNames: [String], _ source: String, _ digest: String,
-                                  _ splits: [(String, ImageSet)]) throws(DatasetError) {
+    private static func writeFile(
+        _ path: String, _ name: String, _ classNames: [String], _ source: String, _ digest: String,
+        _ splits: [(String, ImageSet)]
+    ) throws(DatasetError) {
         do {
             try HDF5File.write(path) { file in
                 try file.setAttribute("format", format)
@@ -92,17 +103,20 @@ public enum DatasetFile {
     private static func openFile(_ path: String) throws(DatasetError) -> (HDF5File, Header) {
         let (file, format, version, header) = try readingHDF5 { () throws(HDF5Error) in
             let file = try HDF5File.open(path)
-            let header = Header(name: try file.stringAttribute("name"), classNames: try file.stringsAttribute("class_names"),
-                                source: try file.stringAttribute("source") ?? "", digest: try file.stringAttribute("digest"))
+            let header = Header(
+                name: try file.stringAttribute("name"), classNames: try file.stringsAttribute("class_names"),
+                source: try file.stringAttribute("source") ?? "", digest: try file.stringAttribute("digest"))
             return (file, try file.stringAttribute("format") ?? Self.format, try file.intAttribute("version") ?? Self.version, header)
         }
         guard format == Self.format else {
-            throw .malformed(path: path, what: "attribute format of /", expected: Self.format, got: format,
-                             hint: "\"fedclamp inspect\" says what this file is")
+            throw .malformed(
+                path: path, what: "attribute format of /", expected: Self.format, got: format,
+                hint: "\"fedclamp inspect\" says what this file is")
         }
         guard version == Self.version else {
-            throw .malformed(path: path, what: "attribute version of /", expected: "\(Self.version)", got: "\(version)",
-                             hint: "made by another version of fedclamp: import the data again")
+            throw .malformed(
+                path: path, what: "attribute version of /", expected: "\(Self.version)", got: "\(version)",
+                hint: "made by another version of fedclamp: import the data again")
         }
         if let digest = header.digest, digest.utf8.count != 64 {
             throw .malformed(path: path, what: "attribute digest of /", expected: "64 hexadecimal digits", got: digest)
@@ -110,8 +124,10 @@ public enum DatasetFile {
         return (file, header)
     }
 
-    private static func require(_ file: HDF5File, _ path: String, has wanted: String, insteadOf other: String,
-                                hint: String) throws(DatasetError) {
+    private static func require(
+        _ file: HDF5File, _ path: String, has wanted: String, insteadOf other: String,
+        hint: String
+    ) throws(DatasetError) {
         let (found, otherFound) = try readingHDF5 { () throws(HDF5Error) in (try file.exists(wanted), try file.exists(other)) }
         guard !found else { return }
         guard otherFound else { throw .file(.missing(path: path, object: wanted)) }
@@ -121,20 +137,24 @@ public enum DatasetFile {
     private static func match(_ set: ImageSet, _ names: [String]?, _ dataset: Dataset, _ path: String) throws(DatasetError) -> ImageSet {
         let wanted = dataset.train
         guard [set.channels, set.height, set.width] == [wanted.channels, wanted.height, wanted.width] else {
-            throw .malformed(path: path, what: "/images", expected: "images of (\(wanted.channels), \(wanted.height), \(wanted.width)) as in \(dataset.name)",
-                             got: "(\(set.channels), \(set.height), \(set.width))")
+            throw .malformed(
+                path: path, what: "/images",
+                expected: "images of (\(wanted.channels), \(wanted.height), \(wanted.width)) as in \(dataset.name)",
+                got: "(\(set.channels), \(set.height), \(set.width))")
         }
         guard set.classes <= wanted.classes else {
-            throw .malformed(path: path, what: names == nil ? "/labels" : "attribute class_names of /",
-                             expected: "at most the \(wanted.classes) classes of \(dataset.name)", got: "\(set.classes)")
+            throw .malformed(
+                path: path, what: names == nil ? "/labels" : "attribute class_names of /",
+                expected: "at most the \(wanted.classes) classes of \(dataset.name)", got: "\(set.classes)")
         }
         return set.with(classes: wanted.classes)
     }
 
     private static func check(_ digest: String, against stored: String?, _ path: String) throws(DatasetError) {
         guard let stored, stored != digest else { return }
-        throw .malformed(path: path, what: "attribute digest of /", expected: digest, got: stored,
-                         hint: "the images or labels were changed after the file was written")
+        throw .malformed(
+            path: path, what: "attribute digest of /", expected: digest, got: stored,
+            hint: "the images or labels were changed after the file was written")
     }
 
     private static func fileName(_ path: String) -> String {

@@ -32,7 +32,7 @@ public struct ImageSet: Equatable, Sendable {
         var pixels: [UInt8] = [], chosen: [UInt16] = []
         pixels.reserveCapacity(indices.underestimatedCount * imageBytes)
         for index in indices {
-            pixels += images[index * imageBytes ..< (index + 1) * imageBytes]
+            pixels += images[index * imageBytes..<(index + 1) * imageBytes]
             chosen.append(labels[index])
         }
         return ImageSet(channels: channels, height: height, width: width, classes: classes, images: pixels, labels: chosen)

@@ -18,13 +18,17 @@ public func importDataset(_ kind: DatasetKind, from folder: String) throws(Datas
     case .mnist:
         return try importIDX(kind, from: folder, classNames: (0...9).map(String.init), .mnist)
     case .cifar10:
-        return try importCIFAR(kind, from: folder, CIFARFormat(
-            folder: "cifar-10-batches-bin", archive: "cifar-10-binary.tar.gz", train: (1...5).map { "data_batch_\($0).bin" },
-            test: "test_batch.bin", labelBytes: 1, classNames: cifar10Names, published: .cifar10))
+        return try importCIFAR(
+            kind, from: folder,
+            CIFARFormat(
+                folder: "cifar-10-batches-bin", archive: "cifar-10-binary.tar.gz", train: (1...5).map { "data_batch_\($0).bin" },
+                test: "test_batch.bin", labelBytes: 1, classNames: cifar10Names, published: .cifar10))
     case .cifar100:
-        return try importCIFAR(kind, from: folder, CIFARFormat(
-            folder: "cifar-100-binary", archive: "cifar-100-binary.tar.gz", train: ["train.bin"], test: "test.bin", labelBytes: 2,
-            classNames: cifar100Names, published: .cifar100))
+        return try importCIFAR(
+            kind, from: folder,
+            CIFARFormat(
+                folder: "cifar-100-binary", archive: "cifar-100-binary.tar.gz", train: ["train.bin"], test: "test.bin", labelBytes: 2,
+                classNames: cifar100Names, published: .cifar100))
     }
 }
 

@@ -13,8 +13,10 @@ public struct AnyIDX: Sendable {
 ///
 /// - Parameter name: what the data set is called; a published name is refused unless the files are those (`Published`).
 /// - Throws: `missing` and `malformed` naming the files.
-public func importAnyIDX(from folder: String, variant: String, name: String?,
-                         transposed: Bool) throws(DatasetError) -> AnyIDX {
+public func importAnyIDX(
+    from folder: String, variant: String, name: String?,
+    transposed: Bool
+) throws(DatasetError) -> AnyIDX {
     var remarks: [String] = [], digests: [(file: String, digest: String)] = []
     let turns = transposed || variant.hasPrefix("emnist")
     let files = try (train: pair(["train"], folder, variant), test: pair(["test", "t10k"], folder, variant))
@@ -33,43 +35,52 @@ public func importAnyIDX(from folder: String, variant: String, name: String?,
     }
     if turns { remarks.append("rows and columns of the images were exchanged, as EMNIST's files need it") }
     func set(_ found: (images: IDX, labels: IDX)) -> ImageSet {
-        ImageSet(channels: 1, height: 28, width: 28, classes: classes,
-                 images: turns ? exchanged(found.images.bytes) : found.images.bytes,
-                 labels: found.labels.bytes.map { UInt16($0) - UInt16(first) })
+        ImageSet(
+            channels: 1, height: 28, width: 28, classes: classes,
+            images: turns ? exchanged(found.images.bytes) : found.images.bytes,
+            labels: found.labels.bytes.map { UInt16($0) - UInt16(first) })
     }
     let published = [("fashion-mnist", Published.fashionMNIST), ("mnist", .mnist)].first { _, published in
         digests.allSatisfy { published.digests[$0.file] == $0.digest }
     }?.0
     if let name, DatasetKind.allCases.contains(where: { $0.rawValue == name }), name != published {
-        throw .argument(what: "--name \(name)", expected: "another name: these are not the published files of \(name)",
-                        got: name)
+        throw .argument(
+            what: "--name \(name)", expected: "another name: these are not the published files of \(name)",
+            got: name)
     }
     let label = name ?? published ?? (variant.isEmpty ? "idx-images" : variant)
     let source = "IDX files \(Files.shown(Files.split(files.train.images).name)) and beside it"
-    let dataset = Dataset(name: label, classNames: (0..<classes).map { "\($0 + first)" }, source: source,
-                          train: set(train), test: set(test))
+    let dataset = Dataset(
+        name: label, classNames: (0..<classes).map { "\($0 + first)" }, source: source,
+        train: set(train), test: set(test))
     return AnyIDX(dataset: dataset, remarks: remarks)
 }
 
 /// The files of a split: exactly one of images and one of labels.
-private func pair(_ words: [String], _ folder: String,
-                  _ variant: String) throws(DatasetError) -> (images: String, labels: String) {
+private func pair(
+    _ words: [String], _ folder: String,
+    _ variant: String
+) throws(DatasetError) -> (images: String, labels: String) {
     (try single(words, "images-idx3-ubyte", folder, variant), try single(words, "labels-idx1-ubyte", folder, variant))
 }
 
-private func single(_ words: [String], _ ending: String, _ folder: String,
-                    _ variant: String) throws(DatasetError) -> String {
+private func single(
+    _ words: [String], _ ending: String, _ folder: String,
+    _ variant: String
+) throws(DatasetError) -> String {
     let found = Files.names(in: folder).filter { name in
         let plain = name.hasSuffix(".gz") ? String(name.dropLast(3)) : name
         return plain.hasSuffix(ending) && plain.contains(variant) && words.contains { plain.contains($0) }
     }.sorted()
     guard let first = found.first else {
-        throw .missing(folder: folder, files: words.map { "\(variant)*\($0)*\(ending)" },
-                       hint: "plain or .gz; four files make the set")
+        throw .missing(
+            folder: folder, files: words.map { "\(variant)*\($0)*\(ending)" },
+            hint: "plain or .gz; four files make the set")
     }
     guard found.count == 1 else {
-        throw .malformed(path: folder, what: "files \(words[0])*\(ending)", expected: "one; --variant NAME chooses",
-                         got: found.prefix(8).joined(separator: " "))
+        throw .malformed(
+            path: folder, what: "files \(words[0])*\(ending)", expected: "one; --variant NAME chooses",
+            got: found.prefix(8).joined(separator: " "))
     }
     return "\(folder)/\(first)"
 }

@@ -26,18 +26,20 @@ private func readCIFARSplit(_ names: [String], _ folder: String, _ format: CIFAR
         let path = try findCIFAR(name, folder, format)
         let file = try InputFile.read(path), record = format.labelBytes + 3072
         guard !file.isEmpty, file.count % record == 0 else {
-            throw .malformed(path: path, what: "size", expected: "records of \(record) bytes, one or more", got: "\(file.count) bytes",
-                             hint: "an incomplete copy, or not the binary version")
+            throw .malformed(
+                path: path, what: "size", expected: "records of \(record) bytes, one or more", got: "\(file.count) bytes",
+                hint: "an incomplete copy, or not the binary version")
         }
         images.reserveCapacity(names.count * file.count)
         for start in stride(from: 0, to: file.count, by: record) {
             let label = UInt16(file[start + format.labelBytes - 1])
             guard label < format.classNames.count else {
-                throw .malformed(path: path, what: "label of record \(start / record)", expected: "0 to \(format.classNames.count - 1)",
-                                 got: "\(label)", hint: "not the binary version of this data set")
+                throw .malformed(
+                    path: path, what: "label of record \(start / record)", expected: "0 to \(format.classNames.count - 1)",
+                    got: "\(label)", hint: "not the binary version of this data set")
             }
             labels.append(label)
-            images += file[start + format.labelBytes ..< start + record]
+            images += file[start + format.labelBytes..<start + record]
         }
     }
     return ImageSet(channels: 3, height: 32, width: 32, classes: format.classNames.count, images: images, labels: labels)
@@ -46,7 +48,9 @@ private func readCIFARSplit(_ names: [String], _ folder: String, _ format: CIFAR
 private func findCIFAR(_ name: String, _ folder: String, _ format: CIFARFormat) throws(DatasetError) -> String {
     if let path = InputFile.find([name], in: [folder, "\(folder)/\(format.folder)"]) { return path }
     let packed = InputFile.find([format.archive], in: [folder]) != nil
-    throw .missing(folder: folder, files: [name, "\(format.folder)/\(name)"], hint: packed
-        ? "unpack it first: tar -xzf \(folder)/\(format.archive) -C \(folder)"
-        : "the binary version is needed, \(format.archive), unpacked; not the Python or Matlab one")
+    throw .missing(
+        folder: folder, files: [name, "\(format.folder)/\(name)"],
+        hint: packed
+            ? "unpack it first: tar -xzf \(folder)/\(format.archive) -C \(folder)"
+            : "the binary version is needed, \(format.archive), unpacked; not the Python or Matlab one")
 }

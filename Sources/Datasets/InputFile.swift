@@ -55,12 +55,14 @@ enum InputFile {
         }
         // Z_BUF_ERROR: the room or the input was used up; the caller knows from `complete` and the count.
         guard end.status == Z_OK || end.status == Z_STREAM_END || end.status == Z_BUF_ERROR else {
-            throw .malformed(path: path, what: "gzip data", expected: "an undamaged file", got: "zlib error \(end.status)",
-                             hint: "download it again")
+            throw .malformed(
+                path: path, what: "gzip data", expected: "an undamaged file", got: "zlib error \(end.status)",
+                hint: "download it again")
         }
         guard end.status != Z_STREAM_END || bytes.suffix(end.left).allSatisfy({ $0 == 0 }) else {
-            throw .malformed(path: path, what: "gzip data", expected: "an undamaged file", got: "\(end.left) other bytes behind its end",
-                             hint: "download it again")
+            throw .malformed(
+                path: path, what: "gzip data", expected: "an undamaged file", got: "\(end.left) other bytes behind its end",
+                hint: "download it again")
         }
         return (output, end.status == Z_STREAM_END)
     }
@@ -69,20 +71,26 @@ enum InputFile {
     private struct InflateEnd { var status: Int32, left: Int }
 
     /// One member after the other, as long as one begins where the last ended.
-    private static func inflateMembers(_ input: UnsafeMutableBufferPointer<UInt8>,
-                                       _ output: UnsafeMutableBufferPointer<UInt8>) -> (InflateEnd, produced: Int) {
+    private static func inflateMembers(
+        _ input: UnsafeMutableBufferPointer<UInt8>,
+        _ output: UnsafeMutableBufferPointer<UInt8>
+    ) -> (InflateEnd, produced: Int) {
         var stream = z_stream()
         var status = czlib_inflateInit2_gzip(&stream)
         guard status == Z_OK else { return (InflateEnd(status: status, left: input.count), 0) }
         defer { inflateEnd(&stream) }
         stream.next_in = input.baseAddress
-        stream.avail_in = uInt(input.count)                     // at most `limit`
+        stream.avail_in = uInt(input.count)  // at most `limit`
         stream.next_out = output.baseAddress
         stream.avail_out = uInt(clamping: output.count)
-        repeat { status = CZlib.inflate(&stream, Z_FINISH) } while status == Z_STREAM_END && isGzip(rest(stream)) && inflateReset(&stream) == Z_OK
+        repeat {
+            status = CZlib.inflate(&stream, Z_FINISH)
+        } while status == Z_STREAM_END && isGzip(rest(stream)) && inflateReset(&stream) == Z_OK
         return (InflateEnd(status: status, left: Int(stream.avail_in)), output.count - Int(stream.avail_out))
     }
 
     /// The two bytes that a member begins with, where there are as many.
-    private static func rest(_ stream: z_stream) -> [UInt8] { Array(UnsafeBufferPointer(start: stream.next_in, count: min(2, Int(stream.avail_in)))) }
+    private static func rest(_ stream: z_stream) -> [UInt8] {
+        Array(UnsafeBufferPointer(start: stream.next_in, count: min(2, Int(stream.avail_in))))
+    }
 }

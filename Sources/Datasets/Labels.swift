@@ -21,8 +21,9 @@ struct Labels {
             values = try Self.oneHot(file, path, name, info.kind, shape[1])
             oneHotClasses = shape[1]
         default:
-            throw .malformed(path: path, what: name, expected: "shape (\(images)), one for each image", got: "\(info.shape)",
-                             hint: info.shape.count == 2 ? "one-hot rows (\(images), K) are read too" : "")
+            throw .malformed(
+                path: path, what: name, expected: "shape (\(images)), one for each image", got: "\(info.shape)",
+                hint: info.shape.count == 2 ? "one-hot rows (\(images), K) are read too" : "")
         }
     }
 
@@ -35,7 +36,9 @@ struct Labels {
 
     private static func wrongKind(_ path: String, _ name: String, _ kind: HDF5Kind) -> DatasetError {
         let isReal = if case .float = kind { true } else { false }
-        let hint = isReal ? replacing(name, "y.astype(\"uint8\")")
+        let hint =
+            isReal
+            ? replacing(name, "y.astype(\"uint8\")")
             : "number the classes; " + replacing(name, "numpy.unique(y, return_inverse=True)[1]")
         return .malformed(path: path, what: name, expected: "whole numbers from 0", got: "\(kind)", hint: hint)
     }
@@ -46,8 +49,10 @@ struct Labels {
     }
 
     /// The place of the 1 in each row of `classes` numbers, which must be 0 otherwise.
-    private static func oneHot(_ file: HDF5File, _ path: String, _ name: String, _ kind: HDF5Kind,
-                               _ classes: Int) throws(DatasetError) -> [UInt16] {
+    private static func oneHot(
+        _ file: HDF5File, _ path: String, _ name: String, _ kind: HDF5Kind,
+        _ classes: Int
+    ) throws(DatasetError) -> [UInt16] {
         let isReal = if case .float = kind { true } else { false }
         guard isReal || isWhole(kind) else { throw wrongKind(path, name, kind) }
         let rows = try readingHDF5 { () throws(HDF5Error) -> [Double] in
@@ -55,11 +60,12 @@ struct Labels {
         }
         var labels: [UInt16] = []
         for start in stride(from: 0, to: rows.count, by: classes) {
-            let row = rows[start ..< start + classes]
+            let row = rows[start..<start + classes]
             guard let one = row.firstIndex(of: 1), row.filter({ $0 != 0 }).count == 1 else {
-                throw .malformed(path: path, what: "\(name), row \(start / classes)", expected: "one-hot: a single 1 among zeros",
-                                 got: row.prefix(3).map { "\(Float($0))" }.joined(separator: " ") + (classes > 3 ? " ..." : ""),
-                                 hint: "one class for each image is needed; " + replacing(name, "y.argmax(1)"))
+                throw .malformed(
+                    path: path, what: "\(name), row \(start / classes)", expected: "one-hot: a single 1 among zeros",
+                    got: row.prefix(3).map { "\(Float($0))" }.joined(separator: " ") + (classes > 3 ? " ..." : ""),
+                    hint: "one class for each image is needed; " + replacing(name, "y.argmax(1)"))
             }
             labels.append(UInt16(one - start))
         }
@@ -70,8 +76,9 @@ struct Labels {
     /// class would be an empty one, and every label one off.
     static func requireZero(_ labels: [UInt16], _ path: String, _ name: String) throws(DatasetError) {
         guard let least = labels.min(), least > 0, let largest = labels.max() else { return }
-        throw .malformed(path: path, what: name, expected: "labels from 0", got: "\(least) to \(largest)",
-                         hint: fromOne(name) + "; if class 0 really has no image here, name all classes in the attribute class_names of /")
+        throw .malformed(
+            path: path, what: name, expected: "labels from 0", got: "\(least) to \(largest)",
+            hint: fromOne(name) + "; if class 0 really has no image here, name all classes in the attribute class_names of /")
     }
 
     /// What to do about labels that count from 1.

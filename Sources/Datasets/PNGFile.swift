@@ -55,8 +55,9 @@ private struct PNGReader {
                 throw wrong("sides of 1 to \(PNGFile.longestSide) pixels", "\(width) x \(height)")
             }
             guard depth == 8 || depth == 16 && colour != 3, [0, 2, 3, 4, 6].contains(colour), isPlain else {
-                throw wrong("8 or 16 bits a sample and no interlacing",
-                            "\(depth) bits, colour type \(colour), interlacing \(body[12])")
+                throw wrong(
+                    "8 or 16 bits a sample and no interlacing",
+                    "\(depth) bits, colour type \(colour), interlacing \(body[12])")
             }
         case "PLTE": palette = body
         case "tRNS": transparency = body
@@ -95,13 +96,14 @@ private struct PNGReader {
                 let at = start + 1 + x
                 let left = x >= step ? Int(raw[at - step]) : 0, up = y > 0 ? Int(raw[at - row - 1]) : 0
                 let corner = x >= step && y > 0 ? Int(raw[at - row - 1 - step]) : 0
-                let guess = switch kind {
-                case 1: left
-                case 2: up
-                case 3: (left + up) / 2
-                case 4: Self.paeth(left, up, corner)
-                default: 0
-                }
+                let guess =
+                    switch kind {
+                    case 1: left
+                    case 2: up
+                    case 3: (left + up) / 2
+                    case 4: Self.paeth(left, up, corner)
+                    default: 0
+                    }
                 raw[at] = raw[at] &+ UInt8(guess)
             }
         }

@@ -46,16 +46,20 @@ public enum Partition: Hashable, Sendable, CustomStringConvertible {
     /// - Parameter imagesPerClient: when given, a client with more keeps a random subset of this size.
     /// - Returns: for each client its indices in ascending order, at least one; no index twice.
     /// - Throws: `argument` when there are too few images, or no draw gave every client one.
-    public func split(labels: [UInt16], among indices: [Int], clients: Int, imagesPerClient: Int? = nil,
-                      owners: [UInt32]? = nil, seed: UInt64) throws(DatasetError) -> [[Int]] {
+    public func split(
+        labels: [UInt16], among indices: [Int], clients: Int, imagesPerClient: Int? = nil,
+        owners: [UInt32]? = nil, seed: UInt64
+    ) throws(DatasetError) -> [[Int]] {
         guard clients >= 1, imagesPerClient ?? 1 >= 1 else {
-            throw .argument(what: "clients and images per client", expected: "at least 1 of each",
-                            got: "\(clients) and \(imagesPerClient ?? 1)")
+            throw .argument(
+                what: "clients and images per client", expected: "at least 1 of each",
+                got: "\(clients) and \(imagesPerClient ?? 1)")
         }
         let perClient = if case .shards(let k) = self { k } else { 1 }
         guard indices.count / perClient >= clients else {
-            throw .argument(what: "partition \(self) over \(clients) clients", expected: "at least \(perClient) images for each",
-                            got: "\(indices.count) in all")
+            throw .argument(
+                what: "partition \(self) over \(clients) clients", expected: "at least \(perClient) images for each",
+                got: "\(indices.count) in all")
         }
         var stream = RandomStream(seed: seed, purpose: "partition")
         var shares: [[Int]]
@@ -75,14 +79,18 @@ public enum Partition: Hashable, Sendable, CustomStringConvertible {
         return shares
     }
 
-    private func naturalShares(_ owners: [UInt32]?, _ indices: [Int], _ clients: Int, _ stream: inout RandomStream) throws(DatasetError) -> [[Int]] {
+    private func naturalShares(_ owners: [UInt32]?, _ indices: [Int], _ clients: Int, _ stream: inout RandomStream) throws(DatasetError)
+        -> [[Int]]
+    {
         guard let owners else {
-            throw .argument(what: "partition natural", expected: "a data set with /train/clients, which says whose image each is", got: "one without")
+            throw .argument(
+                what: "partition natural", expected: "a data set with /train/clients, which says whose image each is", got: "one without")
         }
         let byOwner = Dictionary(grouping: indices) { owners[$0] }.sorted { $0.key < $1.key }.map(\.value)
         guard clients <= byOwner.count else {
-            throw .argument(what: "partition natural over \(clients) clients", expected: "at most as many as the data set has", got: "\(byOwner.count)",
-                            hint: "--clients \(byOwner.count)")
+            throw .argument(
+                what: "partition natural over \(clients) clients", expected: "at most as many as the data set has", got: "\(byOwner.count)",
+                hint: "--clients \(byOwner.count)")
         }
         guard clients < byOwner.count else { return byOwner }
         return stream.permutation(byOwner.count).prefix(clients).sorted().map { byOwner[$0] }
@@ -90,11 +98,13 @@ public enum Partition: Hashable, Sendable, CustomStringConvertible {
 
     private func iidShares(_ indices: [Int], _ clients: Int, _ stream: inout RandomStream) -> [[Int]] {
         let order = stream.permutation(indices.count), size = indices.count / clients
-        return (0..<clients).map { client in order[client * size ..< (client + 1) * size].map { indices[$0] } }
+        return (0..<clients).map { client in order[client * size..<(client + 1) * size].map { indices[$0] } }
     }
 
-    private func dirichletShares(_ labels: [UInt16], _ indices: [Int], _ clients: Int, _ concentration: Double,
-                                 _ stream: inout RandomStream) throws(DatasetError) -> [[Int]] {
+    private func dirichletShares(
+        _ labels: [UInt16], _ indices: [Int], _ clients: Int, _ concentration: Double,
+        _ stream: inout RandomStream
+    ) throws(DatasetError) -> [[Int]] {
         let byClass = Dictionary(grouping: indices) { labels[$0] }.sorted { $0.key < $1.key }.map(\.value)
         var smallest = 0, empty = clients
         for _ in 0..<Self.mostDraws {
@@ -115,9 +125,10 @@ public enum Partition: Hashable, Sendable, CustomStringConvertible {
             if smallest >= 1 { return shares }
             empty = min(empty, shares.filter(\.isEmpty).count)
         }
-        throw .argument(what: "partition \(self) over \(clients) clients", expected: "at least one image for every client",
-                        got: "in each of \(Self.mostDraws) draws of \(indices.count) images, \(empty) or more clients with none",
-                        hint: "fewer clients, more images or a larger concentration")
+        throw .argument(
+            what: "partition \(self) over \(clients) clients", expected: "at least one image for every client",
+            got: "in each of \(Self.mostDraws) draws of \(indices.count) images, \(empty) or more clients with none",
+            hint: "fewer clients, more images or a larger concentration")
     }
 
     /// Shares of `count` parts that sum to 1, from a symmetric Dirichlet distribution. Works on logarithms, since for a small
@@ -131,16 +142,18 @@ public enum Partition: Hashable, Sendable, CustomStringConvertible {
         return weights.map { $0 / sum }
     }
 
-    private func shardShares(_ labels: [UInt16], _ indices: [Int], _ clients: Int, _ perClient: Int,
-                             _ stream: inout RandomStream) -> [[Int]] {
+    private func shardShares(
+        _ labels: [UInt16], _ indices: [Int], _ clients: Int, _ perClient: Int,
+        _ stream: inout RandomStream
+    ) -> [[Int]] {
         var order = indices
-        stream.shuffle(&order)                                  // which images of a class share a piece is chance
+        stream.shuffle(&order)  // which images of a class share a piece is chance
         let position = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($1, $0) })
         order.sort { (labels[$0], position[$0] ?? 0) < (labels[$1], position[$1] ?? 0) }
         let pieces = clients * perClient, dealt = stream.permutation(pieces)
         return (0..<clients).map { (client: Int) -> [Int] in
-            dealt[client * perClient ..< (client + 1) * perClient].flatMap { (piece: Int) -> ArraySlice<Int> in
-                order[piece * order.count / pieces ..< (piece + 1) * order.count / pieces]
+            dealt[client * perClient..<(client + 1) * perClient].flatMap { (piece: Int) -> ArraySlice<Int> in
+                order[piece * order.count / pieces..<(piece + 1) * order.count / pieces]
             }
         }
     }

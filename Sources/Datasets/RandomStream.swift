@@ -39,7 +39,7 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
 
     /// Gamma(shape, 1), shape > 0 (Marsaglia and Tsang 2000). Used for Dirichlet draws.
     public mutating func gamma(shape: Double) -> Double {
-        if shape < 1 {                                                  // Gamma(a) = Gamma(a + 1) * U^(1/a)
+        if shape < 1 {  // Gamma(a) = Gamma(a + 1) * U^(1/a)
             let g = gamma(shape: shape + 1)
             return g * Mathematics.exp(Mathematics.log(1 - uniform()) / shape)
         }

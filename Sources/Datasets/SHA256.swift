@@ -1,7 +1,9 @@
 /// SHA-256 (FIPS 180-4), for digests of data sets and configurations.
 public struct SHA256 {
-    private var state: [UInt32] = [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a,
-                                   0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19]
+    private var state: [UInt32] = [
+        0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a,
+        0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
+    ]
     /// Bytes of a block not yet complete; fewer than 64.
     private var pending: [UInt8] = []
     private var length: UInt64 = 0
@@ -39,9 +41,13 @@ public struct SHA256 {
         var copy = self
         let zeros = (119 - Int(length % 64)) % 64
         let bits = length &* 8
-        copy.update([0x80] + [UInt8](repeating: 0, count: zeros) + (0..<8).map { (k: UInt64) -> UInt8 in UInt8(truncatingIfNeeded: bits >> (56 - 8 * k)) })
+        copy.update(
+            [0x80] + [UInt8](repeating: 0, count: zeros)
+                + (0..<8).map { (k: UInt64) -> UInt8 in UInt8(truncatingIfNeeded: bits >> (56 - 8 * k)) })
         let digits = Array("0123456789abcdef".utf8)
-        let text = copy.state.flatMap { (word: UInt32) -> [UInt8] in (0..<8).map { (k: UInt32) -> UInt8 in digits[Int(word >> (28 - 4 * k) & 15)] } }
+        let text = copy.state.flatMap { (word: UInt32) -> [UInt8] in
+            (0..<8).map { (k: UInt32) -> UInt8 in digits[Int(word >> (28 - 4 * k) & 15)] }
+        }
         return String(decoding: text, as: UTF8.self)
     }
 

@@ -24,7 +24,7 @@ package struct Activations {
             maxima.withUnsafeMutableBufferPointer { maxima in
                 guard let l = logits.baseAddress, let m = maxima.baseAddress else { return }
                 predictor.forEachChunk(images, model, unbounded, load: { samples.load($0, into: $1) }) { first, n, workspace in
-                    let row = FloatBuffer(channels)           // kernels store whole aligned vectors
+                    let row = FloatBuffer(channels)  // kernels store whole aligned vectors
                     for i in 0..<n {
                         for c in 0..<k { l[(first + i) * k + c] = workspace.logits[i * stride + c] }
                         workspace.maxima(i, unbounded, into: row.base)

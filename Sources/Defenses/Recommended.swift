@@ -2,7 +2,8 @@ import Bounds
 import Detection
 import Rules
 
-/// One name for the combination that README recommends, wherever a defence is named: Multi-Krum for what clients send, `vouching` for the FM data,
+/// One name for the combination that README recommends, wherever a defence is named: Multi-Krum for what clients send, `vouching` for the
+/// FM data,
 /// `bounds-unlearning` for what came in all the same.
 public enum Recommended {
     public static let name = "recommended"

@@ -40,8 +40,11 @@ public enum AllDefenses {
 
     /// The options of all defences, each its owner's.
     public static var settings: [any AnySetting] {
-        let owned = AggregationRules.all.map { ($0.name, $0.settings) }
-            + ModelDefenses.all.map { ($0.name, $0.settings) } + [(Vouching.name, Vouching.settings), (FederatedDistillation.name, FederatedDistillation.settings)]
+        let owned =
+            AggregationRules.all.map { ($0.name, $0.settings) }
+            + ModelDefenses.all.map { ($0.name, $0.settings) } + [
+                (Vouching.name, Vouching.settings), (FederatedDistillation.name, FederatedDistillation.settings),
+            ]
         return owned.flatMap { name, settings in settings.map { $0.belonging(to: .defense, .defended(by: name)) } }
     }
 

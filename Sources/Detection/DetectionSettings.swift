@@ -14,7 +14,8 @@ package enum DetectionSettings {
     static let components = 10
     /// Images: a smaller class, or group, has no mean to speak of.
     static let leastImages = 20, leastGroup = 8
-    /// L2 norm on 784 pixels from 0 to 1, at most, of what is laid on other images. What natural classes have in common is larger, the patch,
+    /// L2 norm on 784 pixels from 0 to 1, at most, of what is laid on other images. What natural classes have in common is larger, the
+    /// patch,
     /// blend and SIG smaller.
     static let transplantNorm = 3.0
     /// Images of other classes that it is laid on: a share then has an error of 0.035 at most.
@@ -26,7 +27,8 @@ package enum DetectionSettings {
     static let memberFrom: Float = 0.5, suspectFrom: Float = 0.25, doubtfulFrom: Float = 0.1
     /// Images that the pixel filter's covariance is taken over, at most: a pass over them is what the filter costs.
     static let filteredImages = 4000
-    /// Of the filter: in units of the variance of pixels, and steps of conjugate gradients. Both keep directions out in which images hardly vary.
+    /// Of the filter: in units of the variance of pixels, and steps of conjugate gradients. Both keep directions out in which images
+    /// hardly vary.
     static let ridge: Float = 0.16, filterSteps = 15
 
     // MARK: What a trigger does to pixels
@@ -62,7 +64,8 @@ package enum DetectionSettings {
     /// Robust deviations from the classes' median, without a twin: from here on a class looks attacked; for a start, of which natural
     /// classes reach less, fewer do. The least deviation is in logits.
     static let deviations = 4.0, deviationsOfStart = 2.5, leastDeviation = 0.5
-    /// The part of the largest score that another class must reach to look attacked as well: where a trigger covers the image, others score, too.
+    /// The part of the largest score that another class must reach to look attacked as well: where a trigger covers the image, others
+    /// score, too.
     static let partOfLargest = 2.0 / 3
 
     // MARK: The patterns that the search starts from
@@ -88,10 +91,12 @@ package enum DetectionSettings {
     /// them again; at 0.05 that was too many where clients know different classes (27 of 193), at 0.01 hardly an image was left of classes
     /// that look like others.
     static let wrongAtMost = 0.02
-    /// The part of wrong labels in a class from which clients that support them are left out: a large trigger is planted by a tenth of a class.
+    /// The part of wrong labels in a class from which clients that support them are left out: a large trigger is planted by a tenth of a
+    /// class.
     /// Clean classes that were accused by mistake came to 0.06 at most, attacked ones to 0.17 and more.
     static let plantedFrom = 0.1
-    /// What such a client says of likely wrong labels, as a probability, on average: more often than not. Malicious clients came to 0.77 and
+    /// What such a client says of likely wrong labels, as a probability, on average: more often than not. Malicious clients came to 0.77
+    /// and
     /// more, honest ones to 0.33 at most.
     static let supportFrom = 0.5
     /// The part of every opinion that is spread over all classes: the federation errs, however sure it is.

@@ -50,18 +50,19 @@ extension Evidence {
         let suspects = images(\.suspects), suspected = Set(suspects.map(\.image)), perturbations = searched?.evidence ?? []
         let unused = suspects.isEmpty && perturbations.isEmpty ? [] : subject.context.distrusted
         let doubtful = Set(images(\.doubtful).map(\.image) + unused).subtracting(suspected)
-        self.init(activations: subject.activations, suspects: suspects, witnesses: images(\.witnesses), doubtful: doubtful.sorted(),
-                  kept: (0..<subject.samples.count).filter { !suspected.contains($0) && !doubtful.contains($0) },
-                  triggers: poisoned.compactMap { target in verdicts[target].overlay.map { (target, $0) } }
-                      + perturbations.map { ($0.target, Overlay(adding: $0.values)) },
-                  perturbations: perturbations, passes: passes + Double(subject.samples.count) / 3,
-                  screened: verdicts.isEmpty ? nil : verdicts.map(\.score), searched: searched)
+        self.init(
+            activations: subject.activations, suspects: suspects, witnesses: images(\.witnesses), doubtful: doubtful.sorted(),
+            kept: (0..<subject.samples.count).filter { !suspected.contains($0) && !doubtful.contains($0) },
+            triggers: poisoned.compactMap { target in verdicts[target].overlay.map { (target, $0) } }
+                + perturbations.map { ($0.target, Overlay(adding: $0.values)) },
+            perturbations: perturbations, passes: passes + Double(subject.samples.count) / 3,
+            screened: verdicts.isEmpty ? nil : verdicts.map(\.score), searched: searched)
     }
 
     /// About how many passes `examine` takes.
     package static func plannedPasses(_ images: Int, looks: Bool = true) -> Double {
         guard looks else { return Double(images) / 3 }
-        let scan = 3_000.0   // 5,000 on colour images
+        let scan = 3_000.0  // 5,000 on colour images
         let search = DetectionSettings.steps(10) * 10 * 2 * DetectionSettings.imagesPerPerturbation
         return Double(images) * 4 / 3 + 2_000 + scan + Double(search) * 2 / 3
     }
@@ -82,12 +83,17 @@ extension Evidence {
         let audit = [
             Finding("class that looks attacked", Self.list(poisoned + (searched?.standingOut ?? []))),
             Finding("class whose FM images look poisoned", Self.list(poisoned)),
-            Finding("FM images set aside", "\(suspects.count) of \(activations.count), \(witnesses.count) of them evidence; \(doubtful.count) more not used"),
+            Finding(
+                "FM images set aside",
+                "\(suspects.count) of \(activations.count), \(witnesses.count) of them evidence; \(doubtful.count) more not used"),
         ]
         guard screened.count <= DetectionSettings.classesListed else { return audit }
-        let search = searched.map { search in
-            Finding("trigger search per class (\(search.unit): attacked)", search.scoresOfClasses.map { fixed($0, 1) }.joined(separator: " "))
-        } ?? Finding("trigger search", "not needed: the FM data look poisoned")
+        let search =
+            searched.map { search in
+                Finding(
+                    "trigger search per class (\(search.unit): attacked)",
+                    search.scoresOfClasses.map { fixed($0, 1) }.joined(separator: " "))
+            } ?? Finding("trigger search", "not needed: the FM data look poisoned")
         let scores = screened.map { $0.map { fixed($0, 2) } ?? "-" }.joined(separator: " ")
         return audit + [search, Finding("screen per class (from \(fixed(DetectionSettings.poisonedFrom, 2)): poisoned)", scores)]
     }

@@ -55,7 +55,8 @@ package struct FoundTriggers {
     /// what the other classes come to.
     mutating func settle(apart indices: [Int], _ ascended: [Judged]) {
         let distances = Self.deviations(ascended.map(\.score))
-        for ((i, ascended), distance) in zip(zip(indices, ascended), distances) where distance >= DetectionSettings.deviations && ascended.score > all[i].score {
+        for ((i, ascended), distance) in zip(zip(indices, ascended), distances)
+        where distance >= DetectionSettings.deviations && ascended.score > all[i].score {
             all[i] = ascended
             all[i].perturbation.limit = DetectionSettings.spreadNormInFit
         }
@@ -79,7 +80,8 @@ package struct FoundTriggers {
     /// The perturbations of the classes that stand out; beside a twin those of them that do so themselves.
     package var evidence: [Perturbation] {
         standingOut.flatMap { target in
-            all.filter { $0.perturbation.target == target && (!isBesideTwin || $0.score >= DetectionSettings.contrastFrom) }.map(\.perturbation)
+            all.filter { $0.perturbation.target == target && (!isBesideTwin || $0.score >= DetectionSettings.contrastFrom) }.map(
+                \.perturbation)
         }
     }
 

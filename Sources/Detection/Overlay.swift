@@ -14,7 +14,8 @@ package struct Overlay {
     /// From means and spreads of images that carry a trigger, and of all others; a spread that is less by under a tenth is taken for equal.
     package init(_ carriers: [Int], _ samples: Samples, _ range: PixelRange) {
         let carrying = Set(carriers)
-        let under = moments(carriers, samples, range), beside = moments((0..<samples.count).filter { !carrying.contains($0) }, samples, range)
+        let under = moments(carriers, samples, range),
+            beside = moments((0..<samples.count).filter { !carrying.contains($0) }, samples, range)
         (with, without) = (under.mean, beside.mean)
         keeps = range.std.indices.map { k in
             let part = beside.deviation[k] * range.std[k] < 1e-3 ? 1 : under.deviation[k] / beside.deviation[k]
@@ -22,7 +23,8 @@ package struct Overlay {
         }
     }
 
-    /// The images that have the very pixels that the trigger sets: those that keep less than a quarter of their spread, four values or more, have on
+    /// The images that have the very pixels that the trigger sets: those that keep less than a quarter of their spread, four values or
+    /// more, have on
     /// average gone nine tenths of the way from `without` to `with`.
     package func carriers(among images: [Int], _ samples: Samples, _ range: PixelRange) -> [Int] {
         let set = keeps.indices.filter { keeps[$0] < DetectionSettings.pixelSet && with[$0] != without[$0] }
@@ -47,7 +49,8 @@ extension PixelRange {
     /// twice what is left of it.
     package func takeOff(_ overlay: Overlay, from x: UnsafeMutablePointer<Float>) {
         for k in inside.indices where inside[k] {
-            x[k] = min(max(overlay.without[k] + (x[k] - overlay.with[k]) / max(DetectionSettings.leastKept, overlay.keeps[k]), low[k]), high[k])
+            x[k] = min(
+                max(overlay.without[k] + (x[k] - overlay.with[k]) / max(DetectionSettings.leastKept, overlay.keeps[k]), low[k]), high[k])
         }
     }
 }

@@ -3,7 +3,8 @@ import Datasets
 import Numerics
 import Tensor
 
-/// A universal perturbation: what is added to images of all classes to take them into one class. (34, 34, channels) as the network's input, in
+/// A universal perturbation: what is added to images of all classes to take them into one class. (34, 34, channels) as the network's
+/// input, in
 /// normalised units; its norms are those of pixels from 0 to 1.
 package struct Perturbation: Equatable {
     /// Spread over all pixels, its L2 norm limited; or on few pixels, the sum over pixels of the norms over channels limited.
@@ -86,16 +87,18 @@ package struct Ascent {
     }
 
     /// Images for these perturbations, runs of equal length from `pool`, none that is predicted as the perturbation's own class.
-    package func batch(_ chosen: [Int], images: Int, from pool: [Int], predictions: [Int], _ stream: inout RandomStream) -> Slots<Perturbed> {
+    package func batch(_ chosen: [Int], images: Int, from pool: [Int], predictions: [Int], _ stream: inout RandomStream) -> Slots<Perturbed>
+    {
         guard !chosen.isEmpty, images > 0 else { return Slots([]) }
         let run = max(1, min(DetectionSettings.imagesPerPerturbation, images / chosen.count))
         let first = images / run < chosen.count ? stream.index(below: chosen.count) : 0
-        return Slots((0..<images).map { k in
-            let perturbation = chosen[(first + k / run) % chosen.count], target = perturbations[perturbation].target
-            var image = pool[stream.index(below: pool.count)]
-            for _ in 0..<20 where predictions[image] == target { image = pool[stream.index(below: pool.count)] }
-            return Perturbed(image: image, perturbation: perturbation)
-        })
+        return Slots(
+            (0..<images).map { k in
+                let perturbation = chosen[(first + k / run) % chosen.count], target = perturbations[perturbation].target
+                var image = pool[stream.index(below: pool.count)]
+                for _ in 0..<20 where predictions[image] == target { image = pool[stream.index(below: pool.count)] }
+                return Perturbed(image: image, perturbation: perturbation)
+            })
     }
 
     /// Loads the image into the network's input, under its perturbation.

@@ -73,8 +73,12 @@ struct Screen {
         let order = stream.permutation(activations.count)
         for label in members.indices {
             let others = order.filter { activations.predictions[$0] != label }
-            let groups = (halves[label] + [members[label]]).filter { members[label].count >= DetectionSettings.leastImages && $0.count >= DetectionSettings.leastGroup }
-            verdicts.append(verdict(label, members[label], groups, others, beside: zip(all, sums[label]).map { ($0 - $1) / Double(max(1, others.count)) }))
+            let groups = (halves[label] + [members[label]]).filter {
+                members[label].count >= DetectionSettings.leastImages && $0.count >= DetectionSettings.leastGroup
+            }
+            verdicts.append(
+                verdict(
+                    label, members[label], groups, others, beside: zip(all, sums[label]).map { ($0 - $1) / Double(max(1, others.count)) }))
         }
     }
 
@@ -83,9 +87,12 @@ struct Screen {
         let recipients = Array(others.prefix(DetectionSettings.recipients))
         guard !groups.isEmpty, !recipients.isEmpty else { return Verdict() }
         let shares = groups.map { taken(recipients, by: transplant($0, beside).overlay, label) }
-        let order = groups.indices.sorted { (shares[$0], $1) > (shares[$1], $0) }, starts = order.filter { shares[$0] >= DetectionSettings.regroupedFrom }
+        let order = groups.indices.sorted { (shares[$0], $1) > (shares[$1], $0) },
+            starts = order.filter { shares[$0] >= DetectionSettings.regroupedFrom }
         guard !starts.isEmpty else { return Verdict(score: shares[order[0]]) }
-        let filter = TriggerFilter(samples, images: Array((members + others).prefix(DetectionSettings.filteredImages)), width: range.inside.count, threads: subject.context.threads)
+        let filter = TriggerFilter(
+            samples, images: Array((members + others).prefix(DetectionSettings.filteredImages)), width: range.inside.count,
+            threads: subject.context.threads)
         var score = 0.0, marks: [Float] = []
         for start in starts where score < DetectionSettings.poisonedFrom {
             let next = regrouped(groups[start], filter, of: members, recipients, beside)
@@ -93,15 +100,20 @@ struct Screen {
             if nextScore > score { (score, marks) = (nextScore, next.marks) }
         }
         guard score >= DetectionSettings.poisonedFrom else { return Verdict(score: score) }
-        let marked = members.indices.filter { marks[$0] >= DetectionSettings.suspectFrom }.map { members[$0] }, first = Overlay(marked, samples, range)
+        let marked = members.indices.filter { marks[$0] >= DetectionSettings.suspectFrom }.map { members[$0] },
+            first = Overlay(marked, samples, range)
         let suspects = Set(marked).union(first.carriers(among: members, samples, range)).sorted()
-        let doubtful = Set(members.indices.filter { marks[$0] >= DetectionSettings.doubtfulFrom }.map { members[$0] }).subtracting(suspects).sorted()
+        let doubtful = Set(members.indices.filter { marks[$0] >= DetectionSettings.doubtfulFrom }.map { members[$0] }).subtracting(suspects)
+            .sorted()
         let overlay = Overlay(suspects, samples, range)
-        return Verdict(score: score, suspects: suspects, witnesses: leaving(suspects, without: overlay, label), doubtful: doubtful, overlay: overlay)
+        return Verdict(
+            score: score, suspects: suspects, witnesses: leaving(suspects, without: overlay, label), doubtful: doubtful, overlay: overlay)
     }
 
     /// A group of a class's members that its own filter tells from the others, and the filter's marks of all members.
-    private func regrouped(_ start: [Int], _ filter: TriggerFilter, of members: [Int], _ others: [Int], _ beside: [Double]) -> (group: [Int], marks: [Float]) {
+    private func regrouped(_ start: [Int], _ filter: TriggerFilter, of members: [Int], _ others: [Int], _ beside: [Double]) -> (
+        group: [Int], marks: [Float]
+    ) {
         var group = start, marks: [Float] = []
         for _ in 0..<DetectionSettings.regroupings {
             marks = self.marks(filter, group, of: members, others, beside)
@@ -112,10 +124,12 @@ struct Screen {
         return (group, marks)
     }
 
-    /// What the filter of a group says of the class's members, or of other images: 0 is the median of other classes' images, 1 that of the group.
+    /// What the filter of a group says of the class's members, or of other images: 0 is the median of other classes' images, 1 that of the
+    /// group.
     private func marks(_ filter: TriggerFilter, _ group: [Int], of members: [Int], _ others: [Int], _ beside: [Double]) -> [Float] {
         let inGroup = Set(group), rest = members.filter { !inGroup.contains($0) }
-        let w = filter.weights(difference(group, beside), blindTo: rest.count < DetectionSettings.leastGroup ? nil : difference(rest, beside))
+        let w = filter.weights(
+            difference(group, beside), blindTo: rest.count < DetectionSettings.leastGroup ? nil : difference(rest, beside))
         let values = filter.values(members, w), zero = quantile(0.5, filter.values(others, w))
         let one = quantile(0.5, members.indices.filter { inGroup.contains(members[$0]) }.map { values[$0] })
         return values.map { one > zero ? ($0 - zero) / (one - zero) : 0 }
@@ -185,7 +199,9 @@ func discriminated(_ x: [[Double]], _ split: [Bool]) -> [Bool] {
         let direction = zip(means[1], means[0]).map { $0 - $1 }
         let scores = x.map { dot($0, direction) }
         let middles = sides.map { side in side.reduce(0) { $0 + scores[$1] } / Double(side.count) }
-        let variance = [0, 1].reduce(0) { sum, side in sum + sides[side].reduce(0) { $0 + (scores[$1] - middles[side]) * (scores[$1] - middles[side]) } } / Double(x.count)
+        let variance =
+            [0, 1].reduce(0) { sum, side in sum + sides[side].reduce(0) { $0 + (scores[$1] - middles[side]) * (scores[$1] - middles[side]) }
+            } / Double(x.count)
         let odds = Double(sides[1].count) / Double(sides[0].count)
         let threshold = (middles[0] + middles[1]) / 2 - variance / (middles[1] - middles[0]) * Mathematics.log(odds)
         let next = scores.map { $0 > threshold }

@@ -30,7 +30,8 @@ struct TriggerScan {
 
     init(_ samples: Samples) {
         let height = samples.set.height, channels = samples.set.channels
-        let side = (height + 7) / 8, places = Array(Set(stride(from: 0, through: height - side, by: max(1, side / 2)) + [height - side])).sorted()
+        let side = (height + 7) / 8,
+            places = Array(Set(stride(from: 0, through: height - side, by: max(1, side / 2)) + [height - side])).sorted()
         (self.side, self.height, self.channels) = (side, height, channels)
         range = PixelRange(samples)
         let colors = (0..<1 << channels).map { bits in (0..<channels).map { bits >> $0 & 1 == 1 } }
@@ -75,16 +76,20 @@ struct TriggerScan {
     /// For each class the pattern under which its margin, averaged over images of other classes, is largest, and that margin. `logits`
     /// takes pairs of an image and a perturbation to rows of logits; `isOther` says whether an image is none of a class. With the logits of
     /// a `twin` the last choice is by contrast, which is then returned. Counts the forward passes.
-    func best(of patterns: [Pattern], classes: Int, images: [Int], isOther: IsOther, forwards: inout Int,
-              logits: Logits, twin: Logits? = nil) -> [(pattern: Pattern, margin: Double)] {
-        let few = DetectionSettings.imagesFirst, count = min(max(DetectionSettings.forwardsFirst / patterns.count, few.lowerBound), few.upperBound)
+    func best(
+        of patterns: [Pattern], classes: Int, images: [Int], isOther: IsOther, forwards: inout Int,
+        logits: Logits, twin: Logits? = nil
+    ) -> [(pattern: Pattern, margin: Double)] {
+        let few = DetectionSettings.imagesFirst,
+            count = min(max(DetectionSettings.forwardsFirst / patterns.count, few.lowerBound), few.upperBound)
         let sample = Array(images.prefix(count)), more = Array(images.prefix(DetectionSettings.imagesAgain))
         let first = margins(patterns, sample, classes, isOther, logits)
         let ranked = (0..<classes).map { target in
             patterns.indices.sorted { (first[$0][target], $1) > (first[$1][target], $0) }.prefix(DetectionSettings.bestOfClass)
         }
-        let chosen = Set(ranked.joined()).sorted()                             // classes share some
-        let again = Dictionary(uniqueKeysWithValues: zip(chosen, margins(chosen.map { patterns[$0] }, more, classes, isOther, logits, twin)))
+        let chosen = Set(ranked.joined()).sorted()  // classes share some
+        let again = Dictionary(
+            uniqueKeysWithValues: zip(chosen, margins(chosen.map { patterns[$0] }, more, classes, isOther, logits, twin)))
         forwards += patterns.count * sample.count + chosen.count * more.count * (twin == nil ? 1 : 2)
         return (0..<classes).map { target in
             let reached = ranked[target].map { (pattern: patterns[$0], margin: again[$0]?[target] ?? -.infinity) }
@@ -93,8 +98,10 @@ struct TriggerScan {
     }
 
     /// (patterns, classes): mean margins, or contrasts, on those of `images` that are none of the class.
-    private func margins(_ patterns: [Pattern], _ images: [Int], _ classes: Int, _ isOther: IsOther,
-                         _ logits: Logits, _ twin: Logits? = nil) -> [[Double]] {
+    private func margins(
+        _ patterns: [Pattern], _ images: [Int], _ classes: Int, _ isOther: IsOther,
+        _ logits: Logits, _ twin: Logits? = nil
+    ) -> [[Double]] {
         let rows = rows(patterns, images, logits), twins = twin.map { self.rows(patterns, images, $0) }
         return patterns.indices.map { pattern in
             (0..<classes).map { target in
@@ -111,11 +118,12 @@ struct TriggerScan {
     }
 
     private func rows(_ patterns: [Pattern], _ images: [Int], _ logits: Logits) -> [Float] {
-        patterns.indices.split(into: 64).flatMap { group in              // a few perturbations in memory at a time
-            logits(group.flatMap { pattern in
-                let perturbation = perturbation(patterns[pattern])
-                return images.map { (image: $0, perturbation: perturbation) }
-            })
+        patterns.indices.split(into: 64).flatMap { group in  // a few perturbations in memory at a time
+            logits(
+                group.flatMap { pattern in
+                    let perturbation = perturbation(patterns[pattern])
+                    return images.map { (image: $0, perturbation: perturbation) }
+                })
         }
     }
 }

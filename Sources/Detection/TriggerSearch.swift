@@ -73,8 +73,9 @@ struct TriggerSearch {
         let scan = TriggerScan(subject.samples), subject = subject
         var forwards = 0
         let best = Perturbation.Kind.allCases.map { kind in
-            scan.best(of: scan.patterns(kind), classes: subject.classes, images: images, isOther: { isOther($0, $1, twin) }, forwards: &forwards,
-                      logits: { subject.logits($0) }, twin: twin.map { twin in { subject.logits(of: twin.trainer.parameters, $0) } })
+            scan.best(
+                of: scan.patterns(kind), classes: subject.classes, images: images, isOther: { isOther($0, $1, twin) }, forwards: &forwards,
+                logits: { subject.logits($0) }, twin: twin.map { twin in { subject.logits(of: twin.trainer.parameters, $0) } })
         }
         passes += Double(forwards) / 3
         return (0..<subject.classes).flatMap { target in
@@ -97,8 +98,9 @@ struct TriggerSearch {
         let images = Array(0..<subject.samples.count), all = ascent.perturbations.indices
         for _ in 0..<(all.isEmpty ? 0 : steps) {
             for group in all.split(into: DetectionSettings.perturbationsInBatch) {
-                let batch = ascent.batch(Array(group), images: group.count * DetectionSettings.imagesPerPerturbation, from: images,
-                                         predictions: subject.activations.predictions, &stream)
+                let batch = ascent.batch(
+                    Array(group), images: group.count * DetectionSettings.imagesPerPerturbation, from: images,
+                    predictions: subject.activations.predictions, &stream)
                 gradients(batch, ascent, twin)
                 ascent.climb(batch)
             }
@@ -110,21 +112,28 @@ struct TriggerSearch {
         let classes = subject.classes, floats = trainer.network.inputFloats, samples = subject.samples
         passes += Double(batch.count) * 2 / 3
         trainer.sum.bounds.zero()
-        _ = trainer.boundGradient(batch.count, load: { i, x in ascent.load(batch[i], of: samples, into: x) }, loss: { i, y, dy in
-            batch[i].margin = Loss.margin(y, of: ascent.target(batch[i]), classes: classes, weight: 1 / Double(batch.count), gradient: dy)
-            return 0
-        }, image: { i, g in
-            batch[i].gradient = Array(UnsafeBufferPointer(start: g, count: floats))
-        })
+        _ = trainer.boundGradient(
+            batch.count, load: { i, x in ascent.load(batch[i], of: samples, into: x) },
+            loss: { i, y, dy in
+                batch[i].margin = Loss.margin(
+                    y, of: ascent.target(batch[i]), classes: classes, weight: 1 / Double(batch.count), gradient: dy)
+                return 0
+            },
+            image: { i, g in
+                batch[i].gradient = Array(UnsafeBufferPointer(start: g, count: floats))
+            })
         guard let twin else { return }
         passes += Double(batch.count) * 2 / 3
-        _ = twin.trainer.boundGradient(batch.count, load: { i, x in ascent.load(batch[i], of: samples, into: x) }, loss: { i, y, dy in
-            let margin = Loss.margin(y, of: ascent.target(batch[i]), classes: classes, weight: 1 / Double(batch.count), gradient: dy)
-            if margin < DetectionSettings.leastMargin { for k in 0..<classes { dy[k] = 0 } }
-            return 0
-        }, image: { i, g in
-            batch[i].gradient = zip(batch[i].gradient, UnsafeBufferPointer(start: g, count: floats)).map { $0 - $1 }
-        })
+        _ = twin.trainer.boundGradient(
+            batch.count, load: { i, x in ascent.load(batch[i], of: samples, into: x) },
+            loss: { i, y, dy in
+                let margin = Loss.margin(y, of: ascent.target(batch[i]), classes: classes, weight: 1 / Double(batch.count), gradient: dy)
+                if margin < DetectionSettings.leastMargin { for k in 0..<classes { dy[k] = 0 } }
+                return 0
+            },
+            image: { i, g in
+                batch[i].gradient = zip(batch[i].gradient, UnsafeBufferPointer(start: g, count: floats)).map { $0 - $1 }
+            })
         twin.trainer.sum.bounds.zero()
     }
 
@@ -134,10 +143,11 @@ struct TriggerSearch {
         let pairs = others.map { (image: $0, perturbation: perturbation.values) }, classes = subject.classes
         passes += Double(2 * pairs.count) / 3
         let rows = (model: subject.logits(pairs), twin: subject.logits(of: twin.trainer.parameters, pairs))
-        return FoundTriggers.contrast(of: pairs.indices.map { i in
-            let row = i * classes..<(i + 1) * classes
-            return (Loss.margin(rows.model[row], of: perturbation.target), Loss.margin(rows.twin[row], of: perturbation.target))
-        })
+        return FoundTriggers.contrast(
+            of: pairs.indices.map { i in
+                let row = i * classes..<(i + 1) * classes
+                return (Loss.margin(rows.model[row], of: perturbation.target), Loss.margin(rows.twin[row], of: perturbation.target))
+            })
     }
 
     /// Whether neither model gives the image to the class.

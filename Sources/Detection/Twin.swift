@@ -39,9 +39,11 @@ struct Twin {
             var sgd = DetectionSettings.twinSGD
             sgd.rate *= 1 - Float(step) / Float(steps)
             func image(_ i: Int) -> Int { images[(step * batch + i) % images.count] }
-            _ = trainer.step(batch, sgd, load: { i, x in samples.load(image(i), into: x) }, loss: { i, y, dy in
-                Loss.divergence(y, from: activations.logits, row: image(i), classes: activations.classes, images: batch, gradient: dy)
-            })
+            _ = trainer.step(
+                batch, sgd, load: { i, x in samples.load(image(i), into: x) },
+                loss: { i, y, dy in
+                    Loss.divergence(y, from: activations.logits, row: image(i), classes: activations.classes, images: batch, gradient: dy)
+                })
         }
         return Double(steps * batch)
     }

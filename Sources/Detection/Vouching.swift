@@ -16,7 +16,8 @@ import Options
 ///     e_l  =  mean over i with label l of p_i
 ///
 /// p_i is the probability that label i is wrong, e_l the part of wrong labels in class l; the two lines are repeated until e stands
-/// still (expectation maximisation). In a class without wrong labels e_l falls to 0, and all of them are trusted, those too that the federation
+/// still (expectation maximisation). In a class without wrong labels e_l falls to 0, and all of them are trusted, those too that the
+/// federation
 /// would not have guessed. A class of which more than one label in a hundred is wrong is accused.
 ///
 /// Of an accused class the federation is sure of the labels with the largest r_i(l), as many as leave one in fifty of them wrong. Images of
@@ -34,10 +35,12 @@ import Options
 /// Source: ours. Its estimate of e is that of a mixture of two known distributions.
 public struct Vouching: Sendable {
     public static let name = "vouching"
-    public static let rounds = Setting("vouching-rounds", default: 1, in: .count(from: 1), value: "n",
-                                       help: "Rounds before the initialisation, without the FM data.")
-    public static let epochs = Setting("vouching-epochs", default: 5, in: .count(from: 1), value: "n",
-                                       help: "How many times as many epochs clients train in these rounds.")
+    public static let rounds = Setting(
+        "vouching-rounds", default: 1, in: .count(from: 1), value: "n",
+        help: "Rounds before the initialisation, without the FM data.")
+    public static let epochs = Setting(
+        "vouching-epochs", default: 5, in: .count(from: 1), value: "n",
+        help: "How many times as many epochs clients train in these rounds.")
     public static let settings: [any AnySetting] = [rounds, epochs]
     /// So many FM images it needs at least.
     public static let leastImages = 50
@@ -54,7 +57,8 @@ public struct Vouching: Sendable {
     ///   - opinions: on the images.
     ///   - labels: of the images, below `classes`, of which there are 2 or more.
     public init(_ opinions: Opinions, labels: [Int], classes: Int) {
-        precondition(opinions.aboutLabel.count == labels.count * classes && opinions.ofClass.count == opinions.aboutLabel.count && classes > 1)
+        precondition(
+            opinions.aboutLabel.count == labels.count * classes && opinions.ofClass.count == opinions.aboutLabel.count && classes > 1)
         let ratios = opinions.aboutLabel
         self.labels = labels
         let counts = Self.counts(labels, classes)
@@ -70,7 +74,8 @@ public struct Vouching: Sendable {
                 wrong[i] = bad / (bad + good)
                 sums[label] += wrong[i]
             }
-            let next = zip(sums, counts).map { $0 / Double(max(1, $1)) }, moved = zip(next, wrongParts).reduce(0) { max($0, abs($1.0 - $1.1)) }
+            let next = zip(sums, counts).map { $0 / Double(max(1, $1)) },
+                moved = zip(next, wrongParts).reduce(0) { max($0, abs($1.0 - $1.1)) }
             wrongParts = next
             if moved <= DetectionSettings.still { break }
         }

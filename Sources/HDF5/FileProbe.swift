@@ -17,18 +17,20 @@ enum FileProbe {
 
     /// Throws `refused` when reading the file at `path` kills the copy. To be called inside `Library.locked`.
     static func pass(_ path: String) throws(HDF5Error) {
-        guard let status = Files.status(path) else { return }       // opening says why
-        let identity = Identity(device: UInt(status.st_dev), inode: UInt(status.st_ino), size: Int(status.st_size),
-                                seconds: status.st_mtim.tv_sec, nanoseconds: status.st_mtim.tv_nsec)
+        guard let status = Files.status(path) else { return }  // opening says why
+        let identity = Identity(
+            device: UInt(status.st_dev), inode: UInt(status.st_ino), size: Int(status.st_size),
+            seconds: status.st_mtim.tv_sec, nanoseconds: status.st_mtim.tv_nsec)
         guard !passed.contains(identity) else { return }
         let candidate = Candidate(path)
-        let signal = survives({ context in
-            guard let context else { return }
-            Library.isNowAlone()
-            let candidate = Unmanaged<Candidate>.fromOpaque(context).takeUnretainedValue()
-            work_ahead(Int64((try? regularFileSize(candidate.path)) ?? 0) / HDF5File.structureShare)
-            if let file = try? HDF5File.openUntried(candidate.path) { file.readEverything() }
-        }, Unmanaged.passUnretained(candidate).toOpaque(), HDF5File.firstSeconds)
+        let signal = survives(
+            { context in
+                guard let context else { return }
+                Library.isNowAlone()
+                let candidate = Unmanaged<Candidate>.fromOpaque(context).takeUnretainedValue()
+                work_ahead(Int64((try? regularFileSize(candidate.path)) ?? 0) / HDF5File.structureShare)
+                if let file = try? HDF5File.openUntried(candidate.path) { file.readEverything() }
+            }, Unmanaged.passUnretained(candidate).toOpaque(), HDF5File.firstSeconds)
         withExtendedLifetime(candidate) {}
         guard signal <= 0 else {
             let what = signal == SIGXCPU ? "does not come to an end" : "crashes the HDF5 library (signal \(signal))"

@@ -78,7 +78,7 @@ public enum Files {
     public static func companion(of path: String, _ suffix: String) -> String {
         let (folder, name) = split(path), bytes = bytes(name)
         guard bytes.count > longestStem else { return "\(path)\(suffix)" }
-        let hash = bytes.reduce(UInt64(0xcbf2_9ce4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }       // FNV-1a
+        let hash = bytes.reduce(UInt64(0xcbf2_9ce4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }  // FNV-1a
         let stem = Files.path(Array(bytes.prefix(keptOfStem))) + "~" + String(hash, radix: 16)
         return folder == "." && !path.hasPrefix("./") ? stem + suffix : "\(folder == "/" ? "" : folder)/\(stem)\(suffix)"
     }
@@ -128,9 +128,10 @@ extension Files {
         defer { closedir(entries) }
         var names: [String] = []
         while let entry = readdir(entries) {
-            names.append(withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { path($0) }
-            })
+            names.append(
+                withUnsafePointer(to: &entry.pointee.d_name) {
+                    $0.withMemoryRebound(to: CChar.self, capacity: 256) { path($0) }
+                })
         }
         return names
     }
@@ -150,7 +151,8 @@ extension Files {
             guard count > 0 else { return bytes }
             bytes += buffer.prefix(count)
         }
-        throw .refused(path: path, object: "/",
-                       reason: "more than \(limit >> 10) KiB, which a text file of this program never has")
+        throw .refused(
+            path: path, object: "/",
+            reason: "more than \(limit >> 10) KiB, which a text file of this program never has")
     }
 }

@@ -18,7 +18,8 @@ public enum HDF5Error: Error, Equatable, Sendable, CustomStringConvertible {
     public var path: String {
         switch self {
         case .missing(let path, _), .mismatch(let path, _, _, _), .refused(let path, _, _), .library(let path, _, _, _),
-             .system(let path, _, _): return path
+            .system(let path, _, _):
+            return path
         }
     }
 

@@ -11,8 +11,9 @@ extension HDF5File {
             let count = H5Aget_num_attrs(owner.id)
             guard count <= 1000 else { throw refused(object, "\(count) attributes, at most 1000 are read") }
             for index in 0..<max(0, count) {
-                let length = H5Aget_name_by_idx(owner.id, ".", H5_INDEX_NAME, H5_ITER_INC, hsize_t(index), &buffer, buffer.count,
-                                                chdf5_H5P_DEFAULT())
+                let length = H5Aget_name_by_idx(
+                    owner.id, ".", H5_INDEX_NAME, H5_ITER_INC, hsize_t(index), &buffer, buffer.count,
+                    chdf5_H5P_DEFAULT())
                 try check(length, "list the attributes", object)
                 names.append(Files.path(buffer.prefix(min(length, 4096)).map { UInt8(bitPattern: $0) }))
             }
@@ -109,29 +110,36 @@ extension HDF5File {
     }
 
     /// Runs `body` with the open attribute, its type and what it is; nil when it does not exist.
-    private func withAttribute<R>(_ name: String, _ object: String,
-                                  _ body: (hid_t, hid_t, HDF5Info) throws(HDF5Error) -> R) throws(HDF5Error) -> R? {
+    private func withAttribute<R>(
+        _ name: String, _ object: String,
+        _ body: (hid_t, hid_t, HDF5Info) throws(HDF5Error) -> R
+    ) throws(HDF5Error) -> R? {
         try Library.locked { () throws(HDF5Error) in
             let owner = try openObject(object, nil), label = label(name, object)
             guard try check(Files.withBytes(name) { H5Aexists(owner.id, $0) }, "read", label) > 0 else { return nil }
             let attribute = Handle(try check(Files.withBytes(name) { H5Aopen(owner.id, $0, chdf5_H5P_DEFAULT()) }, "read", label))
             let type = Handle(try check(H5Aget_type(attribute.id), "read", label))
             let space = Handle(try check(H5Aget_space(attribute.id), "read", label))
-            guard H5Sget_simple_extent_type(space.id) != H5S_NULL else { return nil }       // a name without a value: h5py's Empty
+            guard H5Sget_simple_extent_type(space.id) != H5S_NULL else { return nil }  // a name without a value: h5py's Empty
             let shape = try extents(space.id, label)
-            let info = HDF5Info(shape: shape, kind: HDF5Kind(type: type.id),
-                                storedBytes: Int(clamping: H5Aget_storage_size(attribute.id)), count: try product(shape, 1, label))
+            let info = HDF5Info(
+                shape: shape, kind: HDF5Kind(type: type.id),
+                storedBytes: Int(clamping: H5Aget_storage_size(attribute.id)), count: try product(shape, 1, label))
             return try body(attribute.id, type.id, info)
         }
     }
 
-    private func create(_ name: String, _ object: String, _ type: hid_t, _ shape: [Int],
-                        _ write: (hid_t) -> herr_t) throws(HDF5Error) {
+    private func create(
+        _ name: String, _ object: String, _ type: hid_t, _ shape: [Int],
+        _ write: (hid_t) -> herr_t
+    ) throws(HDF5Error) {
         try Library.locked { () throws(HDF5Error) in
             let owner = try openObject(object, nil), label = label(name, object)
             let space = try dataspace(shape, label)
-            let attribute = Handle(try check(H5Acreate2(owner.id, name, type, space.id, chdf5_H5P_DEFAULT(), chdf5_H5P_DEFAULT()),
-                                             "write", label))
+            let attribute = Handle(
+                try check(
+                    H5Acreate2(owner.id, name, type, space.id, chdf5_H5P_DEFAULT(), chdf5_H5P_DEFAULT()),
+                    "write", label))
             try check(write(attribute.id), "write", label)
         }
     }

@@ -15,7 +15,9 @@ extension HDF5File {
             let handle = try openObject(group, H5I_GROUP)
             var info = H5G_info_t()
             try check(H5Gget_info(handle.id, &info), "list", group)
-            guard info.nlinks <= Self.mostChildren else { throw refused(group, "\(info.nlinks) links, at most \(Self.mostChildren) are read") }
+            guard info.nlinks <= Self.mostChildren else {
+                throw refused(group, "\(info.nlinks) links, at most \(Self.mostChildren) are read")
+            }
             return try linkNames(handle.id, group)
         }
     }
@@ -24,13 +26,15 @@ extension HDF5File {
     private func linkNames(_ group: hid_t, _ object: String) throws(HDF5Error) -> [String] {
         final class Names { var all: [String] = [], longest = 0 }
         let names = Names()
-        let status = chdf5_H5Literate(group, { name, context in
-            guard let name, let context else { return 0 }
-            let names = Unmanaged<Names>.fromOpaque(context).takeUnretainedValue(), length = strlen(name)
-            names.longest = max(names.longest, length)
-            if length <= HDF5File.longestName { names.all.append(Files.path(name)) }
-            return names.all.count <= HDF5File.mostChildren ? 0 : 1
-        }, Unmanaged.passUnretained(names).toOpaque())
+        let status = chdf5_H5Literate(
+            group,
+            { name, context in
+                guard let name, let context else { return 0 }
+                let names = Unmanaged<Names>.fromOpaque(context).takeUnretainedValue(), length = strlen(name)
+                names.longest = max(names.longest, length)
+                if length <= HDF5File.longestName { names.all.append(Files.path(name)) }
+                return names.all.count <= HDF5File.mostChildren ? 0 : 1
+            }, Unmanaged.passUnretained(names).toOpaque())
         try check(status, "list", object)
         guard names.longest <= Self.longestName else { throw refused(object, "a name of \(names.longest) bytes in this group") }
         guard status == 0 else { throw refused(object, "more than \(Self.mostChildren) links") }
@@ -90,7 +94,7 @@ extension HDF5File {
 
     private func softLinkTarget(_ link: String, _ size: Int) throws(HDF5Error) -> String {
         guard size <= Self.longestName else { throw refused(link, "a soft link of \(size) bytes") }
-        var buffer = [CChar](repeating: 0, count: size + 1)     // HDF5 counts the ending zero; a hostile file may lack it
+        var buffer = [CChar](repeating: 0, count: size + 1)  // HDF5 counts the ending zero; a hostile file may lack it
         try check(Files.withBytes(link) { H5Lget_val(id, $0, &buffer, size, chdf5_H5P_DEFAULT()) }, "read", link)
         return Files.path(buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) })
     }

@@ -8,8 +8,10 @@ extension HDF5File {
     ///   - expected: the shape that the dataset must have; -1 stands for any extent, nil for any shape.
     ///   - limit: bytes that the elements may take in memory; a dataset that declares more is refused.
     /// - Throws: `missing`, `mismatch` (kind, shape, a value that does not fit), `refused` (see `openDataset`), `library`.
-    public func read<T: HDF5Scalar>(_ name: String, as type: T.Type = T.self, shape expected: [Int]? = nil,
-                                    limit: Int = HDF5File.defaultLimit) throws(HDF5Error) -> (values: [T], shape: [Int]) {
+    public func read<T: HDF5Scalar>(
+        _ name: String, as type: T.Type = T.self, shape expected: [Int]? = nil,
+        limit: Int = HDF5File.defaultLimit
+    ) throws(HDF5Error) -> (values: [T], shape: [Int]) {
         try Library.locked { () throws(HDF5Error) in
             let dataset = try openDataset(name)
             try require(dataset.info.shape, expected, name)
@@ -18,8 +20,10 @@ extension HDF5File {
     }
 
     /// `count` rows (indices of the first axis) from row `first` on, in row order. As `read` otherwise.
-    public func readRows<T: HDF5Scalar>(_ name: String, as type: T.Type = T.self, from first: Int, count: Int,
-                                        limit: Int = HDF5File.defaultLimit) throws(HDF5Error) -> [T] {
+    public func readRows<T: HDF5Scalar>(
+        _ name: String, as type: T.Type = T.self, from first: Int, count: Int,
+        limit: Int = HDF5File.defaultLimit
+    ) throws(HDF5Error) -> [T] {
         try Library.locked { () throws(HDF5Error) in
             let dataset = try openDataset(name)
             guard let rows = dataset.info.shape.first else { throw mismatch(name, "rows", "a scalar") }
@@ -45,8 +49,10 @@ extension HDF5File {
     }
 
     /// Elements of all rows or of `rows` (rank 1 or more), converted to T.
-    private func elements<T: HDF5Scalar>(_ dataset: borrowing OpenDataset, _ rows: Range<Int>?, _ limit: Int,
-                                         _ name: String) throws(HDF5Error) -> [T] {
+    private func elements<T: HDF5Scalar>(
+        _ dataset: borrowing OpenDataset, _ rows: Range<Int>?, _ limit: Int,
+        _ name: String
+    ) throws(HDF5Error) -> [T] {
         guard let conversion = dataset.info.kind.conversion(to: T.kind) else {
             throw mismatch(name, "elements of kind \(T.kind)", "\(dataset.info.kind)")
         }
@@ -67,8 +73,10 @@ extension HDF5File {
         return result
     }
 
-    private func raw<T: HDF5Scalar>(_ dataset: borrowing OpenDataset, _ rows: Range<Int>?, _ limit: Int,
-                                    _ name: String) throws(HDF5Error) -> [T] {
+    private func raw<T: HDF5Scalar>(
+        _ dataset: borrowing OpenDataset, _ rows: Range<Int>?, _ limit: Int,
+        _ name: String
+    ) throws(HDF5Error) -> [T] {
         var shape = dataset.info.shape
         if let rows { shape[0] = rows.count }
         let count = try product(shape, 1, name), bytes = try product([count], MemoryLayout<T>.stride, name)
@@ -76,7 +84,7 @@ extension HDF5File {
         guard count > 0 else { return [] }
         let file = Handle(try check(H5Dget_space(dataset.id.id), "read", name))
         if let rows { try select(rows, of: shape, in: file.id, name) }
-        let memory = try dataspace(shape, name)     // of the file's rank: HDF5 copies chunks slowly where ranks differ
+        let memory = try dataspace(shape, name)  // of the file's rank: HDF5 copies chunks slowly where ranks differ
         guard let type = T.kind.numberTypes?.memory else { throw mismatch(name, "numbers", "\(T.kind)") }
         var status: herr_t = 0
         let values = [T](unsafeUninitializedCapacity: count) { buffer, initialized in

@@ -22,8 +22,10 @@ extension HDF5File {
     }
 
     /// Reads `info.count` strings with `read(memory type, buffer)`. Bytes that are no UTF-8 become replacement characters.
-    func texts(_ info: HDF5Info, _ fileType: hid_t, _ name: String,
-               _ read: (hid_t, UnsafeMutableRawPointer) -> herr_t) throws(HDF5Error) -> [String] {
+    func texts(
+        _ info: HDF5Info, _ fileType: hid_t, _ name: String,
+        _ read: (hid_t, UnsafeMutableRawPointer) -> herr_t
+    ) throws(HDF5Error) -> [String] {
         guard case .string(let length) = info.kind else { throw mismatch(name, "text", "\(info.kind)") }
         let stride = length ?? Self.referenceBytes
         let size = try product([info.count], stride, name)
@@ -31,12 +33,12 @@ extension HDF5File {
         guard size > 0 else { return [] }
         guard length != nil else { return try variableTexts(info.count, name, read) }
         let type = try stringType(length, name)
-        try check(H5Tset_cset(type.id, H5Tget_cset(fileType)), "read", name)    // HDF5 does not convert ASCII to UTF-8
+        try check(H5Tset_cset(type.id, H5Tget_cset(fileType)), "read", name)  // HDF5 does not convert ASCII to UTF-8
         var bytes = [UInt8](repeating: 0, count: size)
         let status = bytes.withUnsafeMutableBytes { buffer in buffer.baseAddress.map { read(type.id, $0) } ?? 0 }
         try check(status, "read", name)
         return Swift.stride(from: 0, to: size, by: stride).map { start in
-            String(decoding: bytes[start ..< start + stride].prefix { $0 != 0 }, as: UTF8.self)
+            String(decoding: bytes[start..<start + stride].prefix { $0 != 0 }, as: UTF8.self)
         }
     }
 }

@@ -12,7 +12,7 @@ extension HDF5File {
             let dataset = try createDataset(name, types.file, shape)
             guard !values.isEmpty else { return }
             try check(H5Dwrite(dataset.id, types.memory, chdf5_H5S_ALL(), chdf5_H5S_ALL(), chdf5_H5P_DEFAULT(), values), "write", name)
-            try check(dataset.close(), "write", name)       // HDF5 keeps less than 64 KB back until then
+            try check(dataset.close(), "write", name)  // HDF5 keeps less than 64 KB back until then
         }
     }
 
@@ -29,7 +29,7 @@ extension HDF5File {
 
     private func writeFixed(_ name: String, _ texts: [String], shape: [Int]) throws(HDF5Error) {
         try Library.locked { () throws(HDF5Error) in
-            let length = max(1, texts.map(\.utf8.count).max() ?? 1)     // HDF5 has no strings of length 0
+            let length = max(1, texts.map(\.utf8.count).max() ?? 1)  // HDF5 has no strings of length 0
             let type = try stringType(length, name)
             let dataset = try createDataset(name, type.id, shape)
             guard !texts.isEmpty else { return }
@@ -40,7 +40,7 @@ extension HDF5File {
                 bytes += repeatElement(0, count: length - text.utf8.count)
             }
             try check(H5Dwrite(dataset.id, type.id, chdf5_H5S_ALL(), chdf5_H5S_ALL(), chdf5_H5P_DEFAULT(), bytes), "write", name)
-            try check(dataset.close(), "write", name)       // HDF5 keeps less than 64 KB back until then
+            try check(dataset.close(), "write", name)  // HDF5 keeps less than 64 KB back until then
         }
     }
 
@@ -63,9 +63,11 @@ extension HDF5File {
         if let slash = name.lastIndex(of: "/") { try createGroup(String(name[..<slash])) }
         let space = try dataspace(shape, name)
         let properties = Handle(H5Pcreate(chdf5_H5P_DATASET_CREATE()))
-        try check(H5Pset_obj_track_times(properties.id, false), "write", name)      // equal content, equal file
+        try check(H5Pset_obj_track_times(properties.id, false), "write", name)  // equal content, equal file
         try check(H5Pset_layout(properties.id, H5D_CONTIGUOUS), "write", name)
-        return Handle(try check(H5Dcreate2(id, name, type, space.id, chdf5_H5P_DEFAULT(), properties.id, chdf5_H5P_DEFAULT()),
-                                "write", name))
+        return Handle(
+            try check(
+                H5Dcreate2(id, name, type, space.id, chdf5_H5P_DEFAULT(), properties.id, chdf5_H5P_DEFAULT()),
+                "write", name))
     }
 }

@@ -17,7 +17,7 @@ public final class HDF5File: @unchecked Sendable {
         (self.path, self.fileSize, self.id) = (path, fileSize, id)
     }
 
-    deinit { try? close() }     // a reader has nothing to lose; writers are closed, and checked, by `write`
+    deinit { try? close() }  // a reader has nothing to lose; writers are closed, and checked, by `write`
 
     /// Opens the file at `path` read-only. Throws when it is missing, no regular file, no HDF5 file or cut short.
     /// A file that HDF5 would die of is refused: see `FileProbe`.
@@ -32,7 +32,7 @@ public final class HDF5File: @unchecked Sendable {
     static func openUntried(_ path: String) throws(HDF5Error) -> HDF5File {
         let size = try regularFileSize(path)
         return try Library.locked { () throws(HDF5Error) in
-            let access = try accessProperties(path)     // no bounds on the format: h5py writes newer ones with libver="latest"
+            let access = try accessProperties(path)  // no bounds on the format: h5py writes newer ones with libver="latest"
             let flags = chdf5_H5F_ACC_RDONLY(), id = Files.withBytes(path) { H5Fopen($0, flags, access.id) }
             try check(id, "open", path)
             return HDF5File(path: path, fileSize: size, id: id)
@@ -48,7 +48,7 @@ public final class HDF5File: @unchecked Sendable {
         do {
             let file = try create(target.temporary, for: path)
             do { try body(file) } catch {
-                try? file.close()       // the body's error is the one to tell
+                try? file.close()  // the body's error is the one to tell
                 throw error
             }
             try file.flush()
@@ -67,7 +67,7 @@ public final class HDF5File: @unchecked Sendable {
             try body(file)
             try file.close()
         } catch {
-            try? file.close()       // the body's error is the one to tell
+            try? file.close()  // the body's error is the one to tell
             Files.unlink(path)
             throw error
         }
@@ -111,8 +111,10 @@ public final class HDF5File: @unchecked Sendable {
 
     /// Throws HDF5's own words when `status` is negative. `object` is "/" for the file as a whole.
     @discardableResult
-    static func check<N: SignedInteger>(_ status: N, _ operation: String, _ path: String,
-                                        _ object: String = "/") throws(HDF5Error) -> N {
+    static func check<N: SignedInteger>(
+        _ status: N, _ operation: String, _ path: String,
+        _ object: String = "/"
+    ) throws(HDF5Error) -> N {
         guard status >= 0 else {
             throw .library(path: path, object: object, operation: operation, library: Library.errorStack())
         }

@@ -9,11 +9,11 @@ enum Library {
     private nonisolated(unsafe) static let mutex: UnsafeMutablePointer<pthread_mutex_t> = {
         let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
         makeFree(mutex)
-        H5dont_atexit()                                 // after a failed write HDF5 1.10 crashes in its exit handler; we close ourselves
+        H5dont_atexit()  // after a failed write HDF5 1.10 crashes in its exit handler; we close ourselves
         H5open()
-        H5set_free_list_limits(0, 0, 0, 0, 0, 0)        // what HDF5 keeps for later use is not zeroed
+        H5set_free_list_limits(0, 0, 0, 0, 0, 0)  // what HDF5 keeps for later use is not zeroed
         HDF5File.registerReferences()
-        H5PLset_loading_state(0)                        // a file may name a filter; it must not make us load code
+        H5PLset_loading_state(0)  // a file may name a filter; it must not make us load code
         return mutex
     }()
 
@@ -46,18 +46,22 @@ enum Library {
     static func errorStack() -> String {
         final class Messages { var texts: [String] = [] }
         let messages = Messages()
-        H5Ewalk2(chdf5_H5E_DEFAULT(), H5E_WALK_UPWARD, { _, entry, context in
-            guard let entry, let context, let text = entry.pointee.desc else { return 0 }
-            Unmanaged<Messages>.fromOpaque(context).takeUnretainedValue().texts.append(String(cString: text))
-            return 0
-        }, Unmanaged.passUnretained(messages).toOpaque())
+        H5Ewalk2(
+            chdf5_H5E_DEFAULT(), H5E_WALK_UPWARD,
+            { _, entry, context in
+                guard let entry, let context, let text = entry.pointee.desc else { return 0 }
+                Unmanaged<Messages>.fromOpaque(context).takeUnretainedValue().texts.append(String(cString: text))
+                return 0
+            }, Unmanaged.passUnretained(messages).toOpaque())
         return messages.texts.isEmpty ? "(no message)" : messages.texts.prefix(3).map(shortened).joined(separator: "; ")
     }
 
     /// Messages about system calls go on with the time, a buffer's address, ...: what failed and errno's text are kept.
     private static func shortened(_ text: String) -> String {
         let quote = "error message = '"
-        guard let colon = text.firstIndex(of: ":"), let start = text.indices.first(where: { text[$0...].hasPrefix(quote) }) else { return text }
+        guard let colon = text.firstIndex(of: ":"), let start = text.indices.first(where: { text[$0...].hasPrefix(quote) }) else {
+            return text
+        }
         return text[..<colon] + ": " + text[start...].dropFirst(quote.count).prefix { $0 != "'" }
     }
 }
@@ -69,7 +73,7 @@ struct Handle: ~Copyable {
 
     init(_ id: hid_t) { self.id = id }
 
-    deinit { H5Idec_ref(id) }       // releases every kind of identifier, unlike H5Dclose, H5Gclose, ...
+    deinit { H5Idec_ref(id) }  // releases every kind of identifier, unlike H5Dclose, H5Gclose, ...
 
     /// Gives the identifier back, for what is written only then: negative when that failed.
     consuming func close() -> Int32 {

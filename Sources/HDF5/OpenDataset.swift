@@ -55,8 +55,9 @@ extension HDF5File {
         let bytes = try product([count, elementBytes], 1, name)
         try checkStorage(properties.id, bytes, elementBytes, name)
         let isFiltered = H5Pget_nfilters(properties.id) > 0
-        let info = HDF5Info(shape: shape, kind: HDF5Kind(type: type.id),
-                            storedBytes: Int(clamping: H5Dget_storage_size(dataset.id)), count: count)
+        let info = HDF5Info(
+            shape: shape, kind: HDF5Kind(type: type.id),
+            storedBytes: Int(clamping: H5Dget_storage_size(dataset.id)), count: count)
         return OpenDataset(id: dataset, type: type, info: info, expansion: isFiltered ? Self.largestExpansion : 1)
     }
 
@@ -124,7 +125,7 @@ extension HDF5File {
     static let largestChunk = 512 << 20
 
     private func checkChunks(_ properties: hid_t, _ elementBytes: Int, _ name: String) throws(HDF5Error) {
-        var chunk = [hsize_t](repeating: 0, count: 33)      // HDF5's largest rank is 32
+        var chunk = [hsize_t](repeating: 0, count: 33)  // HDF5's largest rank is 32
         let rank = Int(try check(H5Pget_chunk(properties, 32, &chunk), "read", name))
         let bytes = try product(chunk.prefix(rank).map { Int(clamping: $0) }, elementBytes, name)
         guard bytes <= Self.largestChunk else { throw refused(name, "chunks of \(bytes) bytes, at most \(Self.largestChunk) are read") }

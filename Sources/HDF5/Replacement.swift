@@ -90,8 +90,9 @@ public struct Replacement {
 func regularFileSize(_ path: String) throws(HDF5Error) -> Int {
     guard let status = Files.status(path) else { throw .system(path: path, operation: "open", code: errno) }
     guard status.st_mode & S_IFMT == S_IFREG else {
-        throw .mismatch(path: path, object: "/", expected: "a regular file",
-                        got: status.st_mode & S_IFMT == S_IFDIR ? "a folder" : "a device or pipe")
+        throw .mismatch(
+            path: path, object: "/", expected: "a regular file",
+            got: status.st_mode & S_IFMT == S_IFDIR ? "a folder" : "a device or pipe")
     }
     return Int(status.st_size)
 }

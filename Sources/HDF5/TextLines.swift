@@ -53,7 +53,7 @@ public struct TextLines: Sendable {
     private static func split(_ bytes: ArraySlice<UInt8>) -> [ArraySlice<UInt8>] {
         var parts: [ArraySlice<UInt8>] = [], start = bytes.startIndex
         for at in bytes.indices where bytes[at] == 10 || bytes[at] == 13 {
-            let endsPair = bytes[at] == 10 && at > bytes.startIndex && bytes[at - 1] == 13      // LF of a CRLF
+            let endsPair = bytes[at] == 10 && at > bytes.startIndex && bytes[at - 1] == 13  // LF of a CRLF
             if !endsPair { parts.append(bytes[start..<at]) }
             start = at + 1
         }
@@ -75,7 +75,8 @@ extension String {
     public var trimmed: String {
         let scalars = unicodeScalars
         guard let first = scalars.firstIndex(where: { !$0.properties.isWhitespace }),
-              let last = scalars.lastIndex(where: { !$0.properties.isWhitespace }) else { return "" }
+            let last = scalars.lastIndex(where: { !$0.properties.isWhitespace })
+        else { return "" }
         return String(scalars[first...last])
     }
 }

@@ -31,12 +31,13 @@ extension HDF5File {
         var texts: [String] = [], collections: [UInt64: [UInt8]] = [:], total = 0
         for start in stride(from: 0, to: references.count, by: Self.referenceBytes) {
             let length = Int(Self.number(references, start, 4)), address = Self.number(references, start + 4, 8)
-            guard length > 0 else { texts.append(""); continue }        // also what was never written
+            guard length > 0 else { texts.append(""); continue }  // also what was never written
             total += length
             guard total <= Self.textLimit else { throw refused(name, "more than \(Self.textLimit) bytes of text") }
             if collections[address] == nil { collections[address] = try collection(base, address, name) }
             guard let heap = collections[address], let range = Self.object(Self.number(references, start + 12, 4), in: heap),
-                  range.count >= length else { throw refused(name, "its text is damaged") }
+                range.count >= length
+            else { throw refused(name, "its text is damaged") }
             let text = heap[range].prefix(length)
             texts.append(String(decoding: text.prefix { $0 != 0 }, as: UTF8.self))
         }
@@ -50,14 +51,18 @@ extension HDF5File {
         var addressBytes = 0, lengthBytes = 0, block: hsize_t = 0
         try check(H5Pget_sizes(creation.id, &addressBytes, &lengthBytes), "read", name)
         try check(H5Pget_userblock(creation.id, &block), "read", name)
-        guard addressBytes == 8, lengthBytes == 8 else { throw refused(name, "addresses of \(addressBytes) and lengths of \(lengthBytes) bytes") }
+        guard addressBytes == 8, lengthBytes == 8 else {
+            throw refused(name, "addresses of \(addressBytes) and lengths of \(lengthBytes) bytes")
+        }
         return block
     }
 
     /// The bytes of the heap collection at `address`: "GCOL", version 1, 3 unused, size of the whole (8), then objects.
     private func collection(_ base: UInt64, _ address: UInt64, _ name: String) throws(HDF5Error) -> [UInt8] {
         let (sum, overflow) = base.addingReportingOverflow(address)
-        guard !overflow, let start = Int(exactly: sum), start <= fileSize - 16 else { throw refused(name, "its text lies outside of the file") }
+        guard !overflow, let start = Int(exactly: sum), start <= fileSize - 16 else {
+            throw refused(name, "its text lies outside of the file")
+        }
         let header = try bytes(at: start, count: 16, name), size = Self.number(header, 8, 8)
         guard header.starts(with: [0x47, 0x43, 0x4f, 0x4c, 1]), size >= 16, size <= UInt64(fileSize - start) else {
             throw refused(name, "its text is damaged")
@@ -74,7 +79,7 @@ extension HDF5File {
             let found = number(collection, start, 2), size = number(collection, start + 8, 8)
             guard found != 0, size <= UInt64(collection.count - start - 16) else { return nil }
             let end = start + 16 + Int(size)
-            if found == index { return start + 16 ..< end }
+            if found == index { return start + 16..<end }
             start = (end + 7) & ~7
         }
         return nil

@@ -21,8 +21,8 @@ public let channelBlock = 32
 /// pixel that is always zero, so that a 3x3 window never leaves the buffer.
 @frozen public struct Maps {
     public var base: UnsafeMutablePointer<Float>
-    public var side: Int      // height = width, without the border
-    public var blocks: Int    // channels / 32
+    public var side: Int  // height = width, without the border
+    public var blocks: Int  // channels / 32
 
     @inlinable @inline(__always)
     public init(_ base: UnsafeMutablePointer<Float>, side: Int, blocks: Int) {
@@ -77,8 +77,11 @@ public struct KernelTable: Sendable {
 
     /// C(rows, 32) = A(rows, k) B(k, 32), or C += where `accumulate`. k = outer * inner; row k of B stands at
     /// b.base + outer * b.outerStride + inner * b.innerStride (rowStride unused); row r of C at c + r * cStride.
-    public typealias Gemm = @Sendable (_ rows: Int, _ outer: Int, _ inner: Int, _ a: Operand, _ b: Operand,
-                                _ c: MutableFloats, _ cStride: Int, _ accumulate: Bool) -> Void
+    public typealias Gemm =
+        @Sendable (
+            _ rows: Int, _ outer: Int, _ inner: Int, _ a: Operand, _ b: Operand,
+            _ c: MutableFloats, _ cStride: Int, _ accumulate: Bool
+        ) -> Void
     /// Winograd input transform B^T d B of `tiles.count` tiles from number `first` on; d = min(a, z) with z per channel
     /// (+inf where nothing is bounded).
     public typealias TileInput = @Sendable (_ maps: Maps, _ bound: Floats, _ first: Int, _ tiles: Tiles) -> Void
@@ -87,17 +90,23 @@ public struct KernelTable: Sendable {
     /// The adjoint of the output transform, A dy A^T, for weight gradients.
     public typealias TileGradient = @Sendable (_ maps: Maps, _ first: Int, _ tiles: Tiles) -> Void
     /// U = G g G^T of one panel: w (9 taps, rows, 32) at stride `tapStride` to u (36, rows, 32) at stride `positionStride`.
-    public typealias WeightTiles = @Sendable (_ w: Floats, _ tapStride: Int, _ floats: Int, _ u: MutableFloats, _ positionStride: Int) -> Void
+    public typealias WeightTiles =
+        @Sendable (_ w: Floats, _ tapStride: Int, _ floats: Int, _ u: MutableFloats, _ positionStride: Int) -> Void
     /// dw += G^T du G, the adjoint of `weightTiles`.
-    public typealias WeightGradient = @Sendable (_ du: Floats, _ positionStride: Int, _ floats: Int, _ dw: MutableFloats, _ tapStride: Int) -> Void
+    public typealias WeightGradient =
+        @Sendable (_ du: Floats, _ positionStride: Int, _ floats: Int, _ dw: MutableFloats, _ tapStride: Int) -> Void
     /// 2x2 max of min(a, z). The result has a border when `border` is set, else it is dense (images, blocks, side/2, side/2, 32).
     public typealias Pool = @Sendable (_ maps: Maps, _ bound: Floats, _ images: Int, _ y: MutableFloats, _ border: Bool) -> Void
     /// Backward of `pool`, bound and ReLU in one: dy to da (which may have the border of `maps`), adding to db and dz.
     /// Ties go to the first in row order; at a = z the gradient goes to a.
-    public typealias PoolBackward = @Sendable (_ maps: Maps, _ bound: Floats, _ images: Int, _ dy: Floats, _ border: Bool,
-                                        _ da: Maps, _ db: MutableFloats, _ dz: MutableFloats) -> Void
+    public typealias PoolBackward =
+        @Sendable (
+            _ maps: Maps, _ bound: Floats, _ images: Int, _ dy: Floats, _ border: Bool,
+            _ da: Maps, _ db: MutableFloats, _ dz: MutableFloats
+        ) -> Void
     /// Backward of bound and ReLU in place over the interior of `da`: 0 < a <= z passes, a > z goes to dz.
-    public typealias BoundBackward = @Sendable (_ maps: Maps, _ bound: Floats, _ images: Int, _ da: Maps, _ db: MutableFloats, _ dz: MutableFloats) -> Void
+    public typealias BoundBackward =
+        @Sendable (_ maps: Maps, _ bound: Floats, _ images: Int, _ da: Maps, _ db: MutableFloats, _ dz: MutableFloats) -> Void
     /// Largest min(a, z) of every channel of one image, (blocks, 32).
     public typealias ChannelMaxima = @Sendable (_ maps: Maps, _ bound: Floats, _ image: Int, _ y: MutableFloats) -> Void
     /// y = relu(x + bias) over `count` pixels of 32 channels, in place.
@@ -105,12 +114,16 @@ public struct KernelTable: Sendable {
     /// y = min(x, z) elementwise.
     public typealias Clamp = @Sendable (_ x: Floats, _ z: Floats, _ count: Int, _ y: MutableFloats) -> Void
     /// w -= rate * v with v = momentum * v + (g + decay * w), and g = 0 for the next step.
-    public typealias Sgd = @Sendable (_ w: MutableFloats, _ v: MutableFloats, _ g: MutableFloats, _ count: Int,
-                               _ rate: Float, _ momentum: Float, _ decay: Float) -> Void
+    public typealias Sgd =
+        @Sendable (
+            _ w: MutableFloats, _ v: MutableFloats, _ g: MutableFloats, _ count: Int,
+            _ rate: Float, _ momentum: Float, _ decay: Float
+        ) -> Void
     /// y += x.
     public typealias Add = @Sendable (_ y: MutableFloats, _ x: Floats, _ count: Int) -> Void
     /// (rows, columns) to (columns, rows), rows and columns multiples of 32, with leading dimensions.
-    public typealias Transpose = @Sendable (_ x: Floats, _ xStride: Int, _ y: MutableFloats, _ yStride: Int, _ rows: Int, _ columns: Int) -> Void
+    public typealias Transpose =
+        @Sendable (_ x: Floats, _ xStride: Int, _ y: MutableFloats, _ yStride: Int, _ rows: Int, _ columns: Int) -> Void
     /// Runs `iterations` rounds of independent fused multiply-adds and returns the floating-point operations done.
     public typealias Peak = @Sendable (_ iterations: Int) -> Int
 
@@ -131,12 +144,17 @@ public struct KernelTable: Sendable {
     public var transpose: Transpose
     public var peak: Peak
 
-    public init(name: StaticString, lanes: Int,
-                gemm: @escaping Gemm, tileInput: @escaping TileInput, tileOutput: @escaping TileOutput, tileGradient:
-                @escaping TileGradient, weightTiles: @escaping WeightTiles, weightGradient: @escaping WeightGradient,
-                pool: @escaping Pool, poolBackward: @escaping PoolBackward, boundBackward: @escaping BoundBackward,
-                channelMaxima: @escaping ChannelMaxima, biasRelu: @escaping BiasRelu, clamp: @escaping Clamp, sgd: @escaping Sgd, add: @escaping Add, transpose:
-                @escaping Transpose, peak: @escaping Peak) {
+    public init(
+        name: StaticString, lanes: Int,
+        gemm: @escaping Gemm, tileInput: @escaping TileInput, tileOutput: @escaping TileOutput,
+        tileGradient:
+            @escaping TileGradient, weightTiles: @escaping WeightTiles, weightGradient: @escaping WeightGradient,
+        pool: @escaping Pool, poolBackward: @escaping PoolBackward, boundBackward: @escaping BoundBackward,
+        channelMaxima: @escaping ChannelMaxima, biasRelu: @escaping BiasRelu, clamp: @escaping Clamp, sgd: @escaping Sgd,
+        add: @escaping Add,
+        transpose:
+            @escaping Transpose, peak: @escaping Peak
+    ) {
         self.name = name
         self.lanes = lanes
         self.gemm = gemm

@@ -23,8 +23,10 @@ func clamp(_ x: UnsafePointer<Float>, _ z: UnsafePointer<Float>, _ count: Int, _
 }
 
 /// SGD with momentum and weight decay as PyTorch does it; `count` is a multiple of 32. Clears the gradient.
-func sgd(_ w: UnsafeMutablePointer<Float>, _ v: UnsafeMutablePointer<Float>, _ g: UnsafeMutablePointer<Float>, _ count: Int,
-         _ rate: Float, _ momentum: Float, _ decay: Float) {
+func sgd(
+    _ w: UnsafeMutablePointer<Float>, _ v: UnsafeMutablePointer<Float>, _ g: UnsafeMutablePointer<Float>, _ count: Int,
+    _ rate: Float, _ momentum: Float, _ decay: Float
+) {
     let rate = Vec(repeating: -rate), momentum = Vec(repeating: momentum), decay = Vec(repeating: decay)
     var i = 0
     while i < count {

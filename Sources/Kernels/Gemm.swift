@@ -9,13 +9,15 @@ import KernelTable
 // Rows that are left take the tiles of 4 and of 1 row. Of 32, the rows of nearly every product, tiles of 6 leave 8, two of 4: after a
 // fifth tile of 6 two single rows would wait for their own sums, 4 cycles for every 2 multiply-adds.
 #if ISA_AVX512 || arch(arm64)
-private typealias FullTile = InlineArray<8, Vec>
+    private typealias FullTile = InlineArray<8, Vec>
 #else
-private typealias FullTile = InlineArray<6, Vec>
+    private typealias FullTile = InlineArray<6, Vec>
 #endif
 
-func gemm(_ rows: Int, _ outer: Int, _ inner: Int, _ a: Operand, _ b: Operand,
-          _ c: UnsafeMutablePointer<Float>, _ cStride: Int, _ accumulate: Bool) {
+func gemm(
+    _ rows: Int, _ outer: Int, _ inner: Int, _ a: Operand, _ b: Operand,
+    _ c: UnsafeMutablePointer<Float>, _ cStride: Int, _ accumulate: Bool
+) {
     var column = 0
     while column < channelBlock {
         var r = 0
@@ -40,8 +42,10 @@ func gemm(_ rows: Int, _ outer: Int, _ inner: Int, _ a: Operand, _ b: Operand,
 /// The loop itself, over tiles of R rows and two vectors of columns. Always inlined: a specialisation of its own would
 /// be a weak symbol.
 @inline(__always)
-private func tile<let R: Int>(_ zero: InlineArray<R, Vec>, _ outer: Int, _ inner: Int, _ a: Operand, _ row: Int, _ b: Operand,
-                              _ c: UnsafeMutablePointer<Float>, _ cStride: Int, _ accumulate: Bool) {
+private func tile<let R: Int>(
+    _ zero: InlineArray<R, Vec>, _ outer: Int, _ inner: Int, _ a: Operand, _ row: Int, _ b: Operand,
+    _ c: UnsafeMutablePointer<Float>, _ cStride: Int, _ accumulate: Bool
+) {
     var lo = zero, hi = zero
     let rowStride = a.rowStride, aStep = a.innerStride, bStep = b.innerStride
     for o in 0..<outer {

@@ -37,8 +37,10 @@ func pool(_ maps: Maps, _ bound: UnsafePointer<Float>, _ images: Int, _ y: Unsaf
     }
 }
 
-func poolBackward(_ maps: Maps, _ bound: UnsafePointer<Float>, _ images: Int, _ dy: UnsafePointer<Float>, _ border: Bool,
-                  _ da: Maps, _ db: UnsafeMutablePointer<Float>, _ dz: UnsafeMutablePointer<Float>) {
+func poolBackward(
+    _ maps: Maps, _ bound: UnsafePointer<Float>, _ images: Int, _ dy: UnsafePointer<Float>, _ border: Bool,
+    _ da: Maps, _ db: UnsafeMutablePointer<Float>, _ dz: UnsafeMutablePointer<Float>
+) {
     let half = maps.side / 2, row = maps.rowFloats, from = pooledLayout(half, border)
     for n in 0..<images {
         for block in 0..<maps.blocks {
@@ -77,8 +79,10 @@ func poolBackward(_ maps: Maps, _ bound: UnsafePointer<Float>, _ images: Int, _ 
 
 /// One vector of gradients back through min(relu(.), z).
 @_transparent
-private func through(_ g: Vec, _ a: UnsafeMutablePointer<Float>, _ da: UnsafeMutablePointer<Float>, _ z: Vec,
-                     _ sumB: inout Vec, _ sumZ: inout Vec) {
+private func through(
+    _ g: Vec, _ a: UnsafeMutablePointer<Float>, _ da: UnsafeMutablePointer<Float>, _ z: Vec,
+    _ sumB: inout Vec, _ sumZ: inout Vec
+) {
     let a = load(a)
     let cut = a .> z
     let kept = Vec.zero.replacing(with: g, where: (a .> Vec.zero) .& .!cut)
@@ -87,8 +91,10 @@ private func through(_ g: Vec, _ a: UnsafeMutablePointer<Float>, _ da: UnsafeMut
     store(kept, da)
 }
 
-func boundBackward(_ maps: Maps, _ bound: UnsafePointer<Float>, _ images: Int, _ da: Maps,
-                   _ db: UnsafeMutablePointer<Float>, _ dz: UnsafeMutablePointer<Float>) {
+func boundBackward(
+    _ maps: Maps, _ bound: UnsafePointer<Float>, _ images: Int, _ da: Maps,
+    _ db: UnsafeMutablePointer<Float>, _ dz: UnsafeMutablePointer<Float>
+) {
     for n in 0..<images {
         for block in 0..<maps.blocks {
             var lane = 0

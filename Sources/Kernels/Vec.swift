@@ -2,11 +2,11 @@ import KernelTable
 
 // One source, compiled once per instruction set; the target's -D flag picks the width.
 #if ISA_AVX512
-typealias Vec = SIMD16<Float>
+    typealias Vec = SIMD16<Float>
 #elseif ISA_AVX2
-typealias Vec = SIMD8<Float>
+    typealias Vec = SIMD8<Float>
 #else
-typealias Vec = SIMD4<Float>
+    typealias Vec = SIMD4<Float>
 #endif
 let lanes = Vec.scalarCount
 
@@ -14,11 +14,11 @@ let lanes = Vec.scalarCount
 /// libm's fmaf for each lane.
 @_transparent
 func madd(_ acc: Vec, _ a: Vec, _ b: Vec) -> Vec {
-#if FMA
-    return acc.addingProduct(a, b)
-#else
-    return acc + a * b
-#endif
+    #if FMA
+        return acc.addingProduct(a, b)
+    #else
+        return acc + a * b
+    #endif
 }
 
 // Addresses are multiples of the vector's size: every buffer starts on 64 bytes and holds blocks of 32 floats. Builtin

@@ -16,8 +16,8 @@ private typealias Four = (Vec, Vec, Vec, Vec)
 
 @_transparent
 private func inputTransform(_ d: Six) -> Six {
-    let s12 = d.4 - 4 * d.2, s34 = d.3 - 4 * d.1        // rows 1 and 2: (d4 - 4 d2) +- (d3 - 4 d1)
-    let t12 = d.4 - d.2, t34 = 2 * (d.3 - d.1)          // rows 3 and 4: (d4 - d2) +- 2 (d3 - d1)
+    let s12 = d.4 - 4 * d.2, s34 = d.3 - 4 * d.1  // rows 1 and 2: (d4 - 4 d2) +- (d3 - 4 d1)
+    let t12 = d.4 - d.2, t34 = 2 * (d.3 - d.1)  // rows 3 and 4: (d4 - d2) +- 2 (d3 - d1)
     return (4 * d.0 - 5 * d.2 + d.4, s12 + s34, s12 - s34, t12 + t34, t12 - t34, 4 * d.1 - 5 * d.3 + d.5)
 }
 
@@ -46,8 +46,10 @@ private func weightTransform(_ g: (Vec, Vec, Vec)) -> Six {
 private func weightAdjoint(_ u: Six) -> (Vec, Vec, Vec) {
     let s12 = (u.1 + u.2) * Vec(repeating: -1 / 6), s34 = u.3 + u.4
     let d21 = (u.2 - u.1) * Vec(repeating: 1 / 6), d34 = (u.3 - u.4) * Vec(repeating: 1 / 12)
-    return (u.0 * Vec(repeating: 0.25) + s12 + s34 * Vec(repeating: 1 / 24), d21 + d34,
-            s12 + s34 * Vec(repeating: 1 / 6) + u.5)
+    return (
+        u.0 * Vec(repeating: 0.25) + s12 + s34 * Vec(repeating: 1 / 24), d21 + d34,
+        s12 + s34 * Vec(repeating: 1 / 6) + u.5
+    )
 }
 
 /// First float of the tile's 4x4 outputs in block 0.
@@ -68,10 +70,11 @@ func tileInput(_ maps: Maps, _ bound: UnsafePointer<Float>, _ first: Int, _ tile
             var lane = 0
             while lane < channelBlock {
                 let p = source + lane, z = load(bound + block * channelBlock + lane)
-                inputRows(inputTransform(cut(p, row, z)), inputTransform(cut(p + channelBlock, row, z)),
-                          inputTransform(cut(p + 2 * channelBlock, row, z)), inputTransform(cut(p + 3 * channelBlock, row, z)),
-                          inputTransform(cut(p + 4 * channelBlock, row, z)), inputTransform(cut(p + 5 * channelBlock, row, z)),
-                          target + lane, step)
+                inputRows(
+                    inputTransform(cut(p, row, z)), inputTransform(cut(p + channelBlock, row, z)),
+                    inputTransform(cut(p + 2 * channelBlock, row, z)), inputTransform(cut(p + 3 * channelBlock, row, z)),
+                    inputTransform(cut(p + 4 * channelBlock, row, z)), inputTransform(cut(p + 5 * channelBlock, row, z)),
+                    target + lane, step)
                 lane += lanes
             }
         }
@@ -80,8 +83,10 @@ func tileInput(_ maps: Maps, _ bound: UnsafePointer<Float>, _ first: Int, _ tile
 
 /// Second half of the input transform, along the rows; c0 to c5 are the transformed columns.
 @_transparent
-private func inputRows(_ c0: Six, _ c1: Six, _ c2: Six, _ c3: Six, _ c4: Six, _ c5: Six,
-                       _ p: UnsafeMutablePointer<Float>, _ step: Int) {
+private func inputRows(
+    _ c0: Six, _ c1: Six, _ c2: Six, _ c3: Six, _ c4: Six, _ c5: Six,
+    _ p: UnsafeMutablePointer<Float>, _ step: Int
+) {
     store6(inputTransform((c0.0, c1.0, c2.0, c3.0, c4.0, c5.0)), p, step)
     store6(inputTransform((c0.1, c1.1, c2.1, c3.1, c4.1, c5.1)), p + 6 * step, step)
     store6(inputTransform((c0.2, c1.2, c2.2, c3.2, c4.2, c5.2)), p + 12 * step, step)

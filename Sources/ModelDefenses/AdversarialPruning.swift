@@ -52,14 +52,19 @@ public struct AdversarialPruning: ModelDefense {
             masks.iterate()
         }
         let m = masks.mask, channels = HiddenChannels(network: model.network)
-        guard masks.isFinite else { throw DefenseError.model("\(Self.name) diverged: NaN or infinite steps of the masks after \(plan.iterations) iterations") }
+        guard masks.isFinite else {
+            throw DefenseError.model("\(Self.name) diverged: NaN or infinite steps of the masks after \(plan.iterations) iterations")
+        }
         let prune = Set(m.indices.filter { m[$0] <= threshold })
-        return DefenseOutcome(parameters: channels.pruned(model, prune, keepsBiases: true), bounds: Bounds(model.network), passes: plannedPasses(images), audit: [
-            Finding("neurons pruned", channels.summary(prune)),
-            Finding("masks: least, median", "\(fixed(Double(m.min() ?? 0), 3)) \(fixed(Double(quantile(0.5, m)), 3))"),
-            Finding("iterations, batch", "\(plan.iterations) \(plan.batch) (published: 2000 iterations, batch 128)"),
-            Finding("loss at the end: masked, under noise as well", "\(fixed(masks.losses.natural, 3)) \(fixed(masks.losses.robust, 3))"),
-        ])
+        return DefenseOutcome(
+            parameters: channels.pruned(model, prune, keepsBiases: true), bounds: Bounds(model.network), passes: plannedPasses(images),
+            audit: [
+                Finding("neurons pruned", channels.summary(prune)),
+                Finding("masks: least, median", "\(fixed(Double(m.min() ?? 0), 3)) \(fixed(Double(quantile(0.5, m)), 3))"),
+                Finding("iterations, batch", "\(plan.iterations) \(plan.batch) (published: 2000 iterations, batch 128)"),
+                Finding(
+                    "loss at the end: masked, under noise as well", "\(fixed(masks.losses.natural, 3)) \(fixed(masks.losses.robust, 3))"),
+            ])
     }
 
     /// The masks and their descent. All memory is taken when it is made.
@@ -125,9 +130,11 @@ public struct AdversarialPruning: ModelDefense {
             }
             channels.scale(model, weights: weightFactors, biases: biasFactors, into: trainer.parameters)
             trainer.sum.parameters.zero()
-            let loss = trainer.gradient(batch.count, load: { i, x in samples.load(batch[i], into: x) }, loss: { i, y, dy in
-                Loss.crossEntropy(y, classes: model.network.classes, label: samples.label(batch[i]), batch: batch.count, gradient: dy)
-            })
+            let loss = trainer.gradient(
+                batch.count, load: { i, x in samples.load(batch[i], into: x) },
+                loss: { i, y, dy in
+                    Loss.crossEntropy(y, classes: model.network.classes, label: samples.label(batch[i]), batch: batch.count, gradient: dy)
+                })
             channels.factorGradients(model, trainer.sum.parameters.base, weights: &weightGradient, biases: &biasGradient)
             return loss
         }

@@ -33,10 +33,12 @@ public struct FederatedPruning: ModelDefense {
     /// Delta, above 0.
     public var deviations: Double
 
-    public static let share = Setting("pruning-share", default: 0.2, in: .fractionBelowOne, value: "fraction",
-                                      help: "Pruned fraction of the last convolution's channels.")
-    public static let deviations = Setting("pruning-deviations", default: 3.0, in: .positive, value: "delta",
-                                           help: "Remaining weights are clamped to this many standard deviations around their mean.")
+    public static let share = Setting(
+        "pruning-share", default: 0.2, in: .fractionBelowOne, value: "fraction",
+        help: "Pruned fraction of the last convolution's channels.")
+    public static let deviations = Setting(
+        "pruning-deviations", default: 3.0, in: .positive, value: "delta",
+        help: "Remaining weights are clamped to this many standard deviations around their mean.")
     public static let settings: [any AnySetting] = [share, deviations]
 
     public init() { self.init(Settings()) }
@@ -54,12 +56,16 @@ public struct FederatedPruning: ModelDefense {
         let channels = HiddenChannels(network: model.network), prune = Set(ballot.elected)
         let pruned = channels.pruned(model, Set(prune.map { model.network.boundOffset(.conv6) + $0 }))
         let clipped = clip(pruned, model.network.weight(.conv6), without: prune)
-        return DefenseOutcome(parameters: pruned, bounds: Bounds(model.network), passes: Self.clientPasses * Double(clients.images), audit: [
-            Finding("channels of conv6 pruned", "\(prune.count) of \(Self.channels)"),
-            Finding("clients that voted", "\(ballot.clients)"),
-            Finding("votes of the pruned channels, from", "\(ballot.elected.map { ballot.votes[$0] }.min() ?? 0)"),
-            Finding("weights of conv6 clipped, to", "\(clipped.count) \(fixed(clipped.range.lowerBound, 4)) to \(fixed(clipped.range.upperBound, 4))"),
-        ])
+        return DefenseOutcome(
+            parameters: pruned, bounds: Bounds(model.network), passes: Self.clientPasses * Double(clients.images),
+            audit: [
+                Finding("channels of conv6 pruned", "\(prune.count) of \(Self.channels)"),
+                Finding("clients that voted", "\(ballot.clients)"),
+                Finding("votes of the pruned channels, from", "\(ballot.elected.map { ballot.votes[$0] }.min() ?? 0)"),
+                Finding(
+                    "weights of conv6 clipped, to",
+                    "\(clipped.count) \(fixed(clipped.range.lowerBound, 4)) to \(fixed(clipped.range.upperBound, 4))"),
+            ])
     }
 
     /// Channels, quietest first; equals by number.
@@ -91,8 +97,10 @@ public struct FederatedPruning: ModelDefense {
     }
 
     /// Clips the weights of the channels that are left, in place; how many there were, and to what.
-    private func clip(_ model: Parameters, _ tensor: ParameterTensor,
-                      without pruned: Set<Int>) -> (count: Int, range: ClosedRange<Double>) {
+    private func clip(
+        _ model: Parameters, _ tensor: ParameterTensor,
+        without pruned: Set<Int>
+    ) -> (count: Int, range: ClosedRange<Double>) {
         var weights = model.canonical(tensor)
         let size = weights.count / tensor.shape[0]
         let left = weights.indices.filter { !pruned.contains($0 / size) }
@@ -107,6 +115,6 @@ public struct FederatedPruning: ModelDefense {
     private func range(_ values: [Double]) -> ClosedRange<Double> {
         let n = Double(max(1, values.count)), mean = values.reduce(0, +) / n
         let deviation = (values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / n).squareRoot()
-        return mean - deviations * deviation ... mean + deviations * deviation
+        return mean - deviations * deviation...mean + deviations * deviation
     }
 }

@@ -32,11 +32,15 @@ public struct FinePruning: ModelDefense {
         let prune = Set(order.prefix(count).map { model.network.boundOffset(.conv6) + $0 })
         let pruned = HiddenChannels(network: model.network).pruned(model, prune)
         let (tuned, losses) = try tuning.train(pruned, context)
-        return DefenseOutcome(parameters: tuned, bounds: Bounds(model.network), passes: plannedPasses(samples.count), audit: [
-            Finding("channels of conv6 pruned", "\(count) of \(order.count)"),
-            Finding("accuracy on FM images: before, pruned", "\(fixed(accuracies[0], 3)) \(fixed(accuracies[count], 3))"),
-            Finding("loss in the first and the last epoch of fine-tuning", "\(fixed(losses.first ?? .nan, 3)) \(fixed(losses.last ?? .nan, 3))"),
-        ])
+        return DefenseOutcome(
+            parameters: tuned, bounds: Bounds(model.network), passes: plannedPasses(samples.count),
+            audit: [
+                Finding("channels of conv6 pruned", "\(count) of \(order.count)"),
+                Finding("accuracy on FM images: before, pruned", "\(fixed(accuracies[0], 3)) \(fixed(accuracies[count], 3))"),
+                Finding(
+                    "loss in the first and the last epoch of fine-tuning",
+                    "\(fixed(losses.first ?? .nan, 3)) \(fixed(losses.last ?? .nan, 3))"),
+            ])
     }
 
     /// How many channels may go, where `accuracies[k]` is what k leave.
@@ -95,7 +99,8 @@ public struct FinePruning: ModelDefense {
         private static func place(_ channel: Int, _ pixel: Int) -> Int { (channel / 32 * pixels + pixel) * 32 + channel % 32 }
 
         private func forEachImage(_ body: (_ image: Int, _ maps: UnsafePointer<Float>) -> Void) {
-            predictor.forEachChunk(samples.count, model, Bounds(model.network), load: { samples.load($0, into: $1) }) { first, n, workspace in
+            predictor.forEachChunk(samples.count, model, Bounds(model.network), load: { samples.load($0, into: $1) }) {
+                first, n, workspace in
                 for i in 0..<n { body(first + i, workspace.flat + i * ClampNet.flattened) }
             }
         }
@@ -148,7 +153,10 @@ public struct FinePruning: ModelDefense {
             }
 
             /// y = b + W relu(x).
-            private func apply(_ layer: (weights: [Float], biases: [Float]), _ x: UnsafeMutablePointer<Double>, _ inputs: Int, _ y: UnsafeMutablePointer<Double>) {
+            private func apply(
+                _ layer: (weights: [Float], biases: [Float]), _ x: UnsafeMutablePointer<Double>, _ inputs: Int,
+                _ y: UnsafeMutablePointer<Double>
+            ) {
                 layer.weights.withUnsafeBufferPointer { weights in
                     for unit in layer.biases.indices {
                         var sum = Double(layer.biases[unit])

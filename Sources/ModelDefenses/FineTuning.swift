@@ -22,8 +22,9 @@ public struct FineTuning: ModelDefense {
     public func apply(_ model: Parameters, _ context: DefenseContext) throws -> DefenseOutcome {
         try require(model, context.synthetic)
         let (tuned, loss) = try train(model, context)
-        return DefenseOutcome(parameters: tuned, bounds: Bounds(model.network), passes: plannedPasses(context.synthetic.count),
-                              audit: [Finding("loss in the first and the last epoch", "\(fixed(loss.first ?? .nan, 3)) \(fixed(loss.last ?? .nan, 3))")])
+        return DefenseOutcome(
+            parameters: tuned, bounds: Bounds(model.network), passes: plannedPasses(context.synthetic.count),
+            audit: [Finding("loss in the first and the last epoch", "\(fixed(loss.first ?? .nan, 3)) \(fixed(loss.last ?? .nan, 3))")])
     }
 
     /// The model after training and the mean loss of every epoch. Channels whose weights and biases are all zero stay
@@ -44,9 +45,14 @@ public struct FineTuning: ModelDefense {
         var sum = 0.0
         for first in stride(from: 0, to: positions.count, by: batch) {
             let n = min(batch, positions.count - first)
-            sum += Double(n) * trainer.step(n, sgd, load: { i, x in samples.load(positions[first + i], into: x) }, loss: { i, y, dy in
-                Loss.crossEntropy(y, classes: trainer.network.classes, label: samples.label(positions[first + i]), batch: n, gradient: dy)
-            })
+            sum +=
+                Double(n)
+                * trainer.step(
+                    n, sgd, load: { i, x in samples.load(positions[first + i], into: x) },
+                    loss: { i, y, dy in
+                        Loss.crossEntropy(
+                            y, classes: trainer.network.classes, label: samples.label(positions[first + i]), batch: n, gradient: dy)
+                    })
         }
         return sum / Double(positions.count)
     }

@@ -42,10 +42,12 @@ final class MarginImages {
     /// `steps` steps of every image. The trainer must be ready for gradients of bounds; its own bounds count.
     func ascend(_ trainer: Trainer, steps: Int, rate: Float) {
         for _ in 0..<steps {
-            _ = trainer.boundGradient(count, load: { self.load($0, into: $1) }, loss: { i, y, dy in
-                self.margins.base[i] = Loss.margin(y, of: self.label(i), classes: self.classes, weight: 1, gradient: dy)
-                return 0
-            }, image: { self.move($0, rate, $1) })
+            _ = trainer.boundGradient(
+                count, load: { self.load($0, into: $1) },
+                loss: { i, y, dy in
+                    self.margins.base[i] = Loss.margin(y, of: self.label(i), classes: self.classes, weight: 1, gradient: dy)
+                    return 0
+                }, image: { self.move($0, rate, $1) })
         }
         trainer.sum.bounds.zero()
     }
@@ -53,7 +55,7 @@ final class MarginImages {
     /// Network input of an image.
     func load(_ image: Int, into x: UnsafeMutablePointer<Float>) {
         let floats = channels * side * side, source = pixels.base + image * floats
-        var clamped = InlineArray<3072, Float>(repeating: 0)                     // the largest image; on the stack
+        var clamped = InlineArray<3072, Float>(repeating: 0)  // the largest image; on the stack
         withUnsafeMutableBytes(of: &clamped) { memory in
             guard let base = memory.baseAddress?.assumingMemoryBound(to: Float.self) else { return }
             for k in 0..<floats { base[k] = min(1, max(0, source[k])) }

@@ -62,17 +62,25 @@ public struct MaximumMarginBounds: ModelDefense {
         }
         let z = Bounds(copying: fit.trainer.bounds), classes = model.network.classes, margins = margins(samples.count, classes: classes)
         let detection = fit.detection(margins, &stream)
-        return DefenseOutcome(parameters: model, bounds: z, passes: passes(samples.count, classes: classes) + Double(images - plan.steps * plan.batch) * 2 / 3, audit: [
-            Finding("epochs, batch, steps", "\(plan.epochs) \(plan.batch) \(plan.steps) (published: 50 epochs, batch 200)"),
-            Finding("accuracy on FM images: unbounded, under bounds", "\(fixed(fit.unbounded, 3)) \(fixed(course.share, 3))"),
-            Finding("cost at first, at the end, attempts", "\(fixed(first, 4)) \(fixed(course.cost, 4)) \(attempts) (published: 0.5 at first)"),
-        ] + detection.findings(margins) + model.network.layers.map { Finding("\($0.name): median bound", fixed(Double(quantile(0.5, z[$0])), 3)) })
+        return DefenseOutcome(
+            parameters: model, bounds: z,
+            passes: passes(samples.count, classes: classes) + Double(images - plan.steps * plan.batch) * 2 / 3,
+            audit: [
+                Finding("epochs, batch, steps", "\(plan.epochs) \(plan.batch) \(plan.steps) (published: 50 epochs, batch 200)"),
+                Finding("accuracy on FM images: unbounded, under bounds", "\(fixed(fit.unbounded, 3)) \(fixed(course.share, 3))"),
+                Finding(
+                    "cost at first, at the end, attempts",
+                    "\(fixed(first, 4)) \(fixed(course.cost, 4)) \(attempts) (published: 0.5 at first)"),
+            ] + detection.findings(margins)
+                + model.network.layers.map { Finding("\($0.name): median bound", fixed(Double(quantile(0.5, z[$0])), 3)) })
     }
 
     static let attempts = 6
 
     /// One course of the fit: the share of images right in its last part, c at its end, and images gone through.
-    private func descend(_ fit: Fit, _ plan: Schedule, _ first: Double, _ stream: inout RandomStream) -> (share: Double, cost: Double, images: Int) {
+    private func descend(_ fit: Fit, _ plan: Schedule, _ first: Double, _ stream: inout RandomStream) -> (
+        share: Double, cost: Double, images: Int
+    ) {
         var cost = first, right = 0, seen = 0, share = 0.0
         fit.restart()
         for step in 1...plan.steps {
@@ -105,7 +113,8 @@ public struct MaximumMarginBounds: ModelDefense {
             let activations = Activations(model, samples, predictor)
             logits = activations.logits
             start = activations.quantiles(1, of: Array(0..<samples.count), threads: context.threads).map { max(method.start, $0) }
-            unbounded = Double((0..<samples.count).filter { activations.predictions[$0] == samples.label($0) }.count) / Double(samples.count)
+            unbounded =
+                Double((0..<samples.count).filter { activations.predictions[$0] == samples.label($0) }.count) / Double(samples.count)
             trainer = Trainer(model.network, kernels: context.kernels, lanes: Trainer.serverLanes, threads: context.threads)
             trainer.reset(model)
             trainer.prepareForBounds()
@@ -124,10 +133,12 @@ public struct MaximumMarginBounds: ModelDefense {
             trainer.sum.bounds.zero()
             logits.withUnsafeBufferPointer { buffer in
                 guard let logits = buffer.baseAddress else { return }
-                _ = trainer.boundGradient(batch.count, load: { samples.load(batch[$0], into: $1) }, loss: { i, y, dy in
-                    right[i] = Loss.prediction(y, classes: classes) == samples.label(batch[i])
-                    return Loss.squaredError(y, target: logits + batch[i] * classes, classes: classes, batch: batch.count, gradient: dy)
-                })
+                _ = trainer.boundGradient(
+                    batch.count, load: { samples.load(batch[$0], into: $1) },
+                    loss: { i, y, dy in
+                        right[i] = Loss.prediction(y, classes: classes) == samples.label(batch[i])
+                        return Loss.squaredError(y, target: logits + batch[i] * classes, classes: classes, batch: batch.count, gradient: dy)
+                    })
             }
             let norms = norms()
             adam.step(trainer.bounds, trainer.sum.bounds, rate) { i in
@@ -138,7 +149,8 @@ public struct MaximumMarginBounds: ModelDefense {
 
         /// MM-BD on the model, without bounds from then on.
         func detection(_ schedule: MarginImages.Schedule, _ stream: inout RandomStream) -> MaximumMarginDetection {
-            let images = MarginImages(classes: trainer.network.classes, perClass: schedule.perClass, side: samples.set.height, samples.normalization)
+            let images = MarginImages(
+                classes: trainer.network.classes, perClass: schedule.perClass, side: samples.set.height, samples.normalization)
             trainer.bounds.buffer.fill(.infinity)
             images.draw(&stream)
             images.ascend(trainer, steps: schedule.steps, rate: schedule.rate)

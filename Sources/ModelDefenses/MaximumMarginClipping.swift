@@ -13,7 +13,8 @@ import Numerics
 ///
 /// Published for 500 images: 300 epochs, that is 900 steps of 200 images and 200 margin images, of which 50 a class are
 /// made anew every 100 epochs in 300 steps of 0.01. Used from 10,000 images on. Below, steps, batches and margin images are
-/// in proportion to the FM images (at 2,000 a quarter of the published steps and batches), at least 150 steps of 16, and one set of margin images
+/// in proportion to the FM images (at 2,000 a quarter of the published steps and batches), at least 150 steps of 16, and one set of margin
+/// images
 /// takes 75 steps of 0.04. The audit says what was used, and what MM-BD makes of the first margin images.
 ///
 /// Source: Wang, Xiang, Miller and Kesidis, arXiv 2308.04617 (improved activation clipping), and its public code.
@@ -35,8 +36,9 @@ public struct MaximumMarginClipping: ModelDefense {
 
     func schedule(_ images: Int, classes: Int) -> Schedule {
         let published = images >= imagesOfPublished
-        return Schedule(steps: published ? 900 : min(900, max(150, 225 * images / 2000)), batch: min(200, max(16, images / 40)),
-                        sets: published ? 3 : 1, margins: .scaled(images, classes: classes, published: published ? 50 : nil))
+        return Schedule(
+            steps: published ? 900 : min(900, max(150, 225 * images / 2000)), batch: min(200, max(16, images / 40)),
+            sets: published ? 3 : 1, margins: .scaled(images, classes: classes, published: published ? 50 : nil))
     }
 
     public func plannedPasses(_ images: Int) -> Double { schedule(images, classes: 10).passes(images, classes: 10) }
@@ -46,7 +48,8 @@ public struct MaximumMarginClipping: ModelDefense {
         let samples = context.synthetic, classes = model.network.classes, plan = schedule(samples.count, classes: classes)
         let fit = Fit(self, model, context, plan)
         guard !fit.kept.isEmpty else {
-            throw DefenseError.syntheticData("\(Self.name) needs FM images that the model classifies as labelled, got 0 of \(samples.count)")
+            throw DefenseError.syntheticData(
+                "\(Self.name) needs FM images that the model classifies as labelled, got 0 of \(samples.count)")
         }
         var stream = RandomStream(seed: context.seed, purpose: "mmac", round: context.round)
         var cost = cost, right = 0, seen = 0, share = 0.0, detection: MaximumMarginDetection?
@@ -65,12 +68,19 @@ public struct MaximumMarginClipping: ModelDefense {
             (right, seen) = (0, 0)
         }
         let z = fit.trainer.bounds
-        return DefenseOutcome(parameters: model, bounds: Bounds(copying: z), passes: plan.passes(samples.count, classes: classes), audit: [
-            Finding("steps, batch, sets of margin images, of a class", "\(plan.steps) \(plan.batch) \(plan.sets) \(plan.margins.perClass) (published: 900 200 3 50)"),
-            Finding("FM images classified as labelled: before, share at the end", "\(fit.kept.count) of \(samples.count), \(fixed(share, 3))"),
-            Finding("mean margin of the margin images: unbounded, bounded", "\(fixed(fit.marginBefore, 2)) \(fixed(fit.marginNow, 2))"),
-            Finding("cost at the end", fixed(cost, 5)),
-        ] + (detection?.findings(plan.margins) ?? []) + model.network.layers.map { Finding("\($0.name): median bound", fixed(Double(quantile(0.5, z[$0])), 3)) })
+        return DefenseOutcome(
+            parameters: model, bounds: Bounds(copying: z), passes: plan.passes(samples.count, classes: classes),
+            audit: [
+                Finding(
+                    "steps, batch, sets of margin images, of a class",
+                    "\(plan.steps) \(plan.batch) \(plan.sets) \(plan.margins.perClass) (published: 900 200 3 50)"),
+                Finding(
+                    "FM images classified as labelled: before, share at the end",
+                    "\(fit.kept.count) of \(samples.count), \(fixed(share, 3))"),
+                Finding("mean margin of the margin images: unbounded, bounded", "\(fixed(fit.marginBefore, 2)) \(fixed(fit.marginNow, 2))"),
+                Finding("cost at the end", fixed(cost, 5)),
+            ] + (detection?.findings(plan.margins) ?? [])
+                + model.network.layers.map { Finding("\($0.name): median bound", fixed(Double(quantile(0.5, z[$0])), 3)) })
     }
 
     /// The descent of z. All memory is taken when it is made.
@@ -131,17 +141,20 @@ public struct MaximumMarginClipping: ModelDefense {
             trainer.sum.bounds.zero()
             logits.withUnsafeBufferPointer { buffer in
                 guard let logits = buffer.baseAddress else { return }
-                _ = trainer.boundGradient(n + picks.count, load: { i, x in
-                    i < n ? samples.load(batch[i], into: x) : margins.load(picks[i - n], into: x)
-                }, loss: { i, y, dy in
-                    guard i < n else {
-                        let weight = 200 * cost / Double(picks.count)
-                        values[i - n] = Loss.margin(y, of: margins.label(picks[i - n]), classes: classes, weight: weight, gradient: dy)
-                        return 0
-                    }
-                    right[i] = Loss.prediction(y, classes: classes) == samples.label(batch[i])
-                    return Loss.squaredError(y, target: logits + batch[i] * classes, classes: classes, batch: n, gradient: dy)
-                })
+                _ = trainer.boundGradient(
+                    n + picks.count,
+                    load: { i, x in
+                        i < n ? samples.load(batch[i], into: x) : margins.load(picks[i - n], into: x)
+                    },
+                    loss: { i, y, dy in
+                        guard i < n else {
+                            let weight = 200 * cost / Double(picks.count)
+                            values[i - n] = Loss.margin(y, of: margins.label(picks[i - n]), classes: classes, weight: weight, gradient: dy)
+                            return 0
+                        }
+                        right[i] = Loss.prediction(y, classes: classes) == samples.label(batch[i])
+                        return Loss.squaredError(y, target: logits + batch[i] * classes, classes: classes, batch: n, gradient: dy)
+                    })
             }
             adam.step(trainer.bounds, trainer.sum.bounds, rate)
             marginNow = values.reduce(0) { $0 + Double($1) } / Double(picks.count)

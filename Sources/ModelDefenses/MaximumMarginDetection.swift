@@ -39,9 +39,16 @@ struct MaximumMarginDetection {
     func findings(_ schedule: MarginImages.Schedule) -> [Finding] {
         let verdict = p.map { "class \(suspect), p \(fixed($0, 4)): \(detected ? "backdoor detected" : "none detected")" }
         let used = min(Self.images, schedule.perClass)
-        var found = [Finding("MM-BD (p up to \(fixed(Self.level, 2)): backdoor)", verdict ?? "not tested: it takes three classes, and margins above 0"),
-                     Finding("MM-BD: images a class, steps, rate", "\(used) \(schedule.steps) \(fixed(Double(schedule.rate), 2)) (published: 30 300 0.01)")]
-        if statistics.count <= 20 { found.append(Finding("MM-BD: largest margin per class", statistics.map { fixed($0, 1) }.joined(separator: " "))) }
+        var found = [
+            Finding(
+                "MM-BD (p up to \(fixed(Self.level, 2)): backdoor)", verdict ?? "not tested: it takes three classes, and margins above 0"),
+            Finding(
+                "MM-BD: images a class, steps, rate",
+                "\(used) \(schedule.steps) \(fixed(Double(schedule.rate), 2)) (published: 30 300 0.01)"),
+        ]
+        if statistics.count <= 20 {
+            found.append(Finding("MM-BD: largest margin per class", statistics.map { fixed($0, 1) }.joined(separator: " ")))
+        }
         return found
     }
 }

@@ -28,9 +28,10 @@ public struct OwnDefense: ModelDefense {
         for (k, z) in (try answer.floats("bounds", count: network.totalBounds, expected) { $0 >= 0 } ?? []).enumerated() {
             bounds.buffer.base[k] = z
         }
-        return DefenseOutcome(parameters: changed ?? model, bounds: bounds, passes: 0,
-                              audit: answer.audit.map { Finding($0.name, $0.value) },
-                              suspects: try suspects(answer, images: context.synthetic.count))
+        return DefenseOutcome(
+            parameters: changed ?? model, bounds: bounds, passes: 0,
+            audit: answer.audit.map { Finding($0.name, $0.value) },
+            suspects: try suspects(answer, images: context.synthetic.count))
     }
 
     private func request(_ method: OwnMethod, _ model: Parameters, _ context: DefenseContext) -> OwnRequest {
@@ -42,7 +43,8 @@ public struct OwnDefense: ModelDefense {
         let members: [String: OwnJSON] = [
             "round": .whole(context.round), "threads": .whole(context.threads), "classes": .whole(network.classes),
             "seed": .seed(context.seed, method, round: context.round), "tensors": .tensors(network),
-            "bounded": .bounded(network)]
+            "bounded": .bounded(network),
+        ]
         return OwnRequest(members, arrays, allowed: ["parameters", "bounds", "suspects"])
     }
 

@@ -28,7 +28,7 @@ public struct ParameterTensor: Sendable {
     public let name: String
     public let shape: [Int]
     public let offset: Int
-    public let count: Int      // floats of the blocked form, padding included
+    public let count: Int  // floats of the blocked form, padding included
 
     public var canonicalCount: Int { shape.reduce(1, *) }
 
@@ -42,7 +42,7 @@ public struct ParameterTensor: Sendable {
         }
         let output = i / inputs
         var input = i % inputs
-        if inputs == ClampNet.flattened {                       // (C, H, W) to (C / 32, H, W, 32)
+        if inputs == ClampNet.flattened {  // (C, H, W) to (C / 32, H, W, 32)
             let c = input / 16, pixel = input % 16
             input = (c / 32 * 16 + pixel) * 32 + c % 32
         }
@@ -53,12 +53,12 @@ public struct ParameterTensor: Sendable {
 /// The topology: a fixed trunk of six 3x3 convolutions (32, 32, pool, 64, 64, pool, 128, 128, pool) and the dense layer fc1, a
 /// head of up to three more dense layers, and the output layer fc2. Free are the input channels, the classes and the head.
 public struct ClampNet: Sendable, Equatable, CustomStringConvertible {
-    public static let side = 32          // input height and width
-    public static let flattened = 2048   // inputs of fc1
-    public static let hidden = 128       // units of fc1
+    public static let side = 32  // input height and width
+    public static let flattened = 2048  // inputs of fc1
+    public static let hidden = 128  // units of fc1
 
-    public let channels: Int             // 1 or 3
-    public let classes: Int              // 2 to 1000
+    public let channels: Int  // 1 or 3
+    public let classes: Int  // 2 to 1000
     public let head: Head
     /// The hidden layers in the order of the forward pass.
     public let layers: [Layer]

@@ -43,8 +43,9 @@ public final class Gradient: @unchecked Sendable {
     func finish(_ kernels: KernelTable) {
         for conv in Layer.convolutions where conv != .conv1 {
             let tensor = network.weight(conv), step = tensor.count / 9
-            kernels.weightGradient(tiles(conv), PreparedWeights.positionStride(network, conv), step,
-                                   parameters.base + tensor.offset, step)
+            kernels.weightGradient(
+                tiles(conv), PreparedWeights.positionStride(network, conv), step,
+                parameters.base + tensor.offset, step)
         }
         tiles.zero()
     }

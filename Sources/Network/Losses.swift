@@ -5,8 +5,10 @@ import Tensor
 public enum Loss {
     /// Cross-entropy with the label.
     @discardableResult
-    public static func crossEntropy(_ logits: UnsafePointer<Float>, classes: Int, label: Int, batch: Int,
-                                    gradient: UnsafeMutablePointer<Float>) -> Double {
+    public static func crossEntropy(
+        _ logits: UnsafePointer<Float>, classes: Int, label: Int, batch: Int,
+        gradient: UnsafeMutablePointer<Float>
+    ) -> Double {
         let logSum = logSumExp(logits, classes, 1), scale = 1 / Double(batch)
         for k in 0..<classes {
             let p = Mathematics.exp(Double(logits[k]) - logSum)
@@ -16,9 +18,11 @@ public enum Loss {
     }
 
     /// FedDF (Lin et al. 2020) with labels: (1 - b) T^2 KL(softmax(t / T) || softmax(s / T)) + b CE(s, label).
-    public static func distillation(_ logits: UnsafePointer<Float>, teacher: UnsafePointer<Float>, classes: Int, label: Int,
-                                    temperature: Double, labelWeight: Double, batch: Int,
-                                    gradient: UnsafeMutablePointer<Float>) -> Double {
+    public static func distillation(
+        _ logits: UnsafePointer<Float>, teacher: UnsafePointer<Float>, classes: Int, label: Int,
+        temperature: Double, labelWeight: Double, batch: Int,
+        gradient: UnsafeMutablePointer<Float>
+    ) -> Double {
         let scale = 1 / Double(batch)
         let student1 = logSumExp(logits, classes, 1)
         let studentT = logSumExp(logits, classes, temperature), teacherT = logSumExp(teacher, classes, temperature)
@@ -36,14 +40,18 @@ public enum Loss {
     }
 
     /// Squared error to target logits, averaged over the classes.
-    public static func squaredError(_ logits: UnsafePointer<Float>, target: UnsafePointer<Float>, classes: Int, batch: Int,
-                                    gradient: UnsafeMutablePointer<Float>) -> Double {
+    public static func squaredError(
+        _ logits: UnsafePointer<Float>, target: UnsafePointer<Float>, classes: Int, batch: Int,
+        gradient: UnsafeMutablePointer<Float>
+    ) -> Double {
         squaredDifference(logits, target: target, classes: classes, scale: 1 / Double(batch * classes), gradient: gradient)
     }
 
     /// `scale` times the sum over classes of the squared differences from target logits.
-    public static func squaredDifference(_ logits: UnsafePointer<Float>, target: UnsafePointer<Float>, classes: Int, scale: Double,
-                                         gradient: UnsafeMutablePointer<Float>) -> Double {
+    public static func squaredDifference(
+        _ logits: UnsafePointer<Float>, target: UnsafePointer<Float>, classes: Int, scale: Double,
+        gradient: UnsafeMutablePointer<Float>
+    ) -> Double {
         var sum = 0.0
         for k in 0..<classes {
             let error = Double(logits[k]) - Double(target[k])

@@ -22,9 +22,11 @@ public final class Predictor: @unchecked Sendable {
 
     /// Takes `count` images through the network in chunks; `visit(first, n, workspace)` sees each chunk's results, on
     /// any thread and in any order.
-    public func forEachChunk(_ count: Int, _ parameters: Parameters, _ bounds: Bounds,
-                             load: (Int, UnsafeMutablePointer<Float>) -> Void,
-                             visit: (_ first: Int, _ n: Int, _ workspace: Workspace) -> Void) {
+    public func forEachChunk(
+        _ count: Int, _ parameters: Parameters, _ bounds: Bounds,
+        load: (Int, UnsafeMutablePointer<Float>) -> Void,
+        visit: (_ first: Int, _ n: Int, _ workspace: Workspace) -> Void
+    ) {
         prepared.prepare(parameters, kernels, backward: false)
         let chunks = (count + Workspace.capacity - 1) / Workspace.capacity
         parallel(chunks, threads: workspaces.count) { chunk, worker in
@@ -37,8 +39,10 @@ public final class Predictor: @unchecked Sendable {
     }
 
     /// Logits (count, classes).
-    public func logits(_ count: Int, _ parameters: Parameters, _ bounds: Bounds,
-                       load: (Int, UnsafeMutablePointer<Float>) -> Void) -> [Float] {
+    public func logits(
+        _ count: Int, _ parameters: Parameters, _ bounds: Bounds,
+        load: (Int, UnsafeMutablePointer<Float>) -> Void
+    ) -> [Float] {
         let classes = network.classes, stride = network.logitStride
         return [Float](unsafeUninitializedCapacity: count * classes) { out, initialized in
             let out = out.baseAddress

@@ -81,8 +81,10 @@ public final class PreparedWeights: @unchecked Sendable {
     }
 
     /// (outputs / 32, inputs, 32) to (inputs / 32, outputs, 32).
-    private func transposePanels(_ x: UnsafePointer<Float>, _ inputs: Int, _ outputs: Int,
-                                 _ y: UnsafeMutablePointer<Float>, _ kernels: KernelTable) {
+    private func transposePanels(
+        _ x: UnsafePointer<Float>, _ inputs: Int, _ outputs: Int,
+        _ y: UnsafeMutablePointer<Float>, _ kernels: KernelTable
+    ) {
         for o in 0..<outputs / 32 {
             for i in 0..<inputs / 32 {
                 kernels.transpose(x + (o * inputs + i * 32) * 32, 32, y + (i * outputs + o * 32) * 32, 32, 32, 32)

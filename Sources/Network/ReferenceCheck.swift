@@ -58,7 +58,7 @@ public struct ReferenceCheck: Sendable {
         for (n, image) in compared.enumerated() {
             for k in 0..<network.classes {
                 let difference = abs(Double(predicted[image * network.classes + k]) - logits[n][k])
-                worst = difference <= worst ? worst : difference               // lets NaN through
+                worst = difference <= worst ? worst : difference  // lets NaN through
                 largest = max(largest, abs(logits[n][k]))
             }
         }
@@ -69,9 +69,11 @@ public struct ReferenceCheck: Sendable {
         let trainer = Trainer(network, kernels: kernels, lanes: Trainer.serverLanes, threads: threads)
         trainer.reset(parameters, bounds: bounds)
         let n = compared.count, classes = network.classes
-        _ = trainer.gradient(n, load: { load(compared[$0], $1) }, loss: { i, logits, gradient in
-            Loss.crossEntropy(logits, classes: classes, label: compared[i] % classes, batch: n, gradient: gradient)
-        })
+        _ = trainer.gradient(
+            n, load: { load(compared[$0], $1) },
+            loss: { i, logits, gradient in
+                Loss.crossEntropy(logits, classes: classes, label: compared[i] % classes, batch: n, gradient: gradient)
+            })
         let tensors = network.tensors.map { tensor in
             (tensor.name, (0..<tensor.canonicalCount).map { Double(trainer.sum.parameters.base[tensor.place($0)]) })
         }

@@ -61,19 +61,24 @@ public final class Trainer: @unchecked Sendable {
     /// One step over `count` images. `load(i, x)` writes image i of the batch, `loss(i, logits, gradient)` returns its
     /// share of the mean loss and writes the gradient of the logits. Returns the mean loss before the step.
     @discardableResult
-    public func step(_ count: Int, _ optimizer: SGD, load: (Int, UnsafeMutablePointer<Float>) -> Void,
-                     loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double) -> Double {
+    public func step(
+        _ count: Int, _ optimizer: SGD, load: (Int, UnsafeMutablePointer<Float>) -> Void,
+        loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double
+    ) -> Double {
         let mean = gradient(count, load: load, loss: loss)
         clip(to: optimizer.clip)
-        kernels.sgd(parameters.base, velocity.base, gradients[0].parameters.base, parameters.count,
-                    optimizer.rate, optimizer.momentum, optimizer.decay)
+        kernels.sgd(
+            parameters.base, velocity.base, gradients[0].parameters.base, parameters.count,
+            optimizer.rate, optimizer.momentum, optimizer.decay)
         gradients[0].bounds.zero()
         return mean
     }
 
     /// The gradient of the mean loss, in `sum` until the next step. Returns the loss.
-    public func gradient(_ count: Int, load: (Int, UnsafeMutablePointer<Float>) -> Void,
-                         loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double) -> Double {
+    public func gradient(
+        _ count: Int, load: (Int, UnsafeMutablePointer<Float>) -> Void,
+        loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double
+    ) -> Double {
         prepared.prepare(parameters, kernels, backward: true)
         return passes(count, weights: true, load, loss)
     }
@@ -83,15 +88,19 @@ public final class Trainer: @unchecked Sendable {
 
     /// Gradients of the bounds only, of losses of `count` images, in `sum.bounds`, which the caller clears. `image(i, g)`
     /// sees the gradient of image i's input, (34, 34, channels), border included, on any thread.
-    public func boundGradient(_ count: Int, load: (Int, UnsafeMutablePointer<Float>) -> Void,
-                              loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double,
-                              image: ((Int, UnsafePointer<Float>) -> Void)? = nil) -> Double {
+    public func boundGradient(
+        _ count: Int, load: (Int, UnsafeMutablePointer<Float>) -> Void,
+        loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double,
+        image: ((Int, UnsafePointer<Float>) -> Void)? = nil
+    ) -> Double {
         passes(count, weights: false, load, loss, image)
     }
 
-    private func passes(_ count: Int, weights: Bool, _ load: (Int, UnsafeMutablePointer<Float>) -> Void,
-                        _ loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double,
-                        _ image: ((Int, UnsafePointer<Float>) -> Void)? = nil) -> Double {
+    private func passes(
+        _ count: Int, weights: Bool, _ load: (Int, UnsafeMutablePointer<Float>) -> Void,
+        _ loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double,
+        _ image: ((Int, UnsafePointer<Float>) -> Void)? = nil
+    ) -> Double {
         let lanes = gradients.count
         parallel(lanes, threads: workspaces.count) { lane, worker in
             let workspace = workspaces[worker], gradient = gradients[lane]
@@ -133,8 +142,10 @@ public final class Trainer: @unchecked Sendable {
         for i in 0..<parameters.count { g[i] *= factor }
     }
 
-    private func pass(_ workspace: Workspace, _ start: Int, _ n: Int, _ load: (Int, UnsafeMutablePointer<Float>) -> Void,
-                      _ loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double) -> Double {
+    private func pass(
+        _ workspace: Workspace, _ start: Int, _ n: Int, _ load: (Int, UnsafeMutablePointer<Float>) -> Void,
+        _ loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double
+    ) -> Double {
         let stride = network.logitStride
         for i in 0..<n { load(start + i, workspace.input + i * network.inputFloats) }
         workspace.forward(n, parameters, prepared, bounds)

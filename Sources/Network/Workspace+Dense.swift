@@ -23,11 +23,14 @@ extension Workspace {
     }
 
     /// From da, which becomes the gradient of the sums: the gradients of bias, bounds and weights, and dx.
-    func backward(_ n: Int, _ dense: DenseLayer, _ prepared: PreparedWeights, _ bounds: Bounds, _ gradient: Gradient,
-                  _ weights: Bool) {
+    func backward(
+        _ n: Int, _ dense: DenseLayer, _ prepared: PreparedWeights, _ bounds: Bounds, _ gradient: Gradient,
+        _ weights: Bool
+    ) {
         let g = gradient.parameters.base
-        boundBackward(n, dense, bounds.pointer(dense.layer), db: g + network.bias(dense.layer).offset,
-                      dz: gradient.bounds.base + network.boundOffset(dense.layer))
+        boundBackward(
+            n, dense, bounds.pointer(dense.layer), db: g + network.bias(dense.layer).offset,
+            dz: gradient.bounds.base + network.boundOffset(dense.layer))
         let dw = g + network.weight(dense.layer).offset
         if weights { weightGradient(n, dense.x, dense.inputs, dense.da, dense.units, dw) }
         product(n, dense.da, dense.units, prepared.transposed(dense.layer), dense.dx, dense.inputs)
@@ -51,8 +54,10 @@ extension Workspace {
     }
 
     /// Bound and ReLU, in place in da.
-    private func boundBackward(_ n: Int, _ dense: DenseLayer, _ z: UnsafePointer<Float>,
-                               db: UnsafeMutablePointer<Float>, dz: UnsafeMutablePointer<Float>) {
+    private func boundBackward(
+        _ n: Int, _ dense: DenseLayer, _ z: UnsafePointer<Float>,
+        db: UnsafeMutablePointer<Float>, dz: UnsafeMutablePointer<Float>
+    ) {
         for image in 0..<n {
             for unit in 0..<dense.units {
                 let at = image * dense.units + unit, value = dense.a[at], d = dense.da[at]
@@ -65,8 +70,10 @@ extension Workspace {
     }
 
     /// y (n, outputs) = x (n, inputs) W, W in panels of 32 outputs.
-    private func product(_ n: Int, _ x: UnsafeMutablePointer<Float>, _ inputs: Int, _ w: UnsafeMutablePointer<Float>,
-                         _ y: UnsafeMutablePointer<Float>, _ outputs: Int) {
+    private func product(
+        _ n: Int, _ x: UnsafeMutablePointer<Float>, _ inputs: Int, _ w: UnsafeMutablePointer<Float>,
+        _ y: UnsafeMutablePointer<Float>, _ outputs: Int
+    ) {
         let rows = Operand(x, rowStride: inputs, innerStride: 1)
         for block in 0..<outputs / 32 {
             let panel = Operand(w + block * inputs * 32, rowStride: 0, innerStride: 32)
@@ -75,8 +82,10 @@ extension Workspace {
     }
 
     /// dW (inputs, outputs) += x^T dy, in panels of 32 outputs.
-    private func weightGradient(_ n: Int, _ x: UnsafeMutablePointer<Float>, _ inputs: Int,
-                                _ dy: UnsafeMutablePointer<Float>, _ outputs: Int, _ dw: UnsafeMutablePointer<Float>) {
+    private func weightGradient(
+        _ n: Int, _ x: UnsafeMutablePointer<Float>, _ inputs: Int,
+        _ dy: UnsafeMutablePointer<Float>, _ outputs: Int, _ dw: UnsafeMutablePointer<Float>
+    ) {
         let rows = Operand(x, rowStride: 1, innerStride: inputs)
         for block in 0..<outputs / 32 {
             let columns = Operand(dy + block * 32, rowStride: 0, innerStride: outputs)

@@ -37,10 +37,10 @@ public final class Workspace: @unchecked Sendable {
     private let da: [Maps]
     private let dpooled: [Maps]
     private let dflat: UnsafeMutablePointer<Float>
-    private let noBound: UnsafeMutablePointer<Float>              // 128 times +inf, for as many channels
+    private let noBound: UnsafeMutablePointer<Float>  // 128 times +inf, for as many channels
     private let tilesIn: UnsafeMutablePointer<Float>, tilesOut: UnsafeMutablePointer<Float>
-    private let taps: UnsafeMutablePointer<Float>                 // conv1 transposed: (32 outputs, 9 taps * channels, padded to 32)
-    private let tapGradients: UnsafeMutablePointer<Float>         // (32 pixels of a row, 32)
+    private let taps: UnsafeMutablePointer<Float>  // conv1 transposed: (32 outputs, 9 taps * channels, padded to 32)
+    private let tapGradients: UnsafeMutablePointer<Float>  // (32 pixels of a row, 32)
 
     /// Offsets, in floats, of everything in the one allocation.
     private struct Layout {
@@ -115,8 +115,9 @@ public final class Workspace: @unchecked Sendable {
     private static func dense(_ network: ClampNet, _ plan: Layout, _ base: UnsafeMutablePointer<Float>) -> [DenseLayer] {
         var inputs = ClampNet.flattened, x = base + plan.flat, dx = base + plan.dflat
         return zip(network.layers[Layer.fc1.rawValue...], plan.dense).map { layer, at in
-            let dense = DenseLayer(layer: layer, inputs: inputs, units: network.units(layer), x: x, dx: dx,
-                                   a: base + at.a, bounded: base + at.bounded, da: base + at.da)
+            let dense = DenseLayer(
+                layer: layer, inputs: inputs, units: network.units(layer), x: x, dx: dx,
+                a: base + at.a, bounded: base + at.bounded, da: base + at.da)
             (inputs, x, dx) = (dense.units, dense.bounded, dense.da)
             return dense
         }
@@ -147,8 +148,10 @@ public final class Workspace: @unchecked Sendable {
     /// Adds to `gradient` what `logitGradient` implies, in the order opposite to `forward`. Without `weights` only the
     /// gradients of the bounds are complete: two thirds of the work. With `inputOf`, the parameters of the pass, the
     /// gradient of the input is written too.
-    public func backward(_ n: Int, _ prepared: PreparedWeights, _ bounds: Bounds, _ gradient: Gradient, weights: Bool = true,
-                         inputOf parameters: Parameters? = nil) {
+    public func backward(
+        _ n: Int, _ prepared: PreparedWeights, _ bounds: Bounds, _ gradient: Gradient, weights: Bool = true,
+        inputOf parameters: Parameters? = nil
+    ) {
         WorkDone.count(n, thirds: weights ? 2 : 1)
         let g = gradient.parameters.base
         func db(_ layer: Layer) -> UnsafeMutablePointer<Float> { g + network.bias(layer).offset }
@@ -257,12 +260,19 @@ public final class Workspace: @unchecked Sendable {
     }
 
     /// a[conv] = relu(conv(min(x, z)) + bias) by Winograd tiles, n images from `first` on.
-    private func convolve(_ first: Int, _ n: Int, _ x: Maps, _ bound: UnsafePointer<Float>, _ weights: PreparedWeights, _ parameters: Parameters, _ conv: Layer) {
-        winograd(n, x.from(first), bound, weights.forward(conv), PreparedWeights.positionStride(network, conv), bias(parameters, conv), a[conv.rawValue].from(first))
+    private func convolve(
+        _ first: Int, _ n: Int, _ x: Maps, _ bound: UnsafePointer<Float>, _ weights: PreparedWeights, _ parameters: Parameters,
+        _ conv: Layer
+    ) {
+        winograd(
+            n, x.from(first), bound, weights.forward(conv), PreparedWeights.positionStride(network, conv), bias(parameters, conv),
+            a[conv.rawValue].from(first))
     }
 
-    private func winograd(_ n: Int, _ x: Maps, _ bound: UnsafePointer<Float>, _ u: UnsafeMutablePointer<Float>, _ uStride: Int,
-                          _ bias: UnsafePointer<Float>?, _ y: Maps) {
+    private func winograd(
+        _ n: Int, _ x: Maps, _ bound: UnsafePointer<Float>, _ u: UnsafeMutablePointer<Float>, _ uStride: Int,
+        _ bias: UnsafePointer<Float>?, _ y: Maps
+    ) {
         forEachGroup(n, x.side) { first, count in
             let v = Tiles(tilesIn, count: count, blocks: x.blocks), m = Tiles(tilesOut, count: count, blocks: y.blocks)
             kernels.tileInput(x, bound, first, v)
@@ -283,8 +293,10 @@ public final class Workspace: @unchecked Sendable {
     }
 
     /// From da[conv]: the weight gradient in the Winograd domain, and the gradient of the layer's input into `dx`.
-    private func convolveBackward(_ n: Int, _ x: Maps, _ bound: UnsafePointer<Float>, _ conv: Layer, _ prepared: PreparedWeights,
-                                  _ gradient: Gradient, _ dx: Maps, _ weights: Bool) {
+    private func convolveBackward(
+        _ n: Int, _ x: Maps, _ bound: UnsafePointer<Float>, _ conv: Layer, _ prepared: PreparedWeights,
+        _ gradient: Gradient, _ dx: Maps, _ weights: Bool
+    ) {
         let stride = PreparedWeights.positionStride(network, conv)
         if weights {
             forEachGroup(n, x.side) { first, count in

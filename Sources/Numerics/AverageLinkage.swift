@@ -6,7 +6,7 @@
 /// - Returns: the points of each cluster, ascending; the clusters in the order of their lowest points.
 package func averageLinkage(_ distances: [[Double]], clusters count: Int) -> [[Int]] {
     var clusters = distances.indices.map { [$0] }
-    var sums = distances                                                 // over the pairs of two clusters' points
+    var sums = distances  // over the pairs of two clusters' points
     while clusters.count > max(1, count) {
         let (a, b) = nearest(clusters.map(\.count), sums)
         clusters[a] = (clusters[a] + clusters.remove(at: b)).sorted()

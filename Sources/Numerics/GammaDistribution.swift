@@ -16,7 +16,10 @@ package struct GammaDistribution: Equatable {
         guard values.count >= 2, values.allSatisfy({ $0 > 0 && $0.isFinite }) else { return nil }
         let n = Double(values.count), mean = values.reduce(0, +) / n
         let s = Mathematics.log(mean) - values.reduce(0) { $0 + Mathematics.log($1) } / n
-        guard s > 0.5 / Self.largestShape else { self.init(shape: Self.largestShape, scale: mean / Self.largestShape); return }   // log k - digamma(k) > 1 / 2k
+        guard s > 0.5 / Self.largestShape else {  // log k - digamma(k) > 1 / 2k
+            self.init(shape: Self.largestShape, scale: mean / Self.largestShape)
+            return
+        }
         var k = (3 - s + ((s - 3) * (s - 3) + 24 * s).squareRoot()) / (12 * s)
         for _ in 0..<50 {
             let step = (Mathematics.log(k) - digamma(k) - s) / (1 / k - trigamma(k))

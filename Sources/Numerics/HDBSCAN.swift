@@ -41,7 +41,7 @@ public struct HDBSCAN: Sendable {
 
     private func mutualReachability(_ distances: [[Double]]) -> [[Double]] {
         let n = distances.count, rank = min(n - 1, minSamples)
-        let core = distances.map { $0.sorted()[rank] }                    // rank 0 is the point itself
+        let core = distances.map { $0.sorted()[rank] }  // rank 0 is the point itself
         return (0..<n).map { i in (0..<n).map { j in max(distances[i][j], core[i], core[j]) } }
     }
 
@@ -153,7 +153,7 @@ public struct HDBSCAN: Sendable {
     private func label(_ rows: [Row], points n: Int) -> [Int] {
         let selected = select(rows, points: n)
         var parent: [Int: Int] = [:], left = [Double](repeating: 0, count: n), labels = [Int](repeating: -1, count: n)
-        var last = 0.0                                                    // lambda at which the root's last children leave it
+        var last = 0.0  // lambda at which the root's last children leave it
         for row in rows {
             parent[row.child] = row.parent
             if row.child < n { left[row.child] = row.lambda }
@@ -163,7 +163,7 @@ public struct HDBSCAN: Sendable {
             var cluster = parent[point] ?? n
             while cluster != n, !selected.contains(cluster) { cluster = parent[cluster] ?? n }
             guard let label = selected.firstIndex(of: cluster) else { continue }
-            if cluster != n || left[point] >= last { labels[point] = label }   // of the root alone only the densest core
+            if cluster != n || left[point] >= last { labels[point] = label }  // of the root alone only the densest core
         }
         return labels
     }

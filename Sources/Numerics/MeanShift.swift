@@ -39,7 +39,7 @@ package struct MeanShift {
         for step in 0... {
             let inside = points.filter { distance($0, place) <= bandwidth }
             guard !inside.isEmpty else { return Centre(place: place, points: 0) }
-            let next = bandwidth > 0 ? mean(inside) : place            // rounding must not move the mean of equal points
+            let next = bandwidth > 0 ? mean(inside) : place  // rounding must not move the mean of equal points
             let moved = distance(next, place)
             place = next
             guard moved > Self.stillness * bandwidth, step < Self.steps else {

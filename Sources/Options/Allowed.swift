@@ -36,8 +36,10 @@ public struct Allowed: Sendable {
     /// Texts that are allowed besides `names`.
     private let isAllowed: (@Sendable (String) -> Bool)?
 
-    public init(_ expected: String?, interval: Interval? = nil, names: [String]? = nil, brief: String? = nil,
-                alsoIf isAllowed: (@Sendable (String) -> Bool)? = nil) {
+    public init(
+        _ expected: String?, interval: Interval? = nil, names: [String]? = nil, brief: String? = nil,
+        alsoIf isAllowed: (@Sendable (String) -> Bool)? = nil
+    ) {
         (self.expected, self.interval, self.names, self.brief, self.isAllowed) = (expected, interval, names, brief, isAllowed)
     }
 

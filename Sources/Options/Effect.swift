@@ -1,7 +1,7 @@
 /// Where an option stands in help.
 public enum Section: String, CaseIterable, Sendable {
     case attack = "attack", malicious = "malicious clients", defense = "defences", training = "clients and rounds",
-         server = "server", evaluation = "evaluation"
+        server = "server", evaluation = "evaluation"
     /// Files and machine: each command declares them for itself, since they mean something else in each.
     case command = "command"
 }

@@ -19,9 +19,11 @@ public struct Setting<Value: SettingValue>: AnySetting {
     ///   - formerly: names in files that older versions wrote. The name in camel case is always one.
     ///   - part: the part of a value that the training depends on, for `changes: .partly`.
     ///   - section: where it stands in help. Defences and attacks leave it, and `changes`, to the list they are in.
-    public init(_ name: String, _ section: Section = .defense, default standard: Value, in allowed: Allowed = .any,
-                unset: String = "none", value: String = "", help: String, formerly: [String] = [],
-                changes effect: Effect = .training(.always), part: @escaping @Sendable (Value) -> Value = { $0 }) {
+    public init(
+        _ name: String, _ section: Section = .defense, default standard: Value, in allowed: Allowed = .any,
+        unset: String = "none", value: String = "", help: String, formerly: [String] = [],
+        changes effect: Effect = .training(.always), part: @escaping @Sendable (Value) -> Value = { $0 }
+    ) {
         (self.name, self.standard, self.allowed, unsetWord) = (name, standard, allowed, unset)
         (valueName, summary, explicitFormerNames) = (value, help, formerly)
         (self.section, self.effect, trainingPart) = (section, effect, part)

@@ -42,7 +42,9 @@ public struct SettingList: Sendable {
         var settings = Settings(), seen: Set<String> = []
         for (key, scalar) in members.sorted(by: { $0.key < $1.key }) {
             if let only = retired[key] {
-                guard scalar == only else { throw SettingError(key, given: scalar.shown, expected: "\(only.shown): this version has no other") }
+                guard scalar == only else {
+                    throw SettingError(key, given: scalar.shown, expected: "\(only.shown): this version has no other")
+                }
                 continue
             }
             guard let setting = namedInFile(key) else { throw SettingError.unknown(key, among: names) }

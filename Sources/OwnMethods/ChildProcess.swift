@@ -49,8 +49,10 @@ final class ChildProcess {
         return (high[0], high[1])
     }
 
-    private static func spawn(_ arguments: [String], _ environment: [String],
-                              _ ends: [Int32]) -> (process: pid_t, code: Int32) {
+    private static func spawn(
+        _ arguments: [String], _ environment: [String],
+        _ ends: [Int32]
+    ) -> (process: pid_t, code: Int32) {
         var actions = posix_spawn_file_actions_t(), attributes = posix_spawnattr_t()
         var signals = sigset_t(), process: pid_t = 0
         posix_spawn_file_actions_init(&actions)
@@ -65,7 +67,7 @@ final class ChildProcess {
         posix_spawnattr_setpgroup(&attributes, 0)
         sigemptyset(&signals)
         posix_spawnattr_setsigmask(&attributes, &signals)
-        sigfillset(&signals)                            // what this process ignores, a closed pipe above all, ends it
+        sigfillset(&signals)  // what this process ignores, a closed pipe above all, ends it
         posix_spawnattr_setsigdefault(&attributes, &signals)
         let code = withPointers(arguments) { arguments in
             withPointers(environment) { environment in
@@ -130,7 +132,7 @@ final class ChildProcess {
             if let log { _ = bytes.withUnsafeBytes { Self.writeAll(log, $0) } }
             said = Array((said + bytes).suffix(Self.keptOfErrors))
         }
-        if count == 0 { usleep(1000) }                  // its end: what else there is to wait for comes soon
+        if count == 0 { usleep(1000) }  // its end: what else there is to wait for comes soon
     }
 
     /// Bytes read; 0 at the end.
@@ -176,7 +178,7 @@ final class ChildProcess {
             drainErrors(1)
         }
         drainErrors(0)
-        kill(-process, SIGKILL)                         // what it left in its group, whose number is its own until it is reaped
+        kill(-process, SIGKILL)  // what it left in its group, whose number is its own until it is reaped
         while waitpid(process, &status, 0) < 0, errno == EINTR {}
         Groups.remove(process)
         close(output)

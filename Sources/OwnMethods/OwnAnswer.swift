@@ -38,8 +38,10 @@ public struct OwnAnswer: Sendable {
     }
 
     /// Checks the line; its findings.
-    private static func audit(_ line: [String: OwnJSON], _ number: Int, _ request: OwnRequest,
-                              _ fault: Fault) throws -> [(name: String, value: String)] {
+    private static func audit(
+        _ line: [String: OwnJSON], _ number: Int, _ request: OwnRequest,
+        _ fault: Fault
+    ) throws -> [(name: String, value: String)] {
         if let stranger = line.keys.sorted().first(where: { !keys.contains($0) }) {
             throw fault("the keys \(keys.joined(separator: ", "))", "\"\(stranger.prefix(100))\"")
         }
@@ -67,22 +69,28 @@ public struct OwnAnswer: Sendable {
     }
 
     /// Real numbers; nil where they were not given. Throws for another shape, and for one that `isRight` does not hold of.
-    public func numbers(_ name: String, shape: [Int], _ expected: String = "finite numbers",
-                        _ isRight: (Double) -> Bool = \.isFinite) throws -> [Double]? {
+    public func numbers(
+        _ name: String, shape: [Int], _ expected: String = "finite numbers",
+        _ isRight: (Double) -> Bool = \.isFinite
+    ) throws -> [Double]? {
         guard let values = try array(name, shape: shape)?.doubles else { return nil }
         return try checked(name, values, expected, isRight)
     }
 
     /// The same in single precision, which is what parameters are. Throws where a number is not finite in it.
-    public func floats(_ name: String, count: Int, _ expected: String = "finite numbers",
-                       _ isRight: (Float) -> Bool = \.isFinite) throws -> [Float]? {
+    public func floats(
+        _ name: String, count: Int, _ expected: String = "finite numbers",
+        _ isRight: (Float) -> Bool = \.isFinite
+    ) throws -> [Float]? {
         guard let array = try array(name, shape: [count]) else { return nil }
         if case let .float(values) = array.values { return try checked(name, values, expected, isRight) }
         return try checked(name, array.doubles.map(Float.init), expected, isRight)
     }
 
-    private func checked<Number>(_ name: String, _ values: [Number], _ expected: String,
-                                 _ isRight: (Number) -> Bool) throws -> [Number] {
+    private func checked<Number>(
+        _ name: String, _ values: [Number], _ expected: String,
+        _ isRight: (Number) -> Bool
+    ) throws -> [Number] {
         guard let bad = values.firstIndex(where: { !isRight($0) }) else { return values }
         throw wrong("\(name): \(expected)", "\(values[bad]) at \(bad)")
     }

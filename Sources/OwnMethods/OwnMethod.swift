@@ -36,7 +36,8 @@ public struct OwnMethod: Hashable, Sendable {
         let parts = text[text.index(after: at)...].split(separator: ":", omittingEmptySubsequences: false)
         let label = String(text[..<at])
         guard parts.count == 2, let kind = OwnKind(rawValue: String(parts[0])), Self.isDigest(parts[1]),
-              Self.isLabel(label) else { return nil }
+            Self.isLabel(label)
+        else { return nil }
         self.init(label: label, kind: kind, digest: String(parts[1]))
     }
 
@@ -69,10 +70,11 @@ public struct OwnMethod: Hashable, Sendable {
     public static func isDefenseLabel(_ text: String) -> Bool { text.hasPrefix(scheme) && isLabel(text) }
 
     static func isLabel(_ text: String) -> Bool {
-        !text.isEmpty && text.utf8.count <= longestLabel && text.utf8.allSatisfy { byte in
-            (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
-                || "._-:".utf8.contains(byte)
-        }
+        !text.isEmpty && text.utf8.count <= longestLabel
+            && text.utf8.allSatisfy { byte in
+                (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
+                    || "._-:".utf8.contains(byte)
+            }
     }
 
     private static func isDigest(_ text: Substring) -> Bool {

@@ -47,8 +47,9 @@ public enum OwnMethods {
             throw OwnMethodError.start(request: request, reason: "expected a program with one of: \(wanted); it offers \(there)")
         }
         if let other = programs.values.first(where: { $0.label == program.label && $0.request != request }) {
-            throw OwnMethodError.start(request: request,
-                                       reason: "\(other.request) is called \(program.label) too; give one another name")
+            throw OwnMethodError.start(
+                request: request,
+                reason: "\(other.request) is called \(program.label) too; give one another name")
         }
         programs[request] = program
         let methods = found.map { OwnMethod(label: program.label, kind: $0, digest: program.digest) }
@@ -63,8 +64,10 @@ public enum OwnMethods {
         }
         let label = Files.split(path).name
         guard OwnMethod.isLabel(label) else {
-            throw OwnMethodError.start(request: path, reason: "its name appears in tables: expected letters, digits and ._- "
-                + "in it, \(OwnMethod.longestLabel) at most")
+            throw OwnMethodError.start(
+                request: path,
+                reason: "its name appears in tables: expected letters, digits and ._- "
+                    + "in it, \(OwnMethod.longestLabel) at most")
         }
         let method = OwnMethod(label: label, kind: .trigger, digest: digest)
         granted[method] = .picture(path: path)
@@ -96,7 +99,7 @@ public enum OwnMethods {
         guard Files.withBytes(folder, { mkdir($0, 0o700) }) == 0 else {
             throw HDF5Error.system(path: folder, operation: "make the folder for arrays of own methods", code: errno)
         }
-        folder = Files.resolved(folder)                 // absolute, for programs that change their working directory
+        folder = Files.resolved(folder)  // absolute, for programs that change their working directory
         isFolderMade = true
     }
 

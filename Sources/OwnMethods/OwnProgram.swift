@@ -11,8 +11,10 @@ public struct OwnRequest: Sendable {
     /// The names of arrays that it may give.
     public var allowed: [String]
 
-    public init(_ members: [String: OwnJSON], _ arrays: [(name: String, array: OwnArray)], state: OwnState = [:],
-                allowed: [String]) {
+    public init(
+        _ members: [String: OwnJSON], _ arrays: [(name: String, array: OwnArray)], state: OwnState = [:],
+        allowed: [String]
+    ) {
         (self.members, self.arrays, self.state, self.allowed) = (members, arrays, state, allowed)
     }
 }
@@ -44,8 +46,10 @@ public final class OwnProgram: @unchecked Sendable {
         arguments = Array(parts.dropFirst())
         label = OwnMethod.scheme + ([Self.stem(Files.split(parts[0]).name)] + arguments).joined(separator: ":")
         guard OwnMethod.isLabel(label) else {
-            throw OwnMethodError.start(request: request, reason: "its name appears in tables and files: expected letters, "
-                + "digits and ._- in the program's name and its arguments, \(OwnMethod.longestLabel) at most")
+            throw OwnMethodError.start(
+                request: request,
+                reason: "its name appears in tables and files: expected letters, "
+                    + "digits and ._- in the program's name and its arguments, \(OwnMethod.longestLabel) at most")
         }
         digest = try Self.digest(path, request)
         pthread_mutex_init(mutex, nil)
@@ -124,13 +128,15 @@ public final class OwnProgram: @unchecked Sendable {
     private func startIfNeeded() throws {
         guard child == nil else { return }
         guard try Self.digest(path, request) == digest else {
-            throw OwnMethodError.start(request: request,
-                                       reason: "the program was changed since this command began; start the command again")
+            throw OwnMethodError.start(
+                request: request,
+                reason: "the program was changed since this command began; start the command again")
         }
         let isScript = path.hasSuffix(".py") && Files.withBytes(path) { access($0, X_OK) } != 0
         do {
-            child = try ChildProcess((isScript ? ["python3"] : []) + [path] + arguments,
-                                     environment: ChildProcess.environment + ["FEDCLAMP_EXEC=1"], log: OwnMethods.log)
+            child = try ChildProcess(
+                (isScript ? ["python3"] : []) + [path] + arguments,
+                environment: ChildProcess.environment + ["FEDCLAMP_EXEC=1"], log: OwnMethods.log)
         } catch {
             throw OwnMethodError.start(request: request, reason: "\(error)" + (isScript ? Self.pythonHint : Self.fileHint))
         }
@@ -141,7 +147,8 @@ public final class OwnProgram: @unchecked Sendable {
     }
 
     private static let pythonHint = " (with python3, as the file is not executable)"
-    private static let fileHint = ": expected an executable file: a binary, or a script whose first line is #!INTERPRETER; "
+    private static let fileHint =
+        ": expected an executable file: a binary, or a script whose first line is #!INTERPRETER; "
         + "a .py that is not executable is run with python3"
 
     private func greet() throws {
@@ -188,8 +195,9 @@ public final class OwnProgram: @unchecked Sendable {
             }
         }
         guard let answer = OwnJSON.members(line) else {
-            throw fault(asked)("a line of JSON, an object (is something printed to the standard output?)",
-                               "\"\(line.prefix(100))\"")
+            throw fault(asked)(
+                "a line of JSON, an object (is something printed to the standard output?)",
+                "\"\(line.prefix(100))\"")
         }
         if let text = answer["error"]?.text { throw broken("it says: \(text.prefix(300))") }
         return answer
@@ -210,7 +218,7 @@ public final class OwnProgram: @unchecked Sendable {
     func end() {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
-        child?.end(after: 2)                            // a Python with PyTorch takes some tenths of a second to end
+        child?.end(after: 2)  // a Python with PyTorch takes some tenths of a second to end
         child = nil
     }
 }

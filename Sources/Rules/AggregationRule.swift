@@ -67,8 +67,10 @@ public struct RuleServer {
     /// The FM images that are trusted; nil where a test has none.
     public var synthetic: Samples?
 
-    public init(normalization: Normalization, side: Int, synthetic: Samples? = nil, train: @escaping () -> Parameters,
-                logits: @escaping (Parameters, Int, (Int, UnsafeMutablePointer<Float>) -> Void) -> [Float]) {
+    public init(
+        normalization: Normalization, side: Int, synthetic: Samples? = nil, train: @escaping () -> Parameters,
+        logits: @escaping (Parameters, Int, (Int, UnsafeMutablePointer<Float>) -> Void) -> [Float]
+    ) {
         self.normalization = normalization
         self.side = side
         self.synthetic = synthetic
@@ -154,7 +156,9 @@ extension AggregationRule {
 
     /// Throws `DefenseError.tooFewClients` where `unmet` says why.
     public func checkClients(_ n: Int, malicious f: Int) throws {
-        if let needs = unmet(clients: n, malicious: f) { throw DefenseError.tooFewClients(rule: Self.name, needs: needs, clients: n, malicious: f) }
+        if let needs = unmet(clients: n, malicious: f) {
+            throw DefenseError.tooFewClients(rule: Self.name, needs: needs, clients: n, malicious: f)
+        }
     }
 
     /// Combines a round's updates, in whatever order they came.
@@ -169,7 +173,8 @@ extension AggregationRule {
             throw DefenseError.update("client \(a.client) sent two updates in round \(context.round)")
         }
         guard updates.allSatisfy({ $0.images >= 0 }), updates.contains(where: { $0.images > 0 }) else {
-            throw DefenseError.update("expected updates of clients with images to train on, got \(updates.map { "client \($0.client): \($0.images)" })")
+            throw DefenseError.update(
+                "expected updates of clients with images to train on, got \(updates.map { "client \($0.client): \($0.images)" })")
         }
         try checkClients(updates.count, malicious: context.assumedMalicious)
         return try combine(global, updates, &context)

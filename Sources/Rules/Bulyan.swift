@@ -25,7 +25,7 @@ public struct Bulyan: AggregationRule {
         let model = fromSortedCoordinates(chosen.map(\.parameters), like: global, threads: context.threads) { rows, out in
             forEachColumn { k in
                 let middle = (rows.at(low, k) + rows.at(high, k)) / 2
-                var first = 0, last = theta - 1                          // the nearest values are neighbours once sorted
+                var first = 0, last = theta - 1  // the nearest values are neighbours once sorted
                 for _ in 0..<2 * f {
                     if middle - rows.at(first, k) > rows.at(last, k) - middle { first += 1 } else { last -= 1 }
                 }
@@ -34,9 +34,10 @@ public struct Bulyan: AggregationRule {
                 out[k] = Float(sum / Double(theta - 2 * f))
             }
         }
-        return Aggregate(model: model, teachers: chosen.map { Teacher($0.parameters) },
-                         rejected: updates.indices.filter { !selected.contains($0) }.map { updates[$0].client },
-                         notes: f == assumed ? [] : ["bulyan: f lowered from \(assumed) to \(f), as n = \(n) is below 4f + 3 = \(4 * assumed + 3)"])
+        return Aggregate(
+            model: model, teachers: chosen.map { Teacher($0.parameters) },
+            rejected: updates.indices.filter { !selected.contains($0) }.map { updates[$0].client },
+            notes: f == assumed ? [] : ["bulyan: f lowered from \(assumed) to \(f), as n = \(n) is below 4f + 3 = \(4 * assumed + 3)"])
     }
 
     /// Positions of n - 2f models, each Krum's choice among those left, ascending.

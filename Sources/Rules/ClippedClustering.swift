@@ -26,8 +26,10 @@ public struct ClippedClustering: AggregationRule {
 
     public func unmet(clients n: Int, malicious f: Int) -> String? { n >= Self.fewest ? nil : "n >= \(Self.fewest)" }
 
-    public func combine(_ global: Parameters, _ updates: [ClientUpdate],
-                        _ context: inout RuleContext) throws -> Aggregate {
+    public func combine(
+        _ global: Parameters, _ updates: [ClientUpdate],
+        _ context: inout RuleContext
+    ) throws -> Aggregate {
         let models = updates.map(\.parameters), threads = context.threads
         let norms = updateNorms(models, global, threads: threads), kept = norms.map(Self.kept)
         for (update, norm) in zip(updates, kept) {

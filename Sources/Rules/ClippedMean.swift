@@ -9,10 +9,13 @@ func clippedMean(_ global: Parameters, _ updates: [ClientUpdate], admitted: [Int
 }
 
 /// The same with a limit of its own. `norms` are those of all updates.
-func clippedMean(_ global: Parameters, _ updates: [ClientUpdate], _ norms: [Double], to limit: Double, admitted: [Int], threads: Int) -> Aggregate {
+func clippedMean(_ global: Parameters, _ updates: [ClientUpdate], _ norms: [Double], to limit: Double, admitted: [Int], threads: Int)
+    -> Aggregate
+{
     guard !admitted.isEmpty else { return .noStep(global, rejecting: updates) }
     let models = admitted.map { updates[$0].parameters }, factors = clipFactors(admitted.map { norms[$0] }, limit)
     let model = weightedSum(global, models, factors.map { $0 / Double(models.count) }, threads: threads)
-    return Aggregate(model: model, teachers: rescaled(models, factors, around: global).map { Teacher($0) },
-                     rejected: updates.indices.filter { !admitted.contains($0) }.map { updates[$0].client })
+    return Aggregate(
+        model: model, teachers: rescaled(models, factors, around: global).map { Teacher($0) },
+        rejected: updates.indices.filter { !admitted.contains($0) }.map { updates[$0].client })
 }

@@ -24,8 +24,9 @@ public struct DeepSight: AggregationRule {
     /// Random images in a draw.
     public var images: Int
 
-    public static let images = Setting("deepsight-images", default: 500, in: .count(from: 1), value: "n",
-                                       help: "Random images in each of its three draws; 20000 as published.")
+    public static let images = Setting(
+        "deepsight-images", default: 500, in: .count(from: 1), value: "n",
+        help: "Random images in each of its three draws; 20000 as published.")
     public static let settings: [any AnySetting] = [images]
 
     public init() { self.init(Settings()) }
@@ -70,16 +71,19 @@ public struct DeepSight: AggregationRule {
         let biases = layers.map(\.bias), products = biases.map { a in biases.map { dot(a, $0) } }
         let byBias = apart(cosineDistances(cosines(products))), byEnergy = apart(euclidean(layers.map(\.energies)))
         let byDraw = ddif.map { apart(euclidean($0)) }
-        return cluster.labels((0..<n).map { i in
-            (0..<n).map { j -> Double in
-                let drawn = byDraw.reduce(0.0) { $0 + $1[i][j] } / Double(byDraw.count)
-                return (drawn + byEnergy[i][j] + byBias[i][j]) / 3
-            }
-        })
+        return cluster.labels(
+            (0..<n).map { i in
+                (0..<n).map { j -> Double in
+                    let drawn = byDraw.reduce(0.0) { $0 + $1[i][j] } / Double(byDraw.count)
+                    return (drawn + byEnergy[i][j] + byBias[i][j]) / 3
+                }
+            })
     }
 
     /// DDif (client, class).
-    private func divisionDifferences(_ models: [Parameters], _ global: Parameters, _ server: RuleServer, _ images: RandomImages) -> [[Double]] {
+    private func divisionDifferences(_ models: [Parameters], _ global: Parameters, _ server: RuleServer, _ images: RandomImages)
+        -> [[Double]]
+    {
         let classes = global.network.classes
         let load = { images.load($0, server.normalization, into: $1) }
         let reference = logProbabilities(server.logits(global, images.count, load), classes)
@@ -87,7 +91,8 @@ public struct DeepSight: AggregationRule {
             let own = logProbabilities(server.logits(model, images.count, load), classes)
             return (0..<classes).map { c in
                 // A ratio beyond e^300 says no more, and its square is still finite.
-                stride(from: c, to: own.count, by: classes).reduce(0) { $0 + Mathematics.exp(min(300, own[$1] - reference[$1])) } / Double(images.count)
+                stride(from: c, to: own.count, by: classes).reduce(0) { $0 + Mathematics.exp(min(300, own[$1] - reference[$1])) }
+                    / Double(images.count)
             }
         }
     }

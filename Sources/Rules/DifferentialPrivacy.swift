@@ -22,8 +22,9 @@ public struct DifferentialPrivacy: StreamingRule {
     public var noise: Double
 
     public static let limit = Setting("dp-limit", default: 3.0, in: .positive, value: "norm", help: "Largest norm of an update.")
-    public static let noise = Setting("dp-noise", default: 0.025, in: .notNegative, value: "deviation",
-                                      help: "Standard deviation of the noise on the mean update.")
+    public static let noise = Setting(
+        "dp-noise", default: 0.025, in: .notNegative, value: "deviation",
+        help: "Standard deviation of the noise on the mean update.")
     public static let settings: [any AnySetting] = [limit, noise]
 
     public init() { self.init(Settings()) }

@@ -25,7 +25,7 @@ public struct FLAME: AggregationRule {
         let n = updates.count, models = updates.map(\.parameters)
         let distances = cosineDistances(cosines(pairwise(models, threads: context.threads, blockProduct)))
         let labels = HDBSCAN(minClusterSize: n / 2 + 1, minSamples: 1, allowSingleCluster: true).labels(distances)
-        let admitted = updates.indices.filter { labels[$0] == 0 }        // more than half are needed for a cluster: there is one at most
+        let admitted = updates.indices.filter { labels[$0] == 0 }  // more than half are needed for a cluster: there is one at most
         let (aggregate, scale) = clippedMean(global, updates, admitted: admitted, threads: context.threads)
         var stream = RandomStream(seed: context.seed, purpose: "flame noise", round: context.round)
         addNoise(aggregate.model, deviation: noise * scale, &stream)

@@ -30,8 +30,9 @@ public struct FLTrust: AggregationRule {
         let trusted = updates.indices.filter { trust[$0] > 0 }
         let chosen = trusted.map { models[$0] }, weights = trusted.map { trust[$0] / total }
         let factors = trusted.map { referenceNorm / norms[$0] }
-        return Aggregate(model: weightedSum(global, chosen, zip(weights, factors).map { $0 * $1 }, threads: context.threads),
-                         teachers: zip(rescaled(chosen, factors, around: global), weights).map { Teacher($0, weight: $1) },
-                         rejected: updates.indices.filter { trust[$0] == 0 }.map { updates[$0].client })
+        return Aggregate(
+            model: weightedSum(global, chosen, zip(weights, factors).map { $0 * $1 }, threads: context.threads),
+            teachers: zip(rescaled(chosen, factors, around: global), weights).map { Teacher($0, weight: $1) },
+            rejected: updates.indices.filter { trust[$0] == 0 }.map { updates[$0].client })
     }
 }

@@ -35,9 +35,10 @@ public struct FoolsGold: AggregationRule {
         let total = weights.reduce(0, +)
         guard total > 0 else { return .noStep(global, rejecting: updates) }
         let models = updates.map(\.parameters)
-        return Aggregate(model: weightedSum(global, models, weights.map { $0 / total }, threads: context.threads),
-                         teachers: zip(models, weights).filter { $0.1 > 0 }.map { Teacher($0.0, weight: $0.1 / total) },
-                         rejected: zip(updates, weights).filter { $0.1 == 0 }.map(\.0.client))
+        return Aggregate(
+            model: weightedSum(global, models, weights.map { $0 / total }, threads: context.threads),
+            teachers: zip(models, weights).filter { $0.1 > 0 }.map { Teacher($0.0, weight: $0.1 / total) },
+            rejected: zip(updates, weights).filter { $0.1 == 0 }.map(\.0.client))
     }
 
     /// The name in `RuleContext.memory` of a client's history: all parameters in canonical order.
@@ -48,7 +49,9 @@ public struct FoolsGold: AggregationRule {
         var sum = Parameters(global.network)
         if let stored = context.memory[Self.memoryName(update.client)] {
             guard let past = Parameters(global.network, flattened: stored) else {
-                throw DefenseError.model("the history of client \(update.client) has \(stored.count) numbers, the network \(global.network.parameterCount) parameters")
+                throw DefenseError.model(
+                    "the history of client \(update.client) has \(stored.count) numbers, the network \(global.network.parameterCount) parameters"
+                )
             }
             sum = past
         }

@@ -16,8 +16,9 @@ public struct Krum: AggregationRule {
 
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
         let chosen = krumOrder(updates, context)[0]
-        return Aggregate(model: Parameters(copying: updates[chosen].parameters), teachers: [Teacher(updates[chosen].parameters)],
-                         rejected: updates.indices.filter { $0 != chosen }.map { updates[$0].client })
+        return Aggregate(
+            model: Parameters(copying: updates[chosen].parameters), teachers: [Teacher(updates[chosen].parameters)],
+            rejected: updates.indices.filter { $0 != chosen }.map { updates[$0].client })
     }
 }
 

@@ -13,8 +13,9 @@ public struct MultiKrum: AggregationRule {
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
         let selected = krumOrder(updates, context).prefix(updates.count - context.assumedMalicious).sorted()
         let chosen = selected.map { updates[$0] }
-        return Aggregate(model: weightedSum(global, chosen.map(\.parameters), imageWeights(chosen.map(\.images)), threads: context.threads),
-                         teachers: chosen.map { Teacher($0.parameters) },
-                         rejected: updates.indices.filter { !selected.contains($0) }.map { updates[$0].client })
+        return Aggregate(
+            model: weightedSum(global, chosen.map(\.parameters), imageWeights(chosen.map(\.images)), threads: context.threads),
+            teachers: chosen.map { Teacher($0.parameters) },
+            rejected: updates.indices.filter { !selected.contains($0) }.map { updates[$0].client })
     }
 }

@@ -16,10 +16,12 @@ public struct NormClip: StreamingRule {
     /// s.
     public var noise: Double
 
-    public static let limit = Setting("norm-clip-limit", default: 3.0, in: .positive, value: "norm",
-                                      help: "Largest norm of an update.")
-    public static let noise = Setting("norm-clip-noise", default: 0.0, in: .notNegative, value: "deviation",
-                                      help: "Standard deviation of the noise on the mean update.")
+    public static let limit = Setting(
+        "norm-clip-limit", default: 3.0, in: .positive, value: "norm",
+        help: "Largest norm of an update.")
+    public static let noise = Setting(
+        "norm-clip-noise", default: 0.0, in: .notNegative, value: "deviation",
+        help: "Standard deviation of the noise on the mean update.")
     public static let settings: [any AnySetting] = [limit, noise]
 
     public init() { self.init(Settings()) }

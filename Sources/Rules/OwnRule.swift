@@ -31,8 +31,10 @@ public struct OwnRule: AggregationRule {
         try method.map { try OwnMethods.program($0).wants("images") } ?? false
     }
 
-    public func combine(_ global: Parameters, _ updates: [ClientUpdate],
-                        _ context: inout RuleContext) throws -> Aggregate {
+    public func combine(
+        _ global: Parameters, _ updates: [ClientUpdate],
+        _ context: inout RuleContext
+    ) throws -> Aggregate {
         guard let method else { throw DefenseError.update("\(Self.name): no program") }
         let program = try OwnMethods.program(method)
         let answer = try program.ask(.rule, try request(method, program, global, updates, context))
@@ -40,14 +42,19 @@ public struct OwnRule: AggregationRule {
         return try aggregate(global, updates, answer, threads: context.threads)
     }
 
-    private func request(_ method: OwnMethod, _ program: OwnProgram, _ global: Parameters, _ updates: [ClientUpdate],
-                         _ context: RuleContext) throws -> OwnRequest {
+    private func request(
+        _ method: OwnMethod, _ program: OwnProgram, _ global: Parameters, _ updates: [ClientUpdate],
+        _ context: RuleContext
+    ) throws -> OwnRequest {
         let members: [String: OwnJSON] = [
             "round": .whole(context.round), "assumed_malicious": .whole(context.assumedMalicious),
-            "threads": .whole(context.threads), "seed": .seed(context.seed, method, round: context.round), "tensors": .tensors(global.network)]
+            "threads": .whole(context.threads), "seed": .seed(context.seed, method, round: context.round),
+            "tensors": .tensors(global.network),
+        ]
         var arrays: [(name: String, array: OwnArray)] = [
             ("clients", .whole(updates.map(\.client))), ("images", .whole(updates.map(\.images))),
-            ("global", .parameters(global)), ("models", .models(updates.map(\.parameters)))]
+            ("global", .parameters(global)), ("models", .models(updates.map(\.parameters))),
+        ]
         if try program.wants("images") {
             guard let synthetic = context.server?.synthetic else { throw DefenseError.needsServer(rule: label) }
             arrays += synthetic.ownArrays("fm")
@@ -55,8 +62,10 @@ public struct OwnRule: AggregationRule {
         return OwnRequest(members, arrays, state: context.ownState, allowed: ["weights", "accepted", "aggregate"])
     }
 
-    private func aggregate(_ global: Parameters, _ updates: [ClientUpdate], _ answer: OwnAnswer,
-                           threads: Int) throws -> Aggregate {
+    private func aggregate(
+        _ global: Parameters, _ updates: [ClientUpdate], _ answer: OwnAnswer,
+        threads: Int
+    ) throws -> Aggregate {
         let n = updates.count
         let weights = try answer.numbers("weights", shape: [n], "numbers from 0") { $0.isFinite && $0 >= 0 }
         let accepted = try answer.numbers("accepted", shape: [n], "0 or 1 for each client") { $0 == 0 || $0 == 1 }
@@ -71,9 +80,12 @@ public struct OwnRule: AggregationRule {
         let through = updates.indices.filter { teaching[$0] > 0 }, models = through.map { updates[$0].parameters }
         let rejected = updates.indices.filter { teaching[$0] == 0 }.map { updates[$0].client }
         guard !through.isEmpty else { return .noStep(global, rejecting: updates) }
-        let shares = weights == nil ? imageWeights(through.map { updates[$0].images })
+        let shares =
+            weights == nil
+            ? imageWeights(through.map { updates[$0].images })
             : Self.unit(through.map { teaching[$0] })
-        let model = given.flatMap { Parameters(global.network, flattened: $0) }
+        let model =
+            given.flatMap { Parameters(global.network, flattened: $0) }
             ?? weightedSum(global, models, shares, threads: threads)
         let teachers = zip(models, shares).map { Teacher($0, weight: weights == nil ? 1 : $1) }
         return Aggregate(model: model, teachers: teachers, rejected: rejected)

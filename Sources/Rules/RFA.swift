@@ -16,7 +16,8 @@ public struct GeometricMedian: AggregationRule {
     public init() {}
 
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
-        let models = updates.map(\.parameters), shares = imageWeights(updates.map(\.images)), count = global.count, threads = context.threads
+        let models = updates.map(\.parameters), shares = imageWeights(updates.map(\.images)), count = global.count,
+            threads = context.threads
         var weights = shares
         var v = [Double](repeating: 0, count: count), distances = [Double](repeating: 0, count: models.count)
         v.withUnsafeMutableBufferPointer { buffer in
@@ -53,7 +54,7 @@ public struct GeometricMedian: AggregationRule {
     private func distance(_ v: UnsafePointer<Double>, _ model: Parameters) -> Double {
         let w = model.base
         var sum = 0.0
-        for first in stride(from: 0, to: model.count, by: 8) {               // counts are multiples of 32
+        for first in stride(from: 0, to: model.count, by: 8) {  // counts are multiples of 32
             var part = SIMD8<Double>.zero
             for lane in 0..<8 {
                 let d = v[first + lane] - Double(w[first + lane])

@@ -24,8 +24,9 @@ public struct RFOut: AggregationRule {
     /// delta.
     public var deviations: Double
 
-    public static let deviations = Setting("rfout-deviations", default: 3.0, in: .positive, value: "delta",
-                                           help: "Deviations from the mean up to which a value counts.")
+    public static let deviations = Setting(
+        "rfout-deviations", default: 3.0, in: .positive, value: "delta",
+        help: "Deviations from the mean up to which a value counts.")
     public static let settings: [any AnySetting] = [deviations]
 
     public init() { self.init(Settings()) }
@@ -35,17 +36,22 @@ public struct RFOut: AggregationRule {
     /// The updates and the mean.
     public func memoryNeeded(_ size: RoundSize) -> Int { (size.participants + 1) * size.modelBytes }
 
-    public func combine(_ global: Parameters, _ updates: [ClientUpdate],
-                        _ context: inout RuleContext) throws -> Aggregate {
+    public func combine(
+        _ global: Parameters, _ updates: [ClientUpdate],
+        _ context: inout RuleContext
+    ) throws -> Aggregate {
         let n = updates.count, models = updates.map(\.parameters)
-        return Aggregate(model: filteredMean(models, threads: context.threads), teachers: models.map { Teacher($0) },
-                         notes: notes(n))
+        return Aggregate(
+            model: filteredMean(models, threads: context.threads), teachers: models.map { Teacher($0) },
+            notes: notes(n))
     }
 
     private func notes(_ n: Int) -> [String] {
         guard deviations * deviations >= Double(n - 1) else { return [] }
-        return ["\(Self.name): no value of n = \(n) lies more than sqrt(n - 1) deviations from the mean; "
-            + "delta = \(deviations) left out nothing"]
+        return [
+            "\(Self.name): no value of n = \(n) lies more than sqrt(n - 1) deviations from the mean; "
+                + "delta = \(deviations) left out nothing"
+        ]
     }
 
     private func filteredMean(_ models: [Parameters], threads: Int) -> Parameters {
@@ -67,7 +73,7 @@ public struct RFOut: AggregationRule {
                         kept[k] += inside ? 1 : 0
                     }
                 }
-                for k in 0..<width {                                     // delta < 1 may leave none
+                for k in 0..<width {  // delta < 1 may leave none
                     result.base[first + k] = Float(kept[k] > 0 ? sum[k] / kept[k] : mean[k])
                 }
             }

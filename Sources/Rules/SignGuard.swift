@@ -31,8 +31,10 @@ public struct SignGuard: AggregationRule {
 
     public func unmet(clients n: Int, malicious f: Int) -> String? { n >= Self.fewest ? nil : "n >= \(Self.fewest)" }
 
-    public func combine(_ global: Parameters, _ updates: [ClientUpdate],
-                        _ context: inout RuleContext) throws -> Aggregate {
+    public func combine(
+        _ global: Parameters, _ updates: [ClientUpdate],
+        _ context: inout RuleContext
+    ) throws -> Aggregate {
         let models = updates.map(\.parameters)
         let norms = updateNorms(models, global, threads: context.threads), scale = median(norms)
         let ofSize = norms.indices.filter { norms[$0] >= smallest * scale && norms[$0] <= largest * scale }

@@ -9,8 +9,10 @@ private let width = 128
 ///
 /// The sort is Batcher's odd-even merge exchange (Knuth, TAOCP 3, 5.2.2 M): its comparisons do not depend on the values,
 /// so each one is a loop over all columns, which the compiler turns into vector minima and maxima.
-func fromSortedCoordinates(_ models: [Parameters], like global: Parameters, threads: Int,
-                           _ body: (_ rows: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>) -> Void) -> Parameters {
+func fromSortedCoordinates(
+    _ models: [Parameters], like global: Parameters, threads: Int,
+    _ body: (_ rows: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>) -> Void
+) -> Parameters {
     let result = Parameters(global.network), bases = models.map(\.base), n = models.count
     let exchanges = mergeExchanges(n)
     parallel((global.count + width - 1) / width, threads: threads) { block, _ in

@@ -11,9 +11,11 @@ public struct TrimmedMean: AggregationRule {
     public init() {}
 
     /// Values of n that are left out at each end.
-    private func cut(_ n: Int) -> Int { Int(trimmed * Double(n) + 1e-9) }      // 0.29 * 100 is 28.999999999999996
+    private func cut(_ n: Int) -> Int { Int(trimmed * Double(n) + 1e-9) }  // 0.29 * 100 is 28.999999999999996
 
-    public func unmet(clients n: Int, malicious f: Int) -> String? { cut(n) >= 0 && 2 * cut(n) < n ? nil : "2 floor(beta n) < n with beta = \(trimmed)" }
+    public func unmet(clients n: Int, malicious f: Int) -> String? {
+        cut(n) >= 0 && 2 * cut(n) < n ? nil : "2 floor(beta n) < n with beta = \(trimmed)"
+    }
 
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
         let n = updates.count, cut = cut(n)

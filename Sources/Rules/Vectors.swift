@@ -110,9 +110,11 @@ package func updateProducts(_ models: [Parameters], around global: Parameters, t
 }
 
 /// The symmetric (n, n) matrix of `term(i, j, first, width)` summed over blocks of `count` coordinates, in order.
-private func pairSums(_ n: Int, _ count: Int, threads: Int, _ term: (_ i: Int, _ j: Int, _ first: Int, _ width: Int) -> Double) -> [[Double]] {
+private func pairSums(_ n: Int, _ count: Int, threads: Int, _ term: (_ i: Int, _ j: Int, _ first: Int, _ width: Int) -> Double)
+    -> [[Double]]
+{
     let pairs = n * (n + 1) / 2, blocks = (count + coordinateBlock - 1) / coordinateBlock
-    var partial = [Double](repeating: 0, count: blocks * pairs)        // every block its own row: no order of threads shows
+    var partial = [Double](repeating: 0, count: blocks * pairs)  // every block its own row: no order of threads shows
     partial.withUnsafeMutableBufferPointer { buffer in
         guard let partial = buffer.baseAddress else { return }
         forEachBlock(count, threads: threads) { first, width, _ in
@@ -143,7 +145,7 @@ package func cosines(_ products: [[Double]]) -> [[Double]] {
 /// a . b / (||a|| ||b||) from a . b and the squared norms; 0 where one is zero.
 package func cosine(_ product: Double, _ squaredA: Double, _ squaredB: Double) -> Double {
     guard squaredA > 0, squaredB > 0 else { return 0 }
-    return min(1, max(-1, product / (squaredA * squaredB).squareRoot()))   // sqrt(x * x) is x: equal vectors give exactly 1
+    return min(1, max(-1, product / (squaredA * squaredB).squareRoot()))  // sqrt(x * x) is x: equal vectors give exactly 1
 }
 
 /// Weights by number of images, summing to 1.

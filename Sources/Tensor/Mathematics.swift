@@ -10,10 +10,10 @@ public enum Mathematics {
         if x > 709.782712893384 { return .infinity }
         if x < -745.2 { return 0 }
         let k = (x * 1.44269504088896338700).rounded(.toNearestOrEven)
-        let r = (x - k * ln2High) - k * ln2Low                       // |r| <= ln2 / 2
+        let r = (x - k * ln2High) - k * ln2Low  // |r| <= ln2 / 2
         var sum = 1.0
-        for n in stride(from: 14.0, through: 1.0, by: -1.0) { sum = 1 + r / n * sum }   // Taylor, remainder < 1e-18
-        let half = Int(k) / 2                                        // two steps, so that subnormals come out right
+        for n in stride(from: 14.0, through: 1.0, by: -1.0) { sum = 1 + r / n * sum }  // Taylor, remainder < 1e-18
+        let half = Int(k) / 2  // two steps, so that subnormals come out right
         return sum * power2(half) * power2(Int(k) - half)
     }
 
@@ -21,9 +21,9 @@ public enum Mathematics {
     public static func log(_ x: Double) -> Double {
         guard x > 0 else { return x == 0 ? -.infinity : .nan }
         guard x < .infinity else { return x }
-        var k = x.exponent, m = x.significand                        // 1 <= m < 2
+        var k = x.exponent, m = x.significand  // 1 <= m < 2
         if m > 1.41421356237309504880 { m /= 2; k += 1 }
-        let s = (m - 1) / (m + 1), s2 = s * s                        // |s| <= 0.1716, log m = 2 atanh s
+        let s = (m - 1) / (m + 1), s2 = s * s  // |s| <= 0.1716, log m = 2 atanh s
         var sum = 0.0
         for n in stride(from: 25.0, through: 1.0, by: -2.0) { sum = sum * s2 + 1 / n }
         return Double(k) * ln2High + (2 * s * sum + Double(k) * ln2Low)
@@ -38,7 +38,7 @@ public enum Mathematics {
     private static func power2(_ k: Int) -> Double { Double(sign: .plus, exponent: k, significand: 1) }
 
     private static func sinCos(_ x: Double) -> (sin: Double, cos: Double) {
-        let k = (x * 0.63661977236758134308).rounded(.toNearestOrEven)   // quarter turns
+        let k = (x * 0.63661977236758134308).rounded(.toNearestOrEven)  // quarter turns
         let r = ((x - k * 1.57079632673412561417) - k * 6.07710050630396597660e-11) - k * 2.02226624879595063154e-21
         let r2 = r * r
         var s = 1.0, c = 1.0

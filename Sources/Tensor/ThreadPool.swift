@@ -17,10 +17,12 @@ public func startThread(_ body: @escaping @Sendable () -> Void) -> Int32 {
     sigfillset(&all)
     pthread_sigmask(SIG_SETMASK, &all, &before)
     defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
-    let code = pthread_create(&thread, &attributes, { context in
-        if let context { Unmanaged<Start>.fromOpaque(context).takeRetainedValue().body() }
-        return nil
-    }, start.toOpaque())
+    let code = pthread_create(
+        &thread, &attributes,
+        { context in
+            if let context { Unmanaged<Start>.fromOpaque(context).takeRetainedValue().body() }
+            return nil
+        }, start.toOpaque())
     if code != 0 { start.release() }
     return code
 }
@@ -69,7 +71,7 @@ final class ThreadPool: @unchecked Sendable {
         defer { isBusy.store(false, ordering: .releasing) }
         let others = grow(to: workers).count - 1
         // The compiler puts the length of this file's path beside the check; without its folder the executable does not depend on it.
-        #sourceLocation(file: "ThreadPool.run", line: 1)
+        #sourceLocation(file:"ThreadPool.run",line:1)
         withoutActuallyEscaping(body) { body in
             pthread_mutex_lock(mutex)
             (work, wanted, nextWorker) = (body, others, 1)
@@ -77,7 +79,7 @@ final class ThreadPool: @unchecked Sendable {
             pthread_mutex_unlock(mutex)
             body(0)
             pthread_mutex_lock(mutex)
-            wanted = 0                              // who has not joined by now finds nothing to do
+            wanted = 0  // who has not joined by now finds nothing to do
             while atWork > 0 { pthread_cond_wait(allBack, mutex) }
             work = nil
             pthread_mutex_unlock(mutex)

@@ -45,21 +45,30 @@ struct Bench: ParsableCommand {
 
     private func text(_ speeds: [Throughput.Speed], _ set: InstructionSet, _ checks: Int) -> String {
         var table = TextTable([.right])
-        table.add(["threads", "train images/s", "GFLOP/s", "of peak", "one model", "forward images/s", "GFLOP/s", "of peak", "peak GFLOP/s"])
+        table.add([
+            "threads", "train images/s", "GFLOP/s", "of peak", "one model", "forward images/s", "GFLOP/s", "of peak", "peak GFLOP/s",
+        ])
         for speed in speeds {
-            table.add(["\(speed.threads)", Numbers.fixed(speed.training, 0), Numbers.fixed(speed.trainingFlops / 1e9, 1),
-                       Numbers.fixed(100 * speed.trainingFlops / speed.peak, 0) + " %",
-                       Numbers.fixed(speed.oneModel, 0), Numbers.fixed(speed.forward, 0),
-                       Numbers.fixed(speed.forwardFlops / 1e9, 1), Numbers.fixed(100 * speed.forwardFlops / speed.peak, 0) + " %",
-                       Numbers.fixed(speed.peak / 1e9, 1)])
+            table.add([
+                "\(speed.threads)", Numbers.fixed(speed.training, 0), Numbers.fixed(speed.trainingFlops / 1e9, 1),
+                Numbers.fixed(100 * speed.trainingFlops / speed.peak, 0) + " %",
+                Numbers.fixed(speed.oneModel, 0), Numbers.fixed(speed.forward, 0),
+                Numbers.fixed(speed.forwardFlops / 1e9, 1), Numbers.fixed(100 * speed.forwardFlops / speed.peak, 0) + " %",
+                Numbers.fixed(speed.peak / 1e9, 1),
+            ])
         }
-        return ["CPU: \(Throughput.cpuName)", "verified: \(checks) of \(checks) checks hold for \(set.rawValue); batch \(Throughput.batch), 3x32x32 images, 10 classes", ""]
-            .joined(separator: "\n") + "\n" + table.rendered().joined(separator: "\n")
+        return [
+            "CPU: \(Throughput.cpuName)",
+            "verified: \(checks) of \(checks) checks hold for \(set.rawValue); batch \(Throughput.batch), 3x32x32 images, 10 classes", "",
+        ]
+        .joined(separator: "\n") + "\n" + table.rendered().joined(separator: "\n")
     }
 
     private func rendered(_ speeds: [Throughput.Speed], _ set: InstructionSet, _ checks: Int) -> JSON {
-        .object([("cpu", .text(Throughput.cpuName)), ("instruction_set", .text(set.rawValue)), ("checks_passed", .whole(checks)),
-                 ("multiply_adds_forward", .whole(ClampNet(channels: 3, classes: 10).multiplyAdds)), ("batch", .whole(Throughput.batch)),
-                 ("results", .array(speeds.map { .object($0.members) }))])
+        .object([
+            ("cpu", .text(Throughput.cpuName)), ("instruction_set", .text(set.rawValue)), ("checks_passed", .whole(checks)),
+            ("multiply_adds_forward", .whole(ClampNet(channels: 3, classes: 10).multiplyAdds)), ("batch", .whole(Throughput.batch)),
+            ("results", .array(speeds.map { .object($0.members) })),
+        ])
     }
 }

@@ -32,9 +32,12 @@ struct Bound: ParsableCommand {
     @Option(help: ArgumentHelp("File to write: the model with its bounds.", valueName: "file.h5"), completion: .file())
     var out: String
 
-    @Option(help: ArgumentHelp("bounds, or bounds-paper: the paper's Algorithm 1, as many updates as the run had rounds, all on this model.", valueName: "name"),
-            completion: .list(Bound.methods),
-            transform: { try choose($0, "method", from: Bound.methods.map { ($0, $0) }) })
+    @Option(
+        help: ArgumentHelp(
+            "bounds, or bounds-paper: the paper's Algorithm 1, as many updates as the run had rounds, all on this model.", valueName: "name"
+        ),
+        completion: .list(Bound.methods),
+        transform: { try choose($0, "method", from: Bound.methods.map { ($0, $0) }) })
     var method = BoundFit.name
 
     @Option(help: ArgumentHelp(headHelp, valueName: "head"), transform: { try parsedHead($0).description })
@@ -56,15 +59,20 @@ struct Bound: ParsableCommand {
     func run() throws {
         let threads = try machine.threadCount(), set = try machine.instructionSet()
         try requireWritable(out, replace: overwrite, inputs: [checkpoint, synthetic])
-        let model = try Checkpoint(reading: checkpoint, head: try head.map(parsedHead)), data = try DatasetFile.readUnnamedSplit(synthetic, classes: model.network.classes).set
+        let model = try Checkpoint(reading: checkpoint, head: try head.map(parsedHead)),
+            data = try DatasetFile.readUnnamedSplit(synthetic, classes: model.network.classes).set
         guard data.channels == model.network.channels, data.classes <= model.network.classes else {
-            throw Failure.input("\(synthetic): \(data.channels) channels and \(data.classes) classes, the model of \(checkpoint) takes \(model.network.channels) channels to \(model.network.classes) classes")
+            throw Failure.input(
+                "\(synthetic): \(data.channels) channels and \(data.classes) classes, the model of \(checkpoint) takes \(model.network.channels) channels to \(model.network.classes) classes"
+            )
         }
         guard let defense = ModelDefenses.make(method) else { return }
-        let images = ImageSet(channels: data.channels, height: data.height, width: data.width, classes: model.network.classes,
-                              images: data.images, labels: data.labels)
-        var context = DefenseContext(synthetic: Samples(images, normalization: model.normalization), initial: model.initial, kernels: set.kernels, threads: threads,
-                                     seed: seed ?? model.seed)
+        let images = ImageSet(
+            channels: data.channels, height: data.height, width: data.width, classes: model.network.classes,
+            images: data.images, labels: data.labels)
+        var context = DefenseContext(
+            synthetic: Samples(images, normalization: model.normalization), initial: model.initial, kernels: set.kernels, threads: threads,
+            seed: seed ?? model.seed)
         if defense is any RoundDefense { context.round = model.configuration?.rounds ?? RunConfiguration().rounds }
         try type(of: defense).check(context.synthetic, for: model.network, in: synthetic)
         let begin = monotonicSeconds()
@@ -77,12 +85,18 @@ struct Bound: ParsableCommand {
     private func text(_ outcome: DefenseOutcome, _ seconds: Double, _ images: Int, replacing: Bool) -> String {
         var table = TextTable([.left, .left])
         for finding in outcome.audit { table.add([finding.name, finding.value]) }
-        return (["\(method) fitted on \(Numbers.grouped(images)) FM images in \(Numbers.fixed(seconds, 1)) s, \(Numbers.passes(outcome.passes)) image passes"]
-            + table.rendered(indent: 2) + (replacing ? ["\(checkpoint) had bounds already; they were not used, and are not in \(out)"] : []) + ["wrote \(out)"]).joined(separator: "\n")
+        return
+            ([
+                "\(method) fitted on \(Numbers.grouped(images)) FM images in \(Numbers.fixed(seconds, 1)) s, \(Numbers.passes(outcome.passes)) image passes"
+            ]
+            + table.rendered(indent: 2) + (replacing ? ["\(checkpoint) had bounds already; they were not used, and are not in \(out)"] : [])
+            + ["wrote \(out)"]).joined(separator: "\n")
     }
 
     private func rendered(_ outcome: DefenseOutcome, _ seconds: Double) -> JSON {
-        .object([("method", .text(method)), ("seconds", .number(seconds)), ("passes", .number(outcome.passes)),
-                 ("audit", .object(outcome.audit.map { ($0.name, .text($0.value)) })), ("out", .text(out))])
+        .object([
+            ("method", .text(method)), ("seconds", .number(seconds)), ("passes", .number(outcome.passes)),
+            ("audit", .object(outcome.audit.map { ($0.name, .text($0.value)) })), ("out", .text(out)),
+        ])
     }
 }

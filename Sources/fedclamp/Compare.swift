@@ -18,7 +18,9 @@ struct Compare: ParsableCommand {
     @Argument(help: ArgumentHelp("Run files, two or more.", valueName: "run.h5"), completion: .file())
     var files: [String]
 
-    @Option(help: ArgumentHelp("Also write a page with the curves of all runs, which needs no other file.", valueName: "file.html"), completion: .file())
+    @Option(
+        help: ArgumentHelp("Also write a page with the curves of all runs, which needs no other file.", valueName: "file.html"),
+        completion: .file())
     var report: String?
 
     @Flag(help: "Replace an existing page.")
@@ -43,14 +45,17 @@ struct Compare: ParsableCommand {
     private static func json(_ comparison: Comparison) -> JSON {
         let runs = comparison.runs.map { run in
             JSON.object([
-                ("file", .text(run.path)), ("name", .text(run.name)), ("dataset", .text(run.dataset)), ("rounds", .whole(run.configuration.rounds)),
+                ("file", .text(run.path)), ("name", .text(run.name)), ("dataset", .text(run.dataset)),
+                ("rounds", .whole(run.configuration.rounds)),
                 ("finished_rounds", .whole(max(0, run.finishedRounds))),
                 ("models", .object(run.models.map { ($0.name, .object(rates($0.accuracy, $0.attackSuccess))) })),
                 ("history", .array(run.history.map { .object([("round", .whole($0.round))] + rates($0.accuracy, $0.attackSuccess)) })),
             ])
         }
-        return .object([("runs", .array(runs)), ("differences", .object(comparison.differences.map { ($0.name, .array($0.values.map { .text($0) })) })),
-                        ("remarks", .array(comparison.remarks.map { .text($0) }))])
+        return .object([
+            ("runs", .array(runs)), ("differences", .object(comparison.differences.map { ($0.name, .array($0.values.map { .text($0) })) })),
+            ("remarks", .array(comparison.remarks.map { .text($0) })),
+        ])
     }
 
     private static func rates(_ accuracy: Double, _ attackSuccess: Double) -> [(String, JSON)] {

@@ -15,7 +15,8 @@ enum ConfigFile {
         var added: [String] = []
         for entry in try entries(path, "--config ") {
             guard let option = known.first(where: { $0.long == entry.name }) else {
-                throw Failure.input("\(entry.place): unknown key \"\(entry.name.prefix(100))\"\(suggestion(String(entry.name.prefix(100)), names))")
+                throw Failure.input(
+                    "\(entry.place): unknown key \"\(entry.name.prefix(100))\"\(suggestion(String(entry.name.prefix(100)), names))")
             }
             let argument = try argument(entry.name, takesValue: option.takesValue, entry.value, entry.place)
             try check(argument, command, required, entry.place, String(entry.text.prefix(100)))
@@ -56,7 +57,9 @@ enum ConfigFile {
 
     /// The configuration file, where `message` is about an option that stands in it and not in `typed`.
     static func blamed(for message: String, _ typed: [String]) -> String? {
-        guard let path = (try? path(typed)) ?? nil, !message.hasPrefix("Missing"), let start = message.firstRange(of: "--") else { return nil }
+        guard let path = (try? path(typed)) ?? nil, !message.hasPrefix("Missing"), let start = message.firstRange(of: "--") else {
+            return nil
+        }
         let name = "--" + message[start.upperBound...].prefix { $0.isLetter || $0 == "-" }
         return typed.contains { $0 == name || $0.hasPrefix("\(name)=") } ? nil : path
     }
@@ -70,8 +73,10 @@ enum ConfigFile {
         return arguments[at + 1]
     }
 
-    private static func argument(_ name: String, takesValue: Bool, _ value: String,
-                                 _ place: String) throws -> [String] {
+    private static func argument(
+        _ name: String, takesValue: Bool, _ value: String,
+        _ place: String
+    ) throws -> [String] {
         guard !takesValue else { return ["--\(name)=\(value)"] }
         guard value == "true" || value == "false" else {
             throw Failure.input("\(place): \(name): expected true or false, got \"\(value)\"")
@@ -80,7 +85,9 @@ enum ConfigFile {
     }
 
     /// Parses the line's option alone, so that an error carries its place.
-    private static func check(_ argument: [String], _ command: any ParsableCommand.Type, _ required: [String], _ place: String, _ text: String) throws {
+    private static func check(
+        _ argument: [String], _ command: any ParsableCommand.Type, _ required: [String], _ place: String, _ text: String
+    ) throws {
         do { _ = try command.parse(required + argument) } catch {
             throw Failure.input("\(place): \(text): \(command.message(for: error))")
         }

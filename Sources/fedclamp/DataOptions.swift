@@ -10,7 +10,9 @@ struct DataOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Data set. (default: data/fashion-mnist.h5)", valueName: "file.h5"), completion: .file())
     var data: String?
 
-    @Option(help: ArgumentHelp("FM data, or holdout:N. (default: data/fashion-mnist-fm.h5)", valueName: "file.h5|holdout:n"), completion: .file())
+    @Option(
+        help: ArgumentHelp("FM data, or holdout:N. (default: data/fashion-mnist-fm.h5)", valueName: "file.h5|holdout:n"),
+        completion: .file())
     var synthetic: String?
 
     struct Loaded {
@@ -29,21 +31,28 @@ struct DataOptions: ParsableArguments {
             throw Failure.usage("--synthetic \(synthetic): expected a file, or holdout:N with N images from 1")
         }
         if let synthetic, RunData.isPlain(synthetic), !allowsNone {
-            throw Failure.usage("--synthetic none: expected FM data, which the tables' attacks and defences are about; fedclamp run does without")
+            throw Failure.usage(
+                "--synthetic none: expected FM data, which the tables' attacks and defences are about; fedclamp run does without")
         }
         guard let path = data ?? Self.find("fashion-mnist.h5") else {
-            throw Failure.input("data/fashion-mnist.h5 is neither here nor beside the executable; make it with: "
-                + "fedclamp import fashion-mnist --from /usr/share/datasets/fashion-mnist --out data/fashion-mnist.h5 (Debian package dataset-fashion-mnist), or name a data set with --data")
+            throw Failure.input(
+                "data/fashion-mnist.h5 is neither here nor beside the executable; make it with: "
+                    + "fedclamp import fashion-mnist --from /usr/share/datasets/fashion-mnist --out data/fashion-mnist.h5 (Debian package dataset-fashion-mnist), or name a data set with --data"
+            )
         }
         var remarks: [String] = []
         let chosen = synthetic ?? (data == nil ? Self.find("fashion-mnist-fm.h5") : nil)
         if chosen == nil {
-            remarks.append("no FM data given and no data/fashion-mnist-fm.h5: \(Numbers.grouped(holdout)) withheld training images stand in for them (holdout:\(holdout))")
+            remarks.append(
+                "no FM data given and no data/fashion-mnist-fm.h5: \(Numbers.grouped(holdout)) withheld training images stand in for them (holdout:\(holdout))"
+            )
         }
         let (dataset, generated) = try loadData(path, chosen ?? "holdout:\(holdout)")
         let name = chosen ?? "holdout:\(holdout)"
-        return Loaded(dataset: dataset, generated: generated, syntheticName: generated == nil ? name : Files.shown(Files.parts(name).last ?? "FM data"),
-                      remarks: remarks)
+        return Loaded(
+            dataset: dataset, generated: generated,
+            syntheticName: generated == nil ? name : Files.shown(Files.parts(name).last ?? "FM data"),
+            remarks: remarks)
     }
 
     /// data/NAME in the working directory, then beside the executable; nil where there is neither.

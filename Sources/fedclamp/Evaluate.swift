@@ -27,17 +27,21 @@ struct Evaluate: ParsableCommand {
     @Option(help: ArgumentHelp("Data set, as import writes it.", valueName: "file.h5"), completion: .file())
     var data: String
 
-    @Option(help: ArgumentHelp("Trigger: \(Triggers.choices.joined(separator: ", ")), or your own, \(OwnMethod.expected([.trigger])). (default: the file's own)", valueName: "name"),
-            completion: offered(Triggers.choices),
-            transform: { try parsed($0, as: RunConfiguration.declarations.trigger) })
+    @Option(
+        help: ArgumentHelp(
+            "Trigger: \(Triggers.choices.joined(separator: ", ")), or your own, \(OwnMethod.expected([.trigger])). (default: the file's own)",
+            valueName: "name"),
+        completion: offered(Triggers.choices),
+        transform: { try parsed($0, as: RunConfiguration.declarations.trigger) })
     var trigger: String?
 
     @Option(help: ArgumentHelp("Class that the backdoor leads to. (default: the file's own, else 0)", valueName: "class"))
     var target: Int?
 
-    @Option(help: ArgumentHelp("Measure the model that this defence made, instead of /model and /bounds.", valueName: "name"),
-            completion: .list(ModelDefenses.namesWithVariants),
-            transform: { try parsed($0, as: RunConfiguration.declarations.defenses).joined(separator: " ") })
+    @Option(
+        help: ArgumentHelp("Measure the model that this defence made, instead of /model and /bounds.", valueName: "name"),
+        completion: .list(ModelDefenses.namesWithVariants),
+        transform: { try parsed($0, as: RunConfiguration.declarations.defenses).joined(separator: " ") })
     var defended: String?
 
     @Option(help: ArgumentHelp(headHelp, valueName: "head"), transform: { try parsedHead($0).description })
@@ -57,10 +61,13 @@ struct Evaluate: ParsableCommand {
         if let target, target < 0 { throw Failure.usage("--target \(target): expected a class from 0") }
         try exec.prepare(beside: "fedclamp-evaluate")
         let threads = try machine.threadCount(), set = try machine.instructionSet()
-        let checkpoint = try Checkpoint(reading: checkpoint, defendedBy: defended, head: try head.map(parsedHead)), dataset = try DatasetFile.read(data), test = dataset.test
+        let checkpoint = try Checkpoint(reading: checkpoint, defendedBy: defended, head: try head.map(parsedHead)),
+            dataset = try DatasetFile.read(data), test = dataset.test
         let network = checkpoint.network
         guard test.channels == network.channels, test.classes == network.classes else {
-            throw Failure.input("\(self.checkpoint): the model takes \(network.channels) channels to \(network.classes) classes, \(data) has \(test.channels) channels and \(test.classes) classes")
+            throw Failure.input(
+                "\(self.checkpoint): the model takes \(network.channels) channels to \(network.classes) classes, \(data) has \(test.channels) channels and \(test.classes) classes"
+            )
         }
         let images = Samples(test, normalization: checkpoint.normalization)
         let asked = try trigger.map { try RunConfiguration.grantTrigger($0) }
@@ -69,7 +76,10 @@ struct Evaluate: ParsableCommand {
         let server = Server(kernels: set.kernels, threads: threads)
         let plain = server.evaluate(checkpoint.parameters, Bounds(network), images, backdoor)
         let bounded = unbounded ? nil : checkpoint.bounds.map { server.evaluate(checkpoint.parameters, $0, images, backdoor) }
-        output(json ? rendered(plain, bounded, set).rendered() : text(plain, bounded, backdoor, asked ?? checkpoint.attack?.trigger, dataset, set))
+        output(
+            json
+                ? rendered(plain, bounded, set).rendered()
+                : text(plain, bounded, backdoor, asked ?? checkpoint.attack?.trigger, dataset, set))
     }
 
     /// The trigger asked for, else the file's own; nil where there is neither.
@@ -83,7 +93,9 @@ struct Evaluate: ParsableCommand {
         return Backdoor(trigger: try Triggers.make(name, shape: shape, seed: checkpoint.seed), relabeling: .target(target ?? recorded))
     }
 
-    private func text(_ plain: Evaluation, _ bounded: Evaluation?, _ backdoor: Backdoor?, _ trigger: String?, _ dataset: Dataset, _ set: InstructionSet) -> String {
+    private func text(
+        _ plain: Evaluation, _ bounded: Evaluation?, _ backdoor: Backdoor?, _ trigger: String?, _ dataset: Dataset, _ set: InstructionSet
+    ) -> String {
         var table = TextTable()
         table.add(["model", "ACC", "ASR", "robust ACC"])
         for (name, e) in [("bounded", bounded), ("unbounded", plain)] {
@@ -93,10 +105,11 @@ struct Evaluate: ParsableCommand {
         var lines = table.rendered() + ["", "\(Numbers.grouped(plain.images)) test images of \(dataset.name); \(set.rawValue)"]
         if let backdoor {
             let name = OwnMethod.shown(trigger ?? type(of: backdoor.trigger).name)
-            let goal = switch backdoor.relabeling {
-            case .target(let target): "target \(target) (\(dataset.classNames[target]))"
-            case .next: "all to all"
-            }
+            let goal =
+                switch backdoor.relabeling {
+                case .target(let target): "target \(target) (\(dataset.classNames[target]))"
+                case .next: "all to all"
+                }
             lines.append("\(Numbers.grouped(plain.triggeredImages)) of them triggered: \(name), \(goal)")
         } else {
             lines.append("no attack in the file and no --trigger: ASR was not measured")
@@ -106,12 +119,16 @@ struct Evaluate: ParsableCommand {
 
     private func rendered(_ plain: Evaluation, _ bounded: Evaluation?, _ set: InstructionSet) -> JSON {
         let main = bounded ?? plain
-        var members: [(String, JSON)] = [("accuracy", .number(main.accuracy)), ("attack_success_rate", .number(main.attackSuccess)),
-                                         ("robust_accuracy", .number(main.robustAccuracy)), ("images", .whole(main.images)),
-                                         ("triggered_images", .whole(main.triggeredImages))]
+        var members: [(String, JSON)] = [
+            ("accuracy", .number(main.accuracy)), ("attack_success_rate", .number(main.attackSuccess)),
+            ("robust_accuracy", .number(main.robustAccuracy)), ("images", .whole(main.images)),
+            ("triggered_images", .whole(main.triggeredImages)),
+        ]
         if bounded != nil {
-            members += [("accuracy_unbounded", .number(plain.accuracy)), ("attack_success_rate_unbounded", .number(plain.attackSuccess)),
-                        ("robust_accuracy_unbounded", .number(plain.robustAccuracy))]
+            members += [
+                ("accuracy_unbounded", .number(plain.accuracy)), ("attack_success_rate_unbounded", .number(plain.attackSuccess)),
+                ("robust_accuracy_unbounded", .number(plain.robustAccuracy)),
+            ]
         }
         return .object(members + [("instruction_set", .text(set.rawValue))])
     }

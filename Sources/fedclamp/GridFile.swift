@@ -22,7 +22,9 @@ struct GridFile {
                     try grid.add(entry.name, entry.value)
                     continue
                 }
-                guard seen.insert(entry.name).inserted else { throw SettingError(entry.name, given: entry.value, expected: "each option once") }
+                guard seen.insert(entry.name).inserted else {
+                    throw SettingError(entry.name, given: entry.value, expected: "each option once")
+                }
                 guard !entry.value.isEmpty, !entry.value.contains("|") else {
                     throw SettingError(entry.name, given: entry.value, expected: "one value, which all cells have")
                 }
@@ -33,7 +35,9 @@ struct GridFile {
                 throw Failure.input("\(entry.place): \(error)")
             }
         }
-        guard !grid.isEmpty || seeds != nil else { throw Failure.input("\(path): expected options of run, as in \"lr = 0.01 | 0.02\", got none") }
+        guard !grid.isEmpty || seeds != nil else {
+            throw Failure.input("\(path): expected options of run, as in \"lr = 0.01 | 0.02\", got none")
+        }
     }
 
     private mutating func take(_ name: String, _ value: String) throws {
@@ -43,7 +47,9 @@ struct GridFile {
         case "evaluate-on": evaluateOn = try RunConfiguration.declarations.evaluateOn.value(value)
         case "seeds":
             seeds = Int(value)
-            guard let seeds, TableOptions.seedLimits.contains(seeds) else { throw SettingError(name, given: value, expected: TableOptions.expectedSeeds) }
+            guard let seeds, TableOptions.seedLimits.contains(seeds) else {
+                throw SettingError(name, given: value, expected: TableOptions.expectedSeeds)
+            }
         default:
             guard let number = UInt64(value) else { throw SettingError(name, given: value, expected: UInt64.expected) }
             firstSeed = number

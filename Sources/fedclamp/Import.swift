@@ -5,7 +5,8 @@ import Experiments
 struct Import: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import",
-        abstract: "Make an HDF5 data set of the original files of Fashion-MNIST, MNIST, CIFAR-10 or CIFAR-100, or of IDX files of any name.",
+        abstract:
+            "Make an HDF5 data set of the original files of Fashion-MNIST, MNIST, CIFAR-10 or CIFAR-100, or of IDX files of any name.",
         discussion: """
             The files are read as published: IDX files (.gz or plain) for both MNISTs, the binary version for both CIFARs; \
             a folder that holds the unpacked archive's folder will do. The data set bears the published name only if the \
@@ -20,8 +21,10 @@ struct Import: ParsableCommand {
             (tools/python); data/FORMAT.md describes the file that all of them write.
             """)
 
-    @Argument(help: ArgumentHelp("fashion-mnist, mnist, cifar-10, cifar-100 or idx.", valueName: "data-set"), completion: .list(Import.kinds.map(\.name)),
-              transform: { try choose($0, "data set", from: Import.kinds) })
+    @Argument(
+        help: ArgumentHelp("fashion-mnist, mnist, cifar-10, cifar-100 or idx.", valueName: "data-set"),
+        completion: .list(Import.kinds.map(\.name)),
+        transform: { try choose($0, "data set", from: Import.kinds) })
     var source: Source
 
     enum Source { case published(DatasetKind), idx }
@@ -47,16 +50,20 @@ struct Import: ParsableCommand {
     var overwrite = false
 
     func run() throws {
-        if case .published = source, name != nil || !variant.isEmpty || transposed { throw Failure.usage("--name, --variant and --transposed: expected with idx only") }
+        if case .published = source, name != nil || !variant.isEmpty || transposed {
+            throw Failure.usage("--name, --variant and --transposed: expected with idx only")
+        }
         try requireWritable(out, replace: overwrite)
         guard case let .published(kind) = source else {
             let imported = try importAnyIDX(from: from, variant: variant, name: name, transposed: transposed)
             return try write(imported.dataset, imported.remarks.map { "\(out): \($0)" })
         }
         let imported = try importDataset(kind, from: from)
-        try write(imported.dataset, imported.departs.map {
-            ["\(out): \($0) is not known to be the published one of \(kind.rawValue): the data set is called \(imported.dataset.name)"]
-        } ?? [])
+        try write(
+            imported.dataset,
+            imported.departs.map {
+                ["\(out): \($0) is not known to be the published one of \(kind.rawValue): the data set is called \(imported.dataset.name)"]
+            } ?? [])
     }
 
     private func write(_ dataset: Dataset, _ remarks: [String]) throws {

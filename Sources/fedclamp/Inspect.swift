@@ -64,7 +64,8 @@ struct Inspect: ParsableCommand {
     private static let most = 10_000
 
     /// Every dataset with its shape and kind, depth first; groups may contain themselves and are entered once.
-    private static func tree(_ file: HDF5File, _ group: String = "", _ depth: Int = 0, seen: inout Set<UInt64>) throws -> [Inspection.Node] {
+    private static func tree(_ file: HDF5File, _ group: String = "", _ depth: Int = 0, seen: inout Set<UInt64>) throws -> [Inspection.Node]
+    {
         guard depth < 16, seen.insert(try file.identity(of: group.isEmpty ? "/" : group)).inserted else { return [] }
         var nodes: [Inspection.Node] = []
         for name in try file.children(of: group.isEmpty ? "/" : group) {
@@ -75,7 +76,7 @@ struct Inspect: ParsableCommand {
                 nodes.append(Inspection.Node(path: path, shape: info.shape, kind: "\(info.kind)"))
             } catch {
                 switch error {
-                case .mismatch: nodes += try tree(file, path, depth + 1, seen: &seen)        // a group
+                case .mismatch: nodes += try tree(file, path, depth + 1, seen: &seen)  // a group
                 case .refused: nodes.append(Inspection.Node(path: path, shape: [], kind: "a link to another file, not followed"))
                 default: throw error
                 }

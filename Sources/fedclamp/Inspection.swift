@@ -34,24 +34,39 @@ struct Inspection {
     }
 
     mutating func describe(_ dataset: Dataset) {
-        sections.append(("data set", [("name", dataset.name), ("source", dataset.source), ("digest", dataset.digest),
-                                      ("classes", "\(dataset.train.classes)"), ("train", Self.line(dataset.train)), ("test", Self.line(dataset.test))]
-            + (dataset.train.clients.map { [("natural clients", "\(Set($0).count)")] } ?? [])))
+        sections.append(
+            (
+                "data set",
+                [
+                    ("name", dataset.name), ("source", dataset.source), ("digest", dataset.digest),
+                    ("classes", "\(dataset.train.classes)"), ("train", Self.line(dataset.train)), ("test", Self.line(dataset.test)),
+                ]
+                    + (dataset.train.clients.map { [("natural clients", "\(Set($0).count)")] } ?? [])
+            ))
         addClasses([("train", dataset.train), ("test", dataset.test)], dataset.classNames)
     }
 
     mutating func describe(_ split: UnnamedSplit) {
-        sections.append(("images", [("source", split.source.isEmpty ? "not said" : split.source), ("digest", split.digest), ("images", Self.line(split.set))]))
+        sections.append(
+            (
+                "images",
+                [("source", split.source.isEmpty ? "not said" : split.source), ("digest", split.digest), ("images", Self.line(split.set))]
+            ))
         addClasses([("images", split.set)], split.classNames)
     }
 
     mutating func describe(_ checkpoint: Checkpoint, _ provenance: [(String, String)]) {
         let network = checkpoint.network
-        var facts = [("input", "\(network.channels)x32x32"), ("classes", "\(network.classes)"), ("parameters", Numbers.grouped(network.parameterCount)),
-                     ("mean", checkpoint.normalization.mean.map { "\($0)" }.joined(separator: " ")),
-                     ("std", checkpoint.normalization.std.map { "\($0)" }.joined(separator: " "))]
+        var facts = [
+            ("input", "\(network.channels)x32x32"), ("classes", "\(network.classes)"),
+            ("parameters", Numbers.grouped(network.parameterCount)),
+            ("mean", checkpoint.normalization.mean.map { "\($0)" }.joined(separator: " ")),
+            ("std", checkpoint.normalization.std.map { "\($0)" }.joined(separator: " ")),
+        ]
         if network.head != .none { facts.insert(("head", "\(network.head)"), at: 2) }
-        if checkpoint.heads.count > 1 { facts.append(("models of other heads", checkpoint.heads.dropFirst().map(\.description).joined(separator: " "))) }
+        if checkpoint.heads.count > 1 {
+            facts.append(("models of other heads", checkpoint.heads.dropFirst().map(\.description).joined(separator: " ")))
+        }
         if let bounds = checkpoint.bounds {
             for layer in network.layers { facts.append(("bounds of \(layer.name)", Self.spread(bounds[layer]))) }
         } else {
@@ -59,17 +74,29 @@ struct Inspection {
         }
         sections.append(("model", facts))
         if let attack = checkpoint.attack {
-            sections.append(("attack", [("attack", attack.attack), ("trigger", attack.trigger ?? "mask and pattern"),
-                                        ("target", attack.allToAll ? "the next class (all to all)" : "\(attack.target)")]))
+            sections.append(
+                (
+                    "attack",
+                    [
+                        ("attack", attack.attack), ("trigger", attack.trigger ?? "mask and pattern"),
+                        ("target", attack.allToAll ? "the next class (all to all)" : "\(attack.target)"),
+                    ]
+                ))
         }
         if let configuration = checkpoint.configuration {
             sections.append(("configuration", configuration.readable.map { ($0.name, $0.value.isEmpty ? "none" : $0.value) }))
         }
         if !provenance.isEmpty { sections.append(("provenance", provenance)) }
         if !checkpoint.defended.isEmpty {
-            sections.append(("defended models", checkpoint.defended.map { ($0.name, "ACC \(Numbers.fixed($0.accuracy, 4))  ASR \(Numbers.fixed($0.attackSuccess, 4))") }))
+            sections.append(
+                (
+                    "defended models",
+                    checkpoint.defended.map { ($0.name, "ACC \(Numbers.fixed($0.accuracy, 4))  ASR \(Numbers.fixed($0.attackSuccess, 4))") }
+                ))
         }
-        if !checkpoint.vouchingAudit.isEmpty { sections.append(("vouching, of the FM labels", checkpoint.vouchingAudit.map { ($0.name, $0.value) })) }
+        if !checkpoint.vouchingAudit.isEmpty {
+            sections.append(("vouching, of the FM labels", checkpoint.vouchingAudit.map { ($0.name, $0.value) }))
+        }
         if !checkpoint.audit.isEmpty { sections.append(("findings of the fit", checkpoint.audit.map { ($0.name, $0.value) })) }
         history = checkpoint.history
     }
@@ -77,9 +104,13 @@ struct Inspection {
     private mutating func addClasses(_ sets: [(String, ImageSet)], _ names: [String]) {
         guard let classes = sets.first?.1.classes, classes <= 100 else { return }
         let counts = sets.map(\.1.classCounts)
-        sections.append(("images of each class (\(sets.map(\.0).joined(separator: ", ")))", (0..<classes).map { k in
-            ("\(k) \(k < names.count ? names[k] : "")", counts.map { "\($0[k])" }.joined(separator: ", "))
-        }))
+        sections.append(
+            (
+                "images of each class (\(sets.map(\.0).joined(separator: ", ")))",
+                (0..<classes).map { k in
+                    ("\(k) \(k < names.count ? names[k] : "")", counts.map { "\($0[k])" }.joined(separator: ", "))
+                }
+            ))
     }
 
     private static func line(_ set: ImageSet) -> String {
@@ -105,7 +136,9 @@ struct Inspection {
         if !cells.isEmpty { lines += ["", "cells, \(cells.filter(\.isFinished).count) of \(cells.count) finished"] + cellTable }
         guard !tree.isEmpty else { return lines.joined(separator: "\n") }
         var table = TextTable([.left, .left, .left])
-        for node in tree { table.add([node.path, node.shape.isEmpty ? "scalar" : node.shape.map { "\($0)" }.joined(separator: " x "), node.kind]) }
+        for node in tree {
+            table.add([node.path, node.shape.isEmpty ? "scalar" : node.shape.map { "\($0)" }.joined(separator: " x "), node.kind])
+        }
         return (lines + ["", "contents"] + table.rendered(indent: 2)).joined(separator: "\n")
     }
 
@@ -114,7 +147,8 @@ struct Inspection {
         let columns: [(String, Int, (HistoryRow) -> Double)] = [
             ("loss", 4, { $0.loss }), ("ACC", 4, { $0.accuracy }), ("ASR", 4, { $0.attackSuccess }), ("robust", 4, { $0.robustAccuracy }),
             ("ACC bounded", 4, { $0.accuracyBounded }), ("ASR bounded", 4, { $0.attackSuccessBounded }), ("precision", 3, { $0.precision }),
-            ("recall", 3, { $0.recall }), ("false positives", 3, { $0.falsePositiveRate }), ("seconds", 1, { $0.seconds })]
+            ("recall", 3, { $0.recall }), ("false positives", 3, { $0.falsePositiveRate }), ("seconds", 1, { $0.seconds }),
+        ]
         let shown = columns.filter { column in history.contains { !column.2($0).isNaN } }
         var table = TextTable([.right])
         table.add(["round"] + shown.map(\.0))
@@ -132,28 +166,46 @@ struct Inspection {
     }
 
     private var cellsJSON: JSON {
-        .array(cells.map { cell in
-            .object([("file", .text("\(cell.key).h5")), ("title", .text(cell.title)), ("finished", .flag(cell.isFinished)),
-                     ("finished_rounds", .whole(max(0, cell.finishedRounds ?? 0))), ("seconds", .number(cell.seconds)),
-                     ("options", .object(cell.options.map { ($0.name, .text($0.value)) }))])
-        })
+        .array(
+            cells.map { cell in
+                .object([
+                    ("file", .text("\(cell.key).h5")), ("title", .text(cell.title)), ("finished", .flag(cell.isFinished)),
+                    ("finished_rounds", .whole(max(0, cell.finishedRounds ?? 0))), ("seconds", .number(cell.seconds)),
+                    ("options", .object(cell.options.map { ($0.name, .text($0.value)) })),
+                ])
+            })
     }
 
     var json: JSON {
         var members: [(String, JSON)] = [("path", .text(path)), ("kind", .text(kind))]
         members += sections.map { section in
-            (section.heading.split(separator: " (")[0].split(separator: " ").joined(separator: "_"), .object(section.facts.map { ($0.0, .text($0.1)) }))
+            (
+                section.heading.split(separator: " (")[0].split(separator: " ").joined(separator: "_"),
+                .object(section.facts.map { ($0.0, .text($0.1)) })
+            )
         }
         if !history.isEmpty {
-            members.append(("history", .array(history.map { row in
-                .object([("round", .whole(row.round)), ("loss", .number(row.loss)), ("accuracy", .number(row.accuracy)),
-                         ("attack_success_rate", .number(row.attackSuccess)), ("robust_accuracy", .number(row.robustAccuracy)),
-                         ("accuracy_bounded", .number(row.accuracyBounded)), ("attack_success_rate_bounded", .number(row.attackSuccessBounded)),
-                         ("seconds", .number(row.seconds))])
-            })))
+            members.append(
+                (
+                    "history",
+                    .array(
+                        history.map { row in
+                            .object([
+                                ("round", .whole(row.round)), ("loss", .number(row.loss)), ("accuracy", .number(row.accuracy)),
+                                ("attack_success_rate", .number(row.attackSuccess)), ("robust_accuracy", .number(row.robustAccuracy)),
+                                ("accuracy_bounded", .number(row.accuracyBounded)),
+                                ("attack_success_rate_bounded", .number(row.attackSuccessBounded)),
+                                ("seconds", .number(row.seconds)),
+                            ])
+                        })
+                ))
         }
         if !cells.isEmpty { members.append(("cells", cellsJSON)) }
-        members.append(("contents", .object(tree.map { ($0.path, .object([("shape", .array($0.shape.map { .whole($0) })), ("type", .text($0.kind))])) })))
+        members.append(
+            (
+                "contents",
+                .object(tree.map { ($0.path, .object([("shape", .array($0.shape.map { .whole($0) })), ("type", .text($0.kind))])) })
+            ))
         return .object(members)
     }
 }

@@ -23,8 +23,10 @@ struct FedClamp: ParsableCommand {
             Exit codes: 0 done, 1 a check did not hold, 2 bad input or I/O, 64 usage, 128 + n on signal n.
             """,
         version: programVersion,
-        subcommands: [Import.self, Run.self, Reproduce.self, Sweep.self, Merge.self, Compare.self, Bound.self, Evaluate.self, Inspect.self,
-                      Watch.self, SelfTest.self, Bench.self, Step.self, Manual.self])
+        subcommands: [
+            Import.self, Run.self, Reproduce.self, Sweep.self, Merge.self, Compare.self, Bound.self, Evaluate.self, Inspect.self,
+            Watch.self, SelfTest.self, Bench.self, Step.self, Manual.self,
+        ])
 
     static func main() { with_enough_stack { FedClamp.work() } }
 
@@ -70,12 +72,13 @@ struct FedClamp: ParsableCommand {
     private static func withConfigFile(_ arguments: [String]) throws -> [String] {
         let path = path(of: arguments), depth = path.count - 1
         guard let configurable = path[depth] as? any Configurable.Type else { return arguments }
-        return arguments.prefix(depth) + (try ConfigFile.expand(Array(arguments.dropFirst(depth)), configurable, required: configurable.required))
+        return arguments.prefix(depth)
+            + (try ConfigFile.expand(Array(arguments.dropFirst(depth)), configurable, required: configurable.required))
     }
 
     private static func end(_ error: any Error, command: String, _ typed: [String]) -> Never {
         OutputLock.releaseAll()
-        if exitCode(for: error) == .success {           // help and version come as errors too
+        if exitCode(for: error) == .success {  // help and version come as errors too
             output(fullMessage(for: error))
             Glibc.exit(0)
         }

@@ -17,9 +17,11 @@ struct ManualPage {
 
     /// Roff with the macros of man(7).
     var text: String {
-        var lines = [".TH FEDCLAMP 1 \"\" \"fedclamp \(programVersion)\"", ".SH NAME",
-                     "fedclamp \\- \(Self.escaped(program.abstract ?? ""))", ".SH SYNOPSIS", ".B fedclamp",
-                     ".I command", ".RI [ option ...]", ".SH DESCRIPTION"]
+        var lines = [
+            ".TH FEDCLAMP 1 \"\" \"fedclamp \(programVersion)\"", ".SH NAME",
+            "fedclamp \\- \(Self.escaped(program.abstract ?? ""))", ".SH SYNOPSIS", ".B fedclamp",
+            ".I command", ".RI [ option ...]", ".SH DESCRIPTION",
+        ]
         lines += Self.discussion(program)
         let commands = (program.subcommands ?? []).filter { $0.shouldDisplay && $0.commandName != "help" }
         for command in commands { lines += section(command, "fedclamp") }

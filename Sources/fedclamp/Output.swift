@@ -39,7 +39,9 @@ func write(_ descriptor: Int32, _ text: String) -> Bool {
 func requireWritable(_ path: String, replace: Bool, inputs: [String] = [], resumable: Bool = false) throws {
     try requireFile(path, inputs)
     try OutputLock.take(file: path)
-    guard replace || !exists(path) else { throw resumable ? RunError.outputExists(path) : Failure.input("\(path) exists already; use --overwrite to replace it") }
+    guard replace || !exists(path) else {
+        throw resumable ? RunError.outputExists(path) : Failure.input("\(path) exists already; use --overwrite to replace it")
+    }
     try Replacement.probe(path)
 }
 
@@ -56,7 +58,9 @@ private func requireFile(_ path: String, _ inputs: [String]) throws {
         }
     }
     guard there.st_mode & S_IFMT == S_IFREG else {
-        throw Failure.input("\(path): expected the name of a file to write, such as run.h5, got \(there.st_mode & S_IFMT == S_IFDIR ? "a folder" : "a device or pipe")")
+        throw Failure.input(
+            "\(path): expected the name of a file to write, such as run.h5, got \(there.st_mode & S_IFMT == S_IFDIR ? "a folder" : "a device or pipe")"
+        )
     }
 }
 

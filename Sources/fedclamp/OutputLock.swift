@@ -32,7 +32,7 @@ enum OutputLock {
         OwnMethods.endAll()
         forget_kept()
         for lock in held {
-            Files.unlink(lock.path)     // before the lock goes: whoever waits for it must not find a file that is about to vanish
+            Files.unlink(lock.path)  // before the lock goes: whoever waits for it must not find a file that is about to vanish
             close(lock.descriptor)
         }
         held = []
@@ -43,14 +43,16 @@ enum OutputLock {
         while true {
             let (descriptor, isOurs) = try open(lock, output)
             let code = lockNow(descriptor)
-            guard code != EWOULDBLOCK, code != EACCES else {            // EACCES: as SMB says it
+            guard code != EWOULDBLOCK, code != EACCES else {  // EACCES: as SMB says it
                 defer { close(descriptor) }
                 throw Failure.input("\(output): in use by \(owner(descriptor)); wait for it to end, or use another --out")
             }
             // Is it still the file of that name? And one of another user's dead process, which cannot carry our name, goes.
             guard code != 0 || isStill(descriptor, lock) else { close(descriptor); continue }
             if code == 0, !isOurs, Files.unlink(lock) { close(descriptor); continue }
-            if code != 0 { note("fedclamp: \(output): no lock here (\(String(cString: strerror(code)))): do not start a second process on it") }
+            if code != 0 {
+                note("fedclamp: \(output): no lock here (\(String(cString: strerror(code)))): do not start a second process on it")
+            }
             held.append((descriptor, lock))
             keep_from_copies(descriptor)
             guard isOurs else { return }
@@ -65,7 +67,7 @@ enum OutputLock {
     private static func open(_ lock: String, _ output: String) throws -> (descriptor: Int32, isOurs: Bool) {
         let descriptor = Files.open(lock, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o666)
         if descriptor >= 0 {
-            fchmod(descriptor, 0o666)                   // refused for the file of another, who has done it
+            fchmod(descriptor, 0o666)  // refused for the file of another, who has done it
             return (descriptor, true)
         }
         let code = errno
@@ -73,7 +75,8 @@ enum OutputLock {
             let reading = Files.open(lock, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
             if reading >= 0 { return (reading, false) }
             if Files.exists(lock) {
-                throw Failure.input("\(output): cannot open \(lock), which another user left: remove it if no process of theirs writes here")
+                throw Failure.input(
+                    "\(output): cannot open \(lock), which another user left: remove it if no process of theirs writes here")
             }
         }
         throw Failure.input("\(output): cannot write here: \(String(cString: strerror(code)))")
@@ -108,10 +111,11 @@ enum OutputLock {
 
     /// The wall clock, for people only: "2026-11-22 20:15:03 UTC".
     private static var now: String {
-        var seconds = time(nil), parts = tm()       // wall clock: shown, never computed with
+        var seconds = time(nil), parts = tm()  // wall clock: shown, never computed with
         gmtime_r(&seconds, &parts)
         func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
-        return "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday)) \(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)) UTC"
+        return
+            "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday)) \(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)) UTC"
     }
 
     /// Of killed processes, what they exchanged with own methods.

@@ -6,8 +6,10 @@ struct ExecOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Longest time that a program of your own may take for an answer, in seconds.", valueName: "s"))
     var execSeconds = 600.0
 
-    @Option(help: ArgumentHelp("File to which the stderr of your own programs is appended. (default: only the last line "
-            + "is kept, for error messages)", valueName: "file"), completion: .file())
+    @Option(
+        help: ArgumentHelp(
+            "File to which the stderr of your own programs is appended. (default: only the last line "
+                + "is kept, for error messages)", valueName: "file"), completion: .file())
     var execLog: String?
 
     func validate() throws {
@@ -27,8 +29,10 @@ struct ExecOptions: ParsableArguments {
 
 /// For commands whose files say what is to be done: the own methods among it that may be used.
 struct GrantOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("A method of your own that the files may use: exec:PROGRAM, or a trigger's picture. May be repeated; "
-            + "a program that only a file names is never started.", valueName: "method"))
+    @Option(
+        help: ArgumentHelp(
+            "A method of your own that the files may use: exec:PROGRAM, or a trigger's picture. May be repeated; "
+                + "a program that only a file names is never started.", valueName: "method"))
     var own: [String] = []
 
     @OptionGroup var exec: ExecOptions
@@ -47,16 +51,22 @@ struct GrantOptions: ParsableArguments {
 
 /// A user's own methods that get rows in tables.
 struct RowOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("A row for a defence of your own: exec:PROGRAM, a rule or a defence on the model (tools/python). "
-            + "May be repeated.", valueName: "exec:program"))
+    @Option(
+        help: ArgumentHelp(
+            "A row for a defence of your own: exec:PROGRAM, a rule or a defence on the model (tools/python). "
+                + "May be repeated.", valueName: "exec:program"))
     var defense: [String] = []
 
-    @Option(help: ArgumentHelp("Rows for a trigger of your own, in the tables that vary triggers: exec:PROGRAM, a .png, or a .h5. "
-            + "May be repeated.", valueName: "trigger"), completion: .file())
+    @Option(
+        help: ArgumentHelp(
+            "Rows for a trigger of your own, in the tables that vary triggers: exec:PROGRAM, a .png, or a .h5. "
+                + "May be repeated.", valueName: "trigger"), completion: .file())
     var trigger: [String] = []
 
-    @Option(help: ArgumentHelp("Rows for a malicious update of your own, in the tables that vary attacks: exec:PROGRAM. "
-            + "May be repeated.", valueName: "exec:program"))
+    @Option(
+        help: ArgumentHelp(
+            "Rows for a malicious update of your own, in the tables that vary attacks: exec:PROGRAM. "
+                + "May be repeated.", valueName: "exec:program"))
     var maliciousUpdate: [String] = []
 
     @OptionGroup var exec: ExecOptions
@@ -66,13 +76,15 @@ struct RowOptions: ParsableArguments {
         try exec.prepare(beside: output)
         let all: [(option: String, names: [String], kinds: [OwnKind])] = [
             ("--defense", defense, [.rule, .modelDefense]), ("--trigger", trigger, [.trigger]),
-            ("--malicious-update", maliciousUpdate, [.maliciousUpdate])]
+            ("--malicious-update", maliciousUpdate, [.maliciousUpdate]),
+        ]
         var methods: [OwnMethod] = []
         for (option, names, kinds) in all {
             for name in names {
                 guard OwnMethod.isRequest(name), OwnMethod.isName(name, of: kinds) else {
-                    throw Failure.usage("\(option) \(name): expected your own, \(OwnMethod.expected(kinds)); the built-in "
-                        + "ones have their rows in any case")
+                    throw Failure.usage(
+                        "\(option) \(name): expected your own, \(OwnMethod.expected(kinds)); the built-in "
+                            + "ones have their rows in any case")
                 }
                 methods += try OwnMethods.grant(name, as: kinds).filter { !methods.contains($0) }
             }

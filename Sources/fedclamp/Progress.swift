@@ -85,7 +85,7 @@ final class Progress: @unchecked Sendable {
     private static func done(_ state: State) -> Double { min(state.total, state.done + WorkDone.passes - state.counted) }
 
     static func reading(_ row: HistoryRow) -> String {
-        guard !row.accuracy.isNaN else { return "" }                 // a round after which nothing is measured
+        guard !row.accuracy.isNaN else { return "" }  // a round after which nothing is measured
         var text = "ACC \(Numbers.fixed(row.accuracy, 3))"
         if !row.attackSuccess.isNaN { text += "  ASR \(Numbers.fixed(row.attackSuccess, 3))" }
         if !row.accuracyBounded.isNaN {

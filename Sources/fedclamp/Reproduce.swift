@@ -27,16 +27,20 @@ struct Reproduce: Configurable {
             data/fashion-mnist-fm.h5 likewise, and where that is missing, withheld training images stand in for it.
             """)
 
-    @Argument(help: ArgumentHelp("Tables, or all. (default: main)", valueName: "table"), completion: .list(Reproduce.choices),
-              transform: { try Reproduce.tables($0) })
+    @Argument(
+        help: ArgumentHelp("Tables, or all. (default: main)", valueName: "table"), completion: .list(Reproduce.choices),
+        transform: { try Reproduce.tables($0) })
     var chosen: [[String]] = []
 
-    @Option(help: ArgumentHelp("smoke, quick, study or paper.", valueName: "name"), completion: .list(Scale.all.map(\.name)),
-            transform: { try choose($0, "scale", from: Scale.all.map { ($0.name, $0) }) })
+    @Option(
+        help: ArgumentHelp("smoke, quick, study or paper.", valueName: "name"), completion: .list(Scale.all.map(\.name)),
+        transform: { try choose($0, "scale", from: Scale.all.map { ($0.name, $0) }) })
     var scale: Scale?
 
-    @Option(help: ArgumentHelp("Give an option of run this value in all cells, in place of the scale's or the table's own; may be repeated.",
-                               valueName: "name=value"))
+    @Option(
+        help: ArgumentHelp(
+            "Give an option of run this value in all cells, in place of the scale's or the table's own; may be repeated.",
+            valueName: "name=value"))
     var set: [String] = []
 
     @OptionGroup var options: TableOptions
@@ -62,8 +66,9 @@ struct Reproduce: Configurable {
 
     func run() throws {
         let wanted = Set(chosen.isEmpty ? [MainTable.name] : chosen.flatMap { $0 })
-        let work = TableWork(options: options, machine: machine, out: out, scale: scale ?? .smoke, tables: Tables.names.filter(wanted.contains),
-                             grid: try grid(), blame: blamed)
+        let work = TableWork(
+            options: options, machine: machine, out: out, scale: scale ?? .smoke, tables: Tables.names.filter(wanted.contains),
+            grid: try grid(), blame: blamed)
         try work.run { try rows.methods(beside: "\(out)/results") }
     }
 

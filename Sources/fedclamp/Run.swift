@@ -27,13 +27,18 @@ struct Run: Configurable {
             beginning of a line or after white space starts a comment; defense may stand on several lines. Options of the command line win.
             """)
 
-    @Argument(help: ArgumentHelp("With --resume: the run file to continue. Options that are not given come from it.", valueName: "run.h5"), completion: .file())
+    @Argument(
+        help: ArgumentHelp("With --resume: the run file to continue. Options that are not given come from it.", valueName: "run.h5"),
+        completion: .file())
     var file: String?
 
     @Option(help: ArgumentHelp("Data set, as import writes it.", valueName: "file.h5"), completion: .file())
     var data: String?
 
-    @Option(help: ArgumentHelp("FM data: images and labels at the root of a file, holdout:N for N training images that no client gets, or none for plain federated learning.", valueName: "file.h5|holdout:n|none"), completion: .file())
+    @Option(
+        help: ArgumentHelp(
+            "FM data: images and labels at the root of a file, holdout:N for N training images that no client gets, or none for plain federated learning.",
+            valueName: "file.h5|holdout:n|none"), completion: .file())
     var synthetic: String?
 
     @Option(help: ArgumentHelp("Run file to write. (default with --resume run.h5: that file)", valueName: "file.h5"), completion: .file())
@@ -41,13 +46,21 @@ struct Run: Configurable {
 
     @OptionGroup var options: RunOptions
 
-    @Option(help: ArgumentHelp("Also write the FM data as the server has them, with triggers and false labels.", valueName: "file.h5"), completion: .file())
+    @Option(
+        help: ArgumentHelp("Also write the FM data as the server has them, with triggers and false labels.", valueName: "file.h5"),
+        completion: .file())
     var saveSynthetic: String?
 
-    @Option(help: ArgumentHelp("Also write a line of JSON for each round and defence to this file as soon as they finish.", valueName: "file.jsonl"), completion: .file())
+    @Option(
+        help: ArgumentHelp(
+            "Also write a line of JSON for each round and defence to this file as soon as they finish.", valueName: "file.jsonl"),
+        completion: .file())
     var log: String?
 
-    @Flag(help: "Continue an existing run file. Options that are not given come from the file. If --out names no existing file, start a new run.")
+    @Flag(
+        help:
+            "Continue an existing run file. Options that are not given come from the file. If --out names no existing file, start a new run."
+    )
     var resume = false
 
     @Flag(help: "Replace an existing run file.")
@@ -75,7 +88,9 @@ struct Run: Configurable {
         if let n = RunData.holdout(ifAny: synthetic), n < 1 {
             throw Failure.usage("--synthetic \(synthetic): expected a file, or holdout:N with N images from 1")
         }
-        if saveSynthetic != nil, RunData.isPlain(synthetic) { throw Failure.usage("--save-synthetic with --synthetic none: there are no FM data to save") }
+        if saveSynthetic != nil, RunData.isPlain(synthetic) {
+            throw Failure.usage("--save-synthetic with --synthetic none: there are no FM data to save")
+        }
         try requireWritable(out, replace: resume || overwrite, inputs: [data, synthetic], resumable: true)
         if let saveSynthetic { try requireWritable(saveSynthetic, replace: overwrite || resume, inputs: [data, synthetic, out]) }
         configuration.isa = try machine.instructionSet(recorded: stored?.isa).rawValue
@@ -97,8 +112,12 @@ struct Run: Configurable {
             guard let out else { throw Failure.usage("Missing expected argument '--out <file.h5>'") }
             return out
         }
-        guard resume, !overwrite else { throw Failure.usage("\(file): expected --resume before the name of a run file, or --out before that of a new one") }
-        guard out == nil || out == file else { throw Failure.usage("--resume \(file) --out \(out ?? ""): expected one file: a resumed run is saved where it was") }
+        guard resume, !overwrite else {
+            throw Failure.usage("\(file): expected --resume before the name of a run file, or --out before that of a new one")
+        }
+        guard out == nil || out == file else {
+            throw Failure.usage("--resume \(file) --out \(out ?? ""): expected one file: a resumed run is saved where it was")
+        }
         guard exists(file) else { throw Failure.input("\(file): no such file, so there is nothing to resume") }
         return file
     }
@@ -116,8 +135,14 @@ struct Run: Configurable {
         try configuration.validate()
         try configuration.grantOwnMethods()
         if let stored { configuration.defenses = RunConfiguration.joined(stored.defenses, configuration.defenses) }
-        if let data = data ?? stored?.data, !data.isEmpty { configuration.data = data } else { throw Failure.usage("Missing expected argument '--data <file.h5>'") }
-        if let synthetic = synthetic ?? stored?.synthetic, !synthetic.isEmpty { configuration.synthetic = synthetic } else {
+        if let data = data ?? stored?.data, !data.isEmpty {
+            configuration.data = data
+        } else {
+            throw Failure.usage("Missing expected argument '--data <file.h5>'")
+        }
+        if let synthetic = synthetic ?? stored?.synthetic, !synthetic.isEmpty {
+            configuration.synthetic = synthetic
+        } else {
             throw Failure.usage("Missing expected argument '--synthetic <file.h5|holdout:n>'")
         }
         configuration.adaptToData()
@@ -151,13 +176,25 @@ struct Run: Configurable {
     /// The arguments as resolved, to stderr.
     private func describe(_ run: FederatedRun, _ dataset: Dataset, resumes: Bool) {
         let c = run.configuration, images = run.data.clients.map(\.count)
-        let share = images.min() == images.max() ? "\(Numbers.grouped(images[0]))" : "\(Numbers.grouped(images.min() ?? 0)) to \(Numbers.grouped(images.max() ?? 0))"
-        let attack = c.attack == .none ? "no attack" : "\(c.attack.rawValue) attack, \(OwnMethod.shown(c.trigger)) trigger, \(c.allToAll ? "all to all" : "target \(c.target) (\(dataset.classNames[c.target]))")"
-            + (c[OwnUpdate.program].map { ", malicious update \(OwnMethod.shown($0))" } ?? "")
-        note("\(dataset.name): \(Experiments.Numbers.grouped(run.data.evaluation.count)) images to measure on; "
-            + (RunData.isPlain(c.synthetic) ? "no FM data: neither initialisation nor fusion" : "FM data: \(Numbers.grouped(run.data.synthetic.count)) images of \(run.data.syntheticName)"))
-        note("\(c.clients) clients with \(share) images, \(c.participants) a round, \(c.rounds) rounds; \(attack); defences: \(c.defenses.isEmpty ? "none" : OwnMethod.shown(c.defenses.joined(separator: " ")))")
-        note("seed \(c.seed), \(c.isa), \(run.threads) threads, \(Numbers.passes(run.plannedPasses)) image passes" + (resumes ? "; resumed after round \(run.finishedRounds ?? 0)" : ""))
+        let share =
+            images.min() == images.max()
+            ? "\(Numbers.grouped(images[0]))" : "\(Numbers.grouped(images.min() ?? 0)) to \(Numbers.grouped(images.max() ?? 0))"
+        let attack =
+            c.attack == .none
+            ? "no attack"
+            : "\(c.attack.rawValue) attack, \(OwnMethod.shown(c.trigger)) trigger, \(c.allToAll ? "all to all" : "target \(c.target) (\(dataset.classNames[c.target]))")"
+                + (c[OwnUpdate.program].map { ", malicious update \(OwnMethod.shown($0))" } ?? "")
+        note(
+            "\(dataset.name): \(Experiments.Numbers.grouped(run.data.evaluation.count)) images to measure on; "
+                + (RunData.isPlain(c.synthetic)
+                    ? "no FM data: neither initialisation nor fusion"
+                    : "FM data: \(Numbers.grouped(run.data.synthetic.count)) images of \(run.data.syntheticName)"))
+        note(
+            "\(c.clients) clients with \(share) images, \(c.participants) a round, \(c.rounds) rounds; \(attack); defences: \(c.defenses.isEmpty ? "none" : OwnMethod.shown(c.defenses.joined(separator: " ")))"
+        )
+        note(
+            "seed \(c.seed), \(c.isa), \(run.threads) threads, \(Numbers.passes(run.plannedPasses)) image passes"
+                + (resumes ? "; resumed after round \(run.finishedRounds ?? 0)" : ""))
     }
 }
 
@@ -178,8 +215,11 @@ func saveHeld(_ samples: Samples, _ classNames: [String], to path: String) throw
             for k in 0..<size { pixels.append(UInt8(max(0, min(255, (image[k] * 255).rounded())))) }
         }
     }
-    let set = ImageSet(channels: samples.set.channels, height: samples.set.height, width: samples.set.width, classes: samples.set.classes,
-                       images: pixels, labels: (0..<samples.count).map { UInt16(samples.label($0)) })
-    let split = UnnamedSplit(set: set, classNames: classNames, source: "FM data as the server held them: \(samples.poisonedPositions.count) of \(samples.count) images poisoned")
+    let set = ImageSet(
+        channels: samples.set.channels, height: samples.set.height, width: samples.set.width, classes: samples.set.classes,
+        images: pixels, labels: (0..<samples.count).map { UInt16(samples.label($0)) })
+    let split = UnnamedSplit(
+        set: set, classNames: classNames,
+        source: "FM data as the server held them: \(samples.poisonedPositions.count) of \(samples.count) images poisoned")
     try DatasetFile.write(split, name: "held FM data", to: path)
 }

@@ -22,8 +22,10 @@ final class RunLog {
         rounds = run.history.count
         defences = Set(run.defended.map(\.name))
         let options = run.configuration.readable.map { ($0.name, JSON.text($0.value)) }
-        try write([("event", .text("start")), ("run", .text(out)), ("rounds", .whole(run.configuration.rounds)),
-                   ("resumed_after", run.finishedRounds.map { .whole($0) } ?? .null), ("options", .object(options))])
+        try write([
+            ("event", .text("start")), ("run", .text(out)), ("rounds", .whole(run.configuration.rounds)),
+            ("resumed_after", run.finishedRounds.map { .whole($0) } ?? .null), ("options", .object(options)),
+        ])
     }
 
     deinit { Glibc.close(descriptor) }
@@ -36,9 +38,12 @@ final class RunLog {
         rounds = max(rounds, run.history.count)
         for model in run.defended where defences.insert(model.name).inserted {
             let e = model.evaluation
-            try write([("event", .text("defence")), ("name", .text(model.name)), ("acc", .number(e.accuracy)), ("asr", .number(e.attackSuccess)),
-                       ("robust_accuracy", .number(e.robustAccuracy)), ("client_acc", .number(e.clients?.accuracy ?? .nan)),
-                       ("client_asr", .number(e.clients?.attackSuccess ?? .nan)), ("seconds", .number(model.seconds)), ("passes", .number(model.passes))])
+            try write([
+                ("event", .text("defence")), ("name", .text(model.name)), ("acc", .number(e.accuracy)), ("asr", .number(e.attackSuccess)),
+                ("robust_accuracy", .number(e.robustAccuracy)), ("client_acc", .number(e.clients?.accuracy ?? .nan)),
+                ("client_asr", .number(e.clients?.attackSuccess ?? .nan)), ("seconds", .number(model.seconds)),
+                ("passes", .number(model.passes)),
+            ])
         }
     }
 

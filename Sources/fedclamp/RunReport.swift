@@ -22,7 +22,9 @@ struct RunReport {
         table.add(["model", "ACC", c.attack == .none ? "floor" : "ASR", "robust ACC"])
         table.add(["undefended G"] + [final.accuracy, final.attackSuccess, final.robustAccuracy].map { Numbers.fixed($0, 4) })
         if run.bounds != nil, !run.defended.contains(where: { $0.name == "bounds" }) {
-            table.add(["bounded G"] + [final.accuracyBounded, final.attackSuccessBounded, final.robustAccuracyBounded].map { Numbers.fixed($0, 4) })
+            table.add(
+                ["bounded G"]
+                    + [final.accuracyBounded, final.attackSuccessBounded, final.robustAccuracyBounded].map { Numbers.fixed($0, 4) })
         }
         for model in run.defended {
             let e = model.evaluation
@@ -31,10 +33,18 @@ struct RunReport {
         var lines = table.rendered()
         lines += Self.audit("\(Vouching.name), before the initialisation", run.state.vouchingAudit)
         for model in run.defended {
-            lines += Self.audit("\(model.name) (\(Numbers.duration(model.seconds)), \(Numbers.passes(model.passes)) image passes)", model.audit)
+            lines += Self.audit(
+                "\(model.name) (\(Numbers.duration(model.seconds)), \(Numbers.passes(model.passes)) image passes)", model.audit)
         }
-        let what = c.attack == .none ? "no attack; floor: rate of triggered images (\(OwnMethod.shown(c.trigger))) that go to the target all the same" : "\(c.attack.rawValue) attack, \(OwnMethod.shown(c.trigger)) trigger"
-        return (lines + ["", "\(what); \(Numbers.grouped(run.data.evaluation.count)) \(c.evaluateOn.rawValue) images; seed \(c.seed); \(c.isa)", "wrote \(path)"]).joined(separator: "\n")
+        let what =
+            c.attack == .none
+            ? "no attack; floor: rate of triggered images (\(OwnMethod.shown(c.trigger))) that go to the target all the same"
+            : "\(c.attack.rawValue) attack, \(OwnMethod.shown(c.trigger)) trigger"
+        return
+            (lines + [
+                "", "\(what); \(Numbers.grouped(run.data.evaluation.count)) \(c.evaluateOn.rawValue) images; seed \(c.seed); \(c.isa)",
+                "wrote \(path)",
+            ]).joined(separator: "\n")
     }
 
     private static func audit(_ title: String, _ findings: [Finding]) -> [String] {
@@ -52,15 +62,26 @@ struct RunReport {
             ("robust_accuracy", .number(bounded ? final.robustAccuracyBounded : final.robustAccuracy)),
             ("images", .whole(run.data.evaluation.count)),
         ]
-        if bounded { members += [("accuracy_unbounded", .number(final.accuracy)), ("attack_success_rate_unbounded", .number(final.attackSuccess))] }
+        if bounded {
+            members += [("accuracy_unbounded", .number(final.accuracy)), ("attack_success_rate_unbounded", .number(final.attackSuccess))]
+        }
         let defended = run.defended.map { model in
-            (model.name, JSON.object([("accuracy", .number(model.evaluation.accuracy)), ("attack_success_rate", .number(model.evaluation.attackSuccess)),
-                                      ("robust_accuracy", .number(model.evaluation.robustAccuracy)), ("seconds", .number(model.seconds)), ("passes", .number(model.passes)),
-                                      ("audit", .object(model.audit.map { ($0.name, .text($0.value)) }))]))
+            (
+                model.name,
+                JSON.object([
+                    ("accuracy", .number(model.evaluation.accuracy)), ("attack_success_rate", .number(model.evaluation.attackSuccess)),
+                    ("robust_accuracy", .number(model.evaluation.robustAccuracy)), ("seconds", .number(model.seconds)),
+                    ("passes", .number(model.passes)),
+                    ("audit", .object(model.audit.map { ($0.name, .text($0.value)) })),
+                ])
+            )
         }
         if c.vouches { members.append((Vouching.name, .object(run.state.vouchingAudit.map { ($0.name, .text($0.value)) }))) }
-        members += [("rounds", .whole(final.round)), ("attack", .text(c.attack.rawValue)), ("trigger", .text(OwnMethod.shown(c.trigger))), ("target", .whole(c.target)),
-                    ("defended", .object(defended)), ("seed", .text("\(c.seed)")), ("instruction_set", .text(c.isa)), ("out", .text(path))]
+        members += [
+            ("rounds", .whole(final.round)), ("attack", .text(c.attack.rawValue)), ("trigger", .text(OwnMethod.shown(c.trigger))),
+            ("target", .whole(c.target)),
+            ("defended", .object(defended)), ("seed", .text("\(c.seed)")), ("instruction_set", .text(c.isa)), ("out", .text(path)),
+        ]
         return .object(members)
     }
 }

@@ -26,10 +26,15 @@ struct SelfTest: ParsableCommand {
 
     func run() throws {
         let threads = try machine.threadCount(), chosen = try machine.instructionSet()
-        let networks: [(channels: Int, classes: Int, head: Head)] = (quick ? [] : [(3, 10, .none)]) + [(1, 40, try Head(pairs: 3, width: 192))]
-        let references = networks.map { ReferenceCheck(channels: $0.channels, classes: $0.classes, head: $0.head, threads: threads, images: quick ? 1 : 3) }
+        let networks: [(channels: Int, classes: Int, head: Head)] =
+            (quick ? [] : [(3, 10, .none)]) + [(1, 40, try Head(pairs: 3, width: 192))]
+        let references = networks.map {
+            ReferenceCheck(channels: $0.channels, classes: $0.classes, head: $0.head, threads: threads, images: quick ? 1 : 3)
+        }
         let results = InstructionSet.available.map { set in
-            Result(set: set, checks: references.flatMap { $0.run(set, threads: threads) }, speed: quick ? nil : Throughput(set, threads: threads).measure(seconds: 0.4))
+            Result(
+                set: set, checks: references.flatMap { $0.run(set, threads: threads) },
+                speed: quick ? nil : Throughput(set, threads: threads).measure(seconds: 0.4))
         }
         output(json ? rendered(results, chosen, threads).rendered() : text(results, chosen, threads))
         let failed = results.flatMap(\.failed)
@@ -51,23 +56,41 @@ struct SelfTest: ParsableCommand {
         for result in results {
             let worst = result.worst.map { Numbers.fixed(100 * $0.error / $0.limit, 1) + " %" } ?? "-"
             let count = "\(result.checks.count - result.failed.count) of \(result.checks.count) hold"
-            let speed = result.speed.map { [Numbers.fixed($0.peak / 1e9, 0), Numbers.fixed($0.training, 0), Numbers.fixed($0.forward, 0)] } ?? []
+            let speed =
+                result.speed.map { [Numbers.fixed($0.peak / 1e9, 0), Numbers.fixed($0.training, 0), Numbers.fixed($0.forward, 0)] } ?? []
             table.add([result.set.rawValue + (result.set == chosen ? " *" : ""), count, worst, result.worst?.name ?? ""] + speed)
         }
         let head = "CPU: \(Throughput.cpuName); \(MachineOptions.cores) cores for this process, \(threads) threads used"
-        return ([head, "instruction sets: \(MachineOptions.sets); chosen: \(chosen.rawValue)", ""] + table.rendered()
+        return
+            ([head, "instruction sets: \(MachineOptions.sets); chosen: \(chosen.rawValue)", ""] + table.rendered()
             + results.flatMap(\.failed).map { "FAILED " + $0 }).joined(separator: "\n")
     }
 
     private func rendered(_ results: [Result], _ chosen: InstructionSet, _ threads: Int) -> JSON {
-        .object([("cpu", .text(Throughput.cpuName)), ("cores", .whole(MachineOptions.cores)), ("threads", .whole(threads)),
-                 ("instruction_sets", .array(InstructionSet.available.map { .text($0.rawValue) })), ("chosen", .text(chosen.rawValue)),
-                 ("passed", .flag(results.allSatisfy(\.failed.isEmpty))),
-                 ("results", .array(results.map { result in
-                     .object([("instruction_set", .text(result.set.rawValue)),
-                              ("checks", .array(result.checks.map { check in
-                                  .object([("name", .text(check.name)), ("error", .number(check.error)), ("limit", .number(check.limit)), ("holds", .flag(check.holds))])
-                              }))] + (result.speed?.members ?? []))
-                 }))])
+        .object([
+            ("cpu", .text(Throughput.cpuName)), ("cores", .whole(MachineOptions.cores)), ("threads", .whole(threads)),
+            ("instruction_sets", .array(InstructionSet.available.map { .text($0.rawValue) })), ("chosen", .text(chosen.rawValue)),
+            ("passed", .flag(results.allSatisfy(\.failed.isEmpty))),
+            (
+                "results",
+                .array(
+                    results.map { result in
+                        .object(
+                            [
+                                ("instruction_set", .text(result.set.rawValue)),
+                                (
+                                    "checks",
+                                    .array(
+                                        result.checks.map { check in
+                                            .object([
+                                                ("name", .text(check.name)), ("error", .number(check.error)),
+                                                ("limit", .number(check.limit)), ("holds", .flag(check.holds)),
+                                            ])
+                                        })
+                                ),
+                            ] + (result.speed?.members ?? []))
+                    })
+            ),
+        ])
     }
 }

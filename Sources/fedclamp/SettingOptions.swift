@@ -57,8 +57,9 @@ extension AnySetting {
         case .flag: Flag(wrappedValue: false, name: label, help: text)
         case .single: Option<String?>(name: label, parsing: .unconditional, help: text, completion: completion)
         case .list:
-            Option<[String]>(wrappedValue: [], name: label, parsing: .unconditionalSingleValue, help: text,
-                             completion: completion)
+            Option<[String]>(
+                wrappedValue: [], name: label, parsing: .unconditionalSingleValue, help: text,
+                completion: completion)
         }
     }
 

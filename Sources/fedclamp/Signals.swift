@@ -27,7 +27,9 @@ enum Signals {
         Glibc.signal(SIGPIPE, SIG_IGN)
         Glibc.signal(SIGXFSZ, SIG_IGN)
         Glibc.signal(SIGALRM) { _ in
-            Signals.say("fedclamp: the step did not end in time and is given up; what is finished is saved: run --resume, or the same reproduce or sweep again, goes on from there\n")
+            Signals.say(
+                "fedclamp: the step did not end in time and is given up; what is finished is saved: run --resume, or the same reproduce or sweep again, goes on from there\n"
+            )
             OwnMethods.killAll()
             _exit(128 + Signals.received.load(ordering: .relaxed))
         }
@@ -45,7 +47,8 @@ enum Signals {
 
     private static func isIgnored(_ number: Int32) -> Bool {
         var action = sigaction()
-        return sigaction(number, nil, &action) == 0 && unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
+        return sigaction(number, nil, &action) == 0
+            && unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
     }
 
     /// Of a handler: nothing but `write`.

@@ -18,10 +18,16 @@ struct StepInit: Configurable {
               fedclamp step init --synthetic data/fashion-mnist-fm.h5 --clients 2 --rounds 3 --defense bounds --out g0.h5
             """)
 
-    @Option(help: ArgumentHelp("The whole data set, if the clients' data are shares of it. (default: clients have their own)", valueName: "file.h5"), completion: .file())
+    @Option(
+        help: ArgumentHelp(
+            "The whole data set, if the clients' data are shares of it. (default: clients have their own)", valueName: "file.h5"),
+        completion: .file())
     var data: String?
 
-    @Option(help: ArgumentHelp("FM data: images and labels at the root of a file, holdout:N with --data, or none with --data.", valueName: "file.h5|holdout:n|none"), completion: .file())
+    @Option(
+        help: ArgumentHelp(
+            "FM data: images and labels at the root of a file, holdout:N with --data, or none with --data.",
+            valueName: "file.h5|holdout:n|none"), completion: .file())
     var synthetic: String
 
     @Option(help: ArgumentHelp("Global checkpoint to write.", valueName: "file.h5"), completion: .file())
@@ -55,20 +61,27 @@ struct StepInit: Configurable {
         if let n = RunData.holdout(ifAny: synthetic), n < 1 || data == nil {
             throw Failure.usage("--synthetic \(synthetic): expected a file, or holdout:N with N images from 1 and --data")
         }
-        if RunData.isPlain(synthetic), data == nil { throw Failure.usage("--synthetic none: expected --data too, since nothing else says what the images are") }
+        if RunData.isPlain(synthetic), data == nil {
+            throw Failure.usage("--synthetic none: expected --data too, since nothing else says what the images are")
+        }
         configuration.isa = try machine.instructionSet().rawValue
         try requireWritable(out, replace: overwrite, inputs: [data, synthetic].compactMap { $0 })
         let (network, server, provenance, mean) = try load(configuration)
-        let state = try RoundSteps.initialize(configuration, network, server, provenance, meanImages: mean,
-                                              Server(kernels: configuration.instructionSet.kernels, threads: threads))
+        let state = try RoundSteps.initialize(
+            configuration, network, server, provenance, meanImages: mean,
+            Server(kernels: configuration.instructionSet.kernels, threads: threads))
         try GlobalFile.write(state, server, to: out)
-        output(json ? JSON.object(StepProgress(state).members + [("out", .text(out))]).rendered() : "\(StepProgress(state).text)\nwrote \(out)")
+        output(
+            json ? JSON.object(StepProgress(state).members + [("out", .text(out))]).rendered() : "\(StepProgress(state).text)\nwrote \(out)"
+        )
     }
 
     private func load(_ configuration: RunConfiguration) throws -> (ClampNet, ServerData, Provenance, Int?) {
         guard let data else {
-            let split = try DatasetFile.readUnnamedSplit(synthetic), network = ClampNet(channels: split.set.channels, classes: split.set.classes)
-            let provenance = Provenance(dataset: Provenance.unknown, datasetDigest: Provenance.unknown, synthetic: synthetic, syntheticDigest: split.digest)
+            let split = try DatasetFile.readUnnamedSplit(synthetic),
+                network = ClampNet(channels: split.set.channels, classes: split.set.classes)
+            let provenance = Provenance(
+                dataset: Provenance.unknown, datasetDigest: Provenance.unknown, synthetic: synthetic, syntheticDigest: split.digest)
             return (network, try ServerData(configuration, network, split.set), provenance, nil)
         }
         let (dataset, generated) = try loadData(data, synthetic)

@@ -52,9 +52,14 @@ struct StepLocal: ParsableCommand {
         let samples = try samples(state), server = Server(kernels: isa.kernels, threads: threads)
         let result = try RoundSteps.local(state, client, samples, server)
         try UpdateFile.write(result, Sender(client: client, images: samples.count), state, isa: isa, to: out)
-        output(json ? JSON.object([("client", .whole(client)), ("round", .whole(state.nextRound)), ("images", .whole(samples.count)),
-                                   ("loss", .number(result.loss)), ("instruction_set", .text(isa.rawValue)), ("out", .text(out))]).rendered()
-               : "client \(client), round \(state.nextRound): \(Numbers.grouped(samples.count)) images, loss \(Numbers.fixed(result.loss, 4))\nwrote \(out)")
+        output(
+            json
+                ? JSON.object([
+                    ("client", .whole(client)), ("round", .whole(state.nextRound)), ("images", .whole(samples.count)),
+                    ("loss", .number(result.loss)), ("instruction_set", .text(isa.rawValue)), ("out", .text(out)),
+                ]).rendered()
+                : "client \(client), round \(state.nextRound): \(Numbers.grouped(samples.count)) images, loss \(Numbers.fixed(result.loss, 4))\nwrote \(out)"
+        )
     }
 
     private func samples(_ state: FederationState) throws -> Samples {
@@ -104,8 +109,11 @@ struct StepShare: ParsableCommand {
         try requireWritable(out, replace: overwrite, inputs: [global, data])
         let state = try GlobalFile.read(global, boundsMayBeDue: true), dataset = try DatasetFile.read(data)
         let set = dataset.train.subset(try ClientData.share(state, client, dataset))
-        try DatasetFile.write(UnnamedSplit(set: set, classNames: dataset.classNames, source: "share of client \(client) of \(state.configuration.clients): \(dataset.name)"),
-                              name: "\(dataset.name), client \(client)", to: out)
+        try DatasetFile.write(
+            UnnamedSplit(
+                set: set, classNames: dataset.classNames,
+                source: "share of client \(client) of \(state.configuration.clients): \(dataset.name)"),
+            name: "\(dataset.name), client \(client)", to: out)
         output("\(out): \(Numbers.grouped(set.count)) images")
     }
 }

@@ -60,13 +60,17 @@ struct StepAggregate: ParsableCommand {
     private func text(_ round: AggregatedRound, _ rule: String) -> String {
         func list(_ clients: [Int]) -> String { clients.isEmpty ? "none" : clients.map { "\($0)" }.joined(separator: " ") }
         let rejected = round.rejected.map { "; rejected by \(rule): \(list($0))" } ?? ""
-        return "round \(round.row.round): \(round.clients.count) of \(round.clients.count + round.missing.count) updates; missing clients: \(list(round.missing))\(rejected)\nwrote \(out)"
+        return
+            "round \(round.row.round): \(round.clients.count) of \(round.clients.count + round.missing.count) updates; missing clients: \(list(round.missing))\(rejected)\nwrote \(out)"
     }
 
     private func rendered(_ round: AggregatedRound) -> JSON {
-        .object([("round", .whole(round.row.round)), ("clients", .array(round.clients.map { .whole($0) })),
-                 ("missing", .array(round.missing.map { .whole($0) })), ("rejected", round.rejected.map { .array($0.map { .whole($0) }) } ?? .null),
-                 ("refused", .array(round.refusals.map { .text($0) })), ("loss", .number(round.row.loss)), ("out", .text(out))])
+        .object([
+            ("round", .whole(round.row.round)), ("clients", .array(round.clients.map { .whole($0) })),
+            ("missing", .array(round.missing.map { .whole($0) })),
+            ("rejected", round.rejected.map { .array($0.map { .whole($0) }) } ?? .null),
+            ("refused", .array(round.refusals.map { .text($0) })), ("loss", .number(round.row.loss)), ("out", .text(out)),
+        ])
     }
 }
 
@@ -99,7 +103,9 @@ struct StepFuse: ParsableCommand {
         let read = try AggregateFile.read(aggregate), data = try server.load(read.state)
         let state = try RoundSteps.fuse(read, data, try server.server(read.state))
         try GlobalFile.write(state, data, to: out)
-        output(json ? JSON.object(StepProgress(state).members + [("out", .text(out))]).rendered() : "\(StepProgress(state).text)\nwrote \(out)")
+        output(
+            json ? JSON.object(StepProgress(state).members + [("out", .text(out))]).rendered() : "\(StepProgress(state).text)\nwrote \(out)"
+        )
     }
 }
 
@@ -138,6 +144,9 @@ struct StepBound: ParsableCommand {
         var table = TextTable([.left, .left])
         for finding in findings { table.add([finding.name, finding.value]) }
         let members = StepProgress(state).members + [("audit", .object(findings.map { ($0.name, .text($0.value)) })), ("out", .text(out))]
-        output(json ? JSON.object(members).rendered() : (["bounds after \(StepProgress(state).text)"] + table.rendered(indent: 2) + ["wrote \(out)"]).joined(separator: "\n"))
+        output(
+            json
+                ? JSON.object(members).rendered()
+                : (["bounds after \(StepProgress(state).text)"] + table.rendered(indent: 2) + ["wrote \(out)"]).joined(separator: "\n"))
     }
 }

@@ -49,7 +49,8 @@ struct Sweep: ParsableCommand {
         options.seeds = options.seeds ?? file.seeds
         options.firstSeed = options.firstSeed ?? file.firstSeed
         try requireSize(file.grid, seeds: try options.seeds(else: Scale.sweep.seeds).count)
-        let work = TableWork(options: options, machine: machine, out: out, scale: .sweep, tables: [SweepTable.name], grid: file.grid, blame: blamed)
+        let work = TableWork(
+            options: options, machine: machine, out: out, scale: .sweep, tables: [SweepTable.name], grid: file.grid, blame: blamed)
         try exec.prepare(beside: "\(out)/results")
         try work.run { [] }
     }

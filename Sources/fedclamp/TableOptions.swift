@@ -25,13 +25,15 @@ struct TableOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The first seed. (default: 1)", valueName: "n"))
     var firstSeed: UInt64?
 
-    @Option(help: ArgumentHelp("test, or dev: training images that no client gets. (default: test)", valueName: "split"),
-            completion: .list(EvaluationSplit.choices),
-            transform: { try parsed($0, as: RunConfiguration.declarations.evaluateOn) })
+    @Option(
+        help: ArgumentHelp("test, or dev: training images that no client gets. (default: test)", valueName: "split"),
+        completion: .list(EvaluationSplit.choices),
+        transform: { try parsed($0, as: RunConfiguration.declarations.evaluateOn) })
     var evaluateOn: EvaluationSplit?
 
-    @Option(help: ArgumentHelp("Do part I of N only; fedclamp merge joins the parts.", valueName: "i/n"),
-            transform: { try Shard(parsing: $0) })
+    @Option(
+        help: ArgumentHelp("Do part I of N only; fedclamp merge joins the parts.", valueName: "i/n"),
+        transform: { try Shard(parsing: $0) })
     var shard: Shard?
 
     @Option(help: ArgumentHelp("Compute this row only; may be repeated. What the folder has of the others stays.", valueName: "name"))

@@ -23,10 +23,11 @@ struct TableWork {
         try blaming { try planWithoutData(granted, own, Array(seeds.prefix(1))).checkOptions() }
         let folder = ResultFolder(out), begun = try folder.setting()
         let loaded = try options.source.load(holdout: scale.holdout, allowsNone: scale.name == Scale.sweep.name)
-        let setting = Setting(scale: scale.name, dataset: loaded.dataset.name, datasetDigest: loaded.dataset.digest, synthetic: loaded.syntheticName,
-                              syntheticDigest: loaded.generated?.digest ?? loaded.syntheticName,
-                              syntheticImages: loaded.generated?.set.count ?? RunData.holdout(ifAny: loaded.syntheticName) ?? 0,
-                              evaluateOn: options.evaluateOn ?? .test, tables: tables, seeds: seeds, own: own, grid: granted)
+        let setting = Setting(
+            scale: scale.name, dataset: loaded.dataset.name, datasetDigest: loaded.dataset.digest, synthetic: loaded.syntheticName,
+            syntheticDigest: loaded.generated?.digest ?? loaded.syntheticName,
+            syntheticImages: loaded.generated?.set.count ?? RunData.holdout(ifAny: loaded.syntheticName) ?? 0,
+            evaluateOn: options.evaluateOn ?? .test, tables: tables, seeds: seeds, own: own, grid: granted)
         let part = Plan.Part(rows: options.row, columns: options.column), plan = try Plan(setting, only: part)
         try blaming { try plan.checkOptions(classes: loaded.dataset.train.classes) }
         let sizes = DataSizes(train: loaded.dataset.train.count, test: loaded.dataset.test.count, generated: loaded.generated?.set.count)
@@ -44,7 +45,8 @@ struct TableWork {
         experiment.keepsStale = options.keepStale
         try announce(plan, trainings, folder, sizes, "\(threads) threads, \(isa.rawValue)")
         try work(experiment, trainings)
-        try ResultPrinter(folder, joined).finish(wanted: tables, failures: experiment.failures, isShard: options.shard != nil, isPart: !part.isWhole)
+        try ResultPrinter(folder, joined).finish(
+            wanted: tables, failures: experiment.failures, isShard: options.shard != nil, isPart: !part.isWhole)
     }
 
     private func blaming<T>(_ body: () throws -> T) throws -> T {
@@ -53,8 +55,10 @@ struct TableWork {
 
     /// Before the data are there: as many FM images as any cell wants.
     private func planWithoutData(_ grid: Grid, _ own: [OwnMethod], _ seeds: [UInt64]) throws -> Plan {
-        try Plan(Setting(scale: scale.name, dataset: "", datasetDigest: "", synthetic: options.source.synthetic ?? "", syntheticDigest: "",
-                         syntheticImages: .max, evaluateOn: options.evaluateOn ?? .test, tables: tables, seeds: seeds, own: own, grid: grid))
+        try Plan(
+            Setting(
+                scale: scale.name, dataset: "", datasetDigest: "", synthetic: options.source.synthetic ?? "", syntheticDigest: "",
+                syntheticImages: .max, evaluateOn: options.evaluateOn ?? .test, tables: tables, seeds: seeds, own: own, grid: grid))
     }
 
     private func announce(_ plan: Plan, _ trainings: [Training], _ folder: ResultFolder, _ sizes: DataSizes, _ machine: String) throws {
@@ -62,10 +66,12 @@ struct TableWork {
         for (title, why) in try trainings.compactMap({ training in try folder.stale(training).map { (plan.title(of: training), $0) } }) {
             note("\(options.keepStale ? "stale, kept" : "stale, computed again"): \(title): \(why)")
         }
-        let isSweep = scale.name == Scale.sweep.name, changes = grid.options.map { "\($0.name) \(OwnMethod.shown($0.text))" }.joined(separator: ", ")
+        let isSweep = scale.name == Scale.sweep.name,
+            changes = grid.options.map { "\($0.name) \(OwnMethod.shown($0.text))" }.joined(separator: ", ")
         let what = isSweep ? "with \(changes)" : "scale \(scale.name)" + (grid.isEmpty ? "" : " with \(changes)")
-        note("\(tables.joined(separator: " ")), \(what): \(trainings.count) trainings, \(trainings.count - open.count) of them finished before; "
-            + "\(Numbers.passes(open.reduce(0) { $0 + $1.passes(sizes) })) image passes to do on \(machine)")
+        note(
+            "\(tables.joined(separator: " ")), \(what): \(trainings.count) trainings, \(trainings.count - open.count) of them finished before; "
+                + "\(Numbers.passes(open.reduce(0) { $0 + $1.passes(sizes) })) image passes to do on \(machine)")
     }
 
     private func work(_ experiment: Experiment, _ trainings: [Training]) throws {
@@ -74,10 +80,14 @@ struct TableWork {
         experiment.stopSignal = { Signals.stop }
         experiment.onProgress = { now in
             let reading = now.latest.map(Progress.reading) ?? ""
-            progress.update("\(now.number)/\(now.count) \(now.title)" + (now.phase.isEmpty ? "" : ": \(now.phase)"), done: now.done, total: now.total, reading: reading)
+            progress.update(
+                "\(now.number)/\(now.count) \(now.title)" + (now.phase.isEmpty ? "" : ": \(now.phase)"), done: now.done, total: now.total,
+                reading: reading)
             guard now.finished else { return }
             let remaining = now.number < now.count ? progress.remaining : ""
-            progress.line(["\(now.number)/\(now.count)", now.title, reading.isEmpty ? "failed" : reading, remaining].filter { !$0.isEmpty }.joined(separator: "  "))
+            progress.line(
+                ["\(now.number)/\(now.count)", now.title, reading.isEmpty ? "failed" : reading, remaining].filter { !$0.isEmpty }.joined(
+                    separator: "  "))
         }
         defer { progress.finish() }
         try experiment.run(trainings)
@@ -103,17 +113,24 @@ struct TableListing {
             let stale = try folder?.stale(training).map { "stale: \($0)" } ?? ""
             total += passes
             open += finished ? 0 : passes
-            table.add(["\(at + 1)", plan.title(of: training), named(training.defenses), training.tables.joined(separator: " "),
-                       Numbers.passes(passes), Numbers.duration(passes / rate), finished && stale.isEmpty ? "finished" : stale])
+            table.add([
+                "\(at + 1)", plan.title(of: training), named(training.defenses), training.tables.joined(separator: " "),
+                Numbers.passes(passes), Numbers.duration(passes / rate), finished && stale.isEmpty ? "finished" : stale,
+            ])
         }
-        let lines = table.rendered() + ["", "\(trainings.count) trainings, \(Numbers.passes(total)) image passes; to do: \(Numbers.passes(open)), about \(Numbers.duration(open / rate)) "
-            + "at \(Numbers.fixed(rate, 0)) passes a second (\(threads) threads, \(isa.rawValue), measured just now)"]
+        let lines =
+            table.rendered() + [
+                "",
+                "\(trainings.count) trainings, \(Numbers.passes(total)) image passes; to do: \(Numbers.passes(open)), about \(Numbers.duration(open / rate)) "
+                    + "at \(Numbers.fixed(rate, 0)) passes a second (\(threads) threads, \(isa.rawValue), measured just now)",
+            ]
         return lines.joined(separator: "\n")
     }
 
     /// The names, the variants of the bound fit counted only.
     private func named(_ defenses: [String]) -> String {
-        let plain = defenses.filter { ModelDefenses.names.contains($0) || OwnMethod($0) != nil }.map(OwnMethod.shown), variants = defenses.count - plain.count
+        let plain = defenses.filter { ModelDefenses.names.contains($0) || OwnMethod($0) != nil }.map(OwnMethod.shown),
+            variants = defenses.count - plain.count
         return (plain + (variants > 0 ? ["and \(variants) bounds:NAME"] : [])).joined(separator: " ")
     }
 }

@@ -22,11 +22,13 @@ struct Throughput {
         var forwardFlops: Double { forward * multiplyAdds * 2 }
 
         var members: [(String, JSON)] {
-            [("threads", .whole(threads)), ("train_images_per_second", .number(training)),
-             ("train_one_model_images_per_second", .number(oneModel)), ("forward_images_per_second", .number(forward)),
-             ("train_gflops", .number(trainingFlops / 1e9)), ("forward_gflops", .number(forwardFlops / 1e9)),
-             ("peak_gflops", .number(peak / 1e9)), ("train_share_of_peak", .number(trainingFlops / peak)),
-             ("forward_share_of_peak", .number(forwardFlops / peak))]
+            [
+                ("threads", .whole(threads)), ("train_images_per_second", .number(training)),
+                ("train_one_model_images_per_second", .number(oneModel)), ("forward_images_per_second", .number(forward)),
+                ("train_gflops", .number(trainingFlops / 1e9)), ("forward_gflops", .number(forwardFlops / 1e9)),
+                ("peak_gflops", .number(peak / 1e9)), ("train_share_of_peak", .number(trainingFlops / peak)),
+                ("forward_share_of_peak", .number(forwardFlops / peak)),
+            ]
         }
     }
 
@@ -57,15 +59,17 @@ struct Throughput {
         let forward = fastest(seconds) { _ = predictor.logits(forwardImages, parameters, Bounds(network), load: Self.load) }
         let operations = Double(kernels.peak(1)) * Double(rounds)
         let peak = fastest(seconds) { parallel(threads, threads: threads) { _, _ in _ = kernels.peak(rounds) } }
-        return Speed(threads: threads, training: training, oneModel: oneModel, forward: Double(forwardImages) / forward,
-                     peak: operations * Double(threads) / peak, multiplyAdds: Double(network.multiplyAdds))
+        return Speed(
+            threads: threads, training: training, oneModel: oneModel, forward: Double(forwardImages) / forward,
+            peak: operations * Double(threads) / peak, multiplyAdds: Double(network.multiplyAdds))
     }
 
     /// Images a second that the threads train on together.
     func trainingRate(seconds: Double) -> Double {
-        Double(Self.batch * threads) / fastest(seconds) {
-            parallel(threads, threads: threads) { index, _ in step(trainers[index]) }
-        }
+        Double(Self.batch * threads)
+            / fastest(seconds) {
+                parallel(threads, threads: threads) { index, _ in step(trainers[index]) }
+            }
     }
 
     private func step(_ trainer: Trainer) {
@@ -75,7 +79,7 @@ struct Throughput {
     }
 
     private func fastest(_ seconds: Double, _ body: () -> Void) -> Double {
-        body()                                          // first touch of memory and caches
+        body()  // first touch of memory and caches
         let begin = monotonicSeconds()
         var best = Double.infinity
         repeat {
@@ -96,15 +100,16 @@ struct Throughput {
     static var cpuName: String {
         // Of machines with many cores the file is long; the first of them will do.
         guard let bytes = try? Files.read("/proc/cpuinfo", limit: 16 << 20), let lines = try? TextLines(bytes, path: "/proc/cpuinfo").lines,
-              let line = lines.first(where: { $0.text.hasPrefix("model name") }), let colon = line.text.firstIndex(of: ":") else { return architecture }
+            let line = lines.first(where: { $0.text.hasPrefix("model name") }), let colon = line.text.firstIndex(of: ":")
+        else { return architecture }
         return String(line.text[colon...].dropFirst()).trimmed
     }
 
     #if arch(x86_64)
-    private static let architecture = "x86-64"
+        private static let architecture = "x86-64"
     #elseif arch(arm64)
-    private static let architecture = "arm64"
+        private static let architecture = "arm64"
     #else
-    private static let architecture = "unknown"
+        private static let architecture = "unknown"
     #endif
 }

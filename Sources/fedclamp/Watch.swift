@@ -34,7 +34,9 @@ struct Watch: ParsableCommand {
             if let now, now != seen {
                 seen = now
                 let checkpoint = try Checkpoint(reading: file)
-                guard let configuration = checkpoint.configuration else { throw Failure.input("\(file): expected a run file, got a checkpoint without the configuration of a run") }
+                guard let configuration = checkpoint.configuration else {
+                    throw Failure.input("\(file): expected a run file, got a checkpoint without the configuration of a run")
+                }
                 show(checkpoint, configuration, &printed)
                 if Self.isFinished(checkpoint, configuration) { return }
             }
@@ -58,7 +60,8 @@ struct Watch: ParsableCommand {
     /// All rounds, and all defences on the model that the run was asked for.
     private static func isFinished(_ checkpoint: Checkpoint, _ configuration: RunConfiguration) -> Bool {
         let wanted = (try? FederatedRun.defenses(configuration).1.map(\.label)) ?? []
-        return checkpoint.history.last?.round == configuration.rounds && wanted.allSatisfy { name in checkpoint.defended.contains { $0.name == name } }
+        return checkpoint.history.last?.round == configuration.rounds
+            && wanted.allSatisfy { name in checkpoint.defended.contains { $0.name == name } }
     }
 }
 

@@ -5,15 +5,19 @@ import Testing
 /// Roles of images in a poisoned set.
 @Suite struct SamplesTests {
     static let count = 200
-    static let set = ImageSet(channels: 1, height: 28, width: 28, classes: 10,
-                              images: (0..<count * 784).map { UInt8(truncatingIfNeeded: $0 &* 31 % 200) },
-                              labels: (0..<count).map { UInt16($0 % 10) })
+    static let set = ImageSet(
+        channels: 1, height: 28, width: 28, classes: 10,
+        images: (0..<count * 784).map { UInt8(truncatingIfNeeded: $0 &* 31 % 200) },
+        labels: (0..<count).map { UInt16($0 % 10) })
     static let plain = Samples(set, normalization: Normalization(mean: [0], std: [1]))
 
-    private func poisoned(_ name: String, _ relabeling: Relabeling = .target(3), fraction: Double, cover: Double = 0, seed: UInt64 = 1) throws -> Samples {
+    private func poisoned(_ name: String, _ relabeling: Relabeling = .target(3), fraction: Double, cover: Double = 0, seed: UInt64 = 1)
+        throws -> Samples
+    {
         let trigger = try Triggers.make(name, shape: Self.plain.shape, seed: seed)
         var stream = RandomStream(seed: seed, purpose: "test")
-        return Self.plain.poisoned(Poisoning(Backdoor(trigger: trigger, relabeling: relabeling), fraction: fraction, cover: cover), using: &stream)
+        return Self.plain.poisoned(
+            Poisoning(Backdoor(trigger: trigger, relabeling: relabeling), fraction: fraction, cover: cover), using: &stream)
     }
 
     private func pixels(_ samples: Samples, _ i: Int, flip: Bool = false) -> [Float] {
@@ -25,7 +29,7 @@ import Testing
     @Test(arguments: Triggers.names) func rolesDecideLabelsAndPixels(name: String) throws {
         let samples = try poisoned(name, fraction: 0.2, cover: 0.05), trigger = try Triggers.make(name, shape: samples.shape, seed: 1)
         #expect(samples.positions(.poisoned).count == 40 && samples.positions(.cover).count == 10)
-        #expect(samples.positions(.noise).count == (name == "wanet" ? 75 : 0))       // 80, but half of the 150 others stay clean
+        #expect(samples.positions(.noise).count == (name == "wanet" ? 75 : 0))  // 80, but half of the 150 others stay clean
         #expect(samples.positions(.clean).count >= 75)
         for i in 0..<samples.count {
             let role = samples.roles[i], image = Pixels(pixels(Self.plain, i))

@@ -12,9 +12,11 @@ import Testing
     /// blend: 1 - a, a t, two products, a sum. sig, chessboard: the addend, a sum. wanet: two for the fractions of each
     /// of four weights, one for their product, one for the product with the pixel, three sums. gain: the factor, which is
     /// above 1 and rounds by twice as much, the product. dark: factor, product. picture: as blend, and t itself.
-    static let roundings = ["patch": 0, "dba": 0, "dba-0": 0, "dba-1": 0, "blend": 5, "sig": 2, "chessboard": 2,
-                            "wanet": 4 * 4 + 3, "noise": 4 * 4 + 3, "frame": 0, "square": 0, "square:5": 0, "gain": 3, "moving": 0,
-                            "invert": 1, "dark": 2, "picture": 5 + 1, "dots": 0]
+    static let roundings = [
+        "patch": 0, "dba": 0, "dba-0": 0, "dba-1": 0, "blend": 5, "sig": 2, "chessboard": 2,
+        "wanet": 4 * 4 + 3, "noise": 4 * 4 + 3, "frame": 0, "square": 0, "square:5": 0, "gain": 3, "moving": 0,
+        "invert": 1, "dark": 2, "picture": 5 + 1, "dots": 0,
+    ]
 
     @Test(arguments: shapes, roundings.keys.sorted()) func agrees(shape: ImageShape, name: String) throws {
         let folder = #filePath.split(separator: "/").dropLast().joined(separator: "/")
@@ -23,7 +25,7 @@ import Testing
         let dataset = "\(shape.channels)x\(shape.side)", stride = try #require(try file.intAttribute("stride", of: dataset))
         let row = try #require(try file.stringAttribute("names", of: dataset)?.split(separator: " ").firstIndex { $0 == name })
         let columns = (shape.count + stride - 1) / stride
-        let expected = try file.read(dataset, as: Float.self, shape: [-1, columns]).values[row * columns ..< (row + 1) * columns]
+        let expected = try file.read(dataset, as: Float.self, shape: [-1, columns]).values[row * columns..<(row + 1) * columns]
         let kind = name == "noise" ? "wanet" : String(name.prefix { $0 != "-" })
         let trigger = try Triggers.make(kind, shape: shape, seed: seed), image = Pixels(golden: shape.count), before = image.values
         if name == "noise" {
@@ -57,18 +59,19 @@ final class Pixels {
 
     /// The image of the golden file.
     convenience init(golden count: Int) {
-        self.init((0..<count).map { i in
-            var z = UInt64(i) &+ 1 &+ 0x9E37_79B9_7F4A_7C15
-            z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-            return Float(min(max(1.4 * (Double((z ^ (z >> 31)) >> 40) * 0x1p-24) - 0.2, 0), 1))
-        })
+        self.init(
+            (0..<count).map { i in
+                var z = UInt64(i) &+ 1 &+ 0x9E37_79B9_7F4A_7C15
+                z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+                z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+                return Float(min(max(1.4 * (Double((z ^ (z >> 31)) >> 40) * 0x1p-24) - 0.2, 0), 1))
+            })
     }
 
     deinit { memory.deallocate() }
 
     var base: UnsafeMutablePointer<Float> { memory.baseAddress.unsafelyUnwrapped + Self.margin }
-    var values: [Float] { Array(memory[Self.margin ..< memory.count - Self.margin]) }
+    var values: [Float] { Array(memory[Self.margin..<memory.count - Self.margin]) }
     var guardsIntact: Bool {
         memory.prefix(Self.margin).allSatisfy { $0 == Self.guardWord } && memory.suffix(Self.margin).allSatisfy { $0 == Self.guardWord }
     }

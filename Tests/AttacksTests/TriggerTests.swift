@@ -22,7 +22,7 @@ import Testing
         #expect(zip(black, trigger.image).allSatisfy { abs($0 - 0.2 * $1) <= 0x1p-25 })
         let other = BlendTrigger(shape: shape, seed: 8), again = BlendTrigger(shape: shape, seed: 7)
         #expect(trigger.image == again.image && trigger.image != other.image)
-        let mean = trigger.image.reduce(0, +) / 784          // uniform: 1/2 with standard deviation 1 / sqrt(12 * 784)
+        let mean = trigger.image.reduce(0, +) / 784  // uniform: 1/2 with standard deviation 1 / sqrt(12 * 784)
         #expect(abs(mean - 0.5) <= 5 * 0.0103)
     }
 
@@ -42,14 +42,16 @@ import Testing
 
     @Test func dbaIsSharedOut() throws {
         let trigger = try DBATrigger(shape: ImageShape(channels: 1, side: 28), seed: 1), black = [Float](repeating: 0, count: 784)
-        func white(_ share: TriggerShare?) -> Set<Int> { Set(stamped(trigger, black, share: share).enumerated().filter { $0.element == 1 }.map(\.offset)) }
+        func white(_ share: TriggerShare?) -> Set<Int> {
+            Set(stamped(trigger, black, share: share).enumerated().filter { $0.element == 1 }.map(\.offset))
+        }
         let bars = [(0, 0), (0, 9), (4, 0), (4, 9)].map { row, column in Set((0..<6).map { row * 28 + column + $0 }) }
         #expect(white(nil) == bars[0].union(bars[1]).union(bars[2]).union(bars[3]))
         #expect(white(TriggerShare(0, of: 2)) == bars[0].union(bars[2]))
         #expect(white(TriggerShare(1, of: 2)) == bars[1].union(bars[3]))
         #expect(white(TriggerShare(0, of: 3)) == bars[0].union(bars[3]))
         #expect(white(TriggerShare(5, of: 6)) == bars[1])
-        for colluders in 1...9 {                             // together they always stamp all of it
+        for colluders in 1...9 {  // together they always stamp all of it
             #expect((0..<colluders).reduce(into: Set<Int>()) { $0.formUnion(white(TriggerShare($1, of: colluders))) } == white(nil))
         }
         #expect(throws: AttackError.self) { try DBATrigger(shape: ImageShape(channels: 1, side: 14), seed: 1) }
@@ -61,7 +63,8 @@ import Testing
         let shape = ImageShape(channels: 1, side: 28), trigger = try WaNetTrigger(shape: shape, seed: 3)
         let flat = stamped(trigger, [Float](repeating: 0.625, count: 784))
         #expect(flat.allSatisfy { abs($0 - 0.625) <= 8 * 0x1p-25 })
-        let acrossRamp = stamped(trigger, (0..<784).map { Float($0 % 28) / 27 }), downRamp = stamped(trigger, (0..<784).map { Float($0 / 28) / 27 })
+        let acrossRamp = stamped(trigger, (0..<784).map { Float($0 % 28) / 27 }),
+            downRamp = stamped(trigger, (0..<784).map { Float($0 / 28) / 27 })
         for pixel in 0..<784 {
             #expect(abs(Double(acrossRamp[pixel]) - (trigger.places[2 * pixel] + 1) / 2) <= 20 * 0x1p-25)
             #expect(abs(Double(downRamp[pixel]) - (trigger.places[2 * pixel + 1] + 1) / 2) <= 20 * 0x1p-25)
@@ -114,7 +117,7 @@ import Testing
             let (row, column) = trigger.place(key)
             seen[row * 3 + column] += 1
         }
-        #expect(seen.allSatisfy { abs($0 - 100) <= 50 }, "\(seen)")          // 5 standard deviations
+        #expect(seen.allSatisfy { abs($0 - 100) <= 50 }, "\(seen)")  // 5 standard deviations
         let image = Pixels([Float](repeating: 0.5, count: 36)), (row, column) = trigger.place(7)
         trigger.stamp(image.base, share: nil, key: 7)
         let patch = (0..<16).map { image.values[(row + $0 / 4) * 6 + column + $0 % 4] }
@@ -131,7 +134,9 @@ import Testing
         #expect(DotsTrigger(shape: ImageShape(channels: 1, side: 28), seed: 2).places != trigger.places)
     }
 
-    @Test(arguments: ["patch", "blend", "dba", "frame", "square:7", "picture", "dots"], [28, 32]) func overlayAgreesWithStamp(name: String, side: Int) throws {
+    @Test(arguments: ["patch", "blend", "dba", "frame", "square:7", "picture", "dots"], [28, 32]) func overlayAgreesWithStamp(
+        name: String, side: Int
+    ) throws {
         let shape = ImageShape(channels: 3, side: side), trigger = try Triggers.make(name, shape: shape, seed: 5)
         let overlay = try #require(trigger.overlay), plane = side * side, pad = (32 - side) / 2
         var mask = [Float](repeating: 0, count: 1024), pattern = [Float](repeating: 0, count: 3072)
@@ -154,7 +159,10 @@ import Testing
         }
         #expect(throws: AttackError.self) { try Triggers.make("square:29", shape: ImageShape(channels: 1, side: 28), seed: 1) }
         #expect(Triggers.isKnown("square:7") && Triggers.isKnown("square") && !Triggers.isKnown("patch:7"))
-        #expect(Triggers.names == ["patch", "blend", "sig", "chessboard", "wanet", "dba", "frame", "square", "gain", "moving", "invert",
-                                   "dark", "picture", "dots"])
+        #expect(
+            Triggers.names == [
+                "patch", "blend", "sig", "chessboard", "wanet", "dba", "frame", "square", "gain", "moving", "invert",
+                "dark", "picture", "dots",
+            ])
     }
 }

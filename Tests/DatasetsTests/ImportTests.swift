@@ -7,7 +7,9 @@ import Testing
 @Suite struct ImportTests {
     private let scratch = Scratch()
 
-    private func big(_ value: Int) -> [UInt8] { [UInt8(value >> 24 & 255), UInt8(value >> 16 & 255), UInt8(value >> 8 & 255), UInt8(value & 255)] }
+    private func big(_ value: Int) -> [UInt8] {
+        [UInt8(value >> 24 & 255), UInt8(value >> 16 & 255), UInt8(value >> 8 & 255), UInt8(value & 255)]
+    }
 
     private func idx(_ extents: [Int], _ bytes: [UInt8]) -> [UInt8] { [0, 0, 8, UInt8(extents.count)] + extents.flatMap(big) + bytes }
 
@@ -38,7 +40,9 @@ import Testing
         }
     }
 
-    private func refusal(_ kind: DatasetKind = .mnist) -> String { message { _ = try importDataset(kind, from: scratch.path) } ?? "imported!" }
+    private func refusal(_ kind: DatasetKind = .mnist) -> String {
+        message { _ = try importDataset(kind, from: scratch.path) } ?? "imported!"
+    }
 
     @Test(arguments: [true, false]) func readsIDX(packed: Bool) throws {
         putIDX(packed: packed)
@@ -87,7 +91,7 @@ import Testing
         wrongSum[good.count - 5] ^= 1
         with(wrongSum, says: "zlib error -3")
         with([0x1f, 0x8b, 8, 0], says: "expected an IDX header")
-        with(gzip(idx([3, 28, 28], [UInt8](repeating: 0, count: 10_000_000))), says: "got more")     // a bomb of 1000 to 1
+        with(gzip(idx([3, 28, 28], [UInt8](repeating: 0, count: 10_000_000))), says: "got more")  // a bomb of 1000 to 1
         with(gzip(idx([300_000, 28, 28], [1, 2, 3])), says: "expected 235200016 bytes for extents [300000, 28, 28], got 19 bytes")
     }
 
@@ -100,7 +104,9 @@ import Testing
             scratch.put(name, gzip(Array(bytes[..<cut])) + gzip([]) + gzip(Array(bytes[cut...])) + [0, 0, 0])
             #expect(try importDataset(.mnist, from: scratch.path).dataset == whole)
         }
-        for (end, words) in [([0x1f, 0x8b], "size: expected 2368 bytes"), ([1], "1 other bytes behind its end"), (gzip([7]), "got more")] as [([UInt8], String)] {
+        for (end, words) in [([0x1f, 0x8b], "size: expected 2368 bytes"), ([1], "1 other bytes behind its end"), (gzip([7]), "got more")]
+            as [([UInt8], String)]
+        {
             scratch.put(name, gzip(bytes) + end)
             #expect(refusal().contains(words), "\(refusal())")
         }
@@ -112,7 +118,8 @@ import Testing
         #expect(Published.fashionMNIST.described(as: .fashionMNIST, all).name == "idx-images")
         #expect(Published.cifar100.described(as: .cifar100, [("train", "")]).departs == "train")
         let set = ImageSet(channels: 1, height: 28, width: 28, classes: 3, images: pixels(3 * 784), labels: [0, 2, 1])
-        #expect(set.orderlessDigest == set.subset([2, 0, 1]).orderlessDigest && set.orderlessDigest != set.subset([0, 1, 1]).orderlessDigest)
+        #expect(
+            set.orderlessDigest == set.subset([2, 0, 1]).orderlessDigest && set.orderlessDigest != set.subset([0, 1, 1]).orderlessDigest)
     }
 
     private func putCIFAR(_ labelBytes: Int, _ names: [String]) {
@@ -133,7 +140,8 @@ import Testing
         putCIFAR(2, ["train.bin", "test.bin"])
         let hundred = try importDataset(.cifar100, from: scratch.path).dataset
         #expect(hundred.train.labels == [0, 1] && hundred.test.labels == [1, 2] && hundred.train.classes == 100)
-        #expect(hundred.classNames.count == 100 && hundred.classNames == hundred.classNames.sorted() && Set(hundred.classNames).count == 100)
+        #expect(
+            hundred.classNames.count == 100 && hundred.classNames == hundred.classNames.sorted() && Set(hundred.classNames).count == 100)
     }
 
     @Test func refusesBadCIFAR() {

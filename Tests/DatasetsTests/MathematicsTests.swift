@@ -10,19 +10,20 @@ import Testing
         value == truth ? 0 : abs(value - truth) / max(truth.ulp, .leastNonzeroMagnitude)
     }
 
-    private func sweep(_ points: Int, _ range: ClosedRange<Double>, bound: Double, _ ours: (Double) -> Double, _ theirs: (Double) -> Double) {
+    private func sweep(_ points: Int, _ range: ClosedRange<Double>, bound: Double, _ ours: (Double) -> Double, _ theirs: (Double) -> Double)
+    {
         var stream = RandomStream(seed: 11, purpose: "mathematics"), worst = 0.0
         for _ in 0..<points {
             let x = range.lowerBound + (range.upperBound - range.lowerBound) * stream.uniform()
             let error = units(ours(x), theirs(x))
-            worst = error <= worst ? worst : error       // a NaN is kept
+            worst = error <= worst ? worst : error  // a NaN is kept
         }
         #expect(worst <= bound, "in \(range)")
     }
 
     @Test func exponential() {
         for range in [-1.0...1, -40.0...40, -708.0...709.7, -1e-8...1e-8] { sweep(50_000, range, bound: 4, Mathematics.exp, Glibc.exp) }
-        sweep(50_000, -745...(-708), bound: 4, Mathematics.exp, Glibc.exp)       // subnormal results
+        sweep(50_000, -745...(-708), bound: 4, Mathematics.exp, Glibc.exp)  // subnormal results
         #expect(Mathematics.exp(0) == 1 && Mathematics.exp(710) == .infinity && Mathematics.exp(-746) == 0)
         #expect(Mathematics.exp(.infinity) == .infinity && Mathematics.exp(-.infinity) == 0 && Mathematics.exp(.nan).isNaN)
     }

@@ -31,7 +31,8 @@ import Testing
         func split(_ clients: Int, seed: UInt64 = 5) throws -> [[Int]] {
             try partition.split(labels: labels, among: indices, clients: clients, owners: owners, seed: seed)
         }
-        #expect(try split(2) == [indices.filter { owners[$0] == 3 }, indices.filter { owners[$0] == 7 }])        // nobody's index is 900's: they are even
+        // Nobody's index is 900's: they are even.
+        #expect(try split(2) == [indices.filter { owners[$0] == 3 }, indices.filter { owners[$0] == 7 }])
         #expect(try Set((0..<20).map { try split(1, seed: $0)[0] }).count == 2)
         #expect(throws: DatasetError.self) { _ = try split(3) }
         #expect(throws: DatasetError.self) { _ = try partition.split(labels: labels, among: indices, clients: 2, seed: 5) }
@@ -52,7 +53,7 @@ import Testing
     @Test func skewGrowsAsTheConcentrationFalls() throws {
         let skews = try [.iid, .dirichlet(1), .dirichlet(0.1)].map(skew)
         #expect(skews[0] < 0.15 && skews[0] < skews[1] && skews[1] < skews[2] && skews[2] > 0.4)
-        #expect(try abs(skew(.dirichlet(1e6)) - 0) < 0.05)          // every class is cut evenly
+        #expect(try abs(skew(.dirichlet(1e6)) - 0) < 0.05)  // every class is cut evenly
     }
 
     @Test func shardsHoldFewClasses() throws {
@@ -68,7 +69,7 @@ import Testing
             #expect(draws.allSatisfy { abs($0.reduce(0, +) - 1) <= 1e-12 })
             let mean = draws.map { $0[0] }.reduce(0, +) / 20_000
             let variance = draws.map { ($0[0] - 0.25) * ($0[0] - 0.25) }.reduce(0, +) / 20_000
-            let truth = 0.25 * 0.75 / (4 * a + 1)                    // Var of Dirichlet(a, a, a, a)
+            let truth = 0.25 * 0.75 / (4 * a + 1)  // Var of Dirichlet(a, a, a, a)
             #expect(abs(mean - 0.25) <= 5 * (truth / 20_000).squareRoot())
             #expect(abs(variance - truth) <= 0.05 * truth)
         }
@@ -78,8 +79,10 @@ import Testing
         for text in ["iid", "dirichlet:0.5", "dirichlet:1", "dirichlet:100", "shards:2"] {
             #expect(Partition(text: text)?.description == text)
         }
-        for text in ["", "IID", "iid:1", "dirichlet", "dirichlet:", "dirichlet:0", "dirichlet:-1", "dirichlet:nan", "dirichlet:inf",
-                     "dirichlet:1e9", "shards", "shards:0", "shards:1.5", "shards:2:2", "shards:99999999999999999999"] {
+        for text in [
+            "", "IID", "iid:1", "dirichlet", "dirichlet:", "dirichlet:0", "dirichlet:-1", "dirichlet:nan", "dirichlet:inf",
+            "dirichlet:1e9", "shards", "shards:0", "shards:1.5", "shards:2:2", "shards:99999999999999999999",
+        ] {
             #expect(Partition(text: text) == nil, "\(text)")
         }
     }
@@ -90,7 +93,9 @@ import Testing
         }
         #expect(split(.iid, 9, 10)?.contains("expected at least 1 images for each, got 9 in all") == true)
         #expect(split(.shards(3), 29, 10)?.contains("expected at least 3 images for each, got 29 in all") == true)
-        #expect(split(.iid, 10, 0) != nil && split(.shards(1000), 10, .max) != nil && split(.iid, 10, -1) != nil && split(.iid, 10, 1, cap: 0) != nil)
+        #expect(
+            split(.iid, 10, 0) != nil && split(.shards(1000), 10, .max) != nil && split(.iid, 10, -1) != nil
+                && split(.iid, 10, 1, cap: 0) != nil)
         #expect(split(.dirichlet(0.001), 100, 50)?.contains("in each of 200 draws of 100 images") == true)
         #expect(split(.iid, 10, 10) == nil)
     }

@@ -11,8 +11,14 @@ import Testing
     /// From an implementation of SplitMix64 and of the naming hash in Python.
     @Test func knownAnswers() {
         #expect(first(RandomStream(seed: 1, purpose: "partition")) == [0x5941ea0114688e10, 0x888bf0b9ea4d06b8, 0xb849de6dbf462638])
-        #expect(first(RandomStream(seed: 1, purpose: "batch", round: 3, client: 7)) == [0x736849a7b946972b, 0x6c6cb8564d5020b, 0x399e6dc77371e6a2])
-        #expect(first(RandomStream(seed: .max, purpose: "", round: -1, client: -1)) == [0x23a472e42ecff7c9, 0x7ccf3ca1525ba8bc, 0xce9a9323077f0020])
+        #expect(
+            first(RandomStream(seed: 1, purpose: "batch", round: 3, client: 7)) == [
+                0x736849a7b946972b, 0x6c6cb8564d5020b, 0x399e6dc77371e6a2,
+            ])
+        #expect(
+            first(RandomStream(seed: .max, purpose: "", round: -1, client: -1)) == [
+                0x23a472e42ecff7c9, 0x7ccf3ca1525ba8bc, 0xce9a9323077f0020,
+            ])
     }
 
     @Test func namesGiveDifferentStreams() {
@@ -45,14 +51,14 @@ import Testing
         #expect(uniform.allSatisfy { $0 >= 0 && $0 < 1 })
         check(uniform, mean: 0.5, variance: 1.0 / 12, fourth: 1.0 / 80)
         check((0..<n).map { _ in stream.normal() }, mean: 0, variance: 1, fourth: 3)
-        for shape in [0.1, 0.5, 1, 2.5, 20] {       // fourth central moment of Gamma(a): 3 a^2 + 6 a
+        for shape in [0.1, 0.5, 1, 2.5, 20] {  // fourth central moment of Gamma(a): 3 a^2 + 6 a
             check((0..<n).map { _ in stream.gamma(shape: shape) }, mean: shape, variance: shape, fourth: 3 * shape * shape + 6 * shape)
         }
         n = 60_000
         var counts = [Double](repeating: 0, count: 6)
         for _ in 0..<n { counts[stream.index(below: 6)] += 1 }
         let chi2 = counts.map { ($0 - 10_000) * ($0 - 10_000) / 10_000 }.reduce(0, +)
-        #expect(chi2 <= 25.7)                        // 5 degrees of freedom, p = 1e-4
+        #expect(chi2 <= 25.7)  // 5 degrees of freedom, p = 1e-4
     }
 
     @Test func permutations() {
@@ -60,7 +66,7 @@ import Testing
         for _ in 0..<24_000 { counts[stream.permutation(4), default: 0] += 1 }
         #expect(counts.count == 24)
         let chi2 = counts.values.reduce(0.0) { (sum: Double, n: Int) -> Double in sum + Double((n - 1000) * (n - 1000)) / 1000 }
-        #expect(chi2 <= 59)                          // 23 degrees of freedom, p = 5e-5
+        #expect(chi2 <= 59)  // 23 degrees of freedom, p = 5e-5
         #expect(stream.permutation(0) == [] && stream.permutation(1) == [0])
     }
 }

@@ -22,7 +22,8 @@ import Testing
         #expect(Toy.values(first.model, 2) == [2, 0])
         #expect(first.teachers.map { Toy.values($0.parameters, 2) } == [[1, 0], [3, 0], [2, 0]])
         #expect(first.rejected == [3])
-        #expect(context.memory == [[1], [4], [2], [8]].enumerated().reduce(into: [:]) { $0["clip_cluster_client_\($1.offset)"] = $1.element })
+        #expect(
+            context.memory == [[1], [4], [2], [8]].enumerated().reduce(into: [:]) { $0["clip_cluster_client_\($1.offset)"] = $1.element })
         let second = try round([[10, 0], [10, 0], [0, 10], [10, 0]])
         #expect(Toy.values(second.model, 2) == [9, 0])
         #expect(second.rejected == [2])
@@ -70,7 +71,7 @@ import Testing
 @Suite struct SignGuardTests {
     private func rule() -> SignGuard {
         var rule = SignGuard()
-        rule.share = 1                                                    // a tenth would miss the few numbers of the toy
+        rule.share = 1  // a tenth would miss the few numbers of the toy
         return rule
     }
 
@@ -145,7 +146,10 @@ import Testing
         for (many, single) in cases {
             let found = try one([Float](repeating: many, count: 9) + [single], 3), mean = (9 * Double(many) + Double(single)) / 10
             #expect(found.value == Float(mean), "\(many) and \(single)")
-            #expect(found.notes == ["rfout: no value of n = 10 lies more than sqrt(n - 1) deviations from the mean; delta = 3.0 left out nothing"])
+            #expect(
+                found.notes == [
+                    "rfout: no value of n = 10 lies more than sqrt(n - 1) deviations from the mean; delta = 3.0 left out nothing"
+                ])
         }
     }
 
@@ -161,7 +165,8 @@ import Testing
     @Test func everyClientCountsTheSame() throws {
         var rule = DifferentialPrivacy(), context = Toy.context()
         (rule.limit, rule.noise) = (2.5, 0)
-        let aggregate = try rule.aggregate(Toy.model([10, 10]), Toy.updates([Toy.model([13, 14]), Toy.model([10, 11])], images: [300, 100]), &context)
+        let aggregate = try rule.aggregate(
+            Toy.model([10, 10]), Toy.updates([Toy.model([13, 14]), Toy.model([10, 11])], images: [300, 100]), &context)
         #expect(Toy.values(aggregate.model, 2) == [10.75, 11.5])
         #expect(aggregate.teachers.map { Toy.values($0.parameters, 2) } == [[11.5, 12], [10, 11]])
         #expect(aggregate.rejected == nil)
@@ -200,8 +205,9 @@ import Testing
     /// Within 1: 0, 0.5, 1 gather at 0.5, 5 stands alone, nearest of 0 to 5.
     @Test func shifts() {
         #expect(MeanShift(bandwidth: 1).labels([[5], [0], [0.5], [1]]) == [1, 0, 0, 0])
-        #expect(MeanShift(bandwidth: 0).labels([[5], [0], [5], [1]]) == [0, 2, 0, 1])         // equals: largest coordinates first
-        #expect(MeanShift(bandwidth: 0).labels([[0.1], [0.1], [0.1], [0.1], [0.1], [0.1], [0.1]]) == [0, 0, 0, 0, 0, 0, 0])      // 0.7 / 7 is not 0.1
+        #expect(MeanShift(bandwidth: 0).labels([[5], [0], [5], [1]]) == [0, 2, 0, 1])  // equals: largest coordinates first
+        // 0.7 / 7 is not 0.1.
+        #expect(MeanShift(bandwidth: 0).labels([[0.1], [0.1], [0.1], [0.1], [0.1], [0.1], [0.1]]) == [0, 0, 0, 0, 0, 0, 0])
         #expect(MeanShift.bandwidth([[0], [1], [3], [7]], quantile: 0.5) == (1 + 1 + 2 + 4) / 4)
         #expect(MeanShift.bandwidth([[0], [1], [3]], quantile: 0.5) == 0)
         #expect(MeanShift(bandwidth: 1).labels([]).isEmpty && MeanShift.bandwidth([], quantile: 0.5) == 0)
@@ -210,7 +216,8 @@ import Testing
     @Test func agreeWithScikitLearn() throws {
         let file = try goldenFile("clusters.h5"), cases = try file.read("cases", as: Int32.self).values.map(Int.init)
         let numbers = try file.read("points", as: Double.self).values, bandwidths = try file.read("bandwidth", as: Double.self).values
-        let linkage = try file.read("linkage", as: Int32.self).values.map(Int.init), shift = try file.read("shift", as: Int32.self).values.map(Int.init)
+        let linkage = try file.read("linkage", as: Int32.self).values.map(Int.init),
+            shift = try file.read("shift", as: Int32.self).values.map(Int.init)
         #expect(cases.count == 80 && bandwidths.count == 40)
         var first = 0
         for at in 0..<cases.count / 2 {
@@ -218,7 +225,9 @@ import Testing
             let points = own.map { Array(numbers[3 * $0..<3 * $0 + 3]) }
             let distances = points.map { a in points.map { b in zip(a, b).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }.squareRoot() } }
             var labels = [Int](repeating: -1, count: n)
-            for (label, members) in averageLinkage(distances, clusters: cases[2 * at + 1]).enumerated() { for i in members { labels[i] = label } }
+            for (label, members) in averageLinkage(distances, clusters: cases[2 * at + 1]).enumerated() {
+                for i in members { labels[i] = label }
+            }
             #expect(labels == Array(linkage[own]), "average linkage, case \(at)")
             let bandwidth = MeanShift.bandwidth(points, quantile: 0.5)
             #expect(abs(bandwidth - bandwidths[at]) <= 0x1p-45 * bandwidth, "bandwidth, case \(at)")

@@ -65,7 +65,7 @@ import Testing
     /// Suspicious: TE at most half the median.
     @Test func fewExceedingsAreSuspicious() {
         #expect(DeepSight.suspicious([8, 8, 4]) == [false, false, true])
-        #expect(DeepSight.suspicious([10, 10, 5, 4]) == [false, false, false, false])      // median 7.5
+        #expect(DeepSight.suspicious([10, 10, 5, 4]) == [false, false, false, false])  // median 7.5
         #expect(DeepSight.suspicious([10, 10, 5, 3]) == [false, false, false, true])
     }
 
@@ -92,21 +92,23 @@ import Testing
     @Test func randomImages() throws {
         final class Seen: @unchecked Sendable { var images: [[Float]] = [] }
         let seen = Seen(), network = Toy.network
-        let server = RuleServer(normalization: Normalization(mean: [0.5], std: [0.25]), side: 28, train: { Parameters(network) }, logits: { _, count, load in
-            for i in 0..<count {
-                var image = [Float](repeating: 0, count: network.inputFloats)
-                image.withUnsafeMutableBufferPointer { buffer in buffer.baseAddress.map { load(i, $0) } }
-                seen.images.append(image)
-            }
-            return [Float](repeating: 0, count: count * 10)
-        })
+        let server = RuleServer(
+            normalization: Normalization(mean: [0.5], std: [0.25]), side: 28, train: { Parameters(network) },
+            logits: { _, count, load in
+                for i in 0..<count {
+                    var image = [Float](repeating: 0, count: network.inputFloats)
+                    image.withUnsafeMutableBufferPointer { buffer in buffer.baseAddress.map { load(i, $0) } }
+                    seen.images.append(image)
+                }
+                return [Float](repeating: 0, count: count * 10)
+            })
         var rule = DeepSight(), context = Toy.context(server: server)
         rule.images = 4
         _ = try rule.aggregate(Toy.model([0]), Toy.updates([Toy.model([1]), Toy.model([2])]), &context)
         #expect(seen.images.count == 3 * 3 * 4 && Set(seen.images).count == 3 * 4)
-        #expect(Array(seen.images[0..<4]) == Array(seen.images[4..<8]))                      // G and the first client see the same
+        #expect(Array(seen.images[0..<4]) == Array(seen.images[4..<8]))  // G and the first client see the same
         let image = seen.images[0]
-        #expect(image[0..<34].allSatisfy { $0 == 0 } && image[35] == -2)                     // border; a padded pixel: (0 - 0.5) / 0.25
+        #expect(image[0..<34].allSatisfy { $0 == 0 } && image[35] == -2)  // border; a padded pixel: (0 - 0.5) / 0.25
         let inside = (3..<31).flatMap { row in (3..<31).map { image[row * 34 + $0] } }
         #expect(inside.allSatisfy { $0 >= -2 && $0 <= 2 } && inside.contains { $0 < -1.9 } && inside.contains { $0 > 1.9 })
         #expect(DeepSight().images == 500 && DeepSight().serverPasses(clients: 10, rootPasses: 0) == 5500)

@@ -13,7 +13,7 @@ import Testing
 @Suite struct CoordinateTests {
     @Test func median() throws {
         #expect(try Toy.one(CoordinateMedian(), [7, -50, 3]) == 3)
-        #expect(try Toy.one(CoordinateMedian(), [1, 100, 10, 2], images: [1, 1000, 1, 1]) == 6)     // the mean of 2 and 10, unweighted
+        #expect(try Toy.one(CoordinateMedian(), [1, 100, 10, 2], images: [1, 1000, 1, 1]) == 6)  // the mean of 2 and 10, unweighted
         #expect(try Toy.one(CoordinateMedian(), [5]) == 5)
         #expect(try Toy.aggregate(CoordinateMedian(), [1, 2, 3]).teachers.count == 3)
     }
@@ -29,10 +29,10 @@ import Testing
     /// beta is a fraction: of 5 clients one goes at each end, of 10 two, of 4 none.
     @Test func trimmedMean() throws {
         #expect(try Toy.one(TrimmedMean(), [6, -100, 1, 1000, 2]) == 3)
-        #expect(try Toy.one(TrimmedMean(), [0, 100, 1, 100, 1, 7, 1, 0, 1, 1]) == 2)                 // 1 1 1 1 1 7
+        #expect(try Toy.one(TrimmedMean(), [0, 100, 1, 100, 1, 7, 1, 0, 1, 1]) == 2)  // 1 1 1 1 1 7
         #expect(try Toy.one(TrimmedMean(), [0, 0, 0, 8], images: [1, 1, 1, 99]) == 2)
         var rule = TrimmedMean()
-        rule.trimmed = 0.29                                                // 0.29 * 100 is a little below 29
+        rule.trimmed = 0.29  // 0.29 * 100 is a little below 29
         #expect(try Toy.one(rule, (0..<100).map { $0 < 29 ? -1e6 : $0 < 71 ? 4 : 1e6 }) == 4)
         rule.trimmed = 0.5
         #expect(refusal { _ = try Toy.one(rule, [1, 2]) }?.contains("n = 2") == true)
@@ -52,7 +52,7 @@ import Testing
             let wrong = (0..<1 << n).filter { input in
                 var x = input
                 for (a, b) in pairs where x >> a & 1 > x >> b & 1 { x ^= 1 << a | 1 << b }
-                return x != (1 << n) - (1 << (n - input.nonzeroBitCount))          // the ones at the end
+                return x != (1 << n) - (1 << (n - input.nonzeroBitCount))  // the ones at the end
             }
             #expect(wrong.count == 0, "\(n) values")
         }
@@ -96,14 +96,14 @@ import Testing
         }
         let teachers = try Toy.aggregate(rule, [0, 0, 3]).teachers.map(\.weight)
         #expect(zip(teachers, [4.0 / 9, 4.0 / 9, 1.0 / 9]).allSatisfy { abs($0 - $1) < 1e-7 })
-        rule.iterations = 1                                               // images 1, 1, 2: mean 1.5, b = 1/1.5, 1/1.5, 2/1.5
+        rule.iterations = 1  // images 1, 1, 2: mean 1.5, b = 1/1.5, 1/1.5, 2/1.5
         #expect(abs(try Toy.one(rule, [0, 0, 3], images: [1, 1, 2]) - 1.5) <= 1e-6)
     }
 
     /// A model that v meets exactly weighs w / nu, not infinity.
     @Test func weiszfeldIsSmoothed() throws {
         var rule = GeometricMedian()
-        rule.smoothing = 2                                                // mean 2; distances 1 and 9: b = 1/2 nine times, 1/9
+        rule.smoothing = 2  // mean 2; distances 1 and 9: b = 1/2 nine times, 1/9
         rule.iterations = 1
         #expect(abs(try Toy.one(rule, [1, 1, 1, 1, 1, 1, 1, 1, 1, 11]) - Float((9 * 0.5 + 11.0 / 9) / (9 * 0.5 + 1.0 / 9))) < 1e-6)
         #expect(try Toy.one(GeometricMedian(), [2, 2, 2]) == 2)

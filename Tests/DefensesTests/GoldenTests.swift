@@ -22,8 +22,8 @@ private struct GoldenRound {
     let global: Parameters, root: Parameters
     let models: [Parameters]
     let images: [Int]
-    let features: [Float]                        // (3, 20, 9)
-    let places: [Int]                            // of the 200 numbers in a model
+    let features: [Float]  // (3, 20, 9)
+    let places: [Int]  // of the 200 numbers in a model
     let rules: [String]
     let expected: [Double], weights: [Double], scales: [Double]
 
@@ -54,16 +54,21 @@ private struct GoldenRound {
     func server() -> RuleServer {
         final class Calls: @unchecked Sendable { var count = 0 }
         let calls = Calls(), n = n, features = features, root = root
-        return RuleServer(normalization: Normalization(mean: [0], std: [1]), side: 28, train: { root }, logits: { model, count, _ in
-            let draw = calls.count / (n + 1)
-            calls.count += 1
-            let bias = Toy.values(model, 10, "fc2/bias"), weight = Toy.values(model, 1280, "fc2/weight")
-            return (0..<count).flatMap { i in
-                (0..<10).map { c in
-                    Float((0..<9).reduce(Double(bias[c])) { $0 + Double(weight[c * 128 + $1]) * Double(features[(draw * count + i) * 9 + $1]) })
+        return RuleServer(
+            normalization: Normalization(mean: [0], std: [1]), side: 28, train: { root },
+            logits: { model, count, _ in
+                let draw = calls.count / (n + 1)
+                calls.count += 1
+                let bias = Toy.values(model, 10, "fc2/bias"), weight = Toy.values(model, 1280, "fc2/weight")
+                return (0..<count).flatMap { i in
+                    (0..<10).map { c in
+                        Float(
+                            (0..<9).reduce(Double(bias[c])) {
+                                $0 + Double(weight[c * 128 + $1]) * Double(features[(draw * count + i) * 9 + $1])
+                            })
+                    }
                 }
-            }
-        })
+            })
     }
 
     /// Float rounding of the result, and sums of at most 200 terms in double, which the steepest function of them
@@ -83,8 +88,10 @@ private struct GoldenRound {
 }
 
 @Suite struct GoldenRuleTests {
-    static let names = ["none", "norm-clip", "dp", "krum", "multi-krum", "median", "trimmed-mean", "rfout", "bulyan", "rfa", "rlr", "foolsgold",
-                        "foolsgold-2", "flame", "deepsight", "clip-cluster", "clip-cluster-2", "sign-guard", "fltrust"]
+    static let names = [
+        "none", "norm-clip", "dp", "krum", "multi-krum", "median", "trimmed-mean", "rfout", "bulyan", "rfa", "rlr", "foolsgold",
+        "foolsgold-2", "flame", "deepsight", "clip-cluster", "clip-cluster-2", "sign-guard", "fltrust",
+    ]
     static let cases: [(Int, String)] = [7, 10, 11].flatMap { n in names.map { (n, $0) } }
 
     @Test func coversEveryRule() throws {
@@ -122,7 +129,7 @@ private struct GoldenRound {
         let golden = try GoldenRound(n), row = try #require(golden.rules.firstIndex(of: name)), rule = try #require(make(name))
         var context = RuleContext(assumedMalicious: golden.f, seed: 1, round: 1, threads: 2, server: golden.server())
         var updates = Toy.updates(golden.models, images: golden.images)
-        if name.hasSuffix("-2") {                                         // a second round, with what the rule remembers of the first
+        if name.hasSuffix("-2") {  // a second round, with what the rule remembers of the first
             _ = try rule.aggregate(golden.global, updates, &context)
             updates = (0..<n - 1).map { ClientUpdate(client: $0, images: 1, parameters: golden.models[$0 + 1]) }
         }
@@ -135,14 +142,18 @@ private struct GoldenRound {
         for (client, teacher) in zip(teaching, aggregate.teachers) {
             #expect(abs(teacher.weight / given - weights[client] / total) <= 0x1p-40)
             let scale = golden.scales[row * n + client]
-            golden.expect(teacher.parameters, golden.places.map { place in
-                let g = Double(golden.global.base[place])
-                return g + scale * (Double(updates[client].parameters.base[place]) - g)
-            }, "\(name), teacher of client \(client)")
+            golden.expect(
+                teacher.parameters,
+                golden.places.map { place in
+                    let g = Double(golden.global.base[place])
+                    return g + scale * (Double(updates[client].parameters.base[place]) - g)
+                }, "\(name), teacher of client \(client)")
         }
         if let rejected = aggregate.rejected { #expect(rejected == weights.indices.filter { weights[$0] == 0 }) }
-        let rejects = ["krum", "multi-krum", "bulyan", "foolsgold", "foolsgold-2", "flame", "deepsight", "clip-cluster", "clip-cluster-2",
-                       "sign-guard", "fltrust"]
+        let rejects = [
+            "krum", "multi-krum", "bulyan", "foolsgold", "foolsgold-2", "flame", "deepsight", "clip-cluster", "clip-cluster-2",
+            "sign-guard", "fltrust",
+        ]
         #expect((aggregate.rejected != nil) == rejects.contains(name))
     }
 }

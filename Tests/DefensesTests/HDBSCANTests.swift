@@ -69,7 +69,7 @@ import Testing
             if Self.canonical(cluster.labels(d)) != Self.canonical(expected) { offByOne += 1 }
         }
         #expect(first == labels.count && cases.count == 4 * 48 && clusters.isSuperset(of: [0, 1, 2, 3]))
-        #expect(offByOne > 3)                       // the cases do tell a core distance that counts the point itself
+        #expect(offByOne > 3)  // the cases do tell a core distance that counts the point itself
     }
 
     /// Labels numbered in order of their first point; noise stays -1.

@@ -14,8 +14,11 @@ import Testing
     static let names = AggregationRules.names
 
     @Test func listedInTheOrderOfTheTables() {
-        #expect(Self.names == ["none", "norm-clip", "dp", "krum", "multi-krum", "median", "trimmed-mean", "rfout", "bulyan", "rfa", "rlr",
-                               "foolsgold", "flame", "deepsight", "clip-cluster", "sign-guard", "fltrust"])
+        #expect(
+            Self.names == [
+                "none", "norm-clip", "dp", "krum", "multi-krum", "median", "trimmed-mean", "rfout", "bulyan", "rfa", "rlr",
+                "foolsgold", "flame", "deepsight", "clip-cluster", "sign-guard", "fltrust",
+            ])
         #expect(AggregationRules.make("nobody") == nil)
     }
 
@@ -32,8 +35,11 @@ import Testing
 
     /// Copies: no rule may write to them.
     private func round() -> (global: Parameters, updates: [ClientUpdate], server: RuleServer) {
-        (Parameters(copying: Self.global), Toy.updates(Self.models.map(Parameters.init(copying:)), images: (0..<9).map { 100 + 37 * $0 }),
-         Toy.server(trained: Self.models[4]))
+        (
+            Parameters(copying: Self.global),
+            Toy.updates(Self.models.map(Parameters.init(copying:)), images: (0..<9).map { 100 + 37 * $0 }),
+            Toy.server(trained: Self.models[4])
+        )
     }
 
     /// To the bit: whatever order updates come in, and on any number of threads.
@@ -50,7 +56,9 @@ import Testing
             #expect(zip(aggregate.teachers, first.teachers).allSatisfy { Toy.equal($0.parameters, $1.parameters) })
             #expect(other.memory == context.memory)
         }
-        #expect(Toy.equal(round.global, Self.global) && zip(round.updates, Self.models).allSatisfy { Toy.equal($0.parameters, $1) }, "a model was written to")
+        #expect(
+            Toy.equal(round.global, Self.global) && zip(round.updates, Self.models).allSatisfy { Toy.equal($0.parameters, $1) },
+            "a model was written to")
     }
 
     /// When all clients send the same model, that is the result. (For FoolsGold they are one sybil: no step. The noise of

@@ -15,7 +15,7 @@ final class ModelDefensesBoundsTests: XCTestCase {
         XCTAssertEqual(method.schedule(10_000), .init(epochs: 50, batch: 200, steps: 2500))
         XCTAssertEqual(method.schedule(1_000), .init(epochs: 7, batch: 28, steps: 250))
         XCTAssertEqual(method.margins(10_000, classes: 10), .init(perClass: 30, steps: 300, rate: 0.01))
-        let both = 7000.0 + 10 * 10 * 75      // images in the fit, in the ascent of MM-BD
+        let both = 7000.0 + 10 * 10 * 75  // images in the fit, in the ascent of MM-BD
         XCTAssertEqual(method.plannedPasses(1_000), 1000.0 / 3 + both * 2 / 3, accuracy: 0.5)
     }
 
@@ -59,6 +59,8 @@ final class ModelDefensesBoundsTests: XCTestCase {
         method.start = 1000
         let outcome = try method.apply(ModelToy.trained, ModelToy.context(50))
         let steps = Double(method.schedule(50).steps)
-        for z in outcome.bounds.buffer.values { XCTAssertEqual(Double(z), 1000 - steps * method.rate, accuracy: 0.05 * steps * method.rate) }
+        for z in outcome.bounds.buffer.values {
+            XCTAssertEqual(Double(z), 1000 - steps * method.rate, accuracy: 0.05 * steps * method.rate)
+        }
     }
 }

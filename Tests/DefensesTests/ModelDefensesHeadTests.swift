@@ -12,7 +12,7 @@ import XCTest
 
 /// Every defence on the model, on a network with a head.
 final class ModelDefensesHeadTests: XCTestCase {
-    private static let network = ClampNet(channels: 1, classes: ModelToy.classes, head: Head.all[5])     // 2x192
+    private static let network = ClampNet(channels: 1, classes: ModelToy.classes, head: Head.all[5])  // 2x192
 
     /// Trained once for all tests; all activations and logits times 0.1, as in `ModelToy.scaled`.
     private static let trained: Parameters = {
@@ -56,11 +56,13 @@ final class ModelDefensesHeadTests: XCTestCase {
 
     /// Pruned one by one in the whole network, the accuracies are those of Fine-Pruning's shortcut through the head.
     func testFinePruningGoesThroughTheHead() {
-        let context = ModelToy.context(100), pruning = FinePruning.LastConvolution(Self.trained, context.synthetic, context), activity = pruning.activity()
+        let context = ModelToy.context(100), pruning = FinePruning.LastConvolution(Self.trained, context.synthetic, context),
+            activity = pruning.activity()
         let order = activity.indices.sorted { (activity[$0], $0) < (activity[$1], $1) }, accuracies = pruning.accuracies(order)
         XCTAssertGreaterThan(Set(accuracies).count, 3, "they differ: \(accuracies)")
         for k in [0, 1, 64, 100, 112, 120, 125, 127, 128] {
-            let pruned = HiddenChannels(network: Self.network).pruned(Self.trained, Set(order.prefix(k).map { Self.network.boundOffset(.conv6) + $0 }))
+            let pruned = HiddenChannels(network: Self.network).pruned(
+                Self.trained, Set(order.prefix(k).map { Self.network.boundOffset(.conv6) + $0 }))
             XCTAssertEqual(accuracies[k], accuracy(pruned, Bounds(Self.network), 100), accuracy: 0.01, "\(k) channels")
         }
     }

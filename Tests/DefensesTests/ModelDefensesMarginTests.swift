@@ -14,7 +14,9 @@ import XCTest
 final class ModelDefensesMarginTests: XCTestCase {
     func testScheduleIsPublishedFromTenThousandImages() {
         let method = MaximumMarginClipping(), few = method.schedule(2_000, classes: 10)
-        XCTAssertEqual(method.schedule(10_000, classes: 10), .init(steps: 900, batch: 200, sets: 3, margins: .init(perClass: 50, steps: 300, rate: 0.01)))
+        XCTAssertEqual(
+            method.schedule(10_000, classes: 10),
+            .init(steps: 900, batch: 200, sets: 3, margins: .init(perClass: 50, steps: 300, rate: 0.01)))
         XCTAssertEqual(few, .init(steps: 225, batch: 50, sets: 1, margins: .init(perClass: 20, steps: 75, rate: 0.04)))
         XCTAssertLessThan(few.passes(2_000, classes: 10), 30_000)
         XCTAssertLessThan(method.schedule(2_000, classes: 100).passes(2_000, classes: 100), 40_000)
@@ -24,7 +26,7 @@ final class ModelDefensesMarginTests: XCTestCase {
     /// every pixel, that of the first falls.
     private func brightness() -> Parameters {
         let model = Parameters(ModelToy.network)
-        ModelToy.edit(model, "conv1/weight") { $0[4] = 1 }                                  // the pixel itself, in channel 0
+        ModelToy.edit(model, "conv1/weight") { $0[4] = 1 }  // the pixel itself, in channel 0
         for name in ["conv2", "conv3", "conv4", "conv5", "conv6"] { ModelToy.edit(model, "\(name)/weight") { $0[4] = 1 } }
         ModelToy.edit(model, "fc1/weight") { for pixel in 0..<16 { $0[pixel] = 1 } }
         ModelToy.edit(model, "fc2/weight") { for k in 0..<5 { $0[k * 128] = Float(k) } }
@@ -53,7 +55,7 @@ final class ModelDefensesMarginTests: XCTestCase {
     /// One class's margin is unlimited through a planted unit; MMAC takes it away and keeps what the images need.
     func testClippingTakesThePlantedMarginAway() throws {
         let model = ModelToy.scaled(0.1)
-        ModelToy.edit(model, "fc2/weight") { $0[3 * 128 + 9] = 4 }                            // unit 9 speaks for class 3 ...
+        ModelToy.edit(model, "fc2/weight") { $0[3 * 128 + 9] = 4 }  // unit 9 speaks for class 3 ...
         ModelToy.edit(model, "fc1/weight") { for i in 0..<2048 { $0[9 * 2048 + i] = 0.02 } }  // ... on far more than clean images show
         let context = ModelToy.context(300), maps = FinePruning.LastConvolution(model, context.synthetic, context).activity()
         ModelToy.edit(model, "fc1/bias") { $0[9] = -0.02 * 16 * 1.6 * Float(maps.reduce(0, +)) }
@@ -85,10 +87,10 @@ final class ModelDefensesMarginTests: XCTestCase {
             XCTAssertEqual(t / (Double.exponential(-x) * (1 + x + x * x / 2)), 1, accuracy: 1e-12)
         }
         XCTAssertEqual(wave.tail(0), 1)
-        XCTAssertEqual(logGamma(0.5), 0.5723649429247001, accuracy: 1e-14)                  // log sqrt(pi)
-        XCTAssertEqual(logGamma(171), 706.5730622457874, accuracy: 1e-11)                   // log 170!
+        XCTAssertEqual(logGamma(0.5), 0.5723649429247001, accuracy: 1e-14)  // log sqrt(pi)
+        XCTAssertEqual(logGamma(171), 706.5730622457874, accuracy: 1e-11)  // log 170!
         XCTAssertEqual(digamma(1), -0.5772156649015329, accuracy: 1e-14)
-        XCTAssertEqual(trigamma(1), 1.6449340668482264, accuracy: 1e-14)                    // pi^2 / 6
+        XCTAssertEqual(trigamma(1), 1.6449340668482264, accuracy: 1e-14)  // pi^2 / 6
         for x in [0.01, 0.7, 3, 9.99, 10, 1e4] {
             XCTAssertEqual(digamma(x + 1) - digamma(x), 1 / x, accuracy: 1e-12 / x + 1e-14)
             XCTAssertEqual(trigamma(x) - trigamma(x + 1), 1 / (x * x), accuracy: 1e-12 / (x * x) + 1e-14)

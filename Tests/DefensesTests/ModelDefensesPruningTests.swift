@@ -24,7 +24,7 @@ final class ModelDefensesPruningTests: XCTestCase {
     func testAdversarialPruningFindsAPlantedSleeper() throws {
         let model = ModelToy.scaled(0.1), context = ModelToy.context(400), samples = context.synthetic
         let maps = FinePruning.LastConvolution(model, samples, context).activity()
-        let weight = 4 / Float(maps.reduce(0, +) * 16)                  // the unit's sum over an average image is 4
+        let weight = 4 / Float(maps.reduce(0, +) * 16)  // the unit's sum over an average image is 4
         ModelToy.edit(model, "fc1/weight") { for i in 0..<2048 { $0[7 * 2048 + i] = weight } }
         ModelToy.edit(model, "fc1/bias") { $0[7] = -5 }
         ModelToy.edit(model, "fc2/weight") { for k in 0..<5 { $0[k * 128 + 7] = k == 0 ? 4 : 0 } }
@@ -60,8 +60,11 @@ final class ModelDefensesPruningTests: XCTestCase {
         // Pruned one by one in the whole network, the accuracies are those of the shortcut.
         let predictor = Predictor(ModelToy.network, kernels: ModelToy.kernels, threads: 2), accuracies = pruning.accuracies(order)
         for k in [0, 1, 64, 100, 120, 125, 127, 128] {
-            let pruned = HiddenChannels(network: ModelToy.network).pruned(model, Set(order.prefix(k).map { ModelToy.network.boundOffset(.conv6) + $0 }))
-            XCTAssertEqual(accuracies[k], accuracyOnLabels(pruned, Bounds(ModelToy.network), context.synthetic, predictor), accuracy: 0.01, "\(k) channels")
+            let pruned = HiddenChannels(network: ModelToy.network).pruned(
+                model, Set(order.prefix(k).map { ModelToy.network.boundOffset(.conv6) + $0 }))
+            XCTAssertEqual(
+                accuracies[k], accuracyOnLabels(pruned, Bounds(ModelToy.network), context.synthetic, predictor), accuracy: 0.01,
+                "\(k) channels")
         }
     }
 
@@ -74,7 +77,8 @@ final class ModelDefensesPruningTests: XCTestCase {
         XCTAssertEqual(FederatedPruning.Ballot(orders: [[0, 1, 2, 3], [0, 1, 2, 3], [1, 2, 3, 0]], votes: 1).elected, [0])
         // Equal votes: the sum of ranks; equal sums: the number.
         XCTAssertEqual(FederatedPruning.Ballot(orders: [[3, 1, 0, 2], [1, 3, 2, 0]], votes: 2).elected, [1, 3])
-        XCTAssertEqual(FederatedPruning.Ballot(orders: [[3, 0, 1, 2], [2, 0, 1, 3]], votes: 1).elected, [2], "3 and 2 have a vote and the sum 3 each")
+        XCTAssertEqual(
+            FederatedPruning.Ballot(orders: [[3, 0, 1, 2], [2, 0, 1, 3]], votes: 1).elected, [2], "3 and 2 have a vote and the sum 3 each")
         XCTAssertEqual(FederatedPruning.Ballot(orders: [[3, 2, 1, 0], [2, 1, 0, 3]], votes: 1).elected, [2], "a vote each, sums 1 and 3")
         XCTAssertEqual(FederatedPruning.order([0.5, 0, 2, 0]), [1, 3, 0, 2])
     }
@@ -89,7 +93,7 @@ final class ModelDefensesPruningTests: XCTestCase {
         XCTAssertEqual(answers, [order(zeros), order(ones)])
 
         var asked = context
-        asked.clients = AskedClients([zeros, all.subset([]), zeros, ones])        // two against one
+        asked.clients = AskedClients([zeros, all.subset([]), zeros, ones])  // two against one
         var pruning = FederatedPruning()
         pruning.deviations = 1000
         let outcome = try pruning.apply(model, asked), left = ModelToy.values(outcome.parameters, "conv6/weight")
@@ -112,7 +116,7 @@ final class ModelDefensesPruningTests: XCTestCase {
         var pruning = FederatedPruning()
         pruning.share = 0
         let outcome = try pruning.apply(model, ModelToy.context(0)), n = 147_456.0
-        let mean = 8 / n, deviation = (1 + 80 / n - mean * mean).squareRoot()     // 1 becomes 9: 8 more in the sum, 80 in the squares
+        let mean = 8 / n, deviation = (1 + 80 / n - mean * mean).squareRoot()  // 1 becomes 9: 8 more in the sum, 80 in the squares
         var expected = ModelToy.values(model, "conv6/weight")
         expected[700] = Float(mean + 3 * deviation)
         XCTAssertEqual(ModelToy.values(outcome.parameters, "conv6/weight")[700], expected[700], accuracy: 1e-6)

@@ -12,8 +12,12 @@ import XCTest
 /// Fine-tuning and channel Lipschitz pruning, and what holds of every defence on the model.
 final class ModelDefensesTests: XCTestCase {
     func testNames() {
-        XCTAssertEqual(ModelDefenses.names, ["bounds", "bounds-paper", "bounds-unlearning", "unlearning", "fine-tuning", "clp", "anp", "mm-bm", "mmac", "fine-pruning",
-                                            "pruning"])
+        XCTAssertEqual(
+            ModelDefenses.names,
+            [
+                "bounds", "bounds-paper", "bounds-unlearning", "unlearning", "fine-tuning", "clp", "anp", "mm-bm", "mmac", "fine-pruning",
+                "pruning",
+            ])
         XCTAssertEqual(Set(ModelDefenses.names).count, ModelDefenses.names.count)
     }
 
@@ -65,9 +69,11 @@ final class ModelDefensesTests: XCTestCase {
         let tuned = try tuning.train(start, ModelToy.context(20)).model
         let trainer = Trainer(ModelToy.network, kernels: ModelToy.kernels)
         trainer.reset(start)
-        _ = trainer.gradient(20, load: { samples.load($0, into: $1) }, loss: { i, y, dy in
-            Loss.crossEntropy(y, classes: 5, label: samples.label(i), batch: 20, gradient: dy)
-        })
+        _ = trainer.gradient(
+            20, load: { samples.load($0, into: $1) },
+            loss: { i, y, dy in
+                Loss.crossEntropy(y, classes: 5, label: samples.label(i), batch: 20, gradient: dy)
+            })
         let g = Array(trainer.sum.parameters.values).map(Double.init)
         let norm = g.reduce(0) { $0 + $1 * $1 }.squareRoot(), factor = min(1, 0.5 / norm)
         for i in g.indices {
@@ -81,7 +87,7 @@ final class ModelDefensesTests: XCTestCase {
     func testLipschitzPruningFindsAPlantedKernel() throws {
         let model = ModelToy.random()
         let inputs = (0..<64).map { Float($0 % 7) - 3 }, taps = (0..<9).map { Float($0) - 2 }
-        ModelToy.edit(model, "conv4/weight") { values in      // channel 11: the outer product, of norm |inputs| |taps|
+        ModelToy.edit(model, "conv4/weight") { values in  // channel 11: the outer product, of norm |inputs| |taps|
             for i in 0..<64 { for t in 0..<9 { values[(11 * 64 + i) * 9 + t] = inputs[i] * taps[t] } }
         }
         ModelToy.edit(model, "conv4/bias") { $0[11] = 3 }

@@ -27,7 +27,8 @@ struct ModelGolden {
         let bytes = (0..<Self.images * 784).map { UInt8(256 * GoldenInputs.u(200, $0)) }
         let own = (0..<Self.images).map { UInt16(labels?[$0] ?? Int(10 * GoldenInputs.u(201, $0))) }
         let set = ImageSet(channels: 1, height: 28, width: 28, classes: 10, images: bytes, labels: own)
-        return DefenseContext(synthetic: Samples(set, normalization: Normalization(mean: [0.5], std: [0.25])), kernels: kernels.kernels, threads: 2, seed: 1)
+        return DefenseContext(
+            synthetic: Samples(set, normalization: Normalization(mean: [0.5], std: [0.25])), kernels: kernels.kernels, threads: 2, seed: 1)
     }
 
     /// Of all parameters, signs of streams 100 to 107.
@@ -47,7 +48,10 @@ struct ModelGolden {
         let largest = oracle.reduce(0) { max($0, abs($1)) }, allowed = 31.4 * torch + 0x1p-22 * largest
         #expect(oracle.count == values.count && !oracle.isEmpty && oracle.allSatisfy(\.isFinite))
         let errors = zip(values, oracle).map { abs($0 - $1) }, off = errors.indices.filter { !(errors[$0] <= allowed) }
-        #expect(off.isEmpty, "\(name) \(what): \(off.count) off, by \(off.map { errors[$0] }.max() ?? 0), allowed \(allowed), torch's float32 \(torch): \(off.prefix(9))")
+        #expect(
+            off.isEmpty,
+            "\(name) \(what): \(off.count) off, by \(off.map { errors[$0] }.max() ?? 0), allowed \(allowed), torch's float32 \(torch): \(off.prefix(9))"
+        )
     }
 }
 
@@ -83,9 +87,11 @@ struct ModelGolden {
         images.ascend(fit.trainer, steps: 4, rate: 0.04)
         try golden.expect("margins/statistics", images.margins.values.map(Double.init), "\(set)")
         let pixels = images.pixels.values.map { Double(min(1, max(0, $0))) }
-        try golden.expect("margins/pixels", (0..<8).map { k in
-            pixels.enumerated().reduce(0) { $0 + (GoldenInputs.u(100 + k, $1.offset) >= 0.5 ? $1.element : -$1.element) }
-        }, "\(set)")
+        try golden.expect(
+            "margins/pixels",
+            (0..<8).map { k in
+                pixels.enumerated().reduce(0) { $0 + (GoldenInputs.u(100 + k, $1.offset) >= 0.5 ? $1.element : -$1.element) }
+            }, "\(set)")
 
         fit.trainer.bounds.buffer.fill(1)
         for i in 0..<20 { (fit.batch[i], fit.picks[i]) = (i, i) }
@@ -108,7 +114,9 @@ struct ModelGolden {
 
     @Test(arguments: InstructionSet.available) func finePruning(set: InstructionSet) throws {
         let golden = try ModelGolden(), model = golden.parameters(), plain = golden.context(set)
-        let logits = Predictor(golden.network, kernels: set.kernels, threads: 2).logits(40, model, Bounds(golden.network)) { plain.synthetic.load($0, into: $1) }
+        let logits = Predictor(golden.network, kernels: set.kernels, threads: 2).logits(40, model, Bounds(golden.network)) {
+            plain.synthetic.load($0, into: $1)
+        }
         let labels = (0..<40).map { i in (0..<10).reduce(0) { logits[i * 10 + $1] > logits[i * 10 + $0] ? $1 : $0 } }
         let context = golden.context(set, labels: labels), pruning = FinePruning.LastConvolution(model, context.synthetic, context)
         let activity = pruning.activity(), order = activity.indices.sorted { (activity[$0], $0) < (activity[$1], $1) }
@@ -170,12 +178,17 @@ struct ModelGolden {
         }
         var overlay = Overlay(adding: padded { 2 * GoldenInputs.u(295, $0) - 1 })
         (overlay.without, overlay.keeps) = (padded { GoldenInputs.u(297, $0) - 0.5 }, padded { GoldenInputs.u(298, $0) })
-        let plain = Predictor(golden.network, kernels: set.kernels, threads: 2).logits(40, model, Bounds(golden.network)) { context.synthetic.load($0, into: $1) }
+        let plain = Predictor(golden.network, kernels: set.kernels, threads: 2).logits(40, model, Bounds(golden.network)) {
+            context.synthetic.load($0, into: $1)
+        }
         let lesson = Unlearning.Lesson(model, z, plain, (24..<32).map { (image: $0, target: 3) }, [(target: 3, overlay: overlay)], context)
         var found: [Double] = [], losses: [Double] = []
         for _ in 0..<3 {
-            losses.append(lesson.step(SGD(rate: 0.003, momentum: 0.9, decay: 5e-4, clip: 1), kept: Array(0..<16),
-                                      under: (16..<24).map { (image: $0, overlay: overlay) }, suspects: Array(0..<8)).loss)
+            losses.append(
+                lesson.step(
+                    SGD(rate: 0.003, momentum: 0.9, decay: 5e-4, clip: 1), kept: Array(0..<16),
+                    under: (16..<24).map { (image: $0, overlay: overlay) }, suspects: Array(0..<8)
+                ).loss)
             found += golden.projections(lesson.trainer.parameters)
         }
         try golden.expect("unlearning/parameters", found, "\(set)")
@@ -203,7 +216,9 @@ struct ModelGolden {
     @Test(arguments: InstructionSet.available, ["paper", "paper-sgd"])
     func paperBounds(set: InstructionSet, reference: String) throws {
         let golden = try ModelGolden(), first = golden.parameters(), plain = golden.context(set)
-        let logits = Predictor(golden.network, kernels: set.kernels, threads: 2).logits(40, first, Bounds(golden.network)) { plain.synthetic.load($0, into: $1) }
+        let logits = Predictor(golden.network, kernels: set.kernels, threads: 2).logits(40, first, Bounds(golden.network)) {
+            plain.synthetic.load($0, into: $1)
+        }
         let labels = Loss.predictions(logits, classes: 10).enumerated().map { $0 < 8 ? ($1 + 1) % 10 : $1 }
         let context = golden.context(set, labels: labels)
         var method = PaperBounds()

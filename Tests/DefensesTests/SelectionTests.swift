@@ -53,9 +53,12 @@ import Testing
 
     @Test func krumRefusesTooFewClients() {
         for n in [1, 2, 5, 6] {
-            for refused in [refusal { _ = try Toy.aggregate(Krum(), (0..<n).map { Float($0) }, f: 2) },
-                            refusal { _ = try Toy.aggregate(MultiKrum(), (0..<n).map { Float($0) }, f: 2) }] {
-                #expect(refused?.contains("2f + 2 < n: got n = \(n)") == true && refused?.contains("f = 2") == true, "\(refused ?? "accepted")")
+            for refused in [
+                refusal { _ = try Toy.aggregate(Krum(), (0..<n).map { Float($0) }, f: 2) },
+                refusal { _ = try Toy.aggregate(MultiKrum(), (0..<n).map { Float($0) }, f: 2) },
+            ] {
+                #expect(
+                    refused?.contains("2f + 2 < n: got n = \(n)") == true && refused?.contains("f = 2") == true, "\(refused ?? "accepted")")
             }
         }
         #expect(refusal { _ = try Toy.aggregate(Krum(), (0..<7).map { Float($0) }, f: 2) } == nil)
@@ -87,6 +90,6 @@ import Testing
         #expect(Toy.equal(lowered.model, plain.model) && plain.notes.isEmpty)
         #expect(lowered.notes == ["bulyan: f lowered from 2 to 1, as n = 10 is below 4f + 3 = 11"])
         #expect(refusal { _ = try Toy.aggregate(Bulyan(), [1, 2]) }?.contains("n >= 4f + 3: got n = 2") == true)
-        #expect(try Toy.one(Bulyan(), [1, 2, 6]) == 3)                     // f = 0: the mean
+        #expect(try Toy.one(Bulyan(), [1, 2, 6]) == 3)  // f = 0: the mean
     }
 }

@@ -40,12 +40,16 @@ enum Toy {
     }
 
     /// The rule on one-number models.
-    static func aggregate(_ rule: some AggregationRule, _ numbers: [Float], from global: Float = 0, images: [Int]? = nil, f: Int = 0) throws -> Aggregate {
+    static func aggregate(_ rule: some AggregationRule, _ numbers: [Float], from global: Float = 0, images: [Int]? = nil, f: Int = 0) throws
+        -> Aggregate
+    {
         var context = context(f: f)
         return try rule.aggregate(model([global]), updates(numbers.map { model([$0]) }, images: images), &context)
     }
 
-    static func one(_ rule: some AggregationRule, _ numbers: [Float], from global: Float = 0, images: [Int]? = nil, f: Int = 0) throws -> Float {
+    static func one(_ rule: some AggregationRule, _ numbers: [Float], from global: Float = 0, images: [Int]? = nil, f: Int = 0) throws
+        -> Float
+    {
         values(try aggregate(rule, numbers, from: global, images: images, f: f).model, 1)[0]
     }
 
@@ -63,9 +67,11 @@ enum Toy {
 
     /// A server that trains to `trained` and whose logits are the biases of the output layer.
     static func server(trained: Parameters) -> RuleServer {
-        RuleServer(normalization: Normalization(mean: [0.5], std: [0.25]), side: 28, train: { trained }, logits: { model, count, load in
-            (0..<count).flatMap { _ in values(model, 10, "fc2/bias") }
-        })
+        RuleServer(
+            normalization: Normalization(mean: [0.5], std: [0.25]), side: 28, train: { trained },
+            logits: { model, count, load in
+                (0..<count).flatMap { _ in values(model, 10, "fc2/bias") }
+            })
     }
 
     static func equal(_ a: Parameters, _ b: Parameters) -> Bool { a.buffer.values.elementsEqual(b.buffer.values) }

@@ -20,9 +20,12 @@ final class TriggerFilterTests: XCTestCase {
             return (0..<784).map { k in 128 + zip(weights, directions).reduce(0) { $0 + $1.0 * $1.1[k] } }
         }
         let width = 34 * 34, images = (0..<60).map { loaded($0, samples).map(Double.init) }
-        let difference = zip(loaded(0, samples), loaded(1, samples)).map { $0 - $1 }, nuisance = zip(loaded(2, samples), loaded(3, samples)).map { $0 - $1 }
+        let difference = zip(loaded(0, samples), loaded(1, samples)).map { $0 - $1 },
+            nuisance = zip(loaded(2, samples), loaded(3, samples)).map { $0 - $1 }
         for blind in [false, true] {
-            let w = TriggerFilter(samples, images: Array(0..<60), width: width, threads: 2).weights(difference, blindTo: blind ? nuisance : nil).map(Double.init)
+            let w = TriggerFilter(samples, images: Array(0..<60), width: width, threads: 2).weights(
+                difference, blindTo: blind ? nuisance : nil
+            ).map(Double.init)
             let mean = (0..<width).map { k in images.reduce(0) { $0 + $1[k] } / 60 }
             var residual = (0..<width).map { Double(difference[$0]) - Double(DetectionSettings.ridge) * w[$0] }
             for image in images {
@@ -34,7 +37,8 @@ final class TriggerFilterTests: XCTestCase {
                 XCTAssertEqual(dot(w, u) / (dot(w, w) * dot(u, u)).squareRoot(), 0, accuracy: 1e-4)
                 for k in 0..<width { residual[k] -= along * u[k] }
             }
-            XCTAssertLessThan(dot(residual, residual), 1e-5 * dot(difference.map(Double.init), difference.map(Double.init)), "blind \(blind)")
+            XCTAssertLessThan(
+                dot(residual, residual), 1e-5 * dot(difference.map(Double.init), difference.map(Double.init)), "blind \(blind)")
         }
     }
 
@@ -46,7 +50,7 @@ final class TriggerFilterTests: XCTestCase {
             let rows = images.map { loaded($0, samples) }
             return rows[0].indices.map { k in rows.reduce(0) { $0 + $1[k] } / Float(rows.count) }
         }
-        let group = Array(0..<60) + stride(from: 60, to: 240, by: 4), others = (240..<400).filter { $0 % 4 != 0 }     // 60 of 105 have it
+        let group = Array(0..<60) + stride(from: 60, to: 240, by: 4), others = (240..<400).filter { $0 % 4 != 0 }  // 60 of 105 have it
         let w = filter.weights(zip(mean(group), mean(others)).map { $0 - $1 }, blindTo: nil)
         let values = filter.values(Array(240..<400), w)
         let with = (0..<160).filter { $0 % 4 == 0 }.map { values[$0] }, without = (0..<160).filter { $0 % 4 != 0 }.map { values[$0] }
@@ -58,7 +62,8 @@ final class TriggerFilterTests: XCTestCase {
     func testOverlaysDoWhatTriggersDo() throws {
         for (name, keeps) in [("patch", 0.0), ("blend", 0.8), ("sig", 1.0)] {
             let clean = samples(600) { _, stream in (0..<784).map { _ in 60 + 130 * stream.uniform() } }
-            let backdoor = Backdoor(trigger: try Triggers.make(name, shape: ImageShape(channels: 1, side: 28), seed: 1), relabeling: .target(0))
+            let backdoor = Backdoor(
+                trigger: try Triggers.make(name, shape: ImageShape(channels: 1, side: 28), seed: 1), relabeling: .target(0))
             var stream = RandomStream(seed: 1, purpose: "overlay test")
             let mixed = clean.poisoned(Poisoning(backdoor, fraction: 0.5, cover: 0), using: &stream), stamped = clean.triggered(backdoor)
             let range = PixelRange(clean), overlay = Overlay(mixed.poisonedPositions, mixed, range)

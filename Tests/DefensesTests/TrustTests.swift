@@ -62,7 +62,7 @@ import Testing
         var context = Toy.context()
         let aggregate = try round(&context, [0, 1], [[1, 2], [1, 2]])
         #expect(Toy.values(aggregate.model, 2) == [0, 0] && aggregate.rejected == [0, 1] && aggregate.teachers.count == 1)
-        #expect(Toy.values(try round(&context, [7], [[1, 2]]).model, 2) == [1, 2])        // a client by itself is no sybil
+        #expect(Toy.values(try round(&context, [7], [[1, 2]]).model, 2) == [1, 2])  // a client by itself is no sybil
     }
 
     /// g0 = (2, 0). (4, 0) has cosine 1 and becomes (2, 0); (0, 3) has 0; (3, 4) has 0.6 and becomes (1.2, 1.6); (-1, 0) less
@@ -90,7 +90,8 @@ import Testing
     @Test func refuseWithoutServer() {
         for rule in [FLTrust(), DeepSight()] as [any AggregationRule] {
             var context = Toy.context()
-            #expect(refusal { _ = try rule.aggregate(Toy.model([0]), Toy.updates([Toy.model([1])]), &context) }?.contains("FM data") == true)
+            #expect(
+                refusal { _ = try rule.aggregate(Toy.model([0]), Toy.updates([Toy.model([1])]), &context) }?.contains("FM data") == true)
         }
         var context = Toy.context(server: Toy.server(trained: Toy.model([.nan])))
         #expect(refusal { _ = try FLTrust().aggregate(Toy.model([0]), Toy.updates([Toy.model([1])]), &context) }?.contains("NaN") == true)

@@ -7,20 +7,24 @@ import Testing
 @Suite struct VotesTests {
     private static let classes = 10
 
-    /// 1,000 images of ten classes, a fifth of the others labelled 7; clients that name the class of three images in four of those classes that they
+    /// 1,000 images of ten classes, a fifth of the others labelled 7; clients that name the class of three images in four of those classes
+    /// that they
     /// know and are unsure of all else; the malicious ones, the first two, take what is labelled 7 for that.
-    private func vouching(knows: (_ client: Int, _ y: Int) -> Bool, malicious: Int, wrong: Bool, assumed: Int = 2) -> (found: Vouching, wrong: Set<Int>, labels: [Int]) {
+    private func vouching(knows: (_ client: Int, _ y: Int) -> Bool, malicious: Int, wrong: Bool, assumed: Int = 2) -> (
+        found: Vouching, wrong: Set<Int>, labels: [Int]
+    ) {
         var stream = RandomStream(seed: 3, purpose: "votes test")
         let truth = (0..<1000).map { $0 % Self.classes }, labels = truth.map { wrong && $0 != 7 && stream.uniform() < 0.2 ? 7 : $0 }
         var votes = Votes(labels: labels, classes: Self.classes)
         for client in 0..<10 {
-            votes.add(truth.indices.flatMap { i -> [Float] in
-                let lies = client < malicious && labels[i] == 7
-                let sure = lies || knows(client, truth[i]) && stream.uniform() < 0.75, said = lies ? 7 : truth[i]
-                return (0..<Self.classes).map { y in
-                    Float(stream.normal() + (y == said && sure ? 8 : 0) - (lies || knows(client, y) ? 0 : 6))
-                }
-            })
+            votes.add(
+                truth.indices.flatMap { i -> [Float] in
+                    let lies = client < malicious && labels[i] == 7
+                    let sure = lies || knows(client, truth[i]) && stream.uniform() < 0.75, said = lies ? 7 : truth[i]
+                    return (0..<Self.classes).map { y in
+                        Float(stream.normal() + (y == said && sure ? 8 : 0) - (lies || knows(client, y) ? 0 : 6))
+                    }
+                })
         }
         let found = Vouching(votes.opinions(assumedMalicious: assumed), labels: labels, classes: Self.classes)
         return (found, Set(labels.indices.filter { labels[$0] != truth[$0] }), labels)
@@ -29,7 +33,8 @@ import Testing
     /// Whether no class but 7 is doubted, and no more than one trusted label of it in ten is wrong; a class is not trusted whole.
     private func finds(_ wrong: Set<Int>, _ found: Vouching, _ labels: [Int]) -> Bool {
         let kept = labels.indices.filter { labels[$0] == 7 && found.trusted[$0] }
-        return found.wrongParts[7] > 0.1 && found.distrusted.allSatisfy { labels[$0] == 7 } && kept.count { wrong.contains($0) } * 10 <= kept.count
+        return found.wrongParts[7] > 0.1 && found.distrusted.allSatisfy { labels[$0] == 7 }
+            && kept.count { wrong.contains($0) } * 10 <= kept.count
     }
 
     /// Two sure votes of ten hide nothing; were they heard, they would.
@@ -50,28 +55,38 @@ import Testing
 
     /// Clients that know half the classes find what two malicious ones would hide.
     @Test func halfTheClientsAreEnough() {
-        let (found, wrong, labels) = vouching(knows: { client, y in (client + y) % 2 == 0 || client < 2 && y == 7 }, malicious: 2, wrong: true)
-        #expect(finds(wrong, found, labels), "\(found.wrongParts) \(found.distrusted.count { labels[$0] != 7 }) \(found.distrusted.count) \(wrong.subtracting(found.distrusted).count)")
+        let (found, wrong, labels) = vouching(
+            knows: { client, y in (client + y) % 2 == 0 || client < 2 && y == 7 }, malicious: 2, wrong: true)
+        #expect(
+            finds(wrong, found, labels),
+            "\(found.wrongParts) \(found.distrusted.count { labels[$0] != 7 }) \(found.distrusted.count) \(wrong.subtracting(found.distrusted).count)"
+        )
     }
 
     /// Clients 0 and 1 say 7 of wrong labels 7, client 2 alone knows class 7, client 3 knows nothing of it. As many are named
     /// as are assumed malicious, those first that say it most; none where few labels are wrong, and never all.
     @Test func whoSupportsWrongLabels() {
         for (wrongOf100, expected) in [(60, [0, 1]), (5, [])] {
-            let truth = (0..<1000).map { $0 % Self.classes }, labels = truth.indices.map { truth[$0] == 3 && $0 / 10 < wrongOf100 ? 7 : truth[$0] }
+            let truth = (0..<1000).map { $0 % Self.classes },
+                labels = truth.indices.map { truth[$0] == 3 && $0 / 10 < wrongOf100 ? 7 : truth[$0] }
             var votes = Votes(labels: labels, classes: Self.classes)
-            let says: [(Int) -> Double] = [{ labels[$0] == 7 ? 0.9 : 0.01 }, { labels[$0] == 7 ? 0.8 : 0.01 }, { truth[$0] == 7 ? 0.95 : 0.001 }, { _ in 0.001 }]
+            let says: [(Int) -> Double] = [
+                { labels[$0] == 7 ? 0.9 : 0.01 }, { labels[$0] == 7 ? 0.8 : 0.01 }, { truth[$0] == 7 ? 0.95 : 0.001 }, { _ in 0.001 },
+            ]
             for client in 0..<6 {
-                votes.add(truth.indices.flatMap { i -> [Float] in
-                    let seven = client < 4 ? says[client](i) : truth[i] == 7 ? 0.6 : 0.001
-                    return (0..<Self.classes).map { y in Float(log(y == 7 ? seven : (1 - seven) * (truth[i] == y ? 0.9 : 0.0125))) }
-                })
+                votes.add(
+                    truth.indices.flatMap { i -> [Float] in
+                        let seven = client < 4 ? says[client](i) : truth[i] == 7 ? 0.6 : 0.001
+                        return (0..<Self.classes).map { y in Float(log(y == 7 ? seven : (1 - seven) * (truth[i] == y ? 0.9 : 0.0125))) }
+                    })
             }
             let found = Vouching(votes.opinions(assumedMalicious: 2), labels: labels, classes: Self.classes)
             #expect(found.wrongParts[7] > 0.01)
             #expect(votes.supporters(ofWrong: found, assumedMalicious: 2) == expected, "\(found.wrongParts)")
             #expect(votes.supporters(ofWrong: found, assumedMalicious: 1) == Array(expected.prefix(1)))
-            #expect(votes.supporters(ofWrong: found, assumedMalicious: 6).count <= 3 && votes.supporters(ofWrong: found, assumedMalicious: 0).isEmpty)
+            #expect(
+                votes.supporters(ofWrong: found, assumedMalicious: 6).count <= 3
+                    && votes.supporters(ofWrong: found, assumedMalicious: 0).isEmpty)
         }
     }
 
@@ -85,10 +100,11 @@ import Testing
             for _ in 0..<clients {
                 let logits = (0..<images * c).map { _ in Float(3 * stream.normal()) }
                 votes.add(logits)
-                p.append((0..<images).map { i in
-                    let e = (0..<c).map { exp(Double(logits[i * c + $0])) }
-                    return e.map { Double(Float($0 / e.reduce(0, +))) }
-                })
+                p.append(
+                    (0..<images).map { i in
+                        let e = (0..<c).map { exp(Double(logits[i * c + $0])) }
+                        return e.map { Double(Float($0 / e.reduce(0, +))) }
+                    })
             }
             let opinions = votes.opinions(assumedMalicious: assumed)
             func average(_ x: [Double]) -> Double { x.isEmpty ? 0 : x.reduce(0, +) / Double(x.count) }
@@ -99,9 +115,10 @@ import Testing
                 }
                 let doubted = (0..<images).filter { middle[$0] < average(middle) }
                 let support = p.map { q in
-                    average(doubted.filter { labels[$0] == l }.map { q[$0][l] }) - average(doubted.filter { labels[$0] != l }.map { q[$0][l] })
+                    average(doubted.filter { labels[$0] == l }.map { q[$0][l] })
+                        - average(doubted.filter { labels[$0] != l }.map { q[$0][l] })
                 }
-                var heard = (0..<clients).filter { k in                                  // fewer than `assumed` come before it
+                var heard = (0..<clients).filter { k in  // fewer than `assumed` come before it
                     (0..<clients).count { support[$0] > support[k] || support[$0] == support[k] && $0 < k } >= assumed
                 }
                 let often = min(Double(labels.count { $0 == l }) / Double(images), 1 / Double(c))
@@ -122,7 +139,7 @@ import Testing
 
     @Test func oddVotes() {
         var votes = Votes(labels: [0, 0], classes: 3)
-        #expect(votes.opinions(assumedMalicious: 2).aboutLabel == [Double](repeating: 1, count: 6))          // nobody voted
+        #expect(votes.opinions(assumedMalicious: 2).aboutLabel == [Double](repeating: 1, count: 6))  // nobody voted
         votes.add([1e4, -1e4, 0, -3e38, 3e38, 0])
         #expect(votes.opinions(assumedMalicious: 5).logarithms.allSatisfy { $0.isFinite })
         #expect(Votes(labels: [], classes: 3).opinions(assumedMalicious: 1).logarithms.isEmpty)

@@ -32,11 +32,12 @@ import Testing
     @Test(arguments: [0.05, 0.2, 0.4]) func wrongLabelsAreNotTrusted(share: Double) {
         var stream = RandomStream(seed: 7, purpose: "vouching test")
         let ways: [(Int) -> Int] = [{ _ in 7 }, { ($0 + 1) % 10 }, { _ in stream.index(below: 10) }]
-        for way in share > 0.1 ? ways : Array(ways.prefix(1)) {         // one wrong label in twenty, spread over all classes, is too few of each
+        for way in share > 0.1 ? ways : Array(ways.prefix(1)) {  // one wrong label in twenty, spread over all classes, is too few of each
             let (truth, labels, _) = moved(share, way), vouching = vouching(truth, labels, sure: 0.99)
-            let wrong = labels.indices.filter { labels[$0] != truth[$0] }, many = (0..<10).map { l in       // one in fifty may stay
-                50 * wrong.count { labels[$0] == l } > labels.count { $0 == l }
-            }
+            let wrong = labels.indices.filter { labels[$0] != truth[$0] },
+                many = (0..<10).map { l in  // one in fifty may stay
+                    50 * wrong.count { labels[$0] == l } > labels.count { $0 == l }
+                }
             #expect(vouching.distrusted == wrong.filter { many[labels[$0]] })
             for l in 0..<10 {
                 let mine = labels.indices.filter { labels[$0] == l }, part = Double(mine.count { truth[$0] != l }) / Double(mine.count)
@@ -45,7 +46,8 @@ import Testing
         }
     }
 
-    /// A federation that seldom says some classes, as few of its clients have them, still trusts their labels, and finds a target among them.
+    /// A federation that seldom says some classes, as few of its clients have them, still trusts their labels, and finds a target among
+    /// them.
     @Test func aClassThatIsSeldomSaidIsNotAccused() {
         var stream = RandomStream(seed: 8, purpose: "vouching test")
         for share in [0, 0.2] {
@@ -54,7 +56,7 @@ import Testing
                 (0..<10).map { Float(stream.normal() + ($0 == y ? 10 : 0) - ($0 < 3 || $0 == 7 ? 6 : 0)) }
             }
             let said = truth.indices.count { i in logits[i * 10 + truth[i]] == logits[i * 10..<i * 10 + 10].max()! }
-            #expect(said < 1_995)                                               // of 2,000
+            #expect(said < 1_995)  // of 2,000
             let distrusted = Self.vouching(logits: logits, labels: labels, classes: 10).distrusted
             #expect(Set(wrong).subtracting(distrusted).count <= 10 && distrusted.allSatisfy { share > 0 && labels[$0] == 7 })
         }
@@ -78,7 +80,7 @@ import Testing
             }
             let means = (0..<k).map { y in v.reduce(0) { $0 + $1[y] } / Double(n) }
             var part = [Double](repeating: 0.1, count: k)
-            func p(_ i: Int) -> Double {                                                 // Bayes, with both likelihoods in full
+            func p(_ i: Int) -> Double {  // Bayes, with both likelihoods in full
                 let l = labels[i], ifRight = v[i][l] / means[l]
                 let ifWrong = (0..<k).filter { $0 != l }.map { v[i][$0] / means[$0] / Double(k - 1) }.reduce(0, +)
                 return part[l] * ifWrong / (part[l] * ifWrong + (1 - part[l]) * ifRight)
@@ -101,15 +103,16 @@ import Testing
                     #expect(mine.allSatisfy { vouching.trusted[$0] })
                     continue
                 }
-                let others = (0..<n).filter { labels[$0] != l }                                 // how likely each shows another class than l
+                let others = (0..<n).filter { labels[$0] != l }  // how likely each shows another class than l
                 let weights = others.map { j -> Double in
                     let not = (0..<k).filter { $0 != labels[j] }.map { v[j][$0] / means[$0] }.reduce(0, +)
                     return part[labels[j]] > 0.01 ? 1 - want[j] * r[j] / not : 1
                 }
-                let most = mine.map { r[$0] }.filter { least in                                   // thresholds that leave a fiftieth wrong
-                    let reached = zip(others, weights).filter { r[$0.0] >= least }.map(\.1).reduce(0, +) / weights.reduce(0, +)
-                    return mine.map { want[$0] }.reduce(0, +) * reached <= 0.02 * Double(mine.count { r[$0] >= least })
-                }.min() ?? .infinity
+                let most =
+                    mine.map { r[$0] }.filter { least in  // thresholds that leave a fiftieth wrong
+                        let reached = zip(others, weights).filter { r[$0.0] >= least }.map(\.1).reduce(0, +) / weights.reduce(0, +)
+                        return mine.map { want[$0] }.reduce(0, +) * reached <= 0.02 * Double(mine.count { r[$0] >= least })
+                    }.min() ?? .infinity
                 #expect(mine.allSatisfy { vouching.trusted[$0] == (r[$0] >= most) })
                 #expect(vouching.candidates.filter { labels[$0] == l } == mine.filter { r[$0] >= most })
                 #expect(vouching.lesson.filter { labels[$0] == l } == mine.filter { r[$0] < most && want[$0] > 0.5 })

@@ -5,8 +5,9 @@ import Testing
 
 @Suite struct PaperTests {
     private func setting(_ tables: [String], scale: String = "study") -> Setting {
-        Setting(scale: scale, dataset: "toy", datasetDigest: "d", synthetic: "holdout:2000", syntheticDigest: "s", syntheticImages: 10_000,
-                evaluateOn: .test, tables: tables, seeds: [1])
+        Setting(
+            scale: scale, dataset: "toy", datasetDigest: "d", synthetic: "holdout:2000", syntheticDigest: "s", syntheticImages: 10_000,
+            evaluateOn: .test, tables: tables, seeds: [1])
     }
 
     /// Every printed line of tables I to III has a place, for both data sets, under the names that files of CIFAR's layout may have.
@@ -32,7 +33,8 @@ import Testing
     /// Table II is table I with heads that the clients draw, and its trainings cost more: each shape is initialised and taught.
     @Test func tableTwoHasClientsOfSeveralShapes() throws {
         let base = try Plan(setting(["paper-1"])).base
-        let one = try #require(PaperTable1(.study).cell("none", "cross-silo, iid", base)), two = try #require(PaperTable2(.study).cell("none", "cross-silo, iid", base))
+        let one = try #require(PaperTable1(.study).cell("none", "cross-silo, iid", base)),
+            two = try #require(PaperTable2(.study).cell("none", "cross-silo, iid", base))
         var same = two.configuration
         same.heads = nil
         #expect(same == one.configuration && two.configuration.heads == .drawn)

@@ -9,8 +9,9 @@ import Testing
 @testable import Experiments
 
 @Suite struct PlanTests {
-    private let setting = Setting(scale: "smoke", dataset: "toy", datasetDigest: "d", synthetic: "holdout:10", syntheticDigest: "s",
-                                  syntheticImages: 10_000, evaluateOn: .test, tables: ["main"], seeds: [1])
+    private let setting = Setting(
+        scale: "smoke", dataset: "toy", datasetDigest: "d", synthetic: "holdout:10", syntheticDigest: "s",
+        syntheticImages: 10_000, evaluateOn: .test, tables: ["main"], seeds: [1])
 
     private func key(_ change: (inout RunConfiguration) -> Void, digest: String = "d") throws -> String {
         var configuration = RunConfiguration()
@@ -26,21 +27,34 @@ import Testing
         #expect(try key { $0.data = "elsewhere.h5" } == plain)
         #expect(try key { $0.isa = "baseline" } == plain)
         #expect(try key { $0.defenses = [BoundFit.name, FedAvg.name] } == plain)
-        #expect(try key { $0.poisonFraction = 0.1; $0.trigger = "blend"; $0.target = 3; $0[Neurotoxin.share] = 0.1 } == plain)
-        #expect(try key { $0.attack = .fm; $0.poisonFraction = 0.1 } == (try key { $0.attack = .fm }))
+        #expect(
+            try key {
+                $0.poisonFraction = 0.1; $0.trigger = "blend"; $0.target = 3; $0[Neurotoxin.share] = 0.1
+            } == plain)
+        #expect(
+            try key {
+                $0.attack = .fm; $0.poisonFraction = 0.1
+            } == (try key { $0.attack = .fm }))
         // Part of it.
-        let others = try [key { $0.seed = 2 }, key { $0.attack = .fm }, key { $0.attack = .classic }, key { $0.defenses = [MultiKrum.name] },
-                          key { $0.rounds = 3 }, key { $0.synthetic = "holdout:11" }, key({ _ in }, digest: "e"),
-                          key { $0.attack = .fm; $0.fmPoisonFraction = 0.1 }, key { $0.defenses = [Vouching.name] }]
+        let others = try [
+            key { $0.seed = 2 }, key { $0.attack = .fm }, key { $0.attack = .classic }, key { $0.defenses = [MultiKrum.name] },
+            key { $0.rounds = 3 }, key { $0.synthetic = "holdout:11" }, key({ _ in }, digest: "e"),
+            key {
+                $0.attack = .fm; $0.fmPoisonFraction = 0.1
+            }, key { $0.defenses = [Vouching.name] },
+        ]
         #expect(Set(others + [plain]).count == others.count + 1)
     }
 
     @Test func aTrainingIsSharedByDefencesOnTheModel() throws {
         let plan = try Plan(setting)
-        #expect(plan.trainings.count == 12)                                 // none, norm-clip, multi-krum, this with vouching x clean, classic, fm
+        #expect(plan.trainings.count == 12)  // none, norm-clip, multi-krum, this with vouching x clean, classic, fm
         #expect(Set(plan.trainings.map(\.key)).count == 12)
         for training in plan.trainings {
-            #expect(training.defenses == (training.configuration.defenses.isEmpty ? [BoundFit.name] : training.configuration.vouches ? [BoundedUnlearning.name] : []))
+            #expect(
+                training.defenses
+                    == (training.configuration.defenses.isEmpty
+                        ? [BoundFit.name] : training.configuration.vouches ? [BoundedUnlearning.name] : []))
             #expect(training.probes.isEmpty, "the clean column measures these floors")
         }
     }
@@ -117,7 +131,9 @@ import Testing
         (other.seeds, other.synthetic) = ([2, 1], "another name of the same data")
         let joined = try setting.joined(with: other, at: "out")
         #expect(joined.seeds == [1, 2] && joined.tables == ["main"])
-        for change in [{ $0.scale = "quick" }, { $0.datasetDigest = "x" }, { $0.syntheticDigest = "x" }, { $0.evaluateOn = .dev }] as [(inout Setting) -> Void] {
+        for change in [{ $0.scale = "quick" }, { $0.datasetDigest = "x" }, { $0.syntheticDigest = "x" }, { $0.evaluateOn = .dev }]
+            as [(inout Setting) -> Void]
+        {
             var wrong = setting
             change(&wrong)
             #expect(throws: RunError.self) { try setting.joined(with: wrong, at: "out") }

@@ -9,9 +9,11 @@ import Testing
 func lines(_ text: String) throws -> [TextLines.Line] { try TextLines(Array(text.utf8), path: "text").lines }
 
 @Suite struct ReportTests {
-    private let strip = Illustration.Strip(name: "clean <images>", channels: 3, side: 2, pixels: (0..<24).map { UInt8($0 * 10) }, labels: ["cat", "dog & co"])
-    private let histogram = Illustration.Histogram(layer: "conv3", channel: 5, high: 4, bound: 1.5, clean: [3, 1, 0, 0], triggered: [0, 0, 1, 3],
-                                                   cleanOver: 0.25, triggeredOver: 1)
+    private let strip = Illustration.Strip(
+        name: "clean <images>", channels: 3, side: 2, pixels: (0..<24).map { UInt8($0 * 10) }, labels: ["cat", "dog & co"])
+    private let histogram = Illustration.Histogram(
+        layer: "conv3", channel: 5, high: 4, bound: 1.5, clean: [3, 1, 0, 0], triggered: [0, 0, 1, 3],
+        cleanOver: 0.25, triggeredOver: 1)
 
     @Test func illustrationsComeBackFromTheirFile() throws {
         let scratch = Scratch(), illustration = Illustration(strips: [strip], histograms: [histogram, histogram])
@@ -43,7 +45,7 @@ func lines(_ text: String) throws -> [TextLines.Line] { try TextLines(Array(text
             at += 12 + length
         }
         #expect(chunks.map(\.kind) == ["IHDR", "IDAT", "IEND"])
-        #expect(chunks[0].data == [0, 0, 0, 5, 0, 0, 0, 2, 8, 2, 0, 0, 0])            // two images of two pixels and a gap; 8 bits, colour
+        #expect(chunks[0].data == [0, 0, 0, 5, 0, 0, 0, 2, 8, 2, 0, 0, 0])  // two images of two pixels and a gap; 8 bits, colour
         var rows = [UInt8](repeating: 0, count: 100), length = uLong(rows.count)
         #expect(uncompress(&rows, &length, chunks[1].data, uLong(chunks[1].data.count)) == Z_OK)
         #expect(length == 2 * (1 + 5 * 3))
@@ -57,7 +59,8 @@ func lines(_ text: String) throws -> [TextLines.Line] { try TextLines(Array(text
     }
 
     @Test func curvesAreAveragedOverSeeds() {
-        let a = Curve(rounds: [0, 1], accuracy: [0.5, 0.7], attackSuccess: [0, .nan]), b = Curve(rounds: [0, 1], accuracy: [0.7, 0.9], attackSuccess: [0.2, 1])
+        let a = Curve(rounds: [0, 1], accuracy: [0.5, 0.7], attackSuccess: [0, .nan]),
+            b = Curve(rounds: [0, 1], accuracy: [0.7, 0.9], attackSuccess: [0.2, 1])
         let other = Curve(rounds: [0], accuracy: [0], attackSuccess: [0])
         let mean = Curve.mean([a, b, other])
         #expect(mean?.rounds == [0, 1])
@@ -69,7 +72,9 @@ func lines(_ text: String) throws -> [TextLines.Line] { try TextLines(Array(text
     @Test func figuresSayWhatTheyShowWithoutColour() {
         let curve = Curve(rounds: [0, 1, 2], accuracy: [0.1, 0.5, 0.8], attackSuccess: [0.1, 0.9, 1])
         let attacked = CurvePanel(row: "none", column: "fm", curves: [curve], isAttacked: true).drawing.svg(title: "t")
-        #expect(attacked.contains("stroke-dasharray") && attacked.contains("<circle") && attacked.contains(">none<") && attacked.contains(">fm<"))
+        #expect(
+            attacked.contains("stroke-dasharray") && attacked.contains("<circle") && attacked.contains(">none<")
+                && attacked.contains(">fm<"))
         let clean = CurvePanel(row: "none", column: "clean", curves: [curve], isAttacked: false).drawing.svg(title: "t")
         #expect(!clean.contains("stroke-dasharray"), "no attack, no ASR")
         let bars = HistogramPanel(histogram: histogram).drawing.svg(title: "t")
@@ -90,13 +95,18 @@ func lines(_ text: String) throws -> [TextLines.Line] { try TextLines(Array(text
 
     @Test func aPapersFiguresAreReadFromTheUsersFile() throws {
         #expect(PaperFigures.fields("a,\"b, \"\"c\"\"\",,0.5") == ["a", "b, \"c\"", "", "0.5"])
-        let table = TableResult(name: "toy", caption: "", claim: "", rowTitle: "", legend: "", measures: Measure.outcomes, rows: ["none", "x, bounds"],
-                                columns: ["fm"], seeds: [1], places: [], cleanColumns: [], curves: [])
+        let table = TableResult(
+            name: "toy", caption: "", claim: "", rowTitle: "", legend: "", measures: Measure.outcomes, rows: ["none", "x, bounds"],
+            columns: ["fm"], seeds: [1], places: [], cleanColumns: [], curves: [])
         let header = "table,row,column,acc,asr\n"
-        let figures = try PaperFigures(parsing: lines(header + "toy,\"x, bounds\",fm,0.9,\r\n\nother,any,any,1,1\n"), path: "paper.csv", [table])
+        let figures = try PaperFigures(
+            parsing: lines(header + "toy,\"x, bounds\",fm,0.9,\r\n\nother,any,any,1,1\n"), path: "paper.csv", [table])
         #expect(figures.value("toy", "x, bounds", "fm", .accuracy) == 0.9)
         #expect(figures.value("toy", "x, bounds", "fm", .attackSuccess) == nil && figures.value("toy", "none", "fm", .accuracy) == nil)
-        for (line, word) in [("toy,nobody,fm,1,1", "x, bounds"), ("toy,none,gm,1,1", "fm"), ("toy,none,fm,90,1", "0 to 1"), ("toy,none,fm", "5 fields"), ("toy,none,fm,?,", "acc")] {
+        for (line, word) in [
+            ("toy,nobody,fm,1,1", "x, bounds"), ("toy,none,gm,1,1", "fm"), ("toy,none,fm,90,1", "0 to 1"), ("toy,none,fm", "5 fields"),
+            ("toy,none,fm,?,", "acc"),
+        ] {
             let text = message { _ = try PaperFigures(parsing: lines(header + line), path: "paper.csv", [table]) }
             #expect(text?.contains(word) == true && text?.contains("line 2") == true, "\(line): \(text ?? "accepted")")
         }

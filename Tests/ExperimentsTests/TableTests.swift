@@ -8,19 +8,23 @@ import Testing
                 Measurement(accuracy: acc + 0.01 * Double(at), attackSuccess: asr, robustAccuracy: .nan, floor: 0.02)
             }
         }
-        return TableResult(name: "toy", caption: "a_b", claim: "low", rowTitle: "defence", legend: "ACC: right.", measures: Measure.outcomes, rows: ["none", "bounds, ours"], columns: ["clean", "fm"], seeds: seeds,
-                           places: [[place(0.9, .nan), place(0.8, 1)], [place(0.85, .nan), seeds.map { _ in Measurement.none }]], cleanColumns: ["clean"],
-                           curves: [[[], []], [[], []]])
+        return TableResult(
+            name: "toy", caption: "a_b", claim: "low", rowTitle: "defence", legend: "ACC: right.", measures: Measure.outcomes,
+            rows: ["none", "bounds, ours"], columns: ["clean", "fm"], seeds: seeds,
+            places: [[place(0.9, .nan), place(0.8, 1)], [place(0.85, .nan), seeds.map { _ in Measurement.none }]], cleanColumns: ["clean"],
+            curves: [[[], []], [[], []]])
     }
 
     private func results(_ table: TableResult) -> Results {
-        Results(setting: Setting(scale: "smoke", dataset: "toy", datasetDigest: "d", synthetic: "fm.h5", syntheticDigest: "s", syntheticImages: 10,
-                                 evaluateOn: .test, tables: ["toy"], seeds: table.seeds), tables: [table])
+        Results(
+            setting: Setting(
+                scale: "smoke", dataset: "toy", datasetDigest: "d", synthetic: "fm.h5", syntheticDigest: "s", syntheticImages: 10,
+                evaluateOn: .test, tables: ["toy"], seeds: table.seeds), tables: [table])
     }
 
     @Test func statistics() {
         #expect(Statistics.mean([1, 2, 3]) == 2)
-        #expect(Statistics.deviation([1, 2, 3]) == 1)                       // n - 1
+        #expect(Statistics.deviation([1, 2, 3]) == 1)  // n - 1
         #expect(Statistics.mean([1, .nan, 3]) == 2)
         #expect(Statistics.mean([]).isNaN && Statistics.mean([.nan]).isNaN)
         #expect(Statistics.deviation([1]).isNaN && Statistics.deviation([1, .nan]).isNaN)
@@ -35,7 +39,9 @@ import Testing
         #expect(Numbers.fixed(.nan, 3) == "-")
         #expect(Numbers.fixed(.infinity, 3) == "inf")
         #expect(Numbers.fixed(7.4, 0) == "7")
-        #expect(Numbers.grouped(0) == "0" && Numbers.grouped(999) == "999" && Numbers.grouped(60_000) == "60,000" && Numbers.grouped(1_234_567) == "1,234,567")
+        #expect(
+            Numbers.grouped(0) == "0" && Numbers.grouped(999) == "999" && Numbers.grouped(60_000) == "60,000"
+                && Numbers.grouped(1_234_567) == "1,234,567")
         #expect(Numbers.duration(3.2) == "4 s" && Numbers.duration(200) == "3 min 20 s" && Numbers.duration(7500) == "2 h 5 min")
     }
 

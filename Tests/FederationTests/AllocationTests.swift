@@ -9,7 +9,7 @@ import XCTest
 /// No memory is allocated within a training step, images included: it was all planned before. XCTest, whose tests run one
 /// after the other: the count is that of the whole process.
 final class AllocationTests: XCTestCase {
-    private static let batch = 40                      // two chunks and a half
+    private static let batch = 40  // two chunks and a half
 
     override func setUpWithError() throws {
         try XCTSkipIf(allocations() < 0, "allocations cannot be counted here")
@@ -35,7 +35,8 @@ final class AllocationTests: XCTestCase {
     }
 
     func testTrainingWithAHeadAllocatesNothing() throws {
-        let samples = try Toy.samples(Self.batch), network = ClampNet(channels: 1, classes: Toy.classes, head: try Head(pairs: 3, width: 192))
+        let samples = try Toy.samples(Self.batch),
+            network = ClampNet(channels: 1, classes: Toy.classes, head: try Head(pairs: 3, width: 192))
         let trainer = Trainer(network, kernels: Toy.kernels)
         trainer.reset(Parameters(network))
         XCTAssertEqual(allocated(trainer, samples, steps: 5), 0)
@@ -55,7 +56,9 @@ final class AllocationTests: XCTestCase {
     func testPredictionAllocatesNothing() throws {
         let samples = try Toy.samples(Self.batch), parameters = Toy.parameters(), bounds = Bounds(Toy.network)
         let predictor = Predictor(Toy.network, kernels: Toy.kernels, threads: 1)
-        func pass() { predictor.forEachChunk(samples.count, parameters, bounds, load: { samples.load($0, into: $1) }, visit: { _, _, _ in }) }
+        func pass() {
+            predictor.forEachChunk(samples.count, parameters, bounds, load: { samples.load($0, into: $1) }, visit: { _, _, _ in })
+        }
         pass()
         let before = allocations()
         pass()
@@ -66,9 +69,11 @@ final class AllocationTests: XCTestCase {
     private func allocated(_ trainer: Trainer, _ samples: Samples, steps: Int) -> Int {
         let sgd = SGD(rate: 0.01, clip: 5), classes = Toy.classes, batch = Self.batch
         func step() {
-            trainer.step(batch, sgd, load: { samples.load($0, into: $1) }, loss: { i, logits, gradient in
-                Loss.crossEntropy(logits, classes: classes, label: samples.label(i), batch: batch, gradient: gradient)
-            })
+            trainer.step(
+                batch, sgd, load: { samples.load($0, into: $1) },
+                loss: { i, logits, gradient in
+                    Loss.crossEntropy(logits, classes: classes, label: samples.label(i), batch: batch, gradient: gradient)
+                })
         }
         step()
         let before = allocations()

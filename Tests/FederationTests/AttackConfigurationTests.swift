@@ -10,7 +10,9 @@ import Testing
 @Suite struct AttackConfigurationTests {
     static let everything: RunConfiguration = {
         var c = RunConfiguration()
-        (c.attack, c.coverFraction, c[ModelReplacement.boost], c[ProjectedTraining.radius], c[Neurotoxin.share]) = (.both, 0.1, .factor(2.5), 1.5, 0.05)
+        (c.attack, c.coverFraction, c[ModelReplacement.boost], c[ProjectedTraining.radius], c[Neurotoxin.share]) = (
+            .both, 0.1, .factor(2.5), 1.5, 0.05
+        )
         (c.maliciousEpochs, c.maliciousRate, c[AdaptiveTraining.share]) = (3, 0.05, 0.8)
         return c
     }()
@@ -35,7 +37,8 @@ import Testing
         let bad: [(String, (inout RunConfiguration) -> Void)] = [
             ("--cover-fraction", { $0.coverFraction = 0.6 }), ("--cover-fraction", { $0.coverFraction = -0.1 }),
             ("--cover-fraction", { $0.coverFraction = .nan }),
-            ("--model-replacement", { $0[ModelReplacement.boost] = .factor(0) }), ("--model-replacement", { $0[ModelReplacement.boost] = .factor(.infinity) }),
+            ("--model-replacement", { $0[ModelReplacement.boost] = .factor(0) }),
+            ("--model-replacement", { $0[ModelReplacement.boost] = .factor(.infinity) }),
             ("--pgd-radius", { $0[ProjectedTraining.radius] = 0 }), ("--pgd-radius", { $0[ProjectedTraining.radius] = .nan }),
             ("--neurotoxin", { $0[Neurotoxin.share] = 1 }), ("--neurotoxin", { $0[Neurotoxin.share] = 0 }),
             ("--malicious-epochs", { $0.maliciousEpochs = 0 }), ("--malicious-lr", { $0.maliciousRate = -1 }),
@@ -56,15 +59,20 @@ import Testing
     @Test func evaluationCounts() throws {
         let constant = Parameters(Toy.network)
         constant.setCanonical(Toy.network.tensors[15], [0, 0, 1, 0, 0])
-        let set = Toy.set(50).subset(0..<38), clean = Samples(set, normalization: Toy.normalization), counts = set.classCounts     // 8 8 8 7 7
+        let set = Toy.set(50).subset(0..<38), clean = Samples(set, normalization: Toy.normalization), counts = set.classCounts  // 8 8 8 7 7
         let trigger = try Triggers.make("patch", shape: clean.shape, seed: 1), server = Server(kernels: Toy.kernels, threads: 1)
         func evaluate(_ relabeling: Relabeling) -> Evaluation {
             server.evaluate(constant, Bounds(Toy.network), clean, Backdoor(trigger: trigger, relabeling: relabeling))
         }
         #expect(counts == [8, 8, 8, 7, 7])
-        #expect(evaluate(.target(2)) == Evaluation(accuracy: 8.0 / 38, attackSuccess: 1, robustAccuracy: 0, images: 38, triggeredImages: 30))
-        #expect(evaluate(.target(3)) == Evaluation(accuracy: 8.0 / 38, attackSuccess: 0, robustAccuracy: 8.0 / 31, images: 38, triggeredImages: 31))
-        #expect(evaluate(.next) == Evaluation(accuracy: 8.0 / 38, attackSuccess: 8.0 / 38, robustAccuracy: 8.0 / 38, images: 38, triggeredImages: 38))
+        #expect(
+            evaluate(.target(2)) == Evaluation(accuracy: 8.0 / 38, attackSuccess: 1, robustAccuracy: 0, images: 38, triggeredImages: 30))
+        #expect(
+            evaluate(.target(3))
+                == Evaluation(accuracy: 8.0 / 38, attackSuccess: 0, robustAccuracy: 8.0 / 31, images: 38, triggeredImages: 31))
+        #expect(
+            evaluate(.next)
+                == Evaluation(accuracy: 8.0 / 38, attackSuccess: 8.0 / 38, robustAccuracy: 8.0 / 38, images: 38, triggeredImages: 38))
     }
 
     /// A run that is interrupted and resumed ends where an uninterrupted one does, attackers' memory included.
@@ -82,9 +90,13 @@ import Testing
         #expect(throws: RunError.self) { try first.run() }
         let second = try FederatedRun(c, data, threads: 2)
         try RunFile.restore(second, from: path)
-        #expect(second.finishedRounds == 2 && second.state.prototypes[0].previousGlobal?.values == first.state.prototypes[0].previousGlobal?.values)
+        #expect(
+            second.finishedRounds == 2
+                && second.state.prototypes[0].previousGlobal?.values == first.state.prototypes[0].previousGlobal?.values)
         try second.run()
-        #expect(second.global.values == straight.global.values && second.state.prototypes[0].previousGlobal?.values == straight.state.prototypes[0].previousGlobal?.values)
+        #expect(
+            second.global.values == straight.global.values
+                && second.state.prototypes[0].previousGlobal?.values == straight.state.prototypes[0].previousGlobal?.values)
         var forgetful = c
         forgetful[Neurotoxin.share] = nil
         let other = try FederatedRun(forgetful, data, threads: 2)
@@ -97,7 +109,9 @@ import Testing
         var c = Self.everything
         (c.trigger, c.synthetic, c.clients, c.rounds, c.batch, c.initialEpochs) = ("wanet", "holdout:40", 4, 1, 16, 0)
         let data = try RunData(c, Toy.dataset(200), nil, syntheticName: c.synthetic)
-        #expect(data.synthetic.positions(.poisoned).count == 8 && data.synthetic.positions(.cover).count == 4 && data.synthetic.positions(.noise).count == 14)
+        #expect(
+            data.synthetic.positions(.poisoned).count == 8 && data.synthetic.positions(.cover).count == 4
+                && data.synthetic.positions(.noise).count == 14)
         #expect(data.clients[1].positions(.poisoned).count == 20 && data.clients[1].share == TriggerShare(1, of: 2))
         #expect(data.clients[2].positions(.clean).count == 40)
         let scratch = Scratch(), path = scratch.file("run.h5")

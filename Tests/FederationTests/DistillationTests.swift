@@ -24,7 +24,9 @@ import Testing
     }
 
     private func state() -> FederationState {
-        var state = FederationState(configuration, Toy.network, Toy.normalization, Provenance(dataset: "toy", datasetDigest: "d", synthetic: "s", syntheticDigest: "e"))
+        var state = FederationState(
+            configuration, Toy.network, Toy.normalization,
+            Provenance(dataset: "toy", datasetDigest: "d", synthetic: "s", syntheticDigest: "e"))
         (state.prototypes[0].global, state.finishedRounds) = (Toy.parameters(), 0)
         return state
     }
@@ -43,15 +45,19 @@ import Testing
 
     /// What comes of a round depends on the answers alone: the mean over clients, and from there on not on what they sent.
     @Test func weightsAreNotAveraged() throws {
-        let synthetic = try Toy.samples(64), server = Server(kernels: Toy.kernels, threads: 2), updates = [Toy.parameters(2), Toy.parameters(3)]
+        let synthetic = try Toy.samples(64), server = Server(kernels: Toy.kernels, threads: 2),
+            updates = [Toy.parameters(2), Toy.parameters(3)]
         let start = state()
-        let aggregation = try Aggregation(start, [Sender(client: 0, images: 10), Sender(client: 1, images: 30)], FedAvg(), server, synthetic)
+        let aggregation = try Aggregation(
+            start, [Sender(client: 0, images: 10), Sender(client: 1, images: 30)], FedAvg(), server, synthetic)
         updates.forEach(aggregation.add)
         let aggregated = try aggregation.finish()
         let said = updates.map { server.predictor(Toy.network).logits(64, $0, Bounds(Toy.network)) { synthetic.load($0, into: $1) } }
         for i in 0..<64 {
             let rows = said.map { FederatedDistillation.answer($0[i * Toy.classes..<(i + 1) * Toy.classes]) }
-            for k in 0..<Toy.classes { #expect(abs(Double(aggregated.teacherLogits[i * Toy.classes + k]) - (rows[0][k] + rows[1][k]) / 2) < 1e-5) }
+            for k in 0..<Toy.classes {
+                #expect(abs(Double(aggregated.teacherLogits[i * Toy.classes + k]) - (rows[0][k] + rows[1][k]) / 2) < 1e-5)
+            }
         }
         func after(_ model: Parameters) throws -> [Float] {
             var state = start, other = aggregated
@@ -83,7 +89,9 @@ import Testing
     @Test func itsEpochsAreTheServers() throws {
         var c = configuration
         c.fusionEpochs = 0
-        #expect(c.asksTeachers(inRound: 1) && c.serverTraining.epochs == 4 && (0..<4).map { c.serverTraining.rate($0) } == [1, 0.75, 0.5, 0.25].map { c.rate * $0 })
+        #expect(
+            c.asksTeachers(inRound: 1) && c.serverTraining.epochs == 4
+                && (0..<4).map { c.serverTraining.rate($0) } == [1, 0.75, 0.5, 0.25].map { c.rate * $0 })
         #expect(c.passesOfFusion(inRound: 1, images: 30, shapes: 2, teachers: 3) == 30 * (1 + 8))
         c.synthetic = "none"
         #expect(throws: SettingError.self) { try c.validate() }

@@ -20,7 +20,7 @@ import Testing
         let updates = (0..<10).map { ClientUpdate(client: $0, images: 7, parameters: $0 < 2 ? boosted : global) }
         let mean = try FedAvg().aggregate(global, updates, &context).model
         var worst = 0.0
-        for k in 0..<mean.count {                            // roundings: L to float, twice a fifth of it; the mean to float
+        for k in 0..<mean.count {  // roundings: L to float, twice a fifth of it; the mean to float
             let error = abs(Double(mean.base[k]) - Double(wanted.base[k])), size = Double(max(abs(boosted.base[k]), abs(wanted.base[k])))
             worst = max(worst, error / max(size, 1e-30))
         }
@@ -49,7 +49,7 @@ import Testing
     @Test func pgdHoldsInTraining() throws {
         let samples = try Toy.samples(64, poisoned: 0.5), global = Toy.parameters()
         let free = Toy.trained(samples, from: global), held = Toy.trained(samples, from: global) { $0[ProjectedTraining.radius] = 0.02 }
-        let size = updateNorm(global, Parameters(Toy.network))          // every coordinate is rounded to 2^-24 of its size
+        let size = updateNorm(global, Parameters(Toy.network))  // every coordinate is rounded to 2^-24 of its size
         #expect(updateNorm(free.update, global) > 0.04)
         #expect(updateNorm(held.update, global) <= 0.02 + 0x1p-24 * size && updateNorm(held.update, global) > 0.019)
         let boosted = Toy.trained(samples, from: global) { ($0[ProjectedTraining.radius], $0[ModelReplacement.boost]) = (0.02, .factor(3)) }
@@ -64,7 +64,7 @@ import Testing
         let share = 700 / Double(Toy.network.parameterCount)
         let frozen = Neurotoxin(share: share, Toy.context(global, previous: previous)).frozen
         #expect(frozen.count == 700 && frozen.suffix(500) == Array(1000..<1500)[...])
-        #expect(frozen.prefix(200).allSatisfy { $0 < 1000 })            // 0.25 after rounding; which of them is not the point
+        #expect(frozen.prefix(200).allSatisfy { $0 < 1000 })  // 0.25 after rounding; which of them is not the point
         #expect(Neurotoxin(share: 0.5, Toy.context(global, previous: previous)).frozen.count == 1500)
         #expect(Neurotoxin(share: 0.5, Toy.context(global)).frozen.isEmpty)
         let model = Toy.parameters(2), before = model.values
@@ -91,25 +91,30 @@ import Testing
         var taps = [Float](repeating: 0, count: weight.canonicalCount)
         taps[4] = 1
         model.setCanonical(weight, taps)
-        let clean = samples.positions(.clean), bytes = clean.flatMap { samples.set.images[$0 * 784 ..< ($0 + 1) * 784] }
+        let clean = samples.positions(.clean), bytes = clean.flatMap { samples.set.images[$0 * 784..<($0 + 1) * 784] }
         let largest = Float(try #require(bytes.max())) / 255
         let half = AdaptiveTraining(share: 0.5, Toy.context(model)), limits = try #require(half.trainingBounds(samples))
         #expect(clean.count == 20 && largest < 0.9 && abs(limits[.conv1][0] - largest / 2) <= 0x1p-23)
         #expect(limits[.conv1][1] == 0 && limits[.fc1].allSatisfy { $0 == 0 })
         let all = try #require(half.trainingBounds(Toy.samples(10, poisoned: 1)))
-        #expect(all.isUnbounded)                                        // nothing clean to look at
+        #expect(all.isUnbounded)  // nothing clean to look at
     }
 
     /// The backdoor of the adaptive attacker works under bounds at its clean maxima.
     @Test func adaptiveBackdoorWorksInsideTheCleanRange() throws {
         let start = Toy.trained(try Toy.samples(200), from: Toy.parameters()) { ($0.localEpochs, $0.rate) = (6, 0.05) }.update
         let samples = try Toy.samples(200, poisoned: 0.4), trigger = try Triggers.make("patch", shape: samples.shape, seed: 1)
-        let backdoor = Backdoor(trigger: trigger, relabeling: .target(0)), clean = Samples(Toy.set(100, seed: 9), normalization: Toy.normalization)
+        let backdoor = Backdoor(trigger: trigger, relabeling: .target(0)),
+            clean = Samples(Toy.set(100, seed: 9), normalization: Toy.normalization)
         let server = Server(kernels: Toy.kernels, threads: 1)
         let limits = AdaptiveTraining(share: 0.5, Toy.context(start)).trainingBounds(samples)
         func success(_ share: Double?) throws -> (plain: Evaluation, bounded: Evaluation) {
-            let model = Toy.trained(samples, from: start) { ($0[AdaptiveTraining.share], $0.maliciousEpochs, $0.maliciousRate) = (share, 8, 0.05) }.update
-            return (server.evaluate(model, Bounds(Toy.network), clean, backdoor), server.evaluate(model, try #require(limits), clean, backdoor))
+            let model = Toy.trained(samples, from: start) {
+                ($0[AdaptiveTraining.share], $0.maliciousEpochs, $0.maliciousRate) = (share, 8, 0.05)
+            }.update
+            return (
+                server.evaluate(model, Bounds(Toy.network), clean, backdoor), server.evaluate(model, try #require(limits), clean, backdoor)
+            )
         }
         let adaptive = try success(0.5), plain = try success(nil)
         for result in [adaptive.plain, adaptive.bounded] { #expect(result.attackSuccess > 0.9 && result.accuracy > 0.9, "\(adaptive)") }
@@ -122,13 +127,18 @@ import Testing
         let everybody = Toy.trained(samples, from: global) { ($0.attack, $0.localEpochs, $0.rate) = (.none, 3, 0.03) }
         let malicious = Toy.trained(samples, from: global) { ($0.maliciousEpochs, $0.maliciousRate) = (3, 0.03) }
         #expect(malicious.update.values == everybody.update.values && malicious.loss == everybody.loss)
-        let benign = Toy.trained(samples, from: global, client: 2) { ($0.maliciousEpochs, $0.maliciousRate, $0[ProjectedTraining.radius]) = (3, 0.03, 0.001) }
+        let benign = Toy.trained(samples, from: global, client: 2) {
+            ($0.maliciousEpochs, $0.maliciousRate, $0[ProjectedTraining.radius]) = (3, 0.03, 0.001)
+        }
         #expect(benign.update.values == Toy.trained(samples, from: global, client: 2).update.values)
     }
 
     @Test func nobodyMisbehavesWithoutColluders() {
         var configuration = RunConfiguration()
-        (configuration[ProjectedTraining.radius], configuration[ModelReplacement.boost], configuration[AdaptiveTraining.share], configuration[Neurotoxin.share]) = (1, .replacement, 1, 0.05)
+        (
+            configuration[ProjectedTraining.radius], configuration[ModelReplacement.boost], configuration[AdaptiveTraining.share],
+            configuration[Neurotoxin.share]
+        ) = (1, .replacement, 1, 0.05)
         #expect(MaliciousBehaviors.make(configuration.values, Toy.context(Toy.parameters(), colluders: 0)).isEmpty)
         #expect(MaliciousBehaviors.make(configuration.values, Toy.context(Toy.parameters())).count == 4)
         #expect(!configuration.isMalicious(0))

@@ -6,7 +6,8 @@ import Network
 import Testing
 @testable import Federation
 
-/// A result that moves without its revision: `reproduce` would go on with old cells in silence. For every part of the list a small training is
+/// A result that moves without its revision: `reproduce` would go on with old cells in silence. For every part of the list a small
+/// training is
 /// done, and the digest of what comes out is compared with the one that was noted for the part's revision.
 @Suite struct RevisionTests {
     /// Lines "part revision digest", of the instruction set AVX2.
@@ -17,7 +18,9 @@ import Testing
 
     private static let parts: [String] = {
         let rules = AggregationRules.names.filter { $0 != "none" }.map { "rule \($0)" }
-        return ["training"] + Triggers.names.map { "trigger \($0)" } + builtIn.map { "malicious \($0.name)" } + ["vouching", "distillation"]
+        return ["training"] + Triggers.names.map { "trigger \($0)" } + builtIn.map { "malicious \($0.name)" } + [
+            "vouching", "distillation",
+        ]
             + rules + ModelDefenses.names.map { "defence \($0)" }
     }()
 
@@ -45,7 +48,8 @@ import Testing
 
     private static func digest(_ part: String) throws -> String {
         let c = try configuration(part)
-        let data = try RunData(c, Toy.dataset(7 * 12), UnnamedSplit(set: Toy.set(60, seed: 3), classNames: [], source: "toy"), syntheticName: "toy.h5")
+        let data = try RunData(
+            c, Toy.dataset(7 * 12), UnnamedSplit(set: Toy.set(60, seed: 3), classNames: [], source: "toy"), syntheticName: "toy.h5")
         let run = try FederatedRun(c, data, threads: 1)
         try run.run()
         return digest(run.defended.first?.models[0] ?? BoundedModel(run.global))
@@ -61,11 +65,12 @@ import Testing
 
     private static func noted() -> [String: (revision: Int, digest: String)] {
         let text = (try? String(contentsOf: file, encoding: .utf8)) ?? ""
-        return Dictionary(uniqueKeysWithValues: text.split(separator: "\n").compactMap { line in
-            let words = line.split(separator: " ").map(String.init)
-            guard words.count >= 3, let revision = Int(words[words.count - 2]) else { return nil }
-            return (words.dropLast(2).joined(separator: " "), (revision, words[words.count - 1]))
-        })
+        return Dictionary(
+            uniqueKeysWithValues: text.split(separator: "\n").compactMap { line in
+                let words = line.split(separator: " ").map(String.init)
+                guard words.count >= 3, let revision = Int(words[words.count - 2]) else { return nil }
+                return (words.dropLast(2).joined(separator: " "), (revision, words[words.count - 1]))
+            })
     }
 
     /// With FEDCLAMP_NOTE_REVISIONS=1 the digests are written instead of compared, for the commit that raises a revision.
@@ -79,7 +84,9 @@ import Testing
             lines.append("\(part) \(revision) \(digest)")
             guard !notes else { continue }
             let known = noted[part]
-            #expect(known?.digest == digest, """
+            #expect(
+                known?.digest == digest,
+                """
                 results of "\(part)" moved, and its revision is still \(revision): raise it in Revisions.changed, where nothing else explains it \
                 ("training" for all), then note the digests with FEDCLAMP_NOTE_REVISIONS=1
                 """)
@@ -95,7 +102,9 @@ import Testing
         let mine = c.revisions
         #expect(mine.text == "malicious neurotoxin 1; rule krum 1; training 1; trigger blend 1; vouching 4")
         #expect(Revisions(text: mine.text) == mine && Revisions(text: "krum") == nil && Revisions(text: "rule krum 0") == nil)
-        #expect(Revisions.ofDefense("bounds:logits").text == "defence bounds 1; detection 1" && Revisions.ofDefense("clp").text == "defence clp 1")
+        #expect(
+            Revisions.ofDefense("bounds:logits").text == "defence bounds 1; detection 1"
+                && Revisions.ofDefense("clp").text == "defence clp 1")
     }
 
     /// Only what depends on a part is stale when the part moves; a file of before revisions has all of them at 1.

@@ -19,8 +19,10 @@ import Testing
             let candidates = [interval.lower + 1, (interval.lower + min(interval.upper, 2)) / 2, interval.lower + 2]
             return text(candidates.first { interval.contains($0) && text($0) != setting.standardText } ?? .nan)
         }
-        return ["partition": "shards:2", "heads": "1x128,none", "trigger-place": "1,2",
-                "malicious-update": "exec:boost@malicious-update:0123456789abcdef"][setting.name] ?? "7"
+        return [
+            "partition": "shards:2", "heads": "1x128,none", "trigger-place": "1,2",
+            "malicious-update": "exec:boost@malicious-update:0123456789abcdef",
+        ][setting.name] ?? "7"
     }
 
     private static func text(_ x: Double) -> String { Int(exactly: x).map { "\($0)" } ?? "\(x)" }
@@ -65,23 +67,39 @@ import Testing
             outside.append(interval.upper + 1)
             if interval.includesUpper { inside.append(interval.upper) } else { outside.append(interval.upper) }
         }
-        for x in inside { #expect(error { var c = RunConfiguration(); try c.set(name, Self.text(x)) } == nil, "\(x)") }
+        for x in inside {
+            #expect(
+                error {
+                    var c = RunConfiguration(); try c.set(name, Self.text(x))
+                } == nil, "\(x)")
+        }
         for x in outside {
             let given = Self.text(x), expected = "--\(name) \(given): expected \(setting.expected)"
-            #expect(error { var c = RunConfiguration(); try c.set(name, given) } == expected)
+            #expect(
+                error {
+                    var c = RunConfiguration(); try c.set(name, given)
+                } == expected)
         }
-        #expect(error { var c = RunConfiguration(); try c.set(name, "much") }?.hasPrefix("--\(name) much: expected ") == true)
+        #expect(
+            error {
+                var c = RunConfiguration(); try c.set(name, "much")
+            }?.hasPrefix("--\(name) much: expected ") == true)
     }
 
     @Test(arguments: names) func namesAreRefusedWhereOnlySomeAreTaken(name: String) throws {
         let setting = try RunConfiguration.settings.named(name)
         guard let choice = setting.choices.last else { return }
-        let text = error { var c = RunConfiguration(); try c.set(name, choice + "x") }
+        let text = error {
+            var c = RunConfiguration(); try c.set(name, choice + "x")
+        }
         #expect(text?.hasPrefix("--\(name) \(choice)x: expected ") == true && text?.hasSuffix("did you mean \"\(choice)\"?") == true)
     }
 
     @Test func unknownNamesAreSuggested() {
-        #expect(error { var c = RunConfiguration(); try c.set("local-epoch", "1") }?.contains("did you mean \"local-epochs\"?") == true)
+        #expect(
+            error {
+                var c = RunConfiguration(); try c.set("local-epoch", "1")
+            }?.contains("did you mean \"local-epochs\"?") == true)
     }
 
     /// JSON as version 0.1.0 wrote it before options had one name.
@@ -96,9 +114,12 @@ import Testing
             "synthetic":"holdout:30","syntheticLimit":20,"target":2,"temperature":2,"trigger":"blend","weightDecay":0.001}
             """
         let c = try RunConfiguration.from(json: json, path: "old.h5")
-        let since = ["fm-poison-draw", "fm-poison-stage", "evaluate-clients", "evaluate-every", "local-test-images", "bounds-paper-drop", "bounds-paper-factor",
-                     "bounds-paper-lr", "bounds-paper-passes", "dp-limit", "dp-noise", "rfout-deviations", "pruning-share", "pruning-deviations",
-                     "heads", "trigger-place", "malicious-update", "vouching-rounds", "vouching-epochs", "distillation-epochs"]
+        let since = [
+            "fm-poison-draw", "fm-poison-stage", "evaluate-clients", "evaluate-every", "local-test-images", "bounds-paper-drop",
+            "bounds-paper-factor",
+            "bounds-paper-lr", "bounds-paper-passes", "dp-limit", "dp-noise", "rfout-deviations", "pruning-share", "pruning-deviations",
+            "heads", "trigger-place", "malicious-update", "vouching-rounds", "vouching-epochs", "distillation-epochs",
+        ]
         let standard = RunConfiguration.settings.all.filter { $0.isStandard(in: c.values) }.map(\.name)
         #expect(Set(standard) == Set(["clip-norm", "fusion-lr"] + since))
         #expect(c.rate == 0.05 && c[ModelReplacement.boost] == .factor(2.5) && c.partition == .dirichlet(0.5) && c.seed == .max)
@@ -124,12 +145,16 @@ import Testing
         #expect(differs { $0.defenses = ["median", "bounds"] } != nil && differs { $0.defenses = ["krum", "bounds", "vouching"] } != nil)
         #expect(differs { $0.rounds = 3 } == "rounds was 20, is 3" && differs { $0.isa = "other" } != nil)
         #expect(differs { $0[NormClip.limit] = 1 } == nil, "of a rule that has no part in it")
-        #expect(differs { $0.defenses = ["krum", "bounds"]; $0.trigger = "sig" } != nil)
+        #expect(
+            differs {
+                $0.defenses = ["krum", "bounds"]; $0.trigger = "sig"
+            } != nil)
     }
 
     /// A user's own defence on the model may be changed, and is done again; own rules may not. Files name them by identities only.
     @Test func ownMethods() throws {
-        let (old, new) = ("exec:x@model-defense:0123456789abcdef", "exec:x@model-defense:fedcba9876543210"), rule = "exec:r@rule:0123456789abcdef"
+        let (old, new) = ("exec:x@model-defense:0123456789abcdef", "exec:x@model-defense:fedcba9876543210"),
+            rule = "exec:r@rule:0123456789abcdef"
         var stored = RunConfiguration(), now = stored
         (stored.defenses, now.defenses) = ([rule, old], RunConfiguration.joined([rule, old], [new]))
         #expect(now.defenses == [rule, new] && now.difference(from: stored) == nil)
@@ -151,18 +176,42 @@ import Testing
             return try c.reduced.trainingJSON()
         }
         let plain = try name { _ in }
-        #expect(try name { $0[NormClip.limit] = 1; $0[DeepSight.images] = 7; $0[Neurotoxin.share] = 0.1; $0.coverFraction = 0.2 } == plain)
-        #expect(try name { $0.isa = "x"; $0.data = "y"; $0.synthetic = "z.h5"; $0.defenses = ["bounds"] } == plain)
-        #expect(try name { $0.defenses = ["norm-clip"]; $0[NormClip.limit] = 1 } != name { $0.defenses = ["norm-clip"] })
-        #expect(try name { $0.attack = .classic; $0[Neurotoxin.share] = 0.1 } != name { $0.attack = .classic })
-        #expect(try name { $0.attack = .fm; $0[Neurotoxin.share] = 0.1 } == name { $0.attack = .fm })
+        #expect(
+            try name {
+                $0[NormClip.limit] = 1; $0[DeepSight.images] = 7; $0[Neurotoxin.share] = 0.1; $0.coverFraction = 0.2
+            } == plain)
+        #expect(
+            try name {
+                $0.isa = "x"; $0.data = "y"; $0.synthetic = "z.h5"; $0.defenses = ["bounds"]
+            } == plain)
+        #expect(
+            try name {
+                $0.defenses = ["norm-clip"]; $0[NormClip.limit] = 1
+            } != name { $0.defenses = ["norm-clip"] })
+        #expect(
+            try name {
+                $0.attack = .classic; $0[Neurotoxin.share] = 0.1
+            } != name { $0.attack = .classic })
+        #expect(
+            try name {
+                $0.attack = .fm; $0[Neurotoxin.share] = 0.1
+            } == name { $0.attack = .fm })
         // A user's own, by content: another program is another training, but for a defence on the model.
         let (a, b) = ("@rule:0123456789abcdef", "@rule:fedcba9876543210")
         #expect(try name { $0.defenses = ["exec:x\(a)"] } != name { $0.defenses = ["exec:x\(b)"] })
         #expect(try name { $0.defenses = ["exec:x@model-defense:0123456789abcdef"] } == plain)
         let place = try #require(PixelPlace(text: "1,2")), badge = "badge.png@trigger:0123456789abcdef"
-        #expect(try name { $0.attack = .fm; $0[PictureTrigger.place] = place } == name { $0.attack = .fm })
-        #expect(try name { $0.attack = .fm; $0.trigger = badge; $0[PictureTrigger.place] = place } != name { $0.attack = .fm; $0.trigger = badge })
+        #expect(
+            try name {
+                $0.attack = .fm; $0[PictureTrigger.place] = place
+            } == name { $0.attack = .fm })
+        #expect(
+            try name {
+                $0.attack = .fm; $0.trigger = badge; $0[PictureTrigger.place] = place
+            }
+                != name {
+                    $0.attack = .fm; $0.trigger = badge
+                })
         #expect(!plain.contains("norm-clip") && !plain.contains("null") && plain.contains("\"rounds\":20"))
     }
 }

@@ -47,15 +47,19 @@ enum Toy {
     }
 
     /// A malicious client's training with these changes to the configuration.
-    static func trained(_ samples: Samples, from global: Parameters, previous: Parameters? = nil, client: Int = 0,
-                        _ change: (inout RunConfiguration) -> Void = { _ in }) -> LocalResult {
+    static func trained(
+        _ samples: Samples, from global: Parameters, previous: Parameters? = nil, client: Int = 0,
+        _ change: (inout RunConfiguration) -> Void = { _ in }
+    ) -> LocalResult {
         var configuration = RunConfiguration()
         configuration.attack = .classic
         configuration.batch = 16
         change(&configuration)
-        let behaviors = configuration.isMalicious(client) ? MaliciousBehaviors.make(configuration.values, context(global, previous: previous)) : []
-        return localTraining(configuration, samples, from: global, round: 1, client: client,
-                             trainer: Trainer(network, kernels: kernels), behaviors: behaviors)
+        let behaviors =
+            configuration.isMalicious(client) ? MaliciousBehaviors.make(configuration.values, context(global, previous: previous)) : []
+        return localTraining(
+            configuration, samples, from: global, round: 1, client: client,
+            trainer: Trainer(network, kernels: kernels), behaviors: behaviors)
     }
 }
 

@@ -17,7 +17,9 @@ import Testing
         return c
     }
 
-    private func run(_ configuration: RunConfiguration, trigger: String = "patch", threads: Int = 2, images: Int = 400, fm: Int = 300) throws -> FederatedRun {
+    private func run(_ configuration: RunConfiguration, trigger: String = "patch", threads: Int = 2, images: Int = 400, fm: Int = 300)
+        throws -> FederatedRun
+    {
         var c = configuration
         c.trigger = trigger
         let generated = UnnamedSplit(set: Toy.set(fm, seed: 9), classNames: (0..<Toy.classes).map { "class \($0)" }, source: "test")
@@ -95,7 +97,9 @@ import Testing
         (c.clients, c.malicious, c.participation) = (20, 6, 0.5)
         for round in 1...5 {
             let all = c.clientNumbers(inRound: round), left = c.clientNumbers(inRound: round, without: [0, 3])
-            #expect(all.count == 10 && left.count == 10 && Set(all).subtracting([0, 3]).isSubset(of: left) && !left.contains(0) && !left.contains(3))
+            #expect(
+                all.count == 10 && left.count == 10 && Set(all).subtracting([0, 3]).isSubset(of: left) && !left.contains(0)
+                    && !left.contains(3))
         }
         #expect(c.assumedMalicious(10) == 3 && c.assumedMalicious(10, without: 2) == 3 && c.assumedMalicious(10, without: 6) == 0)
     }
@@ -108,7 +112,9 @@ import Testing
     /// Neither teachers nor the network that learns from them see images that are not trusted.
     @Test func whatIsNotTrustedIsNotFused() throws {
         let synthetic = try Toy.samples(64, poisoned: 0.5), update = Toy.parameters(2)
-        var one = FederationState(configuration, Toy.network, Toy.normalization, Provenance(dataset: "toy", datasetDigest: "d", synthetic: "s", syntheticDigest: "e"))
+        var one = FederationState(
+            configuration, Toy.network, Toy.normalization,
+            Provenance(dataset: "toy", datasetDigest: "d", synthetic: "s", syntheticDigest: "e"))
         let server = Server(kernels: Toy.kernels, threads: 2)
         var other = one
         (one.prototypes[0].global, one.finishedRounds, one.distrusted) = (Toy.parameters(), 0, synthetic.poisonedPositions)

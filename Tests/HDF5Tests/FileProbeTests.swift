@@ -18,12 +18,18 @@ import Testing
     /// Work that is announced takes its time, on any processor; announced elsewhere it changes nothing.
     @Test func workHasItsTime() {
         work_ahead(1 << 40)
-        #expect(survives({ _ in
-            work_ahead(5 << 20)                     // 3 seconds more than 1
-            var used = timespec()
-            repeat { clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) } while used.tv_sec < 2
-        }, nil, 1) == 0)
-        #expect(survives({ _ in work_ahead(1 << 10); while getpid() > 0 {} }, nil, 1) == SIGXCPU)
+        #expect(
+            survives(
+                { _ in
+                    work_ahead(5 << 20)  // 3 seconds more than 1
+                    var used = timespec()
+                    repeat { clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) } while used.tv_sec < 2
+                }, nil, 1) == 0)
+        #expect(
+            survives(
+                { _ in
+                    work_ahead(1 << 10); while getpid() > 0 {}
+                }, nil, 1) == SIGXCPU)
     }
 
     /// A lock whose owner is another thread stays locked in the copy for ever: that says nothing about a file.

@@ -13,7 +13,10 @@ import Testing
             state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
             return Int(state >> 33) % below
         }
-        let pieces: [[UInt8]] = [[0xe9], [0xc3, 0xa9], [0xff], [0xf4, 0x8f, 0xbf, 0xa9], [0xe2, 0x82], [0x41], [0x2f], [0xcc, 0x81], [0xed, 0xa0, 0x80], [0xf4, 0x90]]
+        let pieces: [[UInt8]] = [
+            [0xe9], [0xc3, 0xa9], [0xff], [0xf4, 0x8f, 0xbf, 0xa9], [0xe2, 0x82], [0x41], [0x2f], [0xcc, 0x81], [0xed, 0xa0, 0x80],
+            [0xf4, 0x90],
+        ]
         for _ in 0..<5000 {
             let bytes = (0..<next(12)).flatMap { _ in next(3) == 0 ? [UInt8(1 + next(255))] : pieces[next(pieces.count)] }
             #expect(Files.bytes(Files.path(bytes)) == bytes)
@@ -24,7 +27,7 @@ import Testing
 
     @Test func partsOfPaths() {
         #expect(Files.split("a/b/c.h5") == ("a/b", "c.h5") && Files.split("c.h5") == (".", "c.h5") && Files.split("/c") == ("/", "c"))
-        #expect(Files.split("a/\u{301}").name.utf8.elementsEqual("\u{301}".utf8))       // "/" and it look like one character
+        #expect(Files.split("a/\u{301}").name.utf8.elementsEqual("\u{301}".utf8))  // "/" and it look like one character
         #expect(Files.parts("/a//b/\u{301}c/").count == 3)
         #expect(Files.companion(of: "r/out.h5", ".lock") == "r/out.h5.lock" && Files.companion(of: "out.h5", ".lock") == "out.h5.lock")
         let long = String(repeating: "x", count: 250)
@@ -61,15 +64,18 @@ import Testing
         let line = try lines(Array("a = \u{301}x = y".utf8))[0]
         #expect(line.assignment?.name == "a" && line.assignment?.value.unicodeScalars.count == 6)
         #expect(try lines(Array("a=b\n = \n".utf8)).map { $0.assignment == nil } == [true, false])
-        for (text, left) in [("out = r/exp#1.h5", "out = r/exp#1.h5"), ("a = b # c", "a = b "), ("# c", ""), ("a\t#", "a\t"), ("a#", "a#")] {
+        for (text, left) in [("out = r/exp#1.h5", "out = r/exp#1.h5"), ("a = b # c", "a = b "), ("# c", ""), ("a\t#", "a\t"), ("a#", "a#")]
+        {
             #expect(try lines(Array(text.utf8))[0].uncommented == left)
         }
     }
 
     @Test func whatIsNoText() {
-        for (bytes, words) in [([0x61, 10, 0x62, 0xe9], "f: line 2: expected text in UTF-8, got the byte"), ([0xff, 0xfe, 0x61, 0], "UTF-16"),
-                               ([0xfe, 0xff, 0, 0x61], "UTF-16"), ([13, 10, 13, 10, 0], "line 3: expected text in UTF-8, got a zero byte"),
-                               ([0xc0, 0xaf], "line 1"), ([0xed, 0xa0, 0x80], "line 1")] as [([UInt8], String)] {
+        for (bytes, words) in [
+            ([0x61, 10, 0x62, 0xe9], "f: line 2: expected text in UTF-8, got the byte"), ([0xff, 0xfe, 0x61, 0], "UTF-16"),
+            ([0xfe, 0xff, 0, 0x61], "UTF-16"), ([13, 10, 13, 10, 0], "line 3: expected text in UTF-8, got a zero byte"),
+            ([0xc0, 0xaf], "line 1"), ([0xed, 0xa0, 0x80], "line 1"),
+        ] as [([UInt8], String)] {
             #expect(message { _ = try lines(bytes) }?.contains(words) == true)
         }
     }

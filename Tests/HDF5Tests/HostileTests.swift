@@ -11,7 +11,7 @@ import Testing
     /// Makes a file with raw calls and opens it.
     private func made(_ name: String = "hostile.h5", _ fill: (hid_t) -> Void) throws -> HDF5File {
         try Library.locked { () throws(HDF5Error) in
-            let id = H5Fcreate(scratch.file(name), 2, 0, 0)         // 2: H5F_ACC_TRUNC
+            let id = H5Fcreate(scratch.file(name), 2, 0, 0)  // 2: H5F_ACC_TRUNC
             fill(id)
             H5Fclose(id)
         }
@@ -64,12 +64,14 @@ import Testing
             bytes[index] ^= 0xff
             scratch.put("damaged.h5", bytes)
             if message({
-                let file = try HDF5File.openUntried(scratch.file("damaged.h5"))      // our own format needs no copy that dies first
+                let file = try HDF5File.openUntried(scratch.file("damaged.h5"))  // our own format needs no copy that dies first
                 _ = try file.read("/g/x", as: Float.self)
                 _ = try file.stringsAttribute("names", of: "/g")
-            }) != nil { refused += 1 }
+            }) != nil {
+                refused += 1
+            }
         }
-        #expect(refused > 20)      // everything but elements and padding
+        #expect(refused > 20)  // everything but elements and padding
     }
 
     @Test func links() throws {
@@ -155,8 +157,12 @@ import Testing
         #expect(message { _ = try file.read("big", as: Int64.self) }?.contains("18446744073709551615 at index 0") == true)
         #expect(message { _ = try file.read("text", as: UInt8.self) }?.contains("got string of 5 bytes") == true)
         #expect(message { _ = try file.readString("float") }?.contains("expected text") == true)
-        #expect(message { _ = try file.read("matrix", as: Float.self, shape: [4]) }?.contains("expected rank 1, got rank 2, shape (2, 2)") == true)
-        #expect(message { _ = try file.read("matrix", as: Float.self, shape: [-1, 3]) }?.contains("expected shape (any, 3), got (2, 2)") == true)
+        #expect(
+            message { _ = try file.read("matrix", as: Float.self, shape: [4]) }?.contains("expected rank 1, got rank 2, shape (2, 2)")
+                == true)
+        #expect(
+            message { _ = try file.read("matrix", as: Float.self, shape: [-1, 3]) }?.contains("expected shape (any, 3), got (2, 2)") == true
+        )
         #expect(message { _ = try file.readRows("scalar", as: Float.self, from: 0, count: 0) }?.contains("expected rows") == true)
     }
 
@@ -189,7 +195,11 @@ import Testing
             let attribute = H5Acreate2(id, "padded", ascii, space, 0, 0)
             H5Awrite(attribute, ascii, Array("abc   ".utf8))
             H5Aclose(attribute); H5Sclose(space); H5Tclose(ascii)
-            dataset(id, "never-written", { let t = H5Tcopy(chdf5_H5T_C_S1()); H5Tset_size(t, chdf5_H5T_VARIABLE()); return t }(), [2])
+            dataset(
+                id, "never-written",
+                {
+                    let t = H5Tcopy(chdf5_H5T_C_S1()); H5Tset_size(t, chdf5_H5T_VARIABLE()); return t
+                }(), [2])
         }
         #expect(try file.stringAttribute("padded") == "abc")
         #expect(try file.readStrings("never-written") == ["", ""])
@@ -237,15 +247,17 @@ import Testing
         let works = (0..<4).map { _ in Work(path) }
         let threads = works.map { work in
             var thread = pthread_t()
-            pthread_create(&thread, nil, { context in
-                guard let context else { return nil }
-                let work = Unmanaged<Work>.fromOpaque(context).takeUnretainedValue()
-                for _ in 0..<50 {
-                    work.sum = (try? HDF5File.open(work.path).read("x", as: Float.self).values.reduce(0, +)) ?? -1
-                    _ = try? HDF5File.open("/nowhere.h5")
-                }
-                return nil
-            }, Unmanaged.passUnretained(work).toOpaque())
+            pthread_create(
+                &thread, nil,
+                { context in
+                    guard let context else { return nil }
+                    let work = Unmanaged<Work>.fromOpaque(context).takeUnretainedValue()
+                    for _ in 0..<50 {
+                        work.sum = (try? HDF5File.open(work.path).read("x", as: Float.self).values.reduce(0, +)) ?? -1
+                        _ = try? HDF5File.open("/nowhere.h5")
+                    }
+                    return nil
+                }, Unmanaged.passUnretained(work).toOpaque())
             return thread
         }
         threads.forEach { pthread_join($0, nil) }

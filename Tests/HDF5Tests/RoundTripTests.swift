@@ -89,7 +89,7 @@ import Testing
                 try file.write("/group/values", (0..<1000).map { Float($0) }, shape: [10, 100])
                 try file.setAttribute("text", of: "/group", ["x", "y"])
             }
-            if name == "1.h5" { sleep(1) }      // a stored time would differ
+            if name == "1.h5" { sleep(1) }  // a stored time would differ
         }
         #expect(!scratch.bytes("1.h5").isEmpty && scratch.bytes("1.h5") == scratch.bytes("2.h5"))
     }
@@ -106,7 +106,12 @@ import Testing
         }
         #expect(try HDF5File.open(path).read("x", as: Double.self).values == [1.5])
         #expect(message { try HDF5File.write(path) { try $0.write("x", [1.0], shape: [2]) } } != nil)
-        #expect(message { try HDF5File.write(path) { try $0.write("x", scalar: 1.0); try $0.write("x", scalar: 1.0) } }?.contains("HDF5 says") == true)
+        #expect(
+            message {
+                try HDF5File.write(path) {
+                    try $0.write("x", scalar: 1.0); try $0.write("x", scalar: 1.0)
+                }
+            }?.contains("HDF5 says") == true)
         try HDF5File.write(path) { try $0.write("x", scalar: 3.5) }
         #expect(try HDF5File.open(path).read("x", as: Double.self).values == [3.5])
         #expect(scratch.names() == ["kept.h5"])

@@ -31,7 +31,9 @@ struct Golden {
         let scale = try file.read("zscale", as: Float.self).values
         let bounds = Bounds(network)
         for layer in network.layers {
-            bounds[layer] = (0..<network.units(layer)).map { $0 == 3 ? 0 : Float(Double(scale[layer.rawValue]) * GoldenInputs.u(30 + layer.rawValue, $0)) }
+            bounds[layer] = (0..<network.units(layer)).map {
+                $0 == 3 ? 0 : Float(Double(scale[layer.rawValue]) * GoldenInputs.u(30 + layer.rawValue, $0))
+            }
         }
         return bounds
     }
@@ -61,7 +63,9 @@ struct Golden {
     /// walk of roundings, 2^-24 sqrt(serial) of the sum.
     /// A loss is one number, so torch's deviation on it is a matter of luck: `propagated` adds what the logits' deviation
     /// makes of it to first order, sum |dloss/dlogit| times the largest deviation of a logit.
-    func expect(_ name: String, _ values: [Float], amplification: Double = winogradAmplification, propagated: Double = 0, serial: Int = 0) throws {
+    func expect(_ name: String, _ values: [Float], amplification: Double = winogradAmplification, propagated: Double = 0, serial: Int = 0)
+        throws
+    {
         let oracle = try file.read(name, as: Double.self).values
         let stride = try file.intAttribute("stride", of: name) ?? 1
         let largest = try file.doubleAttribute("max", of: name) ?? 0, torch = try file.doubleAttribute("float32_max", of: name) ?? 0
@@ -74,7 +78,7 @@ struct Golden {
         }
         #expect(worst <= allowed, "\(name): off by \(worst), allowed \(allowed), torch's float32 \(torch)")
         guard stride > 1 else { return }
-        let parts = name.split(separator: "/")                     // case / gradient or final / layer / weight
+        let parts = name.split(separator: "/")  // case / gradient or final / layer / weight
         let projection = "\(parts[0])/projection/" + parts[2...].joined(separator: "/")
         let sums = try file.read(projection, as: Double.self).values
         let rms = try file.doubleAttribute("float32_rms", of: name) ?? 0
@@ -83,7 +87,8 @@ struct Golden {
             for (i, value) in values.enumerated() { sum += Golden.sign(k, i) * Double(value) }
             // Independent errors add up like a random walk; 6 standard deviations. Float rounding of each value besides.
             let scale = amplification * rms + 0x1p-24 * largest
-            #expect(abs(sum - expected) <= 6 * scale * Double(values.count).squareRoot(), "\(projection)[\(k)]: \(sum), expected \(expected)")
+            #expect(
+                abs(sum - expected) <= 6 * scale * Double(values.count).squareRoot(), "\(projection)[\(k)]: \(sum), expected \(expected)")
         }
     }
 }
@@ -91,9 +96,14 @@ struct Golden {
 /// How much larger the rounding errors of F(4x4, 3x3) are than those of nine products added up, for random inputs: the
 /// rms of A^T's combinations of products, over the rms of the result, squared for two dimensions.
 let winogradAmplification: Double = {
-    let bt: [[Double]] = [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]]
-    let g: [[Double]] = [[0.25, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]]
+    let bt: [[Double]] = [
+        [4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1],
+    ]
+    let g: [[Double]] = [
+        [0.25, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0, 0, 1],
+    ]
     let at: [[Double]] = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
     func power(_ row: [Double]) -> Double { row.reduce(0) { $0 + $1 * $1 } }
-    return at.map { row in (0..<6).reduce(0) { $0 + row[$1] * row[$1] * power(bt[$1]) * power(g[$1]) } / 3 }.max() ?? 0      // square root for the rms, squared for two dimensions
+    // The square root is for the rms, the square for two dimensions.
+    return at.map { row in (0..<6).reduce(0) { $0 + row[$1] * row[$1] * power(bt[$1]) * power(g[$1]) } / 3 }.max() ?? 0
 }()

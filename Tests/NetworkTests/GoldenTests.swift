@@ -25,8 +25,9 @@ import Testing
                                 defer { for k in 0..<10 { dout[10 * i + k] = dy[k] } }
                                 switch name {
                                 case "distill":
-                                    return Loss.distillation(y, teacher: target, classes: 10, label: labels[i], temperature: 2,
-                                                             labelWeight: 0.5, batch: Golden.batch, gradient: dy)
+                                    return Loss.distillation(
+                                        y, teacher: target, classes: 10, label: labels[i], temperature: 2,
+                                        labelWeight: 0.5, batch: Golden.batch, gradient: dy)
                                 case "fidelity":
                                     return Loss.squaredError(y, target: target, classes: 10, batch: Golden.batch, gradient: dy)
                                 default:
@@ -44,12 +45,16 @@ import Testing
                 if name != "fidelity" {
                     let gradient = Parameters(golden.network)
                     gradient.buffer.copy(from: trainer.sum.parameters)
-                    for tensor in golden.network.tensors { try golden.expect("\(name)/gradient/\(tensor.name)", gradient.canonical(tensor)) }
+                    for tensor in golden.network.tensors {
+                        try golden.expect("\(name)/gradient/\(tensor.name)", gradient.canonical(tensor))
+                    }
                 }
                 if bounded {
                     let dz = Bounds(golden.network)
                     dz.buffer.copy(from: trainer.sum.bounds)
-                    for layer in golden.network.layers { try golden.expect("\(name)/gradient/bounds/\(layer.name)", dz[layer], serial: layer.side * layer.side) }
+                    for layer in golden.network.layers {
+                        try golden.expect("\(name)/gradient/bounds/\(layer.name)", dz[layer], serial: layer.side * layer.side)
+                    }
                 }
             }
         }
@@ -61,9 +66,10 @@ import Testing
         let trainer = Trainer(golden.network, kernels: set.kernels)
         trainer.reset(golden.parameters())
         let losses = (0..<10).map { step in
-            Float(trainer.step(Golden.batch, SGD(rate: 0.001), load: { golden.load(40 + step, images[20 * step + $0], $1) }) { i, y, dy in
-                Loss.crossEntropy(y, classes: 10, label: labels[i], batch: Golden.batch, gradient: dy)
-            })
+            Float(
+                trainer.step(Golden.batch, SGD(rate: 0.001), load: { golden.load(40 + step, images[20 * step + $0], $1) }) { i, y, dy in
+                    Loss.crossEntropy(y, classes: 10, label: labels[i], batch: Golden.batch, gradient: dy)
+                })
         }
         try golden.expect("training/loss", losses)
         for tensor in golden.network.tensors { try golden.expect("training/final/\(tensor.name)", trainer.parameters.canonical(tensor)) }

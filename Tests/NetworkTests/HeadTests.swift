@@ -13,7 +13,9 @@ import Testing
         #expect(try Head("2x192") == Head(pairs: 2, width: 192))
     }
 
-    @Test(arguments: ["", "x", "2x", "x128", "2X128", "0x128", "-1x128", "+1x128", "01x128", "1x128x128", " 1x128", "None", "1.0x128", "2x192\n"])
+    @Test(arguments: [
+        "", "x", "2x", "x128", "2X128", "0x128", "-1x128", "+1x128", "01x128", "1x128x128", " 1x128", "None", "1.0x128", "2x192\n",
+    ])
     func noHead(text: String) { #expect(throws: HeadError.text(text)) { try Head(text) } }
 
     /// What was given and what there is.
@@ -23,7 +25,9 @@ import Testing
         #expect(throws: HeadError.pairs(-1)) { try Head(pairs: -1, width: 128) }
         #expect(throws: HeadError.width(0)) { try Head(pairs: 0, width: 0) }
         #expect(throws: HeadError.text("99999999999999999999x128")) { try Head("99999999999999999999x128") }
-        for (error, words) in [(HeadError.pairs(4), ["4", "0 to 3"]), (.width(100), ["100", "128, 192, 256"]), (.text("two"), ["two", "2x192", "none"])] {
+        for (error, words) in [
+            (HeadError.pairs(4), ["4", "0 to 3"]), (.width(100), ["100", "128, 192, 256"]), (.text("two"), ["two", "2x192", "none"]),
+        ] {
             #expect(words.allSatisfy { "\(error)".contains($0) }, "\(error)")
         }
     }
@@ -31,7 +35,8 @@ import Testing
     /// Tensors in the order of the forward pass, without gaps in the flat vector; bounds one layer after the other.
     @Test func tensorsAndBounds() throws {
         for head in Head.all {
-            let network = ClampNet(channels: 3, classes: 10, head: head), added = head.pairs == 0 ? 0 : 129 * head.width + (head.pairs - 1) * (head.width + 1) * head.width
+            let network = ClampNet(channels: 3, classes: 10, head: head),
+                added = head.pairs == 0 ? 0 : 129 * head.width + (head.pairs - 1) * (head.width + 1) * head.width
             #expect(network.tensors.map(\.name).suffix(2) == ["fc2/weight", "fc2/bias"] && network.tensors.count == 16 + 2 * head.pairs)
             #expect(network.tensors.suffix(2)[network.tensors.count - 2].shape == [10, head.width])
             #expect(network.parameterCount == 288 * 3 + 32 + 9248 + 18496 + 36928 + 73856 + 147584 + 262272 + added + 10 * head.width + 10)
@@ -65,18 +70,20 @@ import Testing
     /// those of the network without it, to the bit.
     @Test(arguments: sets) func unitMatricesChangeNothing(set: InstructionSet) throws {
         let golden = try Golden("1ch"), plain = golden.parameters(), bounds = try golden.bounds()
-        for i in 0..<576 { bounds.buffer.base[i] = max(bounds.buffer.base[i], 0.01) }      // at 0 the head's ReLU would hold the gradient back
+        for i in 0..<576 { bounds.buffer.base[i] = max(bounds.buffer.base[i], 0.01) }  // at 0 the head's ReLU would hold the gradient back
         for head in Head.all where head.pairs > 0 {
             let network = ClampNet(channels: 1, classes: 10, head: head), model = Parameters(network), z = Bounds(network)
             for tensor in network.tensors { model.setCanonical(tensor, unit(tensor) ?? padded(plain, tensor)) }
             for layer in golden.network.layers { z[layer] = bounds[layer] }
             let expected = gradient(golden, plain, bounds, set), found = gradient(golden, model, z, set)
             #expect(found.logits == expected.logits, "\(head)")
-            for (tensor, other) in zip(golden.network.tensors, network.tensors) where tensor.name == other.name && !tensor.name.hasPrefix("fc2") {
+            for (tensor, other) in zip(golden.network.tensors, network.tensors)
+            where tensor.name == other.name && !tensor.name.hasPrefix("fc2") {
                 #expect(found.gradient.canonical(other) == expected.gradient.canonical(tensor), "\(head) \(tensor.name)")
             }
             for layer in golden.network.layers { #expect(found.bounds[layer] == expected.bounds[layer], "\(head) \(layer)") }
-            #expect(network.layers.dropFirst(7).allSatisfy { found.bounds[$0].allSatisfy { $0 == 0 } }, "nothing is cut in an unbounded head")
+            #expect(
+                network.layers.dropFirst(7).allSatisfy { found.bounds[$0].allSatisfy { $0 == 0 } }, "nothing is cut in an unbounded head")
         }
     }
 
@@ -98,12 +105,15 @@ import Testing
     }
 
     private func gradient(_ golden: Golden, _ model: Parameters, _ z: Bounds, _ set: InstructionSet, lanes: Int = 1, threads: Int = 1)
-        -> (logits: [Float], gradient: Parameters, bounds: Bounds) {
+        -> (logits: [Float], gradient: Parameters, bounds: Bounds)
+    {
         let trainer = Trainer(model.network, kernels: set.kernels, lanes: lanes, threads: threads)
         trainer.reset(model, bounds: z)
-        _ = trainer.gradient(20, load: { golden.load(20, $0, $1) }, loss: { i, y, dy in
-            Loss.crossEntropy(y, classes: 10, label: i % 10, batch: 20, gradient: dy)
-        })
+        _ = trainer.gradient(
+            20, load: { golden.load(20, $0, $1) },
+            loss: { i, y, dy in
+                Loss.crossEntropy(y, classes: 10, label: i % 10, batch: 20, gradient: dy)
+            })
         let gradient = Parameters(model.network), bounds = Bounds(model.network)
         gradient.buffer.copy(from: trainer.sum.parameters)
         bounds.buffer.copy(from: trainer.sum.bounds)
@@ -118,9 +128,11 @@ import Testing
             let trainer = Trainer(golden.network, kernels: set.kernels, lanes: Trainer.serverLanes, threads: threads)
             trainer.reset(golden.parameters(), bounds: z)
             for step in 0..<3 {
-                trainer.step(70, SGD(rate: 0.001, clip: 1), load: { golden.load(20, 70 * step + $0, $1) }, loss: { i, y, dy in
-                    Loss.crossEntropy(y, classes: 10, label: i % 10, batch: 70, gradient: dy)
-                })
+                trainer.step(
+                    70, SGD(rate: 0.001, clip: 1), load: { golden.load(20, 70 * step + $0, $1) },
+                    loss: { i, y, dy in
+                        Loss.crossEntropy(y, classes: 10, label: i % 10, batch: 70, gradient: dy)
+                    })
             }
             let predictor = Predictor(golden.network, kernels: set.kernels, threads: threads)
             return Array(trainer.parameters.buffer.values) + predictor.logits(70, trainer.parameters, z) { golden.load(20, $0, $1) }
@@ -149,7 +161,7 @@ import Testing
         let second = network.bounds(of: .head2).map { row.base[$0] }, first = network.bounds(of: .head1).map { row.base[$0] }
         #expect(first.max() == 0.25 && second.max() == 0.125 && first.min() == 0)
         #expect(found.bounds[.head1].contains { $0 != 0 } && found.bounds[.head2].contains { $0 != 0 })
-        z[.head2] = [Float](repeating: 0, count: 192)                        // nothing gets through: the logits are fc2's bias
+        z[.head2] = [Float](repeating: 0, count: 192)  // nothing gets through: the logits are fc2's bias
         let shut = gradient(golden, model, z, set), bias = model.canonical(network.output.bias)
         #expect(shut.logits == (0..<20).flatMap { _ in bias })
         #expect(network.tensors.dropLast(2).allSatisfy { shut.gradient.canonical($0).allSatisfy { $0 == 0 } })

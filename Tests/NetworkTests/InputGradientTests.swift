@@ -20,17 +20,21 @@ final class InputGradientTests: XCTestCase {
                 var gradients = [Float](repeating: 0, count: n * floats)
                 func loss(_ x: [Float]) -> Double {
                     trainer.sum.bounds.zero()
-                    return trainer.boundGradient(n, load: { i, input in
-                        for k in 0..<floats { input[k] = x[i * floats + k] }
-                    }, loss: { i, y, dy in
-                        for k in 0..<7 { dy[k] = weights[i * 7 + k] }
-                        return (0..<7).reduce(0) { $0 + Double(y[$1]) * Double(weights[i * 7 + $1]) }
-                    }, image: { i, g in for k in 0..<floats { gradients[i * floats + k] = g[k] } })
+                    return trainer.boundGradient(
+                        n,
+                        load: { i, input in
+                            for k in 0..<floats { input[k] = x[i * floats + k] }
+                        },
+                        loss: { i, y, dy in
+                            for k in 0..<7 { dy[k] = weights[i * 7 + k] }
+                            return (0..<7).reduce(0) { $0 + Double(y[$1]) * Double(weights[i * 7 + $1]) }
+                        }, image: { i, g in for k in 0..<floats { gradients[i * floats + k] = g[k] } })
                 }
                 _ = loss(images)
                 let direction = gradients, square = direction.reduce(0) { $0 + Double($1) * Double($1) }
                 let step = 1e-2 / square.squareRoot()
-                let up = loss(zip(images, direction).map { $0 + Float(step) * $1 }), down = loss(zip(images, direction).map { $0 - Float(step) * $1 })
+                let up = loss(zip(images, direction).map { $0 + Float(step) * $1 }),
+                    down = loss(zip(images, direction).map { $0 - Float(step) * $1 })
                 XCTAssertEqual((up - down) / (2 * step) / square, 1, accuracy: 0.02, "\(set), \(channels) channels")
             }
         }

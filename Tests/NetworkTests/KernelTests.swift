@@ -42,20 +42,24 @@ func noise(_ seed: Int, _ i: Int) -> Float { Float(2 * GoldenInputs.u(200 + seed
                     let k = outer * inner, stride = rows % 2 == 0 ? 32 : 64
                     let a = Guarded(rows * (k + 3)) { noise(1, $0) }, b = Guarded(k * 32 + outer * 32) { noise(2, $0) }
                     let c = Guarded((rows - 1) * stride + 32) { noise(3, $0) }, before = c.values
-                    kernels.gemm(rows, outer, inner, Operand(a.base, rowStride: k + 3, outerStride: inner, innerStride: 1),
-                                 Operand(b.base, rowStride: 0, outerStride: (inner + 1) * 32, innerStride: 32), c.base, stride, accumulate)
+                    kernels.gemm(
+                        rows, outer, inner, Operand(a.base, rowStride: k + 3, outerStride: inner, innerStride: 1),
+                        Operand(b.base, rowStride: 0, outerStride: (inner + 1) * 32, innerStride: 32), c.base, stride, accumulate)
                     #expect(a.intact && b.intact && c.intact, "\(rows) rows, k \(outer) x \(inner)")
                     for row in 0..<rows {
                         for column in 0..<stride where row * stride + column < c.count {
                             let at = row * stride + column
                             var sum = column < 32 && !accumulate ? 0 : Double(before[at]), size = abs(sum)
                             for i in 0..<k where column < 32 {
-                                let product = Double(a.base[row * (k + 3) + i]) * Double(b.base[(i / inner * (inner + 1) + i % inner) * 32 + column])
+                                let product =
+                                    Double(a.base[row * (k + 3) + i]) * Double(b.base[(i / inner * (inner + 1) + i % inner) * 32 + column])
                                 sum += product
                                 size += abs(product)
                             }
                             let error = abs(Double(c.base[at]) - sum)
-                            if !(error <= Double(k + 2) * 0x1p-24 * size) { Issue.record("\(rows) rows, k \(outer) x \(inner), (\(row), \(column)): off by \(error)") }
+                            if !(error <= Double(k + 2) * 0x1p-24 * size) {
+                                Issue.record("\(rows) rows, k \(outer) x \(inner), (\(row), \(column)): off by \(error)")
+                            }
                             compared += 1
                         }
                     }
@@ -69,7 +73,8 @@ func noise(_ seed: Int, _ i: Int) -> Float { Float(2 * GoldenInputs.u(200 + seed
         let kernels = set.kernels
         for blocks in 1...9 {
             let n = 32 * blocks
-            let x = Guarded(n) { noise(4, $0) }, z = Guarded(n) { $0 % 5 == 0 ? .infinity : abs(noise(5, $0)) }, y = Guarded(n) { noise(6, $0) }
+            let x = Guarded(n) { noise(4, $0) }, z = Guarded(n) { $0 % 5 == 0 ? .infinity : abs(noise(5, $0)) },
+                y = Guarded(n) { noise(6, $0) }
             let before = y.values
             kernels.add(y.base, x.base, n)
             #expect(y.values == zip(before, x.values).map { $0 + $1 })
@@ -90,7 +95,8 @@ func noise(_ seed: Int, _ i: Int) -> Float { Float(2 * GoldenInputs.u(200 + seed
             set.kernels.sgd(w.base, v.base, g.base, n, 0.02, 0.9, 5e-4)
             for i in 0..<n {
                 let step = 0.9 * Double(v0[i]) + Double(g0[i]) + 5e-4 * Double(w0[i])
-                #expect(abs(Double(v.base[i]) - step) <= 8 * 0x1p-24 && abs(Double(w.base[i]) - (Double(w0[i]) - 0.02 * step)) <= 4 * 0x1p-24)
+                #expect(
+                    abs(Double(v.base[i]) - step) <= 8 * 0x1p-24 && abs(Double(w.base[i]) - (Double(w0[i]) - 0.02 * step)) <= 4 * 0x1p-24)
             }
             #expect(g.values.allSatisfy { $0 == 0 } && w.intact && v.intact && g.intact)
         }
@@ -124,9 +130,11 @@ func noise(_ seed: Int, _ i: Int) -> Float { Float(2 * GoldenInputs.u(200 + seed
         let golden = try Golden(channels: 3), trainer = Trainer(golden.network, kernels: set.kernels)
         func gradient(_ images: Range<Int>) throws -> [Double] {
             trainer.reset(golden.parameters(), bounds: try golden.bounds())
-            _ = trainer.gradient(images.count, load: { golden.load(20, images.lowerBound + $0, $1) }, loss: { i, y, dy in
-                Loss.crossEntropy(y, classes: 10, label: (images.lowerBound + i) % 10, batch: 1, gradient: dy)
-            })
+            _ = trainer.gradient(
+                images.count, load: { golden.load(20, images.lowerBound + $0, $1) },
+                loss: { i, y, dy in
+                    Loss.crossEntropy(y, classes: 10, label: (images.lowerBound + i) % 10, batch: 1, gradient: dy)
+                })
             return trainer.sum.parameters.values.map(Double.init) + trainer.sum.bounds.values.map(Double.init)
         }
         var sum = [Double](repeating: 0, count: golden.network.parameterFloats + golden.network.totalBounds)

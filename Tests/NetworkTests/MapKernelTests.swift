@@ -7,8 +7,12 @@ import Testing
 /// transforms against their matrices in double, pools and bounds against plain loops.
 @Suite struct MapKernelTests {
     static let sets = InstructionSet.available
-    static let bt: [[Double]] = [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]]
-    static let g: [[Double]] = [[0.25, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]]
+    static let bt: [[Double]] = [
+        [4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1],
+    ]
+    static let g: [[Double]] = [
+        [0.25, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0, 0, 1],
+    ]
     static let at: [[Double]] = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
     /// (images, side, blocks): one tile, tiles in rows, the network's own.
     static let shapes = [(1, 4, 1), (2, 4, 2), (3, 8, 1), (1, 8, 2), (2, 16, 2), (1, 32, 1)]
@@ -65,7 +69,10 @@ import Testing
                     }
                 }
                 func compare(_ name: String, _ wanted: [[(Double, Double)]], _ place: Int) {
-                    for p in 0..<36 { Self.expect(tiles.base[p * v.positionStride + place], wanted[p / 6][p % 6], "\(name) \(shape), tiles \(first) + \(count)") }
+                    for p in 0..<36 {
+                        Self.expect(
+                            tiles.base[p * v.positionStride + place], wanted[p / 6][p % 6], "\(name) \(shape), tiles \(first) + \(count)")
+                    }
                 }
                 kernels.tileInput(x, z.base, first, v)
                 each { tile, block, lane, place in
@@ -84,17 +91,22 @@ import Testing
                     kernels.tileOutput(v, withBias ? bias.base : nil, first, x)
                     each { tile, block, lane, place in
                         let wanted = Self.sandwich(Self.at) { Double(tiles.base[($0 * 6 + $1) * v.positionStride + place]) }
-                        let at = Self.corner(x, tile, block) + x.rowFloats + 32 + lane, b = withBias ? Double(bias.base[block * 32 + lane]) : 0
+                        let at = Self.corner(x, tile, block) + x.rowFloats + 32 + lane,
+                            b = withBias ? Double(bias.base[block * 32 + lane]) : 0
                         for i in 0..<4 {
                             for j in 0..<4 {
                                 let sum = wanted[i][j].0 + b
-                                Self.expect(memory.base[at + i * x.rowFloats + j * 32], (withBias ? max(sum, 0) : sum, wanted[i][j].1 + abs(b)), "output \(shape)")
+                                Self.expect(
+                                    memory.base[at + i * x.rowFloats + j * 32], (withBias ? max(sum, 0) : sum, wanted[i][j].1 + abs(b)),
+                                    "output \(shape)")
                             }
                         }
                     }
                 }
                 let wide = shape.1 + 2
-                let border = memory.values.enumerated().filter { i, _ in [0, wide - 1].contains(i / 32 % wide) || [0, wide - 1].contains(i / 32 / wide % wide) }
+                let border = memory.values.enumerated().filter { i, _ in
+                    [0, wide - 1].contains(i / 32 % wide) || [0, wide - 1].contains(i / 32 / wide % wide)
+                }
                 #expect(border.allSatisfy { $0.1 == 0 } && !border.isEmpty && memory.intact && tiles.intact)
             }
         }
@@ -129,7 +141,9 @@ import Testing
             let (memory, a) = Self.maps(shape) { Float(Int(GoldenInputs.u(216, $0) * 4)) * 0.25 }
             for border in [false, true] {
                 let wide = border ? half + 2 : half, edge = border ? 1 : 0
-                func pooled(_ image: Int, _ block: Int, _ i: Int, _ j: Int) -> Int { (((image * blocks + block) * wide + i + edge) * wide + j + edge) * 32 }
+                func pooled(_ image: Int, _ block: Int, _ i: Int, _ j: Int) -> Int {
+                    (((image * blocks + block) * wide + i + edge) * wide + j + edge) * 32
+                }
                 let y = Guarded(images * blocks * wide * wide * 32) { _ in 9 }, dy = Guarded(y.count) { Float(1 + $0 % 8) / 8 }
                 let (target, da) = Self.maps(shape) { _ in 0 }
                 let db = Guarded(64) { _ in 1 }, dz = Guarded(64) { _ in 2 }
@@ -139,11 +153,15 @@ import Testing
                 for image in 0..<images {
                     for block in 0..<blocks {
                         for lane in 0..<32 {
-                            let channel = block * 32 + lane, bound = z.base[channel], first = a.interior(image: image, block: block) - a.base + lane
+                            let channel = block * 32 + lane, bound = z.base[channel],
+                                first = a.interior(image: image, block: block) - a.base + lane
                             for i in 0..<half {
                                 for j in 0..<half {
-                                    let places = [0, 32, a.rowFloats, a.rowFloats + 32].map { first + 2 * i * a.rowFloats + 2 * j * 32 + $0 }
-                                    let cut = places.map { min(memory.base[$0], bound) }, top = cut.max() ?? 0, at = pooled(image, block, i, j) + lane
+                                    let places = [0, 32, a.rowFloats, a.rowFloats + 32].map {
+                                        first + 2 * i * a.rowFloats + 2 * j * 32 + $0
+                                    }
+                                    let cut = places.map { min(memory.base[$0], bound) }, top = cut.max() ?? 0,
+                                        at = pooled(image, block, i, j) + lane
                                     wrong += y.base[at] == top ? 0 : 1
                                     let winner = cut.firstIndex(of: top) ?? 0, value = memory.base[places[winner]]
                                     let kept = value > 0 && value <= bound ? dy.base[at] : 0

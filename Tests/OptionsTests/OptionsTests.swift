@@ -5,8 +5,9 @@ import Testing
 @Suite struct OptionsTests {
     private enum Colour: String, CaseIterable, SettingValue { case red, green }
 
-    private static let count = Setting("most-things", .training, default: 3, in: .count(from: 1), value: "n", help: "Things.",
-                                       formerly: ["limit"])
+    private static let count = Setting(
+        "most-things", .training, default: 3, in: .count(from: 1), value: "n", help: "Things.",
+        formerly: ["limit"])
     private static let rate = Setting("lr", .training, default: 0.5, in: .positive, help: "Rate.")
     private static let share = Setting<Double?>("share", .attack, default: nil, in: .properFraction, unset: "all", help: "Share.")
     private static let colour = Setting("colour", .attack, default: Colour.red, help: "Colour.")
@@ -26,16 +27,18 @@ import Testing
         #expect(settings == Settings(), "a default that is set is the default")
     }
 
-    @Test(arguments: [("most-things", "12", "12"), ("lr", "1e-3", "0.001"), ("lr", "2.0", "2"), ("share", "0.5", "0.5"), ("share", "all", "all"),
-                      ("share", "none", "all"), ("colour", "green", "green"), ("name", "anna, bert", "anna bert"), ("name", "", "none"),
-                      ("loud", "true", "true"), ("seed", "18446744073709551615", "18446744073709551615")])
+    @Test(arguments: [
+        ("most-things", "12", "12"), ("lr", "1e-3", "0.001"), ("lr", "2.0", "2"), ("share", "0.5", "0.5"), ("share", "all", "all"),
+        ("share", "none", "all"), ("colour", "green", "green"), ("name", "anna, bert", "anna bert"), ("name", "", "none"),
+        ("loud", "true", "true"), ("seed", "18446744073709551615", "18446744073709551615"),
+    ])
     func textsAreRead(name: String, given: String, shown: String) throws {
         var settings = Settings()
         let setting = try Self.list.named(name)
         try setting.set([given], in: &settings)
         #expect(setting.text(in: settings) == shown)
         #expect(try Self.list.settings(json: Self.list.json(settings)) == settings)
-        guard setting.form != .list || shown != "none" else { return }                  // none may be a name
+        guard setting.form != .list || shown != "none" else { return }  // none may be a name
         var again = Settings()
         try setting.set([setting.text(in: settings)], in: &again)
         #expect(again == settings, "what is shown can be given")
@@ -50,7 +53,8 @@ import Testing
         ("lr", "nan", "--lr nan: expected a number above 0"), ("share", "1", "--share 1: expected a fraction above 0, below 1"),
         ("colour", "gren", "--colour gren: expected one of: red, green; did you mean \"green\"?"),
         ("name", "anna berta", "--name berta: expected one of: anna, bert; did you mean \"bert\"?"),
-        ("loud", "yes", "--loud yes: expected true or false"), ("seed", "-1", "--seed -1: expected a whole number from 0 to 18446744073709551615"),
+        ("loud", "yes", "--loud yes: expected true or false"),
+        ("seed", "-1", "--seed -1: expected a whole number from 0 to 18446744073709551615"),
     ])
     func otherTextsAreRefused(name: String, given: String, error: String) throws {
         var settings = Settings()
@@ -60,7 +64,9 @@ import Testing
     }
 
     @Test func namesAreKnownOrSuggested() {
-        #expect(text { _ = try Self.list.named("most-thing") } == "there is no option --most-thing: expected the name of an option; did you mean \"most-things\"?")
+        #expect(
+            text { _ = try Self.list.named("most-thing") }
+                == "there is no option --most-thing: expected the name of an option; did you mean \"most-things\"?")
         #expect(text { _ = try Self.list.named("limit") } != nil, "a former name is for files only")
     }
 
@@ -77,7 +83,8 @@ import Testing
         (#"{"most-things":0}"#, "most-things: expected a whole number from 1 to 1000000000, got 0"),
         (#"{"most-things":1.5}"#, "most-things: expected a whole number from 1 to 1000000000, got 1.5"),
         (#"{"most-things":null}"#, "most-things: expected a whole number from 1 to 1000000000, got null"),
-        (#"{"loud":1}"#, "loud: expected true or false, got 1"), (#"{"colour":"blue"}"#, "colour: expected one of: red, green, got \"blue\""),
+        (#"{"loud":1}"#, "loud: expected true or false, got 1"),
+        (#"{"colour":"blue"}"#, "colour: expected one of: red, green, got \"blue\""),
         (#"{"name":["carl"]}"#, "name: expected one of: anna, bert, got carl"),
     ])
     func otherJSONIsRefused(json: String, error: String) {
@@ -85,16 +92,19 @@ import Testing
     }
 
     @Test func jsonIsSortedAndWhole() throws {
-        #expect(try Self.list.json(Settings()) == #"{"colour":"red","loud":false,"lr":0.5,"most-things":3,"name":[],"seed":1,"share":null}"#)
+        #expect(
+            try Self.list.json(Settings()) == #"{"colour":"red","loud":false,"lr":0.5,"most-things":3,"name":[],"seed":1,"share":null}"#)
         var settings = Settings()
         settings[Self.rate] = .nan
         #expect(throws: (any Error).self) { try Self.list.json(settings) }
     }
 
     @Test func helpNamesRangeAndDefault() {
-        #expect(Self.list.all.map(\.help) == [
-            "Things. (from 1; default: 3)", "Rate. (above 0; default: 0.5)", "Share. (above 0, below 1; default: all)",
-            "Colour. (red, green; default: red)", "Names. (default: none)", "Loud.", "Seed. (default: 1)"])
+        #expect(
+            Self.list.all.map(\.help) == [
+                "Things. (from 1; default: 3)", "Rate. (above 0; default: 0.5)", "Share. (above 0, below 1; default: all)",
+                "Colour. (red, green; default: red)", "Names. (default: none)", "Loud.", "Seed. (default: 1)",
+            ])
         #expect(Self.count.belonging(to: .defense, .defended(by: "krum")).help == "Of krum: things. (from 1; default: 3)")
     }
 

@@ -42,21 +42,24 @@ private let readers: [@Sendable ([UInt8]) -> Void] = [lines, paths, setting, flo
 /// What is read can be written, and is read again as the same.
 @Sendable private func setting(_ input: [UInt8]) {
     guard let read = try? TextLines(input, path: "f").lines,
-          let setting = try? Setting(parsing: read, path: "f") else { return }
+        let setting = try? Setting(parsing: read, path: "f")
+    else { return }
     let again = try? Setting(parsing: TextLines(Array(setting.text.utf8), path: "f").lines, path: "f")
     precondition(again == setting, "\(setting)")
 }
 
 @Sendable private func floors(_ input: [UInt8]) {
     guard let read = try? TextLines(input, path: "f").lines,
-          let floors = try? ResultFolder.floors(parsing: read, path: "f") else { return }
+        let floors = try? ResultFolder.floors(parsing: read, path: "f")
+    else { return }
     precondition(floors.values.allSatisfy { $0.isNaN || (0...1).contains($0) })
 }
 
 @Sendable private func figures(_ input: [UInt8]) {
     guard let read = try? TextLines(input, path: "f").lines else { return }
-    let table = TableResult(name: "toy", caption: "", claim: "", rowTitle: "", legend: "",
-                            measures: Measure.outcomes, rows: ["none", "x, bounds"], columns: ["fm"], seeds: [1], places: [], cleanColumns: [], curves: [])
+    let table = TableResult(
+        name: "toy", caption: "", claim: "", rowTitle: "", legend: "",
+        measures: Measure.outcomes, rows: ["none", "x, bounds"], columns: ["fm"], seeds: [1], places: [], cleanColumns: [], curves: [])
     for line in read { precondition(!PaperFigures.fields(line.text).isEmpty) }
     guard let figures = try? PaperFigures(parsing: read, path: "f", [table]) else { return }
     precondition(figures.value("toy", "none", "fm", .accuracy).map { (0...1).contains($0) } ?? true)
@@ -65,6 +68,7 @@ private let readers: [@Sendable ([UInt8]) -> Void] = [lines, paths, setting, flo
 /// No more bytes than asked for, and the first ones are the same however many are.
 @Sendable private func gzip(_ input: [UInt8]) {
     guard let few = try? InputFile.inflate(input, first: 16, "f"),
-          let many = try? InputFile.inflate(input, first: 1 << 16, "f") else { return }
+        let many = try? InputFile.inflate(input, first: 1 << 16, "f")
+    else { return }
     precondition(few.bytes.count <= 16 && many.bytes.count <= 1 << 16 && many.bytes.starts(with: few.bytes))
 }

@@ -23,6 +23,7 @@ public enum MaliciousBehaviors {
 
     /// Whether one that the settings ask for needs the global model of the round before.
     public static func compareRounds(_ settings: Settings) -> Bool {
-        settings[OwnUpdate.program] != nil || all.contains { type in type.comparesRounds && type.settings.contains { !$0.isStandard(in: settings) } }
+        settings[OwnUpdate.program] != nil
+            || all.contains { type in type.comparesRounds && type.settings.contains { !$0.isStandard(in: settings) } }
     }
 }

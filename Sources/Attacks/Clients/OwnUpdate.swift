@@ -25,20 +25,25 @@ public struct OwnUpdate: Sendable {
     public func memoryName(_ client: Int) -> String { "\(method.kind.rawValue) \(method.label) client_\(client)" }
 
     /// What is sent in place of `model`, and what the client remembers. Throws `OwnMethodError`.
-    public func update(_ model: Parameters, client: Int, images: Int,
-                       state: OwnState) throws -> (model: Parameters, state: OwnState) {
+    public func update(
+        _ model: Parameters, client: Int, images: Int,
+        state: OwnState
+    ) throws -> (model: Parameters, state: OwnState) {
         let network = model.network
         var arrays: [(name: String, array: OwnArray)] = [
-            ("parameters", .parameters(model)), ("global", .parameters(context.global))]
+            ("parameters", .parameters(model)), ("global", .parameters(context.global)),
+        ]
         if let previous = context.previous { arrays.append(("previous", .parameters(previous))) }
         let members: [String: OwnJSON] = [
             "round": .whole(round), "client": .whole(client), "images": .whole(images),
             "participants": .whole(context.participants), "colluders": .whole(context.colluders),
-            "seed": .seed(seed, method, round: round, client: client), "tensors": .tensors(network)]
+            "seed": .seed(seed, method, round: round, client: client), "tensors": .tensors(network),
+        ]
         let request = OwnRequest(members, arrays, state: state, allowed: ["parameters"])
         let answer = try OwnMethods.program(method).ask(.maliciousUpdate, request)
         guard let values = try answer.floats("parameters", count: network.parameterCount),
-              let sent = Parameters(network, flattened: values) else {
+            let sent = Parameters(network, flattened: values)
+        else {
             throw answer.wrong("parameters", "none")
         }
         return (sent, answer.state)

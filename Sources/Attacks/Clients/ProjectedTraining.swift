@@ -5,8 +5,9 @@ import Options
 /// G, X <- G + (X - G) min(1, radius / ||X - G||), so that the update passes for a small one. With model replacement the
 /// projected update is scaled afterwards.
 public struct ProjectedTraining: MaliciousBehavior {
-    public static let radius = Setting<Double?>("pgd-radius", default: nil, in: .positive, value: "radius",
-                                                help: "Malicious clients stay within this L2 distance of the global model.")
+    public static let radius = Setting<Double?>(
+        "pgd-radius", default: nil, in: .positive, value: "radius",
+        help: "Malicious clients stay within this L2 distance of the global model.")
     public static let settings: [any AnySetting] = [radius]
 
     let radius: Double

@@ -21,7 +21,9 @@ extension PaperTable {
     public var claim: String { "" }
     var deviations: [String] { `protocol`.deviations }
     public var bars: Bars? {
-        Bars(accuracy: .clientAccuracy, attackSuccess: .clientAttackSuccess, tick: .printedAttackSuccess, tickTitle: "ASR that the paper prints")
+        Bars(
+            accuracy: .clientAccuracy, attackSuccess: .clientAttackSuccess, tick: .printedAttackSuccess,
+            tickTitle: "ASR that the paper prints")
     }
 
     public var legend: String {
@@ -76,8 +78,9 @@ struct PaperNovelAttack {
 
     func place(_ column: String, _ defense: String, data: String) -> Printed.Place? {
         settings.first { $0.name == column }.map {
-            Printed.Place(table: isHeterogeneous ? "II" : "I", setting: $0.participation.rawValue, data: data, partition: $0.partition, attack: "fm",
-                          trigger: "patch", defense: defense)
+            Printed.Place(
+                table: isHeterogeneous ? "II" : "I", setting: $0.participation.rawValue, data: data, partition: $0.partition, attack: "fm",
+                trigger: "patch", defense: defense)
         }
     }
 }
@@ -162,8 +165,9 @@ public struct PaperTable3: PaperTable {
 
     func place(_ column: String, _ defense: String, data: String) -> Printed.Place? {
         cases.first { $0.name == column }.map {
-            Printed.Place(table: "III", setting: "cross-silo", data: data, partition: $0.partition, attack: $0.attack.rawValue,
-                          trigger: $0.attack == .none ? "-" : $0.trigger, defense: defense)
+            Printed.Place(
+                table: "III", setting: "cross-silo", data: data, partition: $0.partition, attack: $0.attack.rawValue,
+                trigger: $0.attack == .none ? "-" : $0.trigger, defense: defense)
         }
     }
 }
@@ -191,8 +195,10 @@ public struct PaperAttackTable: PaperTable {
     private static var ablations: [Row] {
         [0.0, 0.4, 0.6, 0.8, 1].map { weight -> Row in ("fm, label weight \(weight)", .fm, { $0.labelWeight = weight }) }
             + [0.05, 0.1, 0.3].map { share -> Row in ("fm, poisoned share \(share)", .fm, { $0.fmPoisonFraction = share }) }
-            + [("fm, poison in initialisation only", .fm, { $0.fmPoisonStage = .initialisation }),
-               ("fm, poison in fusion only", .fm, { $0.fmPoisonStage = .fusion })]
+            + [
+                ("fm, poison in initialisation only", .fm, { $0.fmPoisonStage = .initialisation }),
+                ("fm, poison in fusion only", .fm, { $0.fmPoisonStage = .fusion }),
+            ]
     }
 
     public var rowTitle: String { "attack" }
@@ -202,7 +208,9 @@ public struct PaperAttackTable: PaperTable {
     var deviations: [String] { `protocol`.deviations + `protocol`.deviationsOfShapes }
 
     public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? {
-        guard let place = places.first(where: { $0.name == column }), let variant = variants.first(where: { $0.row == row }) else { return nil }
+        guard let place = places.first(where: { $0.name == column }), let variant = variants.first(where: { $0.row == row }) else {
+            return nil
+        }
         let isAblation = variant.row.contains(",")
         guard !isAblation || column == places[0].name else { return nil }
         var c = place.attack.configuration(place.setting, base)
@@ -215,6 +223,7 @@ public struct PaperAttackTable: PaperTable {
     public func printed(_ row: String, _ column: String, data: String) -> PrintedFigure {
         guard let place = places.first(where: { $0.name == column }) else { return .none }
         let model = place.attack.isHeterogeneous ? "heterogeneous" : "homogeneous"
-        return Printed.attack(model, place.setting.participation.rawValue, Printed.dataset(data), place.setting.partition, row == "clean" ? "none" : row)
+        return Printed.attack(
+            model, place.setting.participation.rawValue, Printed.dataset(data), place.setting.partition, row == "clean" ? "none" : row)
     }
 }

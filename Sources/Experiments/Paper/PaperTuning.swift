@@ -20,9 +20,12 @@ public struct PaperTuningTable: PaperTable {
         let limits = [0.1, 0.3, 1].map { limit -> Row in ("norm-clip \(limit)", NormClip.name, { $0[NormClip.limit] = limit }) }
         let noises = [0.0003, 0.001, 0.003].flatMap { noise in
             [0.3, 1].map { limit -> Row in
-                ("dp \(limit), noise \(noise)", DifferentialPrivacy.name, {
-                    ($0[DifferentialPrivacy.limit], $0[DifferentialPrivacy.noise]) = (limit, noise)
-                })
+                (
+                    "dp \(limit), noise \(noise)", DifferentialPrivacy.name,
+                    {
+                        ($0[DifferentialPrivacy.limit], $0[DifferentialPrivacy.noise]) = (limit, noise)
+                    }
+                )
             }
         }
         let deviations = [0.5, 1, 1.5, 2].map { delta -> Row in ("rfout \(delta)", RFOut.name, { $0[RFOut.deviations] = delta }) }

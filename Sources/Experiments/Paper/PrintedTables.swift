@@ -72,7 +72,8 @@ enum PrintedTables {
         none 93.97 - 73.52, bounds-paper - 2.14 36.34
         """
 
-    /// Of the attack paper (Li, Wu and Wang, arXiv 2401.10375 v3, IJCNN 2025): model, setting, data set, partition, then accuracy and attack
+    /// Of the attack paper (Li, Wu and Wang, arXiv 2401.10375 v3, IJCNN 2025): model, setting, data set, partition, then accuracy and
+    /// attack
     /// success without attack, under the classic and under the novel attack, in percent.
     static let attacks = """
         homogeneous cross-device cifar-10 iid 66.28 3.87 66.70 3.96 63.92 96.36

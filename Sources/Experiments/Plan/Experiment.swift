@@ -51,8 +51,10 @@ public final class Experiment {
             if let signal = stopSignal() { throw RunError.interrupted(signal: signal) }
             let title = plan.title(of: training), share = training.passes(sizes), before = done
             func report(_ phase: String, _ part: Double, _ latest: HistoryRow?, finished: Bool = false) {
-                onProgress(Progress(number: at + 1, count: open.count, title: title, phase: phase, done: before + share * min(1, part), total: total,
-                                    latest: latest, finished: finished))
+                onProgress(
+                    Progress(
+                        number: at + 1, count: open.count, title: title, phase: phase, done: before + share * min(1, part), total: total,
+                        latest: latest, finished: finished))
             }
             var latest: HistoryRow?
             do {
@@ -73,7 +75,8 @@ public final class Experiment {
     /// Starts or resumes a training and measures its floors; the last row of its history.
     private func train(_ training: Training, _ report: @escaping (RunProgress) -> Void) throws -> HistoryRow? {
         let path = folder.cell(training.key), found = try folder.record(training)
-        let isStale = keepsStale ? false : found?.stale(training) != nil, record = found.flatMap { !isStale && $0.allows(training.defenses) ? $0 : nil }
+        let isStale = keepsStale ? false : found?.stale(training) != nil,
+            record = found.flatMap { !isStale && $0.allows(training.defenses) ? $0 : nil }
         var configuration = training.configuration
         configuration.defenses += training.defenses + (record?.kept(beside: training.defenses) ?? [])
         configuration.isa = isa.rawValue
@@ -101,7 +104,9 @@ public final class Experiment {
         var plain = training.configuration
         plain.defenses.removeAll { $0 == Vouching.name }
         let without = try plan.training(plain)
-        guard let record = try folder.record(without), record.finishedRounds > 0, record.allows(training.defenses), record.instructionSet == run.configuration.isa else { return }
+        guard let record = try folder.record(without), record.finishedRounds > 0, record.allows(training.defenses),
+            record.instructionSet == run.configuration.isa
+        else { return }
         try run.begin()
         guard run.state.distrusted.isEmpty else { return }
         plain = without.configuration
@@ -126,7 +131,8 @@ public final class Experiment {
 
     private func illustrate(_ training: Training, _ run: FederatedRun) throws {
         guard training.isIllustrated, try folder.illustration(of: training) == nil,
-              let model = run.defended.first(where: { $0.name == BoundFit.name }) else { return }
+            let model = run.defended.first(where: { $0.name == BoundFit.name })
+        else { return }
         let server = Server(kernels: run.configuration.instructionSet.kernels, threads: threads)
         try Illustrator(run.data, classNames: dataset.classNames, server).illustration(model.parameters, model.bounds)
             .write(to: folder.illustration(training.key))
@@ -140,7 +146,10 @@ public final class Experiment {
             var configuration = run.configuration
             try probe.apply(to: &configuration)
             let data = try data(configuration), model = run.defended.first { $0.identity == probe.defense }
-            floors[probe.name] = server.evaluate(model?.parameters ?? run.global, model?.bounds ?? Bounds(run.global.network), data.evaluation, data.backdoor).attackSuccess
+            floors[probe.name] =
+                server.evaluate(
+                    model?.parameters ?? run.global, model?.bounds ?? Bounds(run.global.network), data.evaluation, data.backdoor
+                ).attackSuccess
         }
         try folder.write(floors: floors, of: training)
     }

@@ -63,8 +63,9 @@ public struct Grid: Equatable, Sendable {
         }
         let parts = text.split(separator: Character(Self.bar), omittingEmptySubsequences: false).map { String($0).trimmed }
         guard !parts.contains("") else {
-            throw SettingError(name, given: text,
-                               expected: parts.count == 1 ? "a value, or several with \"|\" between them" : "a value on both sides of every \"|\"")
+            throw SettingError(
+                name, given: text,
+                expected: parts.count == 1 ? "a value, or several with \"|\" between them" : "a value on both sides of every \"|\"")
         }
         try add(setting, parts)
     }
@@ -87,7 +88,9 @@ public struct Grid: Equatable, Sendable {
     private static func value(_ setting: any AnySetting, _ text: String) throws -> (text: String, meant: RunConfiguration) {
         var meant = RunConfiguration()
         do { try meant.set(setting.name, text) } catch let error as SettingError {
-            throw SettingError(setting.name, given: text, expected: error.expected + (text.contains(",") ? "; several values have \"|\" between them" : ""))
+            throw SettingError(
+                setting.name, given: text, expected: error.expected + (text.contains(",") ? "; several values have \"|\" between them" : "")
+            )
         }
         return (setting.text(in: meant.values), meant)
     }
@@ -99,14 +102,22 @@ public struct Grid: Equatable, Sendable {
         func wrong(_ expected: String) -> SettingError { SettingError(defense, given: text, expected: expected + togetherOrNot) }
         let parts = text.split(separator: and, omittingEmptySubsequences: false).map(String.init)
         for part in parts {
-            guard !part.isEmpty, !part.contains(where: { $0.isWhitespace || $0 == "," }) else { throw wrong("one name, or several with \" + \" between them") }
+            guard !part.isEmpty, !part.contains(where: { $0.isWhitespace || $0 == "," }) else {
+                throw wrong("one name, or several with \" + \" between them")
+            }
             var alone = RunConfiguration()
-            do { try alone.set(defense, part) } catch let error as SettingError { throw SettingError(defense, given: part, expected: error.expected) }
+            do { try alone.set(defense, part) } catch let error as SettingError {
+                throw SettingError(defense, given: part, expected: error.expected)
+            }
         }
         guard parts.count == 1 || !parts.contains(FedAvg.name) else { throw wrong("\(FedAvg.name) alone") }
         guard Set(parts).count == parts.count else { throw wrong("each name once") }
-        let onModel = Recommended.expanded(parts).filter { !AllDefenses.shapesTraining($0) && $0 != FedAvg.name && !OwnMethod.isRequest($0) }
-        guard onModel.count <= 1 else { throw wrong("at most one defence on the model (\(onModel.joined(separator: ", "))), which is what is measured") }
+        let onModel = Recommended.expanded(parts).filter {
+            !AllDefenses.shapesTraining($0) && $0 != FedAvg.name && !OwnMethod.isRequest($0)
+        }
+        guard onModel.count <= 1 else {
+            throw wrong("at most one defence on the model (\(onModel.joined(separator: ", "))), which is what is measured")
+        }
         return (parts.joined(separator: and), RunConfiguration())
     }
 
@@ -120,7 +131,8 @@ public struct Grid: Equatable, Sendable {
             let texts = try zip(option.values, option.meant).map { text, meant in
                 guard option.name == Self.defense else { return try Self.granted(text, meant, option.name) }
                 return try text.split(separator: Self.and).map(String.init).map { part in
-                    OwnMethod.isRequest(part) ? try OwnMethods.grant(part, as: AllDefenses.ownKinds).map(\.text).joined(separator: Self.and) : part
+                    OwnMethod.isRequest(part)
+                        ? try OwnMethods.grant(part, as: AllDefenses.ownKinds).map(\.text).joined(separator: Self.and) : part
                 }.joined(separator: Self.and)
             }
             try grid.add(RunConfiguration.settings.named(option.name), texts)

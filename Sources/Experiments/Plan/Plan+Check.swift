@@ -14,15 +14,17 @@ extension Plan {
         for option in setting.grid.options where !setting.isSweep {
             let names = try tables.filter { try varies($0, option.name) }.map(\.name)
             guard names.isEmpty else {
-                throw SettingError(option.name, given: option.text,
-                                   expected: "an option that no table here varies itself, as \(names.joined(separator: " ")) does; "
-                                       + "row and column choose among the places of a table")
+                throw SettingError(
+                    option.name, given: option.text,
+                    expected: "an option that no table here varies itself, as \(names.joined(separator: " ")) does; "
+                        + "row and column choose among the places of a table")
             }
         }
         let chosen = [Grid.attack, Grid.defense]
         for option in setting.isSweep ? setting.grid.varied : setting.grid.fixed where !chosen.contains(option.name) {
             guard try !isUsed(option) else { continue }
-            throw SettingError(option.name, given: option.text, expected: "an option that something here depends on; without it every figure is the same")
+            throw SettingError(
+                option.name, given: option.text, expected: "an option that something here depends on; without it every figure is the same")
         }
     }
 
@@ -41,9 +43,10 @@ extension Plan {
 
     private func isUsed(_ option: Grid.Option) throws -> Bool {
         let declared = try RunConfiguration.settings.named(option.name)
-        if declared.effect == .nothing { return !option.isVaried }          // as how often is measured: time, not figures
+        if declared.effect == .nothing { return !option.isVaried }  // as how often is measured: time, not figures
         return trainings.contains { training in
-            training.configuration.depends(on: declared) || training.defenses.contains { !option.isOfAnotherDefense(than: $0) && option.defenseOnModel != nil }
+            training.configuration.depends(on: declared)
+                || training.defenses.contains { !option.isOfAnotherDefense(than: $0) && option.defenseOnModel != nil }
         }
     }
 
@@ -68,13 +71,17 @@ extension Plan {
     /// Checks every training's options against the data. Throws `PlanError`.
     public func checkOptions(classes: Int) throws {
         let limit = RunConfiguration.declarations.syntheticLimit.name
-        for value in setting.grid.option(limit).map({ $0.isVaried ? $0.values : [] }) ?? [] where Int(value) ?? 0 > setting.syntheticImages {
-            throw PlanError(training: SweepTable.name,
-                            reason: SettingError(limit, given: value, expected: "at most \(setting.syntheticImages), the number of FM images"))
+        for value in setting.grid.option(limit).map({ $0.isVaried ? $0.values : [] }) ?? [] where Int(value) ?? 0 > setting.syntheticImages
+        {
+            throw PlanError(
+                training: SweepTable.name,
+                reason: SettingError(limit, given: value, expected: "at most \(setting.syntheticImages), the number of FM images"))
         }
         for training in trainings {
             let target = training.configuration.target
-            guard target < classes else { throw PlanError(training: title(of: training), reason: AttackError.target(target, classes: classes)) }
+            guard target < classes else {
+                throw PlanError(training: title(of: training), reason: AttackError.target(target, classes: classes))
+            }
         }
     }
 }

@@ -30,7 +30,10 @@ public struct Plan: Sendable {
 
         /// Throws `SettingError` for a name that no table has.
         func check(_ tables: [any Table]) throws {
-            for (option, names, there) in [("row", rows, tables.flatMap(\.rows).map(OwnMethod.shown)), ("column", columns, tables.flatMap(\.columns).map(OwnMethod.shown))] {
+            for (option, names, there) in [
+                ("row", rows, tables.flatMap(\.rows).map(OwnMethod.shown)),
+                ("column", columns, tables.flatMap(\.columns).map(OwnMethod.shown)),
+            ] {
                 guard let stranger = names.first(where: { !there.contains($0) }) else { continue }
                 var known: [String] = []
                 for name in there where !known.contains(name) { known.append(name) }
@@ -119,7 +122,8 @@ public struct Plan: Sendable {
 
     /// The training with a configuration.
     func training(_ configuration: RunConfiguration) throws -> Training {
-        let bare = try Training(configuration, datasetDigest: setting.datasetDigest, syntheticDigest: setting.syntheticDigest, varying: variedOfDefenses)
+        let bare = try Training(
+            configuration, datasetDigest: setting.datasetDigest, syntheticDigest: setting.syntheticDigest, varying: variedOfDefenses)
         return positions[bare.key].map { trainings[$0] } ?? bare
     }
 

@@ -20,8 +20,10 @@ public struct Setting: Equatable, Sendable {
     /// What `--set` changes in every table, or what a sweep is made of.
     public var grid: Grid
 
-    public init(scale: String, dataset: String, datasetDigest: String, synthetic: String, syntheticDigest: String,
-                syntheticImages: Int, evaluateOn: EvaluationSplit, tables: [String], seeds: [UInt64], own: [OwnMethod] = [], grid: Grid = Grid()) {
+    public init(
+        scale: String, dataset: String, datasetDigest: String, synthetic: String, syntheticDigest: String,
+        syntheticImages: Int, evaluateOn: EvaluationSplit, tables: [String], seeds: [UInt64], own: [OwnMethod] = [], grid: Grid = Grid()
+    ) {
         // Names come from files and of files: each is one line of setting.txt.
         (self.scale, self.dataset, self.datasetDigest) = (scale, HDF5Error.oneLine(dataset), datasetDigest)
         (self.synthetic, self.syntheticDigest, self.syntheticImages) = (HDF5Error.oneLine(synthetic), syntheticDigest, syntheticImages)
@@ -33,16 +35,20 @@ public struct Setting: Equatable, Sendable {
 
     /// Lines "name = value".
     var text: String {
-        let lines = fixed + [("tables", tables.joined(separator: " ")), ("seeds", seeds.map { "\($0)" }.joined(separator: " "))]
-            + (own.isEmpty ? [] : [("own", own.map(\.text).joined(separator: " "))]) + grid.options.map { (Self.optionMark + $0.name, $0.text) }
+        let lines =
+            fixed + [("tables", tables.joined(separator: " ")), ("seeds", seeds.map { "\($0)" }.joined(separator: " "))]
+            + (own.isEmpty ? [] : [("own", own.map(\.text).joined(separator: " "))])
+            + grid.options.map { (Self.optionMark + $0.name, $0.text) }
         return "# What the results in this folder belong to; other data, another scale or other options are refused.\n"
             + lines.map { "\($0.0) = \($0.1)\n" }.joined()
     }
 
     /// The fields that a folder is bound to.
     private var fixed: [(String, String)] {
-        [("scale", scale), ("dataset", dataset), ("dataset_digest", datasetDigest), ("synthetic", synthetic),
-         ("synthetic_digest", syntheticDigest), ("synthetic_images", "\(syntheticImages)"), ("evaluate_on", evaluateOn.rawValue)]
+        [
+            ("scale", scale), ("dataset", dataset), ("dataset_digest", datasetDigest), ("synthetic", synthetic),
+            ("synthetic_digest", syntheticDigest), ("synthetic_images", "\(syntheticImages)"), ("evaluate_on", evaluateOn.rawValue),
+        ]
     }
 
     /// Before the name of an option of the grid.
@@ -52,7 +58,9 @@ public struct Setting: Equatable, Sendable {
     init(parsing lines: [TextLines.Line], path: String) throws {
         var values: [String: String] = [:], grid = Grid()
         for line in lines where !line.text.hasPrefix("#") && !line.text.trimmed.isEmpty {
-            guard let (name, value) = line.assignment else { throw RunError.incompatible("\(path):\(line.number): expected \"name = value\", got \"\(line.text.prefix(100))\"") }
+            guard let (name, value) = line.assignment else {
+                throw RunError.incompatible("\(path):\(line.number): expected \"name = value\", got \"\(line.text.prefix(100))\"")
+            }
             values[name] = value
             guard name.hasPrefix(Self.optionMark) else { continue }
             do { try grid.add(String(name.dropFirst(Self.optionMark.count)), value) } catch let error as SettingError {
@@ -76,23 +84,28 @@ public struct Setting: Equatable, Sendable {
         let tables = try value("tables").split(separator: " ").map(String.init)
         let known = values["scale"] == Scale.sweep.name ? [SweepTable.name] : Tables.names
         guard !tables.isEmpty, Set(tables).count == tables.count, tables.allSatisfy(known.contains) else {
-            throw RunError.incompatible("\(path): tables: expected some of \(known.joined(separator: " ")), each once, "
-                + "got \"\(try value("tables").prefix(100))\"")
+            throw RunError.incompatible(
+                "\(path): tables: expected some of \(known.joined(separator: " ")), each once, "
+                    + "got \"\(try value("tables").prefix(100))\"")
         }
         let own = (values["own"] ?? "").split(separator: " ").map { OwnMethod(String($0)) }
         guard own.allSatisfy({ $0 != nil }), own.count <= Self.mostOwn else {
-            throw RunError.incompatible("\(path): own: expected at most \(Self.mostOwn) of name@kind:digest, got \"\((values["own"] ?? "").prefix(100))\"")
+            throw RunError.incompatible(
+                "\(path): own: expected at most \(Self.mostOwn) of name@kind:digest, got \"\((values["own"] ?? "").prefix(100))\"")
         }
         guard Scale.named(try value("scale")) != nil else {
             throw RunError.incompatible("\(path): there is no scale \"\(try value("scale").prefix(100))\" in this version")
         }
-        guard !grid.asksForOwnMethods, values["scale"] == Scale.sweep.name || grid.varied.isEmpty, grid.count * seeds.count <= Grid.most else {
-            throw RunError.incompatible("\(path): options: expected one value each, or those of a sweep of at most \(Grid.most) cells, "
-                + "with own methods as name@kind:digest")
+        guard !grid.asksForOwnMethods, values["scale"] == Scale.sweep.name || grid.varied.isEmpty, grid.count * seeds.count <= Grid.most
+        else {
+            throw RunError.incompatible(
+                "\(path): options: expected one value each, or those of a sweep of at most \(Grid.most) cells, "
+                    + "with own methods as name@kind:digest")
         }
-        self.init(scale: try value("scale"), dataset: try value("dataset"), datasetDigest: try value("dataset_digest"),
-                  synthetic: try value("synthetic"), syntheticDigest: try value("synthetic_digest"), syntheticImages: images, evaluateOn: split,
-                  tables: tables, seeds: seeds.compactMap { $0 }, own: own.compactMap { $0 }, grid: grid)
+        self.init(
+            scale: try value("scale"), dataset: try value("dataset"), datasetDigest: try value("dataset_digest"),
+            synthetic: try value("synthetic"), syntheticDigest: try value("synthetic_digest"), syntheticImages: images, evaluateOn: split,
+            tables: tables, seeds: seeds.compactMap { $0 }, own: own.compactMap { $0 }, grid: grid)
     }
 
     /// Own methods of one folder.
@@ -127,14 +140,16 @@ public struct Setting: Equatable, Sendable {
         for (mine, theirs) in zip(fixed, other.fixed) where mine.1 != theirs.1 {
             if mine.0 == "synthetic", syntheticDigest == other.syntheticDigest { continue }
             if mine.0 == "dataset", datasetDigest == other.datasetDigest { continue }
-            throw RunError.incompatible("\(path) holds results of another setting: \(theirs.0) is \(theirs.1), not \(mine.1); use another --out")
+            throw RunError.incompatible(
+                "\(path) holds results of another setting: \(theirs.0) is \(theirs.1), not \(mine.1); use another --out")
         }
         try checkGrid(other, at: path) { replacesOwn ? OwnMethod.shown($0) : $0 }
         var all = self
         all.tables = (Tables.names + [SweepTable.name]).filter { tables.contains($0) || other.tables.contains($0) }
         let changed = other.own.filter { theirs in own.contains { $0.label == theirs.label && $0.kind == theirs.kind && $0 != theirs } }
         if let first = changed.first, !replacesOwn {
-            throw RunError.incompatible("\(path) holds results of another version of \(first.label) (sha256 \(first.digest)...): use one version for all parts")
+            throw RunError.incompatible(
+                "\(path) holds results of another version of \(first.label) (sha256 \(first.digest)...): use one version for all parts")
         }
         all.own = other.own.filter { !changed.contains($0) && !own.contains($0) } + own
         all.seeds = Set(seeds + other.seeds).sorted()

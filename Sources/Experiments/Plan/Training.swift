@@ -26,18 +26,25 @@ public struct Training: Sendable {
         self.configuration = configuration.reduced
         varied = RunConfiguration.settings.all.filter { names.contains($0.name) && !$0.isStandard(in: configuration.values) }
             .map { ($0.name, $0.text(in: configuration.values)) }
-        let text = "\(try self.configuration.trainingJSON())\n\(datasetDigest)\n\(syntheticDigest)" + varied.map { "\n\($0.name) = \($0.value)" }.joined()
+        let text =
+            "\(try self.configuration.trainingJSON())\n\(datasetDigest)\n\(syntheticDigest)"
+            + varied.map { "\n\($0.name) = \($0.value)" }.joined()
         key = String(SHA256.hexadecimal(of: Array(text.utf8)).prefix(16))
     }
 
     /// For people: "multi-krum, fm attack, seed 1", and what else differs from `base`.
     /// - Parameter naming: options that are named in any case, where the training depends on them.
     public func title(beside base: RunConfiguration, naming names: [String] = []) -> String {
-        var parts = [configuration.defenses.isEmpty ? "none" : configuration.defenses.joined(separator: " + "), configuration.attack == .none ? "clean" : "\(configuration.attack.rawValue)"]
+        var parts = [
+            configuration.defenses.isEmpty ? "none" : configuration.defenses.joined(separator: " + "),
+            configuration.attack == .none ? "clean" : "\(configuration.attack.rawValue)",
+        ]
         let shown = [RunConfiguration.declarations.attack.name, RunConfiguration.declarations.seed.name]
         for setting in RunConfiguration.settings.all where setting.effect != .partly && !shown.contains(setting.name) {
             let mine = setting.text(in: configuration.values)
-            guard configuration.depends(on: setting), names.contains(setting.name) || mine != setting.text(in: base.values) else { continue }
+            guard configuration.depends(on: setting), names.contains(setting.name) || mine != setting.text(in: base.values) else {
+                continue
+            }
             parts.append("\(setting.name) \(mine)")
         }
         return (parts + varied.map { "\($0.name) \($0.value)" } + ["seed \(configuration.seed)"]).joined(separator: ", ")
@@ -45,12 +52,14 @@ public struct Training: Sendable {
 
     /// Passes over images that it takes, given the sizes of the data's splits.
     public func passes(_ sizes: DataSizes) -> Double {
-        let c = configuration, shapes = c.presentHeads.count, evaluation = Double(shapes) * Double(sizes.evaluation(c)) * 2 / 3, synthetic = Double(sizes.synthetic(c))
+        let c = configuration, shapes = c.presentHeads.count, evaluation = Double(shapes) * Double(sizes.evaluation(c)) * 2 / 3,
+            synthetic = Double(sizes.synthetic(c))
         let rule = c.defenses.compactMap { AggregationRules.make($0, c.values) }.first
         let root = Double(min(sizes.images(c), sizes.synthetic(c)) * c.localEpochs)
         let images = Int(synthetic), clientImages = c.clients * sizes.images(c), rounds = Double(c.rounds)
         let inRounds = c.allRounds.reduce(0.0) { sum, round in
-            sum + Double(sizes.images(c) * c.participants * c.benignEpochs(inRound: round)) + (round > 0 && c.evaluates(afterRound: round) ? evaluation : 0)
+            sum + Double(sizes.images(c) * c.participants * c.benignEpochs(inRound: round))
+                + (round > 0 && c.evaluates(afterRound: round) ? evaluation : 0)
                 + c.passesOfFusion(inRound: round, images: images, shapes: shapes, teachers: c.participants)
                 + (rule?.serverPasses(clients: c.participants, rootPasses: root) ?? 0)
         }

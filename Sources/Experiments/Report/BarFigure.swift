@@ -38,15 +38,20 @@ struct BarFigure {
         }
     }
 
-    private func draw(_ r: Int, _ c: Int, _ x: Double, _ measure: Measure, _ y: Double, fill: String, stroke: String, _ drawing: inout Drawing) {
+    private func draw(
+        _ r: Int, _ c: Int, _ x: Double, _ measure: Measure, _ y: Double, fill: String, stroke: String, _ drawing: inout Drawing
+    ) {
         let values = table.values(r, c, measure), mean = Statistics.mean(values), deviation = Statistics.deviation(values)
         guard !mean.isNaN else { return }
         drawing.rectangle(x, y, max(0.5, mean * panel), bar, fill: fill, stroke: stroke)
-        let hasSpread = !deviation.isNaN, low = hasSpread ? max(0, mean - deviation) : mean, high = hasSpread ? min(1, mean + deviation) : mean
+        let hasSpread = !deviation.isNaN, low = hasSpread ? max(0, mean - deviation) : mean,
+            high = hasSpread ? min(1, mean + deviation) : mean
         if hasSpread { drawing.line(x + low * panel, y + bar / 2, x + high * panel, y + bar / 2) }
-        let inside = mean > 0.8                     // the number stands clear of the spread, and without one of the floor's tick
-        drawing.text(inside ? x + low * panel - 4 : max(x + mean * panel + 8, x + high * panel + 3), y + bar - 1, Numbers.fixed(mean, 2), anchor: inside ? .end : .start,
-                     size: 9, fill: inside && stroke == "none" ? "#fff" : Drawing.Ink.black)
+        let inside = mean > 0.8  // the number stands clear of the spread, and without one of the floor's tick
+        drawing.text(
+            inside ? x + low * panel - 4 : max(x + mean * panel + 8, x + high * panel + 3), y + bar - 1, Numbers.fixed(mean, 2),
+            anchor: inside ? .end : .start,
+            size: 9, fill: inside && stroke == "none" ? "#fff" : Drawing.Ink.black)
     }
 
     private func legend(_ drawing: inout Drawing) {

@@ -32,15 +32,17 @@ public struct Comparison: Sendable {
         self.runs = runs
     }
 
-    /// Options that not all runs have alike, in their order in help, with the value of each run. Data sets and FM data are told apart by what
+    /// Options that not all runs have alike, in their order in help, with the value of each run. Data sets and FM data are told apart by
+    /// what
     /// they hold, not by where they lie.
     public var differences: [TableOption] {
         let all = RunConfiguration.settings.all.map { setting in
-            let values = switch setting.name {
-            case RunConfiguration.declarations.data.name: Self.told(runs.map { ($0.dataset, $0.datasetDigest) })
-            case RunConfiguration.declarations.synthetic.name: Self.told(runs.map { ($0.synthetic, $0.syntheticDigest) })
-            default: runs.map { OwnMethod.shown(setting.text(in: $0.configuration.values)) }
-            }
+            let values =
+                switch setting.name {
+                case RunConfiguration.declarations.data.name: Self.told(runs.map { ($0.dataset, $0.datasetDigest) })
+                case RunConfiguration.declarations.synthetic.name: Self.told(runs.map { ($0.synthetic, $0.syntheticDigest) })
+                default: runs.map { OwnMethod.shown(setting.text(in: $0.configuration.values)) }
+                }
             return TableOption(name: setting.name, values: values)
         }
         return all.filter { option in option.values.contains { $0 != option.values[0] } }
@@ -67,12 +69,14 @@ public struct Comparison: Sendable {
         }
         let lengths = runs.map(\.finishedRounds)
         if Set(lengths).count > 1, runs.allSatisfy({ $0.finishedRounds >= $0.configuration.rounds }) {
-            remarks.append("the runs have different numbers of rounds: \(zip(runs, lengths).map { "\($0.name) \($1)" }.joined(separator: ", "))")
+            remarks.append(
+                "the runs have different numbers of rounds: \(zip(runs, lengths).map { "\($0.name) \($1)" }.joined(separator: ", "))")
         }
         return remarks
     }
 
-    static let legend = "ACC: clean images right. ASR: triggered images of other classes that go to the target; of a run without attack that is the floor. "
+    static let legend =
+        "ACC: clean images right. ASR: triggered images of other classes that go to the target; of a run without attack that is the floor. "
         + "global model: after the last round, before any defence on the model. clients' own models: means over the clients."
 
     /// The figures as a table: a row for each model, a column for each run.
@@ -82,14 +86,20 @@ public struct Comparison: Sendable {
         let places = names.map { name in
             runs.map { run in
                 var place = Measurement()
-                if let model = run.models.first(where: { $0.name == name }) { (place.accuracy, place.attackSuccess) = (model.accuracy, model.attackSuccess) }
+                if let model = run.models.first(where: { $0.name == name }) {
+                    (place.accuracy, place.attackSuccess) = (model.accuracy, model.attackSuccess)
+                }
                 return [place]
             }
         }
-        let measures = [Measure(key: "acc", title: "ACC", decimals: 4) { $0.accuracy }, Measure(key: "asr", title: "ASR", decimals: 4) { $0.attackSuccess }]
+        let measures = [
+            Measure(key: "acc", title: "ACC", decimals: 4) { $0.accuracy },
+            Measure(key: "asr", title: "ASR", decimals: 4) { $0.attackSuccess },
+        ]
         let empty = [[[Curve]]](repeating: [[Curve]](repeating: [], count: runs.count), count: names.count)
-        return TableResult(name: "models", caption: "ACC and ASR", claim: "", rowTitle: "model", legend: Self.legend, measures: measures, rows: names,
-                           columns: runs.map(\.name), seeds: [1], places: places, cleanColumns: [], curves: empty)
+        return TableResult(
+            name: "models", caption: "ACC and ASR", claim: "", rowTitle: "model", legend: Self.legend, measures: measures, rows: names,
+            columns: runs.map(\.name), seeds: [1], places: places, cleanColumns: [], curves: empty)
     }
 
     /// For a terminal.
@@ -124,7 +134,9 @@ extension Comparison.Run {
         for (identity, rates) in record.defended.sorted(by: { $0.key < $1.key }) {
             let label = OwnMethod.shown(identity)
             models.append((label, rates.accuracy, rates.attackSuccess))
-            if !rates.clientAccuracy.isNaN { models.append(("clients' own models, \(label)", rates.clientAccuracy, rates.clientAttackSuccess)) }
+            if !rates.clientAccuracy.isNaN {
+                models.append(("clients' own models, \(label)", rates.clientAccuracy, rates.clientAttackSuccess))
+            }
         }
     }
 

@@ -10,7 +10,8 @@ struct ComparisonFigure {
 
     /// How the line of run `at` looks.
     static func look(_ at: Int) -> (ink: String, dashes: String) {
-        let inks = ["#1f4e79", "#8c1c13", "#2e6b34", "#7a4b9a", "#a65e00", "#4d4d4d", "#00707f", "#b0175a"], dashes = ["", "7 3", "2 3", "10 3 2 3"]
+        let inks = ["#1f4e79", "#8c1c13", "#2e6b34", "#7a4b9a", "#a65e00", "#4d4d4d", "#00707f", "#b0175a"],
+            dashes = ["", "7 3", "2 3", "10 3 2 3"]
         return (inks[at % inks.count], dashes[at % dashes.count])
     }
 
@@ -27,9 +28,13 @@ struct ComparisonFigure {
         for (at, run) in runs.enumerated() {
             let look = Self.look(at)
             drawing.polyline(points(run, last), stroke: look.ink, width: 1.8, dashes: look.dashes)
-            for point in points(run, last).prefix(40) where points(run, last).count <= 40 { drawing.circle(point.x, point.y, 2.2, fill: look.ink) }
+            for point in points(run, last).prefix(40) where points(run, last).count <= 40 {
+                drawing.circle(point.x, point.y, 2.2, fill: look.ink)
+            }
         }
-        for label in labels(last) { drawing.text(label.x + 5, label.y + 4, "\(label.number)", bold: true, fill: Self.look(label.number - 1).ink) }
+        for label in labels(last) {
+            drawing.text(label.x + 5, label.y + 4, "\(label.number)", bold: true, fill: Self.look(label.number - 1).ink)
+        }
         return drawing
     }
 
@@ -37,7 +42,8 @@ struct ComparisonFigure {
         zip(run.curve.rounds, values(run.curve)).filter { !$0.1.isNaN }.map { (x($0, last), y($1)) }
     }
 
-    /// The numbers at the ends of the lines; those that would lie on each other are pushed apart downwards, and the lowest stay above the axis.
+    /// The numbers at the ends of the lines; those that would lie on each other are pushed apart downwards, and the lowest stay above the
+    /// axis.
     private func labels(_ last: Int) -> [(number: Int, x: Double, y: Double)] {
         var ends = runs.indices.compactMap { at in points(runs[at], last).last.map { (number: at + 1, x: $0.x, y: $0.y) } }
         ends.sort { ($0.y, $0.number) < ($1.y, $1.number) }
@@ -67,37 +73,41 @@ extension Comparison {
         }
         var legend = Drawing(width: CurvePanel.width, height: 20)
         CurveFigure.legend(&legend, y: 10)
-        return Page.html(title: "FedClamp: \(runs.count) runs compared", body: """
-        <header>
-        <h1>\(runs.count) runs compared</h1>
-        \(remarks.map { "<p class=\"note\">\(Markup.escaped($0))</p>" }.joined(separator: "\n"))
-        </header>
-        <main>
-        <section id="differences">
-        <h2>What differs</h2>
-        \(optionsTable)
-        </section>
-        <section id="models">
-        <h2>ACC and ASR</h2>
-        \(TableSection(table: table).grid)
-        <p class="legend">\(Markup.escaped(Self.legend))</p>
-        </section>
-        <section id="curves">
-        <h2>Over the rounds</h2>
-        <p class="legend">The global model after every round, before any defence on the model; round 0 is the initialised model.</p>
-        <ul class="runs">\(runs.indices.map(legend(of:)).joined())</ul>
-        <div class="panels pair">\(figures.joined())</div>
-        <h3>Each by itself</h3>
-        <p class="legend">\(legend.svg(title: "legend"))</p>
-        <div class="panels">\(panels.joined())</div>
-        </section>
-        </main>
-        """)
+        return Page.html(
+            title: "FedClamp: \(runs.count) runs compared",
+            body: """
+                <header>
+                <h1>\(runs.count) runs compared</h1>
+                \(remarks.map { "<p class=\"note\">\(Markup.escaped($0))</p>" }.joined(separator: "\n"))
+                </header>
+                <main>
+                <section id="differences">
+                <h2>What differs</h2>
+                \(optionsTable)
+                </section>
+                <section id="models">
+                <h2>ACC and ASR</h2>
+                \(TableSection(table: table).grid)
+                <p class="legend">\(Markup.escaped(Self.legend))</p>
+                </section>
+                <section id="curves">
+                <h2>Over the rounds</h2>
+                <p class="legend">The global model after every round, before any defence on the model; round 0 is the initialised model.</p>
+                <ul class="runs">\(runs.indices.map(legend(of:)).joined())</ul>
+                <div class="panels pair">\(figures.joined())</div>
+                <h3>Each by itself</h3>
+                <p class="legend">\(legend.svg(title: "legend"))</p>
+                <div class="panels">\(panels.joined())</div>
+                </section>
+                </main>
+                """)
     }
 
     private var optionsTable: String {
         guard !differences.isEmpty else { return "<p>All options are the same.</p>" }
-        func cells(_ texts: [String], _ tag: String) -> String { texts.map { "<\(tag) class=\"group\">\(Markup.escaped($0))</\(tag)>" }.joined() }
+        func cells(_ texts: [String], _ tag: String) -> String {
+            texts.map { "<\(tag) class=\"group\">\(Markup.escaped($0))</\(tag)>" }.joined()
+        }
         let lines = differences.map { "<tr><th>\(Markup.escaped($0.name))</th>\(cells($0.values, "td"))</tr>" }
         let head = "<thead><tr><th>option</th>\(cells(runs.map(\.name), "th"))</tr></thead>"
         return "<div class=\"wide\"><table>\(head)<tbody>\(lines.joined())</tbody></table></div>"
@@ -108,6 +118,7 @@ extension Comparison {
         var line = Drawing(width: 40, height: 12)
         line.line(2, 6, 38, 6, stroke: look.ink, width: 2, dashes: look.dashes)
         let chosen = differences.map { "\($0.name) \($0.values[at])" }.joined(separator: ", ")
-        return "<li>\(line.svg(title: "line of run \(at + 1)")) <b>\(at + 1)</b> \(Markup.escaped(runs[at].name))\(chosen.isEmpty ? "" : Markup.escaped(": " + chosen))</li>"
+        return
+            "<li>\(line.svg(title: "line of run \(at + 1)")) <b>\(at + 1)</b> \(Markup.escaped(runs[at].name))\(chosen.isEmpty ? "" : Markup.escaped(": " + chosen))</li>"
     }
 }

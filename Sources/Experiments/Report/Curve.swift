@@ -6,7 +6,9 @@ struct Curve: Equatable, Sendable {
     static func mean(_ curves: [Curve]) -> Curve? {
         guard let first = curves.first else { return nil }
         let alike = curves.filter { $0.rounds == first.rounds }
-        func mean(_ values: (Curve) -> [Double]) -> [Double] { first.rounds.indices.map { i in Statistics.mean(alike.map { values($0)[i] }) } }
+        func mean(_ values: (Curve) -> [Double]) -> [Double] {
+            first.rounds.indices.map { i in Statistics.mean(alike.map { values($0)[i] }) }
+        }
         return Curve(rounds: first.rounds, accuracy: mean(\.accuracy), attackSuccess: mean(\.attackSuccess))
     }
 }
@@ -57,7 +59,9 @@ struct CurvePanel {
         if isAttacked { drawing.polyline(points(curve.attackSuccess), stroke: Drawing.Ink.attack, width: width, dashes: "5 3") }
     }
 
-    private func x(_ round: Int, _ last: Int) -> Double { left + 4 + Double(round) / Double(max(1, last)) * (Self.width - left - right - 8) }
+    private func x(_ round: Int, _ last: Int) -> Double {
+        left + 4 + Double(round) / Double(max(1, last)) * (Self.width - left - right - 8)
+    }
     private func y(_ value: Double) -> Double { top + (1 - value) * (Self.height - top - bottom) }
 }
 
@@ -70,10 +74,13 @@ struct CurveFigure {
         let rows = table.rows.indices.filter { row in table.columns.indices.contains { !table.curves[row][$0].isEmpty } }
         guard !rows.isEmpty else { return nil }
         let gap = 12.0
-        var drawing = Drawing(width: Double(table.columns.count) * (CurvePanel.width + gap), height: Double(rows.count) * (CurvePanel.height + gap) + 22)
+        var drawing = Drawing(
+            width: Double(table.columns.count) * (CurvePanel.width + gap), height: Double(rows.count) * (CurvePanel.height + gap) + 22)
         for (line, row) in rows.enumerated() {
             for column in table.columns.indices {
-                drawing.add(table.curvePanel(row, column).drawing, Double(column) * (CurvePanel.width + gap), Double(line) * (CurvePanel.height + gap))
+                drawing.add(
+                    table.curvePanel(row, column).drawing, Double(column) * (CurvePanel.width + gap),
+                    Double(line) * (CurvePanel.height + gap))
             }
         }
         Self.legend(&drawing, y: drawing.height - 10)
@@ -92,6 +99,7 @@ struct CurveFigure {
 
 extension TableResult {
     func curvePanel(_ row: Int, _ column: Int) -> CurvePanel {
-        CurvePanel(row: rows[row], column: columns[column], curves: curves[row][column], isAttacked: !cleanColumns.contains(columns[column]))
+        CurvePanel(
+            row: rows[row], column: columns[column], curves: curves[row][column], isAttacked: !cleanColumns.contains(columns[column]))
     }
 }

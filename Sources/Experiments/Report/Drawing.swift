@@ -12,11 +12,15 @@ struct Drawing {
         static let accuracy = "#1f4e79", accuracyFill = "#dbe7f3", attack = "#8c1c13", grid = "#ccc", black = "#000"
     }
 
-    mutating func line(_ x1: Double, _ y1: Double, _ x2: Double, _ y2: Double, stroke: String = Ink.black, width: Double = 1, dashes: String = "") {
+    mutating func line(
+        _ x1: Double, _ y1: Double, _ x2: Double, _ y2: Double, stroke: String = Ink.black, width: Double = 1, dashes: String = ""
+    ) {
         elements.append("<line x1=\"\(n(x1))\" y1=\"\(n(y1))\" x2=\"\(n(x2))\" y2=\"\(n(y2))\"\(style("none", stroke, width, dashes))/>")
     }
 
-    mutating func rectangle(_ x: Double, _ y: Double, _ w: Double, _ h: Double, fill: String = "none", stroke: String = "none", width: Double = 1) {
+    mutating func rectangle(
+        _ x: Double, _ y: Double, _ w: Double, _ h: Double, fill: String = "none", stroke: String = "none", width: Double = 1
+    ) {
         elements.append("<rect x=\"\(n(x))\" y=\"\(n(y))\" width=\"\(n(w))\" height=\"\(n(h))\"\(style(fill, stroke, width, ""))/>")
     }
 
@@ -24,15 +28,21 @@ struct Drawing {
         elements.append("<circle cx=\"\(n(x))\" cy=\"\(n(y))\" r=\"\(n(r))\" fill=\"\(fill)\"/>")
     }
 
-    mutating func polyline(_ points: [(x: Double, y: Double)], stroke: String, width: Double = 1.5, dashes: String = "", fill: String = "none") {
+    mutating func polyline(
+        _ points: [(x: Double, y: Double)], stroke: String, width: Double = 1.5, dashes: String = "", fill: String = "none"
+    ) {
         let text = points.map { "\(n($0.x)),\(n($0.y))" }.joined(separator: " ")
         elements.append("<polyline points=\"\(text)\"\(style(fill, stroke, width, dashes))/>")
     }
 
     enum Anchor: String { case start, middle, end }
 
-    mutating func text(_ x: Double, _ y: Double, _ text: String, anchor: Anchor = .start, size: Int = 12, bold: Bool = false, fill: String = Ink.black) {
-        elements.append("<text x=\"\(n(x))\" y=\"\(n(y))\" text-anchor=\"\(anchor.rawValue)\" font-size=\"\(size)\"\(bold ? " font-weight=\"bold\"" : "") fill=\"\(fill)\">\(Markup.escaped(text))</text>")
+    mutating func text(
+        _ x: Double, _ y: Double, _ text: String, anchor: Anchor = .start, size: Int = 12, bold: Bool = false, fill: String = Ink.black
+    ) {
+        elements.append(
+            "<text x=\"\(n(x))\" y=\"\(n(y))\" text-anchor=\"\(anchor.rawValue)\" font-size=\"\(size)\"\(bold ? " font-weight=\"bold\"" : "") fill=\"\(fill)\">\(Markup.escaped(text))</text>"
+        )
     }
 
     /// Another picture, its corner at (x, y).

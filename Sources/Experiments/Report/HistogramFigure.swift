@@ -15,7 +15,9 @@ struct HistogramPanel {
         let most = Double(max(1, histogram.clean.max() ?? 0, histogram.triggered.max() ?? 0))
         func y(_ count: Int) -> Double { base - Double(count) / most * (base - top) }
         for (bin, count) in histogram.clean.enumerated() where count > 0 {
-            drawing.rectangle(left + Double(bin) * step, y(count), step, base - y(count), fill: Drawing.Ink.accuracyFill, stroke: Drawing.Ink.accuracy, width: 0.5)
+            drawing.rectangle(
+                left + Double(bin) * step, y(count), step, base - y(count), fill: Drawing.Ink.accuracyFill, stroke: Drawing.Ink.accuracy,
+                width: 0.5)
         }
         var outline: [(x: Double, y: Double)] = [(left, base)]
         for (bin, count) in histogram.triggered.enumerated() {
@@ -25,10 +27,14 @@ struct HistogramPanel {
         drawing.line(left, base, Self.width - right, base)
         drawing.text(left, Self.height - 5, "0", size: 10)
         let x = left + histogram.bound / histogram.high * (Self.width - left - right)
-        if !histogram.bound.isFinite || x < Self.width - 70 { drawing.text(Self.width - right, Self.height - 5, Numbers.fixed(histogram.high, 1), anchor: .end, size: 10) }
+        if !histogram.bound.isFinite || x < Self.width - 70 {
+            drawing.text(Self.width - right, Self.height - 5, Numbers.fixed(histogram.high, 1), anchor: .end, size: 10)
+        }
         if histogram.bound.isFinite {
             drawing.line(x, top - 2, x, base, width: 2.2)
-            drawing.text(min(max(x, left + 40), Self.width - right - 22), Self.height - 5, "z = \(Numbers.fixed(histogram.bound, 2))", anchor: .middle, size: 10, bold: true)
+            drawing.text(
+                min(max(x, left + 40), Self.width - right - 22), Self.height - 5, "z = \(Numbers.fixed(histogram.bound, 2))",
+                anchor: .middle, size: 10, bold: true)
         }
         return drawing
     }
@@ -43,10 +49,12 @@ struct HistogramFigure {
 
     var svg: String {
         let gap = 12.0, across = 4, lines = (histograms.count + across - 1) / across
-        var drawing = Drawing(width: Double(across) * (HistogramPanel.width + gap), height: Double(lines) * (HistogramPanel.height + gap) + 24)
+        var drawing = Drawing(
+            width: Double(across) * (HistogramPanel.width + gap), height: Double(lines) * (HistogramPanel.height + gap) + 24)
         for (at, histogram) in histograms.enumerated() {
-            drawing.add(HistogramPanel(histogram: histogram).drawing, Double(at % across) * (HistogramPanel.width + gap),
-                        Double(at / across) * (HistogramPanel.height + gap))
+            drawing.add(
+                HistogramPanel(histogram: histogram).drawing, Double(at % across) * (HistogramPanel.width + gap),
+                Double(at / across) * (HistogramPanel.height + gap))
         }
         let y = drawing.height - 12
         drawing.rectangle(10, y - 6, 24, 10, fill: Drawing.Ink.accuracyFill, stroke: Drawing.Ink.accuracy)

@@ -24,8 +24,10 @@ struct Illustrator {
     private var strips: [Illustration.Strip] {
         let synthetic = data.synthetic
         let shown = oneOfEachClass(data.evaluation), triggered = shown.triggered(data.backdoor)
-        var strips = [strip("clean images", shown), strip("the same, triggered, with the attacker's label", triggered),
-                      strip("FM images", oneOfEachClass(synthetic.subset(synthetic.positions(.clean))))]
+        var strips = [
+            strip("clean images", shown), strip("the same, triggered, with the attacker's label", triggered),
+            strip("FM images", oneOfEachClass(synthetic.subset(synthetic.positions(.clean)))),
+        ]
         let poisoned = synthetic.subset(Array(synthetic.poisonedPositions.prefix(Self.pictures)))
         if poisoned.count > 0 { strips.append(strip("poisoned FM images, with the attacker's label", poisoned)) }
         return strips
@@ -33,7 +35,9 @@ struct Illustrator {
 
     /// The first image of every class, of the first ten classes.
     private func oneOfEachClass(_ samples: Samples) -> Samples {
-        let firsts = classNames.indices.prefix(Self.pictures).compactMap { label in (0..<samples.count).first { samples.trueLabel($0) == label } }
+        let firsts = classNames.indices.prefix(Self.pictures).compactMap { label in
+            (0..<samples.count).first { samples.trueLabel($0) == label }
+        }
         return samples.subset(firsts)
     }
 
@@ -44,15 +48,19 @@ struct Illustrator {
                 for k in 0..<samples.set.imageBytes { pixels.append(UInt8(max(0, min(255, (image[k] * 255).rounded())))) }
             }
         }
-        return Illustration.Strip(name: name, channels: samples.set.channels, side: samples.set.height, pixels: pixels,
-                                  labels: (0..<samples.count).map { classNames[samples.label($0)] })
+        return Illustration.Strip(
+            name: name, channels: samples.set.channels, side: samples.set.height, pixels: pixels,
+            labels: (0..<samples.count).map { classNames[samples.label($0)] })
     }
 
     /// For every layer, of the channel in which the bound cuts most triggered images beyond the clean ones it cuts.
     private func histograms(_ model: Parameters, _ bounds: Bounds) -> [Illustration.Histogram] {
-        let victims = data.evaluation.subset(Array((0..<data.evaluation.count).filter {
-            data.backdoor.relabeling.label(data.evaluation.trueLabel($0), classes: classNames.count) != data.evaluation.trueLabel($0)
-        }.prefix(Self.images)))
+        let victims = data.evaluation.subset(
+            Array(
+                (0..<data.evaluation.count).filter {
+                    data.backdoor.relabeling.label(data.evaluation.trueLabel($0), classes: classNames.count)
+                        != data.evaluation.trueLabel($0)
+                }.prefix(Self.images)))
         let clean = maxima(model, victims), triggered = maxima(model, victims.triggered(data.backdoor))
         let network = model.network
         return network.layers.map { layer in
@@ -65,8 +73,9 @@ struct Illustrator {
             let a = Self.column(network, layer, channel, clean), b = Self.column(network, layer, channel, triggered)
             let largest = Double((a + b + (z[channel].isFinite ? [z[channel]] : [])).max() ?? 0)
             let high = largest > 0 ? largest * 1.02 : 1
-            return Illustration.Histogram(layer: layer.name, channel: channel, high: high, bound: Double(z[channel]), clean: Self.counts(a, high),
-                                          triggered: Self.counts(b, high), cleanOver: over(channel, clean), triggeredOver: over(channel, triggered))
+            return Illustration.Histogram(
+                layer: layer.name, channel: channel, high: high, bound: Double(z[channel]), clean: Self.counts(a, high),
+                triggered: Self.counts(b, high), cleanOver: over(channel, clean), triggeredOver: over(channel, triggered))
         }
     }
 
@@ -76,8 +85,9 @@ struct Illustrator {
         var maxima = [Float](repeating: 0, count: samples.count * channels)
         maxima.withUnsafeMutableBufferPointer { maxima in
             guard let out = maxima.baseAddress else { return }
-            server.predictor(network).forEachChunk(samples.count, model, Bounds(network), load: { samples.load($0, into: $1) }) { first, n, workspace in
-                let row = FloatBuffer(channels), unbounded = Bounds(network)         // kernels store whole aligned vectors
+            server.predictor(network).forEachChunk(samples.count, model, Bounds(network), load: { samples.load($0, into: $1) }) {
+                first, n, workspace in
+                let row = FloatBuffer(channels), unbounded = Bounds(network)  // kernels store whole aligned vectors
                 for i in 0..<n {
                     workspace.maxima(i, unbounded, into: row.base)
                     (out + (first + i) * channels).update(from: row.base, count: channels)

@@ -9,7 +9,7 @@ enum PNG {
         let count = pixels.count / (channels * side * side), width = count * (side + gap) - gap
         var rows: [UInt8] = []
         for y in 0..<side {
-            rows.append(0)                                                  // no filter
+            rows.append(0)  // no filter
             for image in 0..<count {
                 for x in 0..<side {
                     for c in 0..<channels { rows.append(pixels[((image * channels + c) * side + y) * side + x]) }
@@ -17,7 +17,7 @@ enum PNG {
                 if image + 1 < count { rows += repeatElement(160, count: gap * channels) }
             }
         }
-        let header = big(width) + big(side) + [8, channels == 3 ? 2 : 0, 0, 0, 0]      // 8 bits; colour or grey
+        let header = big(width) + big(side) + [8, channels == 3 ? 2 : 0, 0, 0, 0]  // 8 bits; colour or grey
         return [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a] + chunk("IHDR", header) + chunk("IDAT", deflated(rows)) + chunk("IEND", [])
     }
 

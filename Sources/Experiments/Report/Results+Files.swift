@@ -11,12 +11,15 @@ extension Results {
         }
         var texts = [("report.html", Report(results: self).html)]
         for table in tables {
-            texts += [("\(table.name).md", table.markdown(self)), ("\(table.name).csv", table.csv()), ("\(table.name).tex", table.latex(self))]
+            texts += [
+                ("\(table.name).md", table.markdown(self)), ("\(table.name).csv", table.csv()), ("\(table.name).tex", table.latex(self)),
+            ]
             if let bars = table.bars { texts.append(("\(table.name).svg", BarFigure(table: table, bars: bars).svg)) }
             if let curves = CurveFigure(table: table).svg { texts.append(("\(table.name)-curves.svg", curves)) }
         }
         for shown in illustrations {
-            texts.append(("activations-\(shown.name).svg", HistogramFigure(title: shown.title, histograms: shown.illustration.histograms).svg))
+            texts.append(
+                ("activations-\(shown.name).svg", HistogramFigure(title: shown.title, histograms: shown.illustration.histograms).svg))
         }
         for (name, text) in texts { try TextFile.write(text, to: "\(folder.path)/\(name)") }
         return ["results.h5"] + texts.map(\.0)

@@ -15,8 +15,12 @@ struct TableSection {
         if !panels.isEmpty {
             var legend = Drawing(width: CurvePanel.width, height: 20)
             CurveFigure.legend(&legend, y: 10)
-            parts += ["<h3>Over the rounds</h3>", "<p class=\"legend\">The shared model after every round, before any defence on the model. \(legend.svg(title: "legend"))</p>",
-                      "<div class=\"panels\">", panels.map { $0.drawing.svg(title: "\($0.row), \($0.column): ACC and ASR over the rounds") }.joined(), "</div>"]
+            parts += [
+                "<h3>Over the rounds</h3>",
+                "<p class=\"legend\">The shared model after every round, before any defence on the model. \(legend.svg(title: "legend"))</p>",
+                "<div class=\"panels\">",
+                panels.map { $0.drawing.svg(title: "\($0.row), \($0.column): ACC and ASR over the rounds") }.joined(), "</div>",
+            ]
         }
         return (parts + ["</section>"]).joined(separator: "\n")
     }
@@ -24,7 +28,9 @@ struct TableSection {
     /// The table itself, columns in groups.
     var grid: String {
         var lines = ["<div class=\"wide\"><table>", "<thead><tr><th rowspan=\"2\">\(escaped(table.rowTitle))</th>"]
-        lines += table.columns.indices.map { "<th class=\"group\" colspan=\"\(table.measures($0).count)\">\(escaped(table.columns[$0]))</th>" }
+        lines += table.columns.indices.map {
+            "<th class=\"group\" colspan=\"\(table.measures($0).count)\">\(escaped(table.columns[$0]))</th>"
+        }
         lines.append("</tr><tr>")
         lines += table.columns.indices.flatMap { cells(table.measures($0).map(\.title), tag: "th") }
         lines.append("</tr></thead><tbody>")

@@ -44,8 +44,11 @@ extension TableResult {
 extension Results {
     /// Where the numbers come from, one line.
     public func provenance(_ seeds: [UInt64], on split: EvaluationSplit? = nil) -> String {
-        let seedText = seeds.count == 1 ? "seed \(seeds[0])" : "mean ± standard deviation over seeds \(seeds.map { "\($0)" }.joined(separator: " "))"
-        let standIn = RunData.holdout(ifAny: setting.synthetic).map { "; FM data: stand-in, \(Numbers.grouped($0)) withheld training images" } ?? "; FM data: \(setting.synthetic)"
+        let seedText =
+            seeds.count == 1 ? "seed \(seeds[0])" : "mean ± standard deviation over seeds \(seeds.map { "\($0)" }.joined(separator: " "))"
+        let standIn =
+            RunData.holdout(ifAny: setting.synthetic).map { "; FM data: stand-in, \(Numbers.grouped($0)) withheld training images" }
+            ?? "; FM data: \(setting.synthetic)"
         return "\(setting.dataset), \(setting.conditions)\(standIn); \((split ?? setting.evaluateOn).rawValue) images; \(seedText); "
             + "\(instructionSets.joined(separator: " and ")); fedclamp \(programVersions.joined(separator: " and "))"
             + (stale.isEmpty ? "" : "; \(stale.count) trainings of older revisions, the first: \(stale[0].title): \(stale[0].why)")

@@ -2,7 +2,8 @@ import Federation
 import HDF5
 import OwnMethods
 
-/// The trainings of a folder of results: which file holds which, with what options, and how far it is. In results.h5 it is the group /cells.
+/// The trainings of a folder of results: which file holds which, with what options, and how far it is. In results.h5 it is the group
+/// /cells.
 public struct CellIndex: Sendable {
     public struct Entry: Sendable {
         /// The name of the file in the folder's cells, without ".h5".
@@ -45,8 +46,10 @@ public struct CellIndex: Sendable {
         let isFinished = record.map { record in
             record.finishedRounds == training.configuration.rounds && training.defenses.allSatisfy { record.defended[$0] != nil }
         }
-        entries.append(Entry(key: training.key, title: title, configuration: training.configuration, defenses: training.defenses,
-                             finishedRounds: record?.finishedRounds, isFinished: isFinished ?? false, seconds: record?.seconds ?? 0))
+        entries.append(
+            Entry(
+                key: training.key, title: title, configuration: training.configuration, defenses: training.defenses,
+                finishedRounds: record?.finishedRounds, isFinished: isFinished ?? false, seconds: record?.seconds ?? 0))
     }
 
     /// Writes /cells: an array of equal length for each column.
@@ -67,8 +70,10 @@ public struct CellIndex: Sendable {
     /// Throws `HDF5Error`, `RunError.incompatible`.
     init(_ file: HDF5File) throws {
         guard try file.exists("/cells") else { return }
-        let keys = try file.readStrings("/cells/key"), titles = try file.readStrings("/cells/title"), options = try file.readStrings("/cells/options")
-        let defenses = try file.readStrings("/cells/defenses"), seconds = try file.read("/cells/seconds", as: Double.self, shape: [keys.count]).values
+        let keys = try file.readStrings("/cells/key"), titles = try file.readStrings("/cells/title"),
+            options = try file.readStrings("/cells/options")
+        let defenses = try file.readStrings("/cells/defenses"),
+            seconds = try file.read("/cells/seconds", as: Double.self, shape: [keys.count]).values
         let rounds = try file.read("/cells/finished_rounds", as: Int64.self, shape: [keys.count]).values
         let finished = try file.read("/cells/finished", as: UInt8.self, shape: [keys.count]).values
         guard [titles, options, defenses].allSatisfy({ $0.count == keys.count }) else {
@@ -76,8 +81,11 @@ public struct CellIndex: Sendable {
         }
         entries = try keys.indices.map { at in
             let configuration = try RunConfiguration.from(json: options[at], path: file.path)
-            return Entry(key: keys[at], title: titles[at], configuration: configuration, defenses: defenses[at].split(separator: " ").map(String.init),
-                         finishedRounds: rounds[at] == Int64(Self.absent) ? nil : Int(rounds[at]), isFinished: finished[at] == 1, seconds: seconds[at])
+            return Entry(
+                key: keys[at], title: titles[at], configuration: configuration,
+                defenses: defenses[at].split(separator: " ").map(String.init),
+                finishedRounds: rounds[at] == Int64(Self.absent) ? nil : Int(rounds[at]), isFinished: finished[at] == 1,
+                seconds: seconds[at])
         }
     }
 }

@@ -13,7 +13,8 @@ struct CellRecord: Sendable {
 
         /// Throws `RunError.incompatible` for what is no share; NaN stands for what was not measured.
         func checked(_ path: String) throws -> Rates {
-            for rate in [accuracy, attackSuccess, robustAccuracy, clientAccuracy, clientAttackSuccess] where !rate.isNaN && !(0...1).contains(rate) {
+            for rate in [accuracy, attackSuccess, robustAccuracy, clientAccuracy, clientAttackSuccess]
+            where !rate.isNaN && !(0...1).contains(rate) {
                 throw RunError.incompatible("\(path): expected rates from 0 to 1, got \(rate)")
             }
             return self
@@ -41,7 +42,8 @@ struct CellRecord: Sendable {
     private static func revisions(_ file: HDF5File, _ object: String) throws -> Revisions? {
         guard let text = try file.stringAttribute("revisions", of: object) else { return nil }
         guard let found = Revisions(text: text) else {
-            throw RunError.incompatible("\(file.path), \(object): expected revisions as in \"training 1; rule krum 2\", got \"\(text.prefix(100))\"")
+            throw RunError.incompatible(
+                "\(file.path), \(object): expected revisions as in \"training 1; rule krum 2\", got \"\(text.prefix(100))\"")
         }
         return found
     }
@@ -75,9 +77,14 @@ struct CellRecord: Sendable {
         let file = try HDF5File.open(path)
         finishedRounds = Int(try file.read("/state/finished_rounds", as: Int64.self, shape: []).values[0])
         func last(_ name: String) throws -> Double { try file.read(name, as: Double.self, shape: [-1]).values.last ?? .nan }
-        func ifThere(_ name: String) throws -> Double { try file.exists(name) ? try file.read(name, as: Double.self).values.last ?? .nan : .nan }
-        final = try Rates(accuracy: try last("/history/acc"), attackSuccess: try last("/history/asr"), robustAccuracy: try last("/history/robust_accuracy"),
-                          clientAccuracy: try ifThere("/history/client_acc"), clientAttackSuccess: try ifThere("/history/client_asr")).checked(path)
+        func ifThere(_ name: String) throws -> Double {
+            try file.exists(name) ? try file.read(name, as: Double.self).values.last ?? .nan : .nan
+        }
+        final = try Rates(
+            accuracy: try last("/history/acc"), attackSuccess: try last("/history/asr"),
+            robustAccuracy: try last("/history/robust_accuracy"),
+            clientAccuracy: try ifThere("/history/client_acc"), clientAttackSuccess: try ifThere("/history/client_asr")
+        ).checked(path)
         seconds = try last("/timing/seconds")
         func over(_ name: String) throws -> [Double] {
             let start = try file.exists("/initial/\(name)") ? try file.read("/initial/\(name)", as: Double.self, shape: []).values[0] : .nan
@@ -102,9 +109,11 @@ struct CellRecord: Sendable {
             func rate(_ key: String) throws -> Double { try file.read("/defended/\(name)/\(key)", as: Double.self, shape: []).values[0] }
             let identity = try RunFile.identity(file, name)
             defendedRevisions[identity] = try Self.revisions(file, "/defended/\(name)")
-            defended[identity] = try Rates(accuracy: try rate("acc"), attackSuccess: try rate("asr"), robustAccuracy: try rate("robust_accuracy"),
-                                       clientAccuracy: try ifThere("/defended/\(name)/client_acc"),
-                                       clientAttackSuccess: try ifThere("/defended/\(name)/client_asr")).checked(path)
+            defended[identity] = try Rates(
+                accuracy: try rate("acc"), attackSuccess: try rate("asr"), robustAccuracy: try rate("robust_accuracy"),
+                clientAccuracy: try ifThere("/defended/\(name)/client_acc"),
+                clientAttackSuccess: try ifThere("/defended/\(name)/client_asr")
+            ).checked(path)
         }
     }
 }

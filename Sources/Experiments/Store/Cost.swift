@@ -52,10 +52,11 @@ struct CostRecord: Sendable {
         }
         let participants = Double(try RunConfiguration.from(json: try file.readString("/config/json"), path: file.path).participants)
         let ends = try timing("seconds")
-        round.seconds = Self.median(zip(ends.dropFirst(), ends).map { $0 - $1 }.filter { $0 > 0 })        // older versions counted from 0 again in a resumed run
+        // Older versions counted from 0 again in a resumed run.
+        round.seconds = Self.median(zip(ends.dropFirst(), ends).map { $0 - $1 }.filter { $0 > 0 })
         round.ruleSeconds = Self.median(try timing("rule_seconds"))
         round.memory = try timing("peak_bytes").filter { !$0.isNaN }.max() ?? .nan
-        let network = try RunFile.readNetwork(file), model = Double(4 * network.parameterCount)   // as float32
+        let network = try RunFile.readNetwork(file), model = Double(4 * network.parameterCount)  // as float32
         round.bytes = 2 * participants * model
         guard try file.exists("/defended") else { return }
         for name in try RunFile.defendedNames(file) {

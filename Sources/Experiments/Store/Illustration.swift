@@ -43,7 +43,10 @@ struct Illustration: Equatable, Sendable {
                 try file.createGroup(group)
                 try file.setAttribute("layer", of: group, histogram.layer)
                 try file.setAttribute("channel", of: group, histogram.channel)
-                for (name, value) in [("high", histogram.high), ("bound", histogram.bound), ("clean_over", histogram.cleanOver), ("triggered_over", histogram.triggeredOver)] {
+                for (name, value) in [
+                    ("high", histogram.high), ("bound", histogram.bound), ("clean_over", histogram.cleanOver),
+                    ("triggered_over", histogram.triggeredOver),
+                ] {
                     try file.setAttribute(name, of: group, value)
                 }
                 for (name, counts) in [("clean", histogram.clean), ("triggered", histogram.triggered)] {
@@ -66,16 +69,23 @@ struct Illustration: Equatable, Sendable {
             let images = try file.read("\(group)/images", as: UInt8.self, shape: [-1, -1, -1, -1]), shape = images.shape
             let labels = try file.readStrings("\(group)/labels")
             guard shape[0] == labels.count, shape[0] > 0, shape[1] == 1 || shape[1] == 3, shape[2] > 0, shape[2] == shape[3] else {
-                throw RunError.incompatible("\(path), \(group): expected square images of 1 or 3 channels, as many as labels, got \(shape) and \(labels.count) labels")
+                throw RunError.incompatible(
+                    "\(path), \(group): expected square images of 1 or 3 channels, as many as labels, got \(shape) and \(labels.count) labels"
+                )
             }
-            return Strip(name: try file.stringAttribute("name", of: group) ?? "", channels: shape[1], side: shape[2], pixels: images.values, labels: labels)
+            return Strip(
+                name: try file.stringAttribute("name", of: group) ?? "", channels: shape[1], side: shape[2], pixels: images.values,
+                labels: labels)
         }
         histograms = try members("/activations").map { group in
             func number(_ name: String) throws -> Double { try file.doubleAttribute(name, of: group) ?? .nan }
-            func counts(_ name: String) throws -> [Int] { try file.read("\(group)/\(name)", as: Int64.self, shape: [-1]).values.map { Int($0) } }
-            return Histogram(layer: try file.stringAttribute("layer", of: group) ?? "", channel: try file.intAttribute("channel", of: group) ?? 0,
-                             high: try number("high"), bound: try number("bound"), clean: try counts("clean"), triggered: try counts("triggered"),
-                             cleanOver: try number("clean_over"), triggeredOver: try number("triggered_over"))
+            func counts(_ name: String) throws -> [Int] {
+                try file.read("\(group)/\(name)", as: Int64.self, shape: [-1]).values.map { Int($0) }
+            }
+            return Histogram(
+                layer: try file.stringAttribute("layer", of: group) ?? "", channel: try file.intAttribute("channel", of: group) ?? 0,
+                high: try number("high"), bound: try number("bound"), clean: try counts("clean"), triggered: try counts("triggered"),
+                cleanOver: try number("clean_over"), triggeredOver: try number("triggered_over"))
         }
     }
 }
@@ -89,7 +99,10 @@ public enum IllustrationFile {
         return shown.strips.map { ($0.name, "\($0.labels.count) images of \($0.channels)x\($0.side)x\($0.side)") }
             + shown.histograms.map { one in
                 let shares = [one.cleanOver, one.triggeredOver].map { Numbers.fixed(100 * $0, 1) }
-                return (one.layer, "channel \(one.channel), bound \(Numbers.fixed(one.bound, 3)) cuts \(shares[0]) % of the clean and \(shares[1]) % of the triggered images")
+                return (
+                    one.layer,
+                    "channel \(one.channel), bound \(Numbers.fixed(one.bound, 3)) cuts \(shares[0]) % of the clean and \(shares[1]) % of the triggered images"
+                )
             }
     }
 }

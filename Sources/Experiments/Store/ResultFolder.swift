@@ -48,7 +48,9 @@ public struct ResultFolder: Sendable {
         for part in Files.parts(folder) {
             let above = made.isEmpty ? "/" : made
             made += "/\(part)"
-            if Files.makeFolder(made) { try Replacement.syncFolder(above) } else if errno != EEXIST {
+            if Files.makeFolder(made) {
+                try Replacement.syncFolder(above)
+            } else if errno != EEXIST {
                 throw FileError(path: path, operation: "make the folder", code: errno)
             }
         }
@@ -95,7 +97,8 @@ public struct ResultFolder: Sendable {
         var floors: [String: Double] = [:]
         for line in lines where !line.text.trimmed.isEmpty {
             guard let (name, text) = line.assignment, let value = Double(text.trimmed), value.isNaN || (0...1).contains(value) else {
-                throw RunError.incompatible("\(path):\(line.number): expected \"name = rate\" with a rate from 0 to 1, got \"\(line.text.prefix(100))\"")
+                throw RunError.incompatible(
+                    "\(path):\(line.number): expected \"name = rate\" with a rate from 0 to 1, got \"\(line.text.prefix(100))\"")
             }
             floors[name] = value
         }

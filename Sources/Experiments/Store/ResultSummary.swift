@@ -58,8 +58,10 @@ public struct ResultSummary: Sendable {
 extension Results {
     /// What results.h5 says of all tables.
     var facts: [(name: String, value: String)] {
-        let values = [setting.scale, setting.dataset, setting.datasetDigest, setting.synthetic, setting.syntheticDigest, setting.evaluateOn.rawValue,
-                      instructionSets.joined(separator: " "), programVersions.joined(separator: " ")]
+        let values = [
+            setting.scale, setting.dataset, setting.datasetDigest, setting.synthetic, setting.syntheticDigest, setting.evaluateOn.rawValue,
+            instructionSets.joined(separator: " "), programVersions.joined(separator: " "),
+        ]
         return Array(zip(ResultSummary.names, values))
     }
 }

@@ -48,14 +48,20 @@ public struct Results: Sendable {
         for training in plan.trainings where training.isIllustrated {
             guard let illustration = try folder.illustration(of: training) else { continue }
             let c = training.configuration
-            illustrations.append((plan.title(of: training), "\(c.attack.rawValue)-\(OwnMethod.shown(c.trigger).split(separator: ":").joined(separator: "-"))", illustration))
+            illustrations.append(
+                (
+                    plan.title(of: training),
+                    "\(c.attack.rawValue)-\(OwnMethod.shown(c.trigger).split(separator: ":").joined(separator: "-"))", illustration
+                ))
         }
         instructionSets = Set(records.values.map(\.instructionSet)).sorted()
         programVersions = Set(records.values.map(\.programVersion)).sorted()
         seconds = records.values.reduce(0) { $0 + $1.seconds }
     }
 
-    private static func filled(_ table: any Table, _ data: String, _ plan: Plan, _ records: [String: CellRecord], _ floors: [String: [String: Double]]) throws -> TableResult {
+    private static func filled(
+        _ table: any Table, _ data: String, _ plan: Plan, _ records: [String: CellRecord], _ floors: [String: [String: Double]]
+    ) throws -> TableResult {
         func everywhere<T>(_ body: (_ row: String, _ column: String) throws -> T) rethrows -> [[T]] {
             try table.rows.map { row in try table.columns.map { try body(row, $0) } }
         }
@@ -70,7 +76,8 @@ public struct Results: Sendable {
             for row in places.indices {
                 for column in places[row].indices {
                     for seed in places[row][column].indices {
-                        places[row][column][seed].accuracyDrop = places[none][column][seed].clientAccuracy - places[row][column][seed].clientAccuracy
+                        places[row][column][seed].accuracyDrop =
+                            places[none][column][seed].clientAccuracy - places[row][column][seed].clientAccuracy
                     }
                 }
             }
@@ -84,24 +91,32 @@ public struct Results: Sendable {
                 return records[try plan.training(cell).key]?.curve
             }
         }
-        let first = plan.seeds.map { seed in table.rows.lazy.compactMap { row in table.columns.lazy.compactMap { plan.cell(table, row, $0, seed)?.configuration }.first }.first }
-        return TableResult(name: table.name, caption: table.caption, claim: table.claim, rowTitle: table.rowTitle, legend: table.legend,
-                           measures: table.measures, rows: table.rows.map(OwnMethod.shown), columns: table.columns.map(OwnMethod.shown), seeds: zip(plan.seeds, first).map { $1?.seed ?? $0 },
-                           evaluateOn: first.first.flatMap { $0?.evaluateOn }, places: places,
-                           cleanColumns: Set(clean.map(OwnMethod.shown)), curves: curves, rowOptions: table.rowOptions,
-                           columnOptions: table.columnOptions, bars: table.bars)
+        let first = plan.seeds.map { seed in
+            table.rows.lazy.compactMap { row in table.columns.lazy.compactMap { plan.cell(table, row, $0, seed)?.configuration }.first }
+                .first
+        }
+        return TableResult(
+            name: table.name, caption: table.caption, claim: table.claim, rowTitle: table.rowTitle, legend: table.legend,
+            measures: table.measures, rows: table.rows.map(OwnMethod.shown), columns: table.columns.map(OwnMethod.shown),
+            seeds: zip(plan.seeds, first).map { $1?.seed ?? $0 },
+            evaluateOn: first.first.flatMap { $0?.evaluateOn }, places: places,
+            cleanColumns: Set(clean.map(OwnMethod.shown)), curves: curves, rowOptions: table.rowOptions,
+            columnOptions: table.columnOptions, bars: table.bars)
     }
 
-    private static func measurement(_ cell: Cell?, _ plan: Plan, _ records: [String: CellRecord], _ floors: [String: [String: Double]]) throws -> Measurement {
+    private static func measurement(_ cell: Cell?, _ plan: Plan, _ records: [String: CellRecord], _ floors: [String: [String: Double]])
+        throws -> Measurement
+    {
         guard let cell, let rates = rates(cell, records[try plan.training(cell).key]) else { return .none }
         var result = Measurement(accuracy: rates.accuracy, attackSuccess: rates.attackSuccess, robustAccuracy: rates.robustAccuracy)
         (result.clientAccuracy, result.clientAttackSuccess) = (rates.clientAccuracy, rates.clientAttackSuccess)
         let clean = try plan.training(cell.clean)
-        result.floor = floors[clean.key]?[cell.probe.name]
+        result.floor =
+            floors[clean.key]?[cell.probe.name]
             ?? (clean.probes.contains(cell.probe) ? nil : Self.rates(cell, records[clean.key])?.attackSuccess) ?? .nan
         if cell.configuration.attack == .none {
             result.attackSuccess = .nan
-            if clean.probes.contains(cell.probe) { result.robustAccuracy = .nan }       // it is that of another trigger
+            if clean.probes.contains(cell.probe) { result.robustAccuracy = .nan }  // it is that of another trigger
         }
         result.cost = try cost(cell, plan, records)
         return result
@@ -111,7 +126,9 @@ public struct Results: Sendable {
     private static func cost(_ cell: Cell, _ plan: Plan, _ records: [String: CellRecord]) throws -> Cost {
         var plain = cell
         (plain.configuration.defenses, plain.defense) = ([], nil)
-        guard let mine = records[try plan.training(cell).key]?.cost, let round = records[try plan.training(plain).key]?.cost.round else { return Cost() }
+        guard let mine = records[try plan.training(cell).key]?.cost, let round = records[try plan.training(plain).key]?.cost.round else {
+            return Cost()
+        }
         return (cell.defense.map { mine.defended[$0] ?? Cost() } ?? mine.round).shares(of: round)
     }
 

@@ -56,7 +56,9 @@ public struct Measure: Sendable {
     ]
     static let clientAccuracy = Measure(key: "client_acc", title: "ACC", decimals: 3) { $0.clientAccuracy }
     static let clientAttackSuccess = Measure(key: "client_asr", title: "ASR", decimals: 3, isOfAttack: true) { $0.clientAttackSuccess }
-    static let printedAttackSuccess = Measure(key: "paper_asr", title: "paper's", decimals: 3, isOfAttack: true) { $0.printed.attackSuccess }
+    static let printedAttackSuccess = Measure(key: "paper_asr", title: "paper's", decimals: 3, isOfAttack: true) {
+        $0.printed.attackSuccess
+    }
 
     /// Those of every table but `cost`.
     public static let outcomes = [accuracy, attackSuccess, floor, robustAccuracy]

@@ -11,9 +11,12 @@ public struct BoundsTable: Table {
     public let columns = [Attack.classic, .fm].map(\.column)
 
     public init(_ scale: Scale) {
-        crossed = CrossedRows((["patch", "blend", "sig"] + scale.own.triggers).map { trigger in ConfigurationChange(trigger) { $0.trigger = trigger } },
-                              Self.existing(["none", "bounds", "bounds-unlearning", "unlearning", Vouching.name, scale.baselines[0],
-                                             "\(scale.baselines[0]) + \(BoundedUnlearning.name)", Self.recommended, "clp", "fine-tuning"]) + scale.own.defenses)
+        crossed = CrossedRows(
+            (["patch", "blend", "sig"] + scale.own.triggers).map { trigger in ConfigurationChange(trigger) { $0.trigger = trigger } },
+            Self.existing([
+                "none", "bounds", "bounds-unlearning", "unlearning", Vouching.name, scale.baselines[0],
+                "\(scale.baselines[0]) + \(BoundedUnlearning.name)", Self.recommended, "clp", "fine-tuning",
+            ]) + scale.own.defenses)
     }
 
     public var caption: String { "bounds under a local trigger and two that cover the image" }

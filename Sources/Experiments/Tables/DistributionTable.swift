@@ -9,8 +9,9 @@ public struct DistributionTable: Table {
 
     public init(_ scale: Scale) {
         let partitions: [Partition] = [.iid, .dirichlet(1), .dirichlet(0.5), .dirichlet(0.1), .shards(2)]
-        crossed = CrossedRows(partitions.map { partition in ConfigurationChange("\(partition)") { $0.partition = partition } },
-                              Self.compared(scale))
+        crossed = CrossedRows(
+            partitions.map { partition in ConfigurationChange("\(partition)") { $0.partition = partition } },
+            Self.compared(scale))
     }
 
     public var caption: String { "images spread over the clients evenly and unevenly" }

@@ -8,12 +8,13 @@ public struct SettingsTable: Table {
 
     public init(_ scale: Scale) {
         let n = scale.base.clients
-        crossed = CrossedRows([
-            ConfigurationChange("cross-silo (\(n) of \(n))") { _ in },
-            ConfigurationChange("cross-device (\(n) of \(10 * n))") { c in
-                (c.clients, c.malicious, c.participation) = (10 * c.clients, 10 * c.malicious, c.participation / 10)
-            },
-        ], Self.compared(scale))
+        crossed = CrossedRows(
+            [
+                ConfigurationChange("cross-silo (\(n) of \(n))") { _ in },
+                ConfigurationChange("cross-device (\(n) of \(10 * n))") { c in
+                    (c.clients, c.malicious, c.participation) = (10 * c.clients, 10 * c.malicious, c.participation / 10)
+                },
+            ], Self.compared(scale))
     }
 
     public var caption: String { "all clients in every round, and a tenth of ten times as many" }

@@ -11,7 +11,10 @@ public struct StrengthTable: Table {
         columns = Self.compared(scale)
         let n = scale.base.clients
         let fractions = [0.05, 0.1, 0.2, 0.3, 0.5].map { fraction in
-            (Attack.fm, ConfigurationChange("fm, \(Int(fraction * 100 + 0.5)) % of the FM data poisoned") { $0.fmPoisonFraction = fraction })
+            (
+                Attack.fm,
+                ConfigurationChange("fm, \(Int(fraction * 100 + 0.5)) % of the FM data poisoned") { $0.fmPoisonFraction = fraction }
+            )
         }
         let malicious = (1...4).filter { 2 * $0 < n }.map { count in
             (Attack.classic, ConfigurationChange("classic, \(count) of \(n) clients malicious") { $0.malicious = count })

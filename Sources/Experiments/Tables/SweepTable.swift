@@ -23,12 +23,18 @@ public struct SweepTable: Table {
         positions = Dictionary(zip(rows, rows.indices)) { first, _ in first }
     }
 
-    public var caption: String { "every combination of \(grid.varied.isEmpty ? "one value each" : grid.varied.map(\.name).joined(separator: ", "))" }
+    public var caption: String {
+        "every combination of \(grid.varied.isEmpty ? "one value each" : grid.varied.map(\.name).joined(separator: ", "))"
+    }
     public var claim: String { "" }
     public var rowTitle: String { axes.isEmpty ? "defence" : axes.map(\.name).joined(separator: ", ") }
     public var measures: [Measure] { Measure.outcomes + (measuresClients ? Measure.ofClients : []) }
-    public var rowOptions: [TableOption] { axes.indices.map { at in TableOption(name: axes[at].name, values: places.map { axes[at].values[$0[at]] }) } }
-    public var columnOptions: [TableOption] { grid.option(Grid.attack).map { $0.isVaried ? [TableOption(name: $0.name, values: $0.values)] : [] } ?? [] }
+    public var rowOptions: [TableOption] {
+        axes.indices.map { at in TableOption(name: axes[at].name, values: places.map { axes[at].values[$0[at]] }) }
+    }
+    public var columnOptions: [TableOption] {
+        grid.option(Grid.attack).map { $0.isVaried ? [TableOption(name: $0.name, values: $0.values)] : [] } ?? []
+    }
 
     private var measuresClients: Bool {
         grid.option(RunConfiguration.declarations.evaluateClients.name)?.values.contains(true.text) ?? false

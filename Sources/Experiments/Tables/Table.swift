@@ -110,6 +110,9 @@ extension Table {
     public var legend: String {
         let combined = (rows + columns).contains { Cell.parts($0).count > 1 }
         return "ACC: clean images right. ASR: triggered images of other classes that go to the target. floor: that rate for the "
-            + "same-seed run without attack." + (combined ? " A + B: both, a rule before aggregation, vouching before the first round, and the last on the model that came of it." : "")
+            + "same-seed run without attack."
+            + (combined
+                ? " A + B: both, a rule before aggregation, vouching before the first round, and the last on the model that came of it."
+                : "")
     }
 }

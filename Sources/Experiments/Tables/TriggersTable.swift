@@ -10,8 +10,12 @@ public struct TriggersTable: Table {
     public let columns = [Attack.classic, .fm].map(\.column)
 
     public init(_ scale: Scale) {
-        crossed = CrossedRows((Triggers.names + scale.own.triggers).map { trigger in ConfigurationChange(trigger) { $0.trigger = trigger } },
-                              Self.existing(["none", "bounds", "bounds-paper", "bounds-unlearning", "unlearning", Vouching.name, Self.answers, Self.recommended, "mm-bm", "fine-tuning", "clp"]) + scale.own.defenses)
+        crossed = CrossedRows(
+            (Triggers.names + scale.own.triggers).map { trigger in ConfigurationChange(trigger) { $0.trigger = trigger } },
+            Self.existing([
+                "none", "bounds", "bounds-paper", "bounds-unlearning", "unlearning", Vouching.name, Self.answers, Self.recommended, "mm-bm",
+                "fine-tuning", "clp",
+            ]) + scale.own.defenses)
     }
 
     public var caption: String { "every trigger against the defences that see the FM data" }

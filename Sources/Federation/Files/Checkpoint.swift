@@ -42,14 +42,16 @@ public struct Checkpoint: Sendable {
     public init(reading path: String, defendedBy name: String? = nil, head: Head? = nil) throws {
         let file = try HDF5File.open(path)
         guard try file.exists("/model") else {
-            throw RunError.incompatible("\(path): expected a checkpoint with a group /model, got \(try file.children().joined(separator: " "))")
+            throw RunError.incompatible(
+                "\(path): expected a checkpoint with a group /model, got \(try file.children().joined(separator: " "))")
         }
         self.path = path
         let first = try RunFile.readNetwork(file), others = try Self.otherHeads(file)
         heads = [first.head] + others
         let chosen = head ?? first.head
         guard heads.contains(chosen) else {
-            throw RunError.incompatible("\(path): no model with head \(chosen); there are: \(heads.map(\.description).joined(separator: ", "))")
+            throw RunError.incompatible(
+                "\(path): no model with head \(chosen); there are: \(heads.map(\.description).joined(separator: ", "))")
         }
         let isFirst = chosen == first.head, at = isFirst ? .first : PrototypePlaces(chosen)
         network = ClampNet(channels: first.channels, classes: first.classes, head: chosen)
@@ -57,20 +59,26 @@ public struct Checkpoint: Sendable {
         bounds = try file.exists(at.bounds) ? try RunFile.readBounds(file, at.bounds, network) : nil
         initial = try file.exists("\(at.initial)/conv1") ? try RunFile.readModel(file, at.initial, network) : nil
         normalization = try RunFile.readNormalization(file, channels: network.channels)
-        configuration = try file.exists("/config/json") ? try RunConfiguration.from(json: try file.readString("/config/json"), path: path) : nil
+        configuration =
+            try file.exists("/config/json") ? try RunConfiguration.from(json: try file.readString("/config/json"), path: path) : nil
         history = try HistoryColumns.read(file)
         attack = try Self.readAttack(file)
         defended = []
         if try file.exists("/defended") {
             for name in try RunFile.defendedNames(file) {
-                defended.append((name, try file.read("/defended/\(name)/acc", as: Double.self, shape: []).values[0],
-                                 try file.read("/defended/\(name)/asr", as: Double.self, shape: []).values[0]))
+                defended.append(
+                    (
+                        name, try file.read("/defended/\(name)/acc", as: Double.self, shape: []).values[0],
+                        try file.read("/defended/\(name)/asr", as: Double.self, shape: []).values[0]
+                    ))
             }
         }
         if let name, name == Recommended.name {
             guard let made = configuration?.defenses, Recommended.parts.allSatisfy(made.contains) else {
-                throw RunError.incompatible("\(path): expected a run with --defense \(name) (\(Recommended.parts.joined(separator: ", "))), "
-                    + "got \(configuration.map { $0.defenses.isEmpty ? "none" : $0.defenses.joined(separator: ", ") } ?? "a model alone")")
+                throw RunError.incompatible(
+                    "\(path): expected a run with --defense \(name) (\(Recommended.parts.joined(separator: ", "))), "
+                        + "got \(configuration.map { $0.defenses.isEmpty ? "none" : $0.defenses.joined(separator: ", ") } ?? "a model alone")"
+                )
             }
         }
         if let name = name == Recommended.name ? Recommended.last : name {
@@ -95,12 +103,14 @@ public struct Checkpoint: Sendable {
 
     private static func readAttack(_ file: HDF5File) throws -> AttackRecord? {
         guard try file.exists("/attack/target") else { return nil }
-        return AttackRecord(attack: try file.stringAttribute("attack", of: "/attack") ?? "none",
-                            trigger: try file.stringAttribute("trigger", of: "/attack"),
-                            target: Int(try file.read("/attack/target", as: Int64.self, shape: []).values[0]),
-                            allToAll: try file.intAttribute("all_to_all", of: "/attack") == 1,
-                            mask: try file.exists("/attack/mask") ? try file.read("/attack/mask", as: Float.self, shape: [1, 32, 32]).values : nil,
-                            pattern: try file.exists("/attack/pattern") ? try file.read("/attack/pattern", as: Float.self, shape: [-1, 32, 32]).values : nil)
+        return AttackRecord(
+            attack: try file.stringAttribute("attack", of: "/attack") ?? "none",
+            trigger: try file.stringAttribute("trigger", of: "/attack"),
+            target: Int(try file.read("/attack/target", as: Int64.self, shape: []).values[0]),
+            allToAll: try file.intAttribute("all_to_all", of: "/attack") == 1,
+            mask: try file.exists("/attack/mask") ? try file.read("/attack/mask", as: Float.self, shape: [1, 32, 32]).values : nil,
+            pattern: try file.exists("/attack/pattern")
+                ? try file.read("/attack/pattern", as: Float.self, shape: [-1, 32, 32]).values : nil)
     }
 
     /// The backdoor that the file records, for images of `shape`: by the trigger's name, else by its mask and pattern;
@@ -112,9 +122,11 @@ public struct Checkpoint: Sendable {
         if let name = attack.trigger {
             if let own = OwnMethod(name), !own.isProgram, OwnMethods.picture(own) == nil { return stored(attack, shape, relabeling) }
             guard Triggers.isKnown(name) else {
-                throw RunError.incompatible("\(path), attribute trigger of /attack: expected one of \(Triggers.choices.joined(separator: ", ")), got \"\(name)\"")
+                throw RunError.incompatible(
+                    "\(path), attribute trigger of /attack: expected one of \(Triggers.choices.joined(separator: ", ")), got \"\(name)\"")
             }
-            return Backdoor(trigger: try Triggers.make(name, shape: shape, seed: seed, configuration?.values ?? Settings()), relabeling: relabeling)
+            return Backdoor(
+                trigger: try Triggers.make(name, shape: shape, seed: seed, configuration?.values ?? Settings()), relabeling: relabeling)
         }
         return stored(attack, shape, relabeling)
     }

@@ -19,8 +19,9 @@ extension RunFile {
     static func readHead(_ file: HDF5File, _ group: String) throws -> Head {
         let names = try headNames(file, group), layers = (1...Head.mostPairs).map { "head\($0)" }
         guard names == Array(layers.prefix(names.count)) else {
-            throw RunError.incompatible("\(file.path), \(group): expected a head of up to \(Head.mostPairs) layers, "
-                + "\(list(layers)), without a gap, got \(list(names))")
+            throw RunError.incompatible(
+                "\(file.path), \(group): expected a head of up to \(Head.mostPairs) layers, "
+                    + "\(list(layers)), without a gap, got \(list(names))")
         }
         guard let first = names.first else { return .none }
         let path = "\(group)/\(first)/weight", shape = try file.shape(of: path)
@@ -41,8 +42,9 @@ extension RunFile {
         for tensor in network.tensors[(2 * Layer.head1.rawValue)...] {
             let shape = try file.shape(of: "\(group)/\(tensor.name)")
             guard shape == tensor.shape else {
-                throw RunError.incompatible("\(file.path), \(group)/\(tensor.name): expected shape \(text(tensor.shape)) "
-                    + "for \(network), got \(text(shape))")
+                throw RunError.incompatible(
+                    "\(file.path), \(group)/\(tensor.name): expected shape \(text(tensor.shape)) "
+                        + "for \(network), got \(text(shape))")
             }
         }
     }
@@ -52,8 +54,9 @@ extension RunFile {
     static func requireHead(_ file: HDF5File, _ group: String, _ network: ClampNet) throws {
         let names = try headNames(file, group), expected = network.layers[Layer.head1.rawValue...].map(\.name)
         guard names == expected else {
-            throw RunError.incompatible("\(file.path), \(group): the network has the head \(network.head), "
-                + "expected its layers \(list(expected)), got \(list(names))")
+            throw RunError.incompatible(
+                "\(file.path), \(group): the network has the head \(network.head), "
+                    + "expected its layers \(list(expected)), got \(list(names))")
         }
     }
 

@@ -31,7 +31,9 @@ extension RunFile {
         for tensor in network.tensors {
             parameters.setCanonical(tensor, try file.read("\(group)/\(tensor.name)", as: Float.self, shape: tensor.shape).values)
         }
-        guard parameters.allFinite else { throw RunError.incompatible("\(file.path), \(group): expected finite parameters, got NaN or infinity") }
+        guard parameters.allFinite else {
+            throw RunError.incompatible("\(file.path), \(group): expected finite parameters, got NaN or infinity")
+        }
         return parameters
     }
 
@@ -41,7 +43,9 @@ extension RunFile {
     public static func readNetwork(_ file: HDF5File) throws -> ClampNet {
         let first = try file.shape(of: "/model/conv1/weight"), last = try file.shape(of: "/model/fc2/weight")
         guard first.count == 4, first[1] == 1 || first[1] == 3, last.count == 2, ImageSet.classLimits.contains(last[0]) else {
-            throw RunError.incompatible("\(file.path): expected ClampNet with 1 or 3 input channels and 2 to 1000 classes, got conv1/weight \(first), fc2/weight \(last)")
+            throw RunError.incompatible(
+                "\(file.path): expected ClampNet with 1 or 3 input channels and 2 to 1000 classes, got conv1/weight \(first), fc2/weight \(last)"
+            )
         }
         let network = ClampNet(channels: first[1], classes: last[0], head: try readHead(file, "/model"))
         try requireHeadShapes(file, "/model", network)
@@ -53,7 +57,10 @@ extension RunFile {
         let bounds = Bounds(network)
         for layer in network.layers {
             let z = try file.read("\(group)/\(layer.name)", as: Float.self, shape: [network.units(layer)]).values
-            guard z.allSatisfy({ $0 >= 0 }) else { throw RunError.incompatible("\(file.path), \(group)/\(layer.name): expected bounds from 0 up, got \(z.first { !($0 >= 0) } ?? 0)") }
+            guard z.allSatisfy({ $0 >= 0 }) else {
+                throw RunError.incompatible(
+                    "\(file.path), \(group)/\(layer.name): expected bounds from 0 up, got \(z.first { !($0 >= 0) } ?? 0)")
+            }
             bounds[layer] = z
         }
         return bounds
@@ -63,7 +70,8 @@ extension RunFile {
         let mean = try file.read("/model/input/mean", as: Float.self, shape: [channels]).values
         let std = try file.read("/model/input/std", as: Float.self, shape: [channels]).values
         guard mean.allSatisfy(\.isFinite), std.allSatisfy({ $0 > 0 && $0.isFinite }) else {
-            throw RunError.incompatible("\(file.path), /model/input: expected finite means and deviations above 0, got mean \(mean), std \(std)")
+            throw RunError.incompatible(
+                "\(file.path), /model/input: expected finite means and deviations above 0, got mean \(mean), std \(std)")
         }
         return Normalization(mean: mean, std: std)
     }
@@ -81,8 +89,10 @@ extension RunFile {
             if !left.bounds.isUnbounded { try writeBounds(left.bounds, "\(place)/bounds", file) }
         }
         let e = model.evaluation
-        for (name, value) in [("acc", e.accuracy), ("asr", e.attackSuccess), ("robust_accuracy", e.robustAccuracy), ("passes", model.passes),
-                              ("client_acc", e.clients?.accuracy ?? .nan), ("client_asr", e.clients?.attackSuccess ?? .nan)] {
+        for (name, value) in [
+            ("acc", e.accuracy), ("asr", e.attackSuccess), ("robust_accuracy", e.robustAccuracy), ("passes", model.passes),
+            ("client_acc", e.clients?.accuracy ?? .nan), ("client_asr", e.clients?.attackSuccess ?? .nan),
+        ] {
             try file.write("\(group)/\(name)", scalar: value)
         }
         try file.write("\(group)/images", [Int64(e.images), Int64(e.triggeredImages)], shape: [2])
@@ -115,10 +125,14 @@ extension RunFile {
     /// What a defence left: its parameters, else the undefended ones, and its bounds, if any.
     ///
     /// - Parameter head: nil for the first prototype.
-    static func readDefended(_ file: HDF5File, _ name: String, _ head: Head? = nil, else undefended: Parameters) throws -> (parameters: Parameters, bounds: Bounds?) {
+    static func readDefended(_ file: HDF5File, _ name: String, _ head: Head? = nil, else undefended: Parameters) throws -> (
+        parameters: Parameters, bounds: Bounds?
+    ) {
         let group = head.map { PrototypePlaces.group($0, under: "/defended/\(name)") } ?? "/defended/\(name)"
-        return (try file.exists("\(group)/conv1") ? try readModel(file, group, undefended.network) : undefended,
-                try file.exists("\(group)/bounds") ? try readBounds(file, "\(group)/bounds", undefended.network) : nil)
+        return (
+            try file.exists("\(group)/conv1") ? try readModel(file, group, undefended.network) : undefended,
+            try file.exists("\(group)/bounds") ? try readBounds(file, "\(group)/bounds", undefended.network) : nil
+        )
     }
 
     static func readDefended(_ file: HDF5File, _ run: FederatedRun) throws -> [DefendedModel] {
@@ -135,15 +149,21 @@ extension RunFile {
             func number(_ key: String) throws -> Double { try file.read("\(group)/\(key)", as: Double.self, shape: []).values[0] }
             let images = try file.read("\(group)/images", as: Int64.self, shape: [2]).values.map { Int($0) }
             func ifThere(_ key: String) throws -> Double { try file.exists("\(group)/\(key)") ? try number(key) : .nan }
-            var evaluation = Evaluation(accuracy: try number("acc"), attackSuccess: try number("asr"), robustAccuracy: try number("robust_accuracy"),
-                                        images: images[0], triggeredImages: images[1])
+            var evaluation = Evaluation(
+                accuracy: try number("acc"), attackSuccess: try number("asr"), robustAccuracy: try number("robust_accuracy"),
+                images: images[0], triggeredImages: images[1])
             let clients = ClientRates(accuracy: try ifThere("client_acc"), attackSuccess: try ifThere("client_asr"))
             evaluation.clients = clients.accuracy.isNaN && clients.attackSuccess.isNaN ? nil : clients
             let seconds = try file.read("/timing/defended_\(name)", as: Double.self, shape: []).values[0]
-            let peakName = "/timing/peak_bytes_\(name)", peak = try file.exists(peakName) ? try file.read(peakName, as: Double.self, shape: []).values[0] : .nan
-            found.append((try file.intAttribute("order", of: group) ?? 0,
-                          DefendedModel(name: name, identity: identity, models: models, evaluation: evaluation, seconds: seconds,
-                                        passes: try number("passes"), peakBytes: peak, audit: try file.readFindings("\(group)/audit_"))))
+            let peakName = "/timing/peak_bytes_\(name)",
+                peak = try file.exists(peakName) ? try file.read(peakName, as: Double.self, shape: []).values[0] : .nan
+            found.append(
+                (
+                    try file.intAttribute("order", of: group) ?? 0,
+                    DefendedModel(
+                        name: name, identity: identity, models: models, evaluation: evaluation, seconds: seconds,
+                        passes: try number("passes"), peakBytes: peak, audit: try file.readFindings("\(group)/audit_"))
+                ))
         }
         return found.sorted { $0.order < $1.order }.map(\.model)
     }
@@ -158,7 +178,8 @@ extension HDF5File {
     }
 
     func readFindings(_ prefix: String) throws -> [Finding] {
-        try exists("\(prefix)names") ? zip(try readStrings("\(prefix)names"), try readStrings("\(prefix)values")).map { Finding($0, $1) } : []
+        try exists("\(prefix)names")
+            ? zip(try readStrings("\(prefix)names"), try readStrings("\(prefix)values")).map { Finding($0, $1) } : []
     }
 }
 
@@ -174,7 +195,8 @@ enum HistoryColumns {
     nonisolated(unsafe) fileprivate static let columns: [(String, WritableKeyPath<HistoryRow, Double>)] = [
         ("loss", \.loss), ("acc", \.accuracy), ("asr", \.attackSuccess), ("robust_accuracy", \.robustAccuracy),
         ("acc_bounded", \.accuracyBounded), ("asr_bounded", \.attackSuccessBounded), ("robust_accuracy_bounded", \.robustAccuracyBounded),
-        ("client_acc", \.clientAccuracy), ("client_asr", \.clientAttackSuccess), ("precision", \.precision), ("recall", \.recall), ("false_positive_rate", \.falsePositiveRate),
+        ("client_acc", \.clientAccuracy), ("client_asr", \.clientAttackSuccess), ("precision", \.precision), ("recall", \.recall),
+        ("false_positive_rate", \.falsePositiveRate),
     ]
 
     nonisolated(unsafe) fileprivate static let timings: [(String, WritableKeyPath<HistoryRow, Double>)] = [
@@ -204,7 +226,9 @@ enum HistoryColumns {
         }
         if try file.exists("/initial/acc") {
             var start = HistoryRow(round: 0)
-            for (name, path) in columns where try file.exists("/initial/\(name)") { start[keyPath: path] = try file.read("/initial/\(name)", as: Double.self, shape: []).values[0] }
+            for (name, path) in columns where try file.exists("/initial/\(name)") {
+                start[keyPath: path] = try file.read("/initial/\(name)", as: Double.self, shape: []).values[0]
+            }
             rows.insert(start, at: 0)
         }
         for (name, path) in timings where try file.exists("/timing/\(name)") {

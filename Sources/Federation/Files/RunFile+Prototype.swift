@@ -81,15 +81,20 @@ extension RunFile {
     }
 
     /// What the rule remembers: at most one vector of the model's size for each client, finite.
-    private static func readMemory(_ file: HDF5File, _ group: String, _ network: ClampNet, _ configuration: RunConfiguration) throws -> [String: [Float]] {
+    private static func readMemory(_ file: HDF5File, _ group: String, _ network: ClampNet, _ configuration: RunConfiguration) throws
+        -> [String: [Float]]
+    {
         let names = try file.children(of: group), most = network.parameterCount
         guard names.count <= configuration.clients else {
-            throw RunError.incompatible("\(file.path), \(group): expected at most one entry for each of \(configuration.clients) clients, got \(names.count)")
+            throw RunError.incompatible(
+                "\(file.path), \(group): expected at most one entry for each of \(configuration.clients) clients, got \(names.count)")
         }
         var memory: [String: [Float]] = [:]
         for name in names {
             let values = try file.read("\(group)/\(name)", as: Float.self, shape: [-1], limit: most * 4).values
-            guard values.allSatisfy(\.isFinite) else { throw RunError.incompatible("\(file.path), \(group)/\(name): expected finite numbers, got NaN or infinity") }
+            guard values.allSatisfy(\.isFinite) else {
+                throw RunError.incompatible("\(file.path), \(group)/\(name): expected finite numbers, got NaN or infinity")
+            }
             memory[name] = values
         }
         return memory

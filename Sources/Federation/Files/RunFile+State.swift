@@ -26,15 +26,18 @@ extension RunFile {
     /// Fills a state that has its configuration, data and network. Throws for what is not whole or not finite.
     static func readState(_ state: inout FederationState, _ file: HDF5File) throws {
         for index in state.prototypes.indices {
-            try read(&state.prototypes[index], index == 0 ? .first : PrototypePlaces(state.prototypes[index].head), state.configuration, file)
+            try read(
+                &state.prototypes[index], index == 0 ? .first : PrototypePlaces(state.prototypes[index].head), state.configuration, file)
         }
         state.history = try HistoryColumns.read(file)
         let finished = Int(try file.read("/state/finished_rounds", as: Int64.self, shape: []).values[0])
         let begun = state.configuration.allRounds.lowerBound - 1
         guard (begun - 1...state.configuration.rounds).contains(finished), state.history.count == max(0, finished + 1),
-              state.history.enumerated().allSatisfy({ $0 == $1.round }) else {
-            throw RunError.incompatible("\(file.path): the history has \(state.history.count) rows, the initialisation and rounds 1 to \(state.history.last?.round ?? 0), "
-                + "finished_rounds is \(finished) of \(state.configuration.rounds)")
+            state.history.enumerated().allSatisfy({ $0 == $1.round })
+        else {
+            throw RunError.incompatible(
+                "\(file.path): the history has \(state.history.count) rows, the initialisation and rounds 1 to \(state.history.last?.round ?? 0), "
+                    + "finished_rounds is \(finished) of \(state.configuration.rounds)")
         }
         state.finishedRounds = finished < begun ? nil : finished
         if try file.exists("/state/mean_client_images") {
@@ -43,10 +46,13 @@ extension RunFile {
         state.boundsAreDue = try file.exists("/state/bounds_are_due")
         if try file.exists(excluded) {
             let clients = try file.read(excluded, as: Int64.self, shape: [-1]).values
-            guard zip(clients, clients.dropFirst()).allSatisfy(<), clients.allSatisfy({ (0..<Int64(state.configuration.clients)).contains($0) }),
-                  clients.count <= state.configuration.malicious, state.configuration.vouches else {
-                throw RunError.incompatible("\(file.path), \(excluded): expected ascending numbers of clients below \(state.configuration.clients), "
-                    + "at most \(state.configuration.malicious) of a run that vouches")
+            guard zip(clients, clients.dropFirst()).allSatisfy(<),
+                clients.allSatisfy({ (0..<Int64(state.configuration.clients)).contains($0) }),
+                clients.count <= state.configuration.malicious, state.configuration.vouches
+            else {
+                throw RunError.incompatible(
+                    "\(file.path), \(excluded): expected ascending numbers of clients below \(state.configuration.clients), "
+                        + "at most \(state.configuration.malicious) of a run that vouches")
             }
             state.excluded = clients.map { Int($0) }
         }
@@ -91,7 +97,8 @@ extension RunFile {
         try file.setAttribute("seed", of: "/provenance", "\(configuration.seed)")
         let own = configuration.ownMethods
         guard !own.isEmpty else { return }
-        try file.setAttribute("own_methods", of: "/provenance", own.map { "\($0.text)\(OwnMethods.command($0).map { " \(Files.shown($0))" } ?? "")" })
+        try file.setAttribute(
+            "own_methods", of: "/provenance", own.map { "\($0.text)\(OwnMethods.command($0).map { " \(Files.shown($0))" } ?? "")" })
         try file.setAttribute("own_methods_note", of: "/provenance", "the bits of this file depend on these programs and on what they load")
     }
 
@@ -101,8 +108,9 @@ extension RunFile {
 
     static func readProvenance(_ file: HDF5File) throws -> Provenance {
         func text(_ name: String) throws -> String { try file.stringAttribute(name, of: "/provenance") ?? Provenance.unknown }
-        return Provenance(dataset: try text("dataset"), datasetDigest: try text("dataset_digest"), synthetic: try text("synthetic"),
-                          syntheticDigest: try text("synthetic_digest"))
+        return Provenance(
+            dataset: try text("dataset"), datasetDigest: try text("dataset_digest"), synthetic: try text("synthetic"),
+            syntheticDigest: try text("synthetic_digest"))
     }
 
     static func hash(_ json: String) -> String { SHA256.hexadecimal(of: Array(json.utf8)) }

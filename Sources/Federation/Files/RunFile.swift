@@ -14,7 +14,9 @@ public enum RunFile {
             try writeState(run.state, file)
             for model in run.defended { try writeDefended(model, run, file) }
             try writeAttack(run.configuration, run.data.backdoor, run.data.synthetic, file)
-            for (client, samples) in run.data.clients.enumerated() where samples.backdoor != nil { try writePositions(samples, "client_\(client)", file) }
+            for (client, samples) in run.data.clients.enumerated() where samples.backdoor != nil {
+                try writePositions(samples, "client_\(client)", file)
+            }
         }
     }
 
@@ -33,14 +35,18 @@ public enum RunFile {
             throw RunError.incompatible("\(path): was left within a round; \(state.boundsAreDue ? "step bound" : "step fuse") comes next")
         }
         guard state.distrusted.last ?? -1 < run.data.synthetic.count else {
-            throw RunError.incompatible("\(path), \(vouching)/images: expected positions below \(run.data.synthetic.count), the number of FM images")
+            throw RunError.incompatible(
+                "\(path), \(vouching)/images: expected positions below \(run.data.synthetic.count), the number of FM images")
         }
         try state.checkCarried(in: path)
         run.state = state
         run.defended = try readDefended(file, run)
         guard configuration.rounds < run.configuration.rounds else { return }
-        if run.finishedRounds == configuration.rounds, let defense = try FederatedRun.roundDefenses(configuration).first(where: \.knowsTheLastRound) {
-            throw RunError.incompatible("\(path): \(defense.label) did its work after round \(configuration.rounds), the last; the run cannot get more rounds")
+        if run.finishedRounds == configuration.rounds,
+            let defense = try FederatedRun.roundDefenses(configuration).first(where: \.knowsTheLastRound)
+        {
+            throw RunError.incompatible(
+                "\(path): \(defense.label) did its work after round \(configuration.rounds), the last; the run cannot get more rounds")
         }
         run.goOn()
     }
@@ -54,10 +60,13 @@ public enum RunFile {
     static func requireFormat(_ file: HDF5File) throws {
         let found = try file.stringAttribute("format")
         guard found == format else {
-            throw RunError.incompatible("\(file.path): expected a checkpoint (attribute format = \(format)), got \(found.map { "\"\($0)\"" } ?? "none")")
+            throw RunError.incompatible(
+                "\(file.path): expected a checkpoint (attribute format = \(format)), got \(found.map { "\"\($0)\"" } ?? "none")")
         }
         let number = try file.intAttribute("version") ?? 0
-        guard number == version else { throw RunError.incompatible("\(file.path): checkpoint version \(number), this program reads version \(version)") }
+        guard number == version else {
+            throw RunError.incompatible("\(file.path): checkpoint version \(number), this program reads version \(version)")
+        }
     }
 
     static func writeAttack(_ configuration: RunConfiguration, _ backdoor: Backdoor, _ synthetic: Samples, _ file: HDF5File) throws {
@@ -95,11 +104,14 @@ public enum RunFile {
 
     private static func requireSame(_ run: FederatedRun, _ stored: RunConfiguration, _ file: HDF5File) throws {
         if let difference = run.configuration.difference(from: stored) {
-            throw RunError.incompatible("\(file.path) was written with another configuration: \(difference); use the same options, or --overwrite")
+            throw RunError.incompatible(
+                "\(file.path) was written with another configuration: \(difference); use the same options, or --overwrite")
         }
         for (name, mine) in [("dataset_digest", run.data.datasetDigest), ("synthetic_digest", run.data.syntheticDigest)] {
             let theirs = try file.stringAttribute(name, of: "/provenance") ?? "none"
-            guard theirs == mine else { throw RunError.incompatible("\(file.path) was written with other data: \(name) was \(theirs), is \(mine)") }
+            guard theirs == mine else {
+                throw RunError.incompatible("\(file.path) was written with other data: \(name) was \(theirs), is \(mine)")
+            }
         }
     }
 }

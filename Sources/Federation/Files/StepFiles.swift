@@ -41,7 +41,9 @@ public enum AggregateFile {
         for (name, field) in numbers { row[keyPath: field] = try file.doubleAttribute(name, of: "/aggregate") ?? .nan }
         guard state.configuration.asksTeachers(inRound: row.round) else { return (state, row, []) }
         let logits = try file.read("/aggregate/teacher_logits", as: Float.self, shape: [-1, state.network.classes]).values
-        guard logits.allSatisfy(\.isFinite) else { throw RunError.incompatible("\(path), /aggregate/teacher_logits: expected finite numbers, got NaN or infinity") }
+        guard logits.allSatisfy(\.isFinite) else {
+            throw RunError.incompatible("\(path), /aggregate/teacher_logits: expected finite numbers, got NaN or infinity")
+        }
         return (state, row, logits)
     }
 
@@ -55,7 +57,9 @@ public enum AggregateFile {
                 try file.write("/aggregate/\(name)", clients.map { Int64($0) }, shape: [clients.count])
             }
             let classes = data.synthetic.set.classes
-            if !round.teacherLogits.isEmpty { try file.write("/aggregate/teacher_logits", round.teacherLogits, shape: [round.teacherLogits.count / classes, classes]) }
+            if !round.teacherLogits.isEmpty {
+                try file.write("/aggregate/teacher_logits", round.teacherLogits, shape: [round.teacherLogits.count / classes, classes])
+            }
         }
     }
 
@@ -71,7 +75,8 @@ enum StepKind: Equatable, CustomStringConvertible {
     init(of file: HDF5File) throws {
         if try file.stringAttribute("format") != RunFile.format { self = .other; return }
         try RunFile.requireFormat(file)
-        self = try file.exists("/update") ? .update : try file.exists("/aggregate") ? .aggregate : try file.exists("/state") ? .global : .other
+        self =
+            try file.exists("/update") ? .update : try file.exists("/aggregate") ? .aggregate : try file.exists("/state") ? .global : .other
     }
 
     var description: String {
@@ -89,8 +94,9 @@ enum StepKind: Equatable, CustomStringConvertible {
         guard configuration.target < network.classes else {
             throw RunError.incompatible("\(file.path): /config/json has target \(configuration.target), /model \(network.classes) classes")
         }
-        var state = FederationState(configuration, network, try RunFile.readNormalization(file, channels: network.channels),
-                                    try RunFile.readProvenance(file))
+        var state = FederationState(
+            configuration, network, try RunFile.readNormalization(file, channels: network.channels),
+            try RunFile.readProvenance(file))
         guard network == state.network else {
             throw RunError.incompatible("\(file.path): /model is \(network), its configuration says \(state.network)")
         }
@@ -102,7 +108,9 @@ enum StepKind: Equatable, CustomStringConvertible {
     /// The configuration, which its hash must fit.
     static func readConfiguration(_ file: HDF5File) throws -> RunConfiguration {
         let json = try file.readString("/config/json"), stored = try file.stringAttribute("hash", of: "/config")
-        guard stored == RunFile.hash(json) else { throw RunError.incompatible("\(file.path): /config/json does not fit its hash; it was changed after it was written") }
+        guard stored == RunFile.hash(json) else {
+            throw RunError.incompatible("\(file.path): /config/json does not fit its hash; it was changed after it was written")
+        }
         return try RunConfiguration.from(json: json, path: file.path)
     }
 }

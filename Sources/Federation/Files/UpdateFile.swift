@@ -10,7 +10,8 @@ public struct UpdateFile: Sendable {
     /// Mean loss of the local training, as the client says.
     public let loss: Double
 
-    public static func write(_ result: LocalResult, _ sender: Sender, _ state: FederationState, isa: InstructionSet, to path: String) throws {
+    public static func write(_ result: LocalResult, _ sender: Sender, _ state: FederationState, isa: InstructionSet, to path: String) throws
+    {
         try HDF5File.write(path) { file in
             try RunFile.header(file)
             try RunFile.writeModel(result.update, "/model", state.normalization, file)
@@ -38,21 +39,27 @@ public struct UpdateFile: Sendable {
             let file = try HDF5File.open(path), kind = try StepKind(of: file)
             try require(kind == .update, "expected a client's update, got \(kind)")
             func number(_ attribute: String) throws -> Int {
-                guard let value = try file.intAttribute(attribute, of: "/update") else { throw RunError.incompatible("\(name): /update has no attribute \(attribute)") }
+                guard let value = try file.intAttribute(attribute, of: "/update") else {
+                    throw RunError.incompatible("\(name): /update has no attribute \(attribute)")
+                }
                 return value
             }
             let sender = Sender(client: try number("client"), images: try number("images")), round = try number("round")
             name = "client \(client ?? sender.client), \(path)"
             try require(client == nil || client == sender.client, "is an update of client \(sender.client)")
             let mine = RunFile.hash(try state.configuration.json())
-            try require(RunFile.hash(try StepKind.readConfiguration(file).json()) == mine, "belongs to another run (its configuration has another hash)")
+            try require(
+                RunFile.hash(try StepKind.readConfiguration(file).json()) == mine,
+                "belongs to another run (its configuration has another hash)")
             try require(round == state.nextRound, "is of round \(round), expected round \(state.nextRound)")
-            try require((0..<state.configuration.clients).contains(sender.client), "there are clients 0 to \(state.configuration.clients - 1) only")
+            try require(
+                (0..<state.configuration.clients).contains(sender.client), "there are clients 0 to \(state.configuration.clients - 1) only")
             try require(state.nextClients.contains(sender.client), "is not a client of round \(round)")
             let network = try RunFile.readNetwork(file)
             let expected = state.network(of: sender.client)
             try require(network == expected, "has another topology: \(network), expected \(expected), as the client has had from the first")
-            try require(try file.stringAttribute("global", of: "/update") == fingerprint, "was trained from another global model of that round")
+            try require(
+                try file.stringAttribute("global", of: "/update") == fingerprint, "was trained from another global model of that round")
             try require((1...1_000_000_000).contains(sender.images), "says that it has \(sender.images) images, expected 1 or more")
             loss = try file.doubleAttribute("loss", of: "/update") ?? .nan
             (self.path, self.sender) = (path, sender)

@@ -14,13 +14,24 @@ struct MemoryPlan {
         let model = 4 * (networks.map(\.parameterFloats).max() ?? 0), participants = configuration.participants
         let trainers = max(1, min(threads, participants))
         let size = RoundSize(clients: configuration.clients, participants: participants, rounds: configuration.rounds, modelBytes: model)
-        let looks = configuration.defenses.contains { ModelDefenses.make($0) != nil } ? Evidence.bytes(data.network, images: data.synthetic.count) : 0
-        let votes = configuration.vouches ? Votes.bytes(clients: participants, images: data.synthetic.count, classes: data.network.classes) : 0
+        let looks =
+            configuration.defenses.contains { ModelDefenses.make($0) != nil }
+            ? Evidence.bytes(data.network, images: data.synthetic.count) : 0
+        let votes =
+            configuration.vouches ? Votes.bytes(clients: participants, images: data.synthetic.count, classes: data.network.classes) : 0
         func sum(_ bytes: (ClampNet) -> Int) -> Int { networks.reduce(0) { $0 + bytes($1) } }
-        parts = [("\(trainers) clients at a time", trainers * sum { Trainer.bytes($0) }),
-                 ("the server", sum { Trainer.bytes($0, lanes: Trainer.serverLanes, threads: threads) + Predictor.bytes($0, threads: threads) + 3 * 4 * $0.parameterFloats }),
-                 ("\(rule.label) with \(participants) of \(configuration.clients) clients", rule.memoryNeeded(size)),
-                 ("fusion and defences", 8 * model + 8 * (networks.map(\.totalBounds).max() ?? 0) * data.synthetic.count + looks + votes)]
+        parts = [
+            ("\(trainers) clients at a time", trainers * sum { Trainer.bytes($0) }),
+            (
+                "the server",
+                sum {
+                    Trainer.bytes($0, lanes: Trainer.serverLanes, threads: threads) + Predictor.bytes($0, threads: threads) + 3 * 4
+                        * $0.parameterFloats
+                }
+            ),
+            ("\(rule.label) with \(participants) of \(configuration.clients) clients", rule.memoryNeeded(size)),
+            ("fusion and defences", 8 * model + 8 * (networks.map(\.totalBounds).max() ?? 0) * data.synthetic.count + looks + votes),
+        ]
     }
 
     var bytes: Int { parts.reduce(0) { $0 + $1.bytes } }
@@ -31,8 +42,9 @@ struct MemoryPlan {
         let free = Int(free_memory(&words))
         guard free >= 0, free < bytes else { return }
         let list = parts.map { "\($0.name) \(Self.megabytes($0.bytes))" }.joined(separator: ", ")
-        throw RunError.memory(needed: "the plan takes \(Self.megabytes(bytes)) (\(list))",
-                              free: "\(Self.megabytes(free)) are left (\(words.map { String(cString: $0) } ?? ""))")
+        throw RunError.memory(
+            needed: "the plan takes \(Self.megabytes(bytes)) (\(list))",
+            free: "\(Self.megabytes(free)) are left (\(words.map { String(cString: $0) } ?? ""))")
     }
 
     private static func megabytes(_ bytes: Int) -> String { "\((bytes + (1 << 20) - 1) >> 20) MiB" }
@@ -42,13 +54,16 @@ struct MemoryPlan {
 extension MemoryPlan {
     /// Throws `RunError.incompatible` with the bytes that are needed and those that are there.
     static func require(_ rule: any AggregationRule, _ configuration: RunConfiguration, _ network: ClampNet) throws {
-        let size = RoundSize(clients: configuration.clients, participants: configuration.participants, rounds: configuration.rounds,
-                             modelBytes: network.parameterFloats * MemoryLayout<Float>.size)
+        let size = RoundSize(
+            clients: configuration.clients, participants: configuration.participants, rounds: configuration.rounds,
+            modelBytes: network.parameterFloats * MemoryLayout<Float>.size)
         let needed = rule.memoryNeeded(size)
         guard let available, needed > available else { return }
         let streaming = AggregationRules.all.filter { $0 is any StreamingRule.Type }.map { $0.name }
-        throw RunError.incompatible("\(rule.label) with \(size.participants) of \(size.clients) clients a round needs \(gigabytes(needed)) of memory, "
-            + "there are \(gigabytes(available)): a lower --participation, fewer --clients, or a rule that takes updates one by one (\(streaming.joined(separator: ", ")))")
+        throw RunError.incompatible(
+            "\(rule.label) with \(size.participants) of \(size.clients) clients a round needs \(gigabytes(needed)) of memory, "
+                + "there are \(gigabytes(available)): a lower --participation, fewer --clients, or a rule that takes updates one by one (\(streaming.joined(separator: ", ")))"
+        )
     }
 
     /// What this process may still take, by the machine, its control groups and its own limits; nil where nothing says.

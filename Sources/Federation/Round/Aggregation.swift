@@ -63,7 +63,8 @@ public final class Aggregation {
     /// - Throws: `DefenseError.update` when there is nothing to aggregate.
     public init(_ state: FederationState, _ senders: [Sender], _ rule: any AggregationRule, _ server: Server, _ synthetic: Samples) throws {
         guard senders.contains(where: { $0.images > 0 }) else {
-            throw DefenseError.update("expected updates of clients with images to train on, got \(senders.map { "client \($0.client): \($0.images)" })")
+            throw DefenseError.update(
+                "expected updates of clients with images to train on, got \(senders.map { "client \($0.client): \($0.images)" })")
         }
         let synthetic = state.fmImages(synthetic)
         self.senders = senders
@@ -118,7 +119,9 @@ public final class Aggregation {
         if let votes = logits.votes {
             let opinions = votes.opinions(assumedMalicious: assumedMalicious)
             (result.teacherLogits, result.teachers, result.ruleSeconds) = (opinions.logarithms, senders.count, ruleSeconds)
-            result.excluded = votes.supporters(ofWrong: logits.vouching(opinions), assumedMalicious: assumedMalicious).map { senders[$0].client }
+            result.excluded = votes.supporters(ofWrong: logits.vouching(opinions), assumedMalicious: assumedMalicious).map {
+                senders[$0].client
+            }
             return result
         }
         let total = teachers.reduce(0) { $0 + $1.weight }
@@ -143,12 +146,16 @@ final class Group {
     let stream: (any UpdateStream)?
     var kept: [ClientUpdate] = []
 
-    init(_ state: FederationState, _ prototype: Prototype, _ index: Int, _ senders: [Sender], _ rule: any AggregationRule, _ server: Server, _ synthetic: Samples) {
+    init(
+        _ state: FederationState, _ prototype: Prototype, _ index: Int, _ senders: [Sender], _ rule: any AggregationRule, _ server: Server,
+        _ synthetic: Samples
+    ) {
         (global, self.senders, self.rule) = (prototype.global, senders, rule)
         let mean = state.meanImages ?? senders.reduce(0) { $0 + $1.images } / senders.count
-        context = RuleContext(assumedMalicious: state.assumedMalicious(senders.count), seed: Self.seed(state.configuration.seed, index),
-                              round: state.nextRound, threads: server.threads, memory: prototype.memory,
-                              server: RuleServer(state, prototype, server, synthetic, rootImages: mean))
+        context = RuleContext(
+            assumedMalicious: state.assumedMalicious(senders.count), seed: Self.seed(state.configuration.seed, index),
+            round: state.nextRound, threads: server.threads, memory: prototype.memory,
+            server: RuleServer(state, prototype, server, synthetic, rootImages: mean))
         context.ownState = prototype.ownStates[Prototype.ownRule] ?? [:]
         stream = (rule as? any StreamingRule)?.stream(prototype.global, images: senders.map(\.images), context)
     }
@@ -190,7 +197,9 @@ private struct TeacherLogits {
         let all = logits(model), classes = synthetic.set.classes
         for first in stride(from: 0, to: all.count, by: classes) {
             let said = all[first..<first + classes]
-            for (k, x) in (bounded ? FederatedDistillation.answer(said) : said.map(Double.init)).enumerated() { sum[first + k] += share * x }
+            for (k, x) in (bounded ? FederatedDistillation.answer(said) : said.map(Double.init)).enumerated() {
+                sum[first + k] += share * x
+            }
         }
     }
 

@@ -42,12 +42,15 @@ public struct ClientModels {
         let configuration = state.configuration
         return parallelMap(clients.count, threads: threads) { index, worker in
             let client = clients[index], global = start[state.prototype(of: client)]
-            return localTraining(configuration, data.clients[client], from: global, round: configuration.rounds + 1, client: client,
-                                 trainer: trainers[worker][global.network]).update
+            return localTraining(
+                configuration, data.clients[client], from: global, round: configuration.rounds + 1, client: client,
+                trainer: trainers[worker][global.network]
+            ).update
         }
     }
 
-    /// About how many passes the evaluation of the global model and of so many defended ones takes, as if defences left the parameters alone.
+    /// About how many passes the evaluation of the global model and of so many defended ones takes, as if defences left the parameters
+    /// alone.
     public static func plannedPasses(_ configuration: RunConfiguration, images: Int, models: Int) -> Double {
         let training = images * configuration.localEpochs, measuring = 2 * configuration.localTestImages * (models + 1) / 3
         return Double(configuration.participants * (training + measuring))

@@ -7,8 +7,11 @@ extension FederatedRun {
     public var plannedPasses: Double {
         let clientImages = AskedClients(data.clients).images
         return passes(until: configuration.rounds)
-            + modelDefenses.reduce(0) { $0 + prototypes * ($1.plannedPasses(data.synthetic.count, ofClients: clientImages) + Double(data.evaluation.count) * 2 / 3) }
-            + (configuration.evaluateClients ? ClientModels.plannedPasses(configuration, images: data.meanImages, models: modelDefenses.count) : 0)
+            + modelDefenses.reduce(0) {
+                $0 + prototypes * ($1.plannedPasses(data.synthetic.count, ofClients: clientImages) + Double(data.evaluation.count) * 2 / 3)
+            }
+            + (configuration.evaluateClients
+                ? ClientModels.plannedPasses(configuration, images: data.meanImages, models: modelDefenses.count) : 0)
     }
 
     /// How many shapes clients have.
@@ -21,16 +24,20 @@ extension FederatedRun {
     /// Of all rounds until this one, and of the initialisation; none before all that.
     func passes(until round: Int?) -> Double {
         guard let round else { return 0 }
-        return stride(from: configuration.allRounds.lowerBound, through: round, by: 1).reduce(round < 0 ? 0 : passesOfInitialisation + passesOfEvaluation) { $0 + passes(inRound: $1) }
+        return stride(from: configuration.allRounds.lowerBound, through: round, by: 1).reduce(
+            round < 0 ? 0 : passesOfInitialisation + passesOfEvaluation
+        ) { $0 + passes(inRound: $1) }
     }
 
     var passesOfEvaluation: Double { prototypes * Double(data.evaluation.count) * 2 / 3 }
 
     func passes(inRound round: Int) -> Double {
-        let clients = data.clients.indices.filter { round < 1 || !state.excluded.contains($0) }, participants = min(configuration.participants, clients.count)
+        let clients = data.clients.indices.filter { round < 1 || !state.excluded.contains($0) },
+            participants = min(configuration.participants, clients.count)
         let work = clients.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1, inRound: round) }
         return Double(work) * Double(participants) / Double(max(1, clients.count)) + serverPasses(participants)
-            + configuration.passesOfFusion(inRound: round, images: data.synthetic.count, shapes: state.prototypes.count, teachers: participants)
+            + configuration.passesOfFusion(
+                inRound: round, images: data.synthetic.count, shapes: state.prototypes.count, teachers: participants)
             + (round > 0 && configuration.evaluates(afterRound: round) ? passesOfEvaluation : 0) + (round > 0 ? roundDefensePasses : 0)
     }
 

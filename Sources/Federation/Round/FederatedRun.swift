@@ -35,7 +35,7 @@ public final class FederatedRun {
     private var started = monotonicSeconds()
     /// Whether the largest resident memory is measured, round by round; it resets the count of the whole process.
     public var measuresMemory = false
-    private var secondsBefore = 0.0                // that an interrupted run had taken
+    private var secondsBefore = 0.0  // that an interrupted run had taken
     private var passesDone = 0.0
 
     /// Called as the work advances.
@@ -72,7 +72,8 @@ public final class FederatedRun {
             } else if let defense = ModelDefenses.make(name, values) {
                 models.append(defense)
             } else if !AllDefenses.withoutModel.contains(name) {
-                throw SettingError(option, given: name, expected: AllDefenses.former[name].map { "\($0), which took its place" } ?? AllDefenses.expected)
+                throw SettingError(
+                    option, given: name, expected: AllDefenses.former[name].map { "\($0), which took its place" } ?? AllDefenses.expected)
             }
         }
         guard rules.count <= 1 else {
@@ -97,8 +98,11 @@ public final class FederatedRun {
         let heads = configuration.presentHeads
         guard heads.count > 1, type(of: rule).scope == .oneShape else { return }
         let others = AggregationRules.all.filter { $0.scope != .oneShape }.map { $0.name }
-        throw SettingError(RunConfiguration.declarations.defenses.name, given: type(of: rule).name,
-                           expected: "a rule that works on clients of \(heads.count) shapes (heads \(heads.map(\.description).joined(separator: ", "))): \(others.joined(separator: ", "))")
+        throw SettingError(
+            RunConfiguration.declarations.defenses.name, given: type(of: rule).name,
+            expected:
+                "a rule that works on clients of \(heads.count) shapes (heads \(heads.map(\.description).joined(separator: ", "))): \(others.joined(separator: ", "))"
+        )
     }
 
     /// Of the run's defences, those that work in every round.
@@ -177,16 +181,21 @@ public final class FederatedRun {
         state.adopt(results.aggregated)
         let judging = try state.fuse(results.aggregated.teacherLogits, server, data.synthetic)
         let local = clients.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1, inRound: round) }
-        let fusion = configuration.passesOfFusion(inRound: round, images: data.synthetic.count, shapes: state.prototypes.count,
-                                                  teachers: results.aggregated.teachers)
-        try finish(row, passes: Double(local) + fusion + judging + serverPasses(clients.count) + (round > 0 ? roundDefensePasses : round == 0 ? passesOfInitialisation : 0))
+        let fusion = configuration.passesOfFusion(
+            inRound: round, images: data.synthetic.count, shapes: state.prototypes.count,
+            teachers: results.aggregated.teachers)
+        try finish(
+            row,
+            passes: Double(local) + fusion + judging + serverPasses(clients.count)
+                + (round > 0 ? roundDefensePasses : round == 0 ? passesOfInitialisation : 0))
     }
 
     /// Clients whose updates are in memory at once; more than a machine has threads, so that these seldom wait.
     private static let clientsAtOnce = 32
 
     private func trainAndAggregate(_ clients: [Int]) throws -> (aggregated: Aggregated, losses: [(client: Int, loss: Double)]) {
-        let aggregation = try Aggregation(state, clients.map { Sender(client: $0, images: data.clients[$0].count) }, rule, server, data.synthetic)
+        let aggregation = try Aggregation(
+            state, clients.map { Sender(client: $0, images: data.clients[$0].count) }, rule, server, data.synthetic)
         let behaviors = state.behaviors(server)
         var losses: [(client: Int, loss: Double)] = []
         for first in stride(from: 0, to: clients.count, by: Self.clientsAtOnce) {
@@ -204,7 +213,8 @@ public final class FederatedRun {
     private func sent(_ model: Parameters, by client: Int) throws -> Parameters {
         guard let own = state.ownUpdate(client, server) else { return model }
         let name = own.memoryName(client), index = state.prototype(of: client)
-        let sent = try own.update(model, client: client, images: data.clients[client].count, state: state.prototypes[index].ownStates[name] ?? [:])
+        let sent = try own.update(
+            model, client: client, images: data.clients[client].count, state: state.prototypes[index].ownStates[name] ?? [:])
         state.prototypes[index].ownStates[name] = sent.state.isEmpty ? nil : sent.state
         return sent.model
     }
@@ -250,14 +260,18 @@ public final class FederatedRun {
         if measuresMemory { ResidentMemory.resetPeak() }
         let begin = monotonicSeconds()
         let hadBounds = state.bounds != nil, clients = AskedClients(data.clients)
-        let outcomes = try state.apply(defense, server, data.synthetic, clients), models = outcomes.map { BoundedModel($0.parameters, $0.bounds) }
+        let outcomes = try state.apply(defense, server, data.synthetic, clients),
+            models = outcomes.map { BoundedModel($0.parameters, $0.bounds) }
         let judged = outcomes[0].suspects.map { configuration.judge($0, in: data.synthetic) } ?? []
         let seconds = monotonicSeconds() - begin, peak = measuresMemory ? ResidentMemory.peakBytes : .nan
         let passes = outcomes.reduce(0) { $0 + $1.passes }
         var evaluation = server.evaluate(models, state.shares, data.evaluation, data.backdoor)
         if configuration.evaluateClients { evaluation.clients = clientModels.evaluate(models) }
-        defended.append(DefendedModel(name: name, identity: defense.identity, models: models, evaluation: evaluation, seconds: seconds, passes: passes, peakBytes: peak,
-                                      audit: state.audit(outcomes) + judged))
+        defended.append(
+            DefendedModel(
+                name: name, identity: defense.identity, models: models, evaluation: evaluation, seconds: seconds, passes: passes,
+                peakBytes: peak,
+                audit: state.audit(outcomes) + judged))
         if !hadBounds, state.bounds != nil, let last = history.indices.last {
             state.history[last].accuracyBounded = evaluation.accuracy
             state.history[last].attackSuccessBounded = evaluation.attackSuccess

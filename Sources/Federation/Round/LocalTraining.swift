@@ -14,8 +14,10 @@ public struct LocalResult: Sendable {
 /// A client's local training: `localEpochs` of SGD with momentum from G, in an order of its own for every round and
 /// epoch, colour images flipped with probability 0.5. The result depends on the seed, the round and the client only.
 /// Malicious clients train with epochs and rate of their own if they have any, and as `behaviors` say.
-public func localTraining(_ configuration: RunConfiguration, _ samples: Samples, from global: Parameters,
-                          round: Int, client: Int, trainer: Trainer, behaviors: [any MaliciousBehavior] = []) -> LocalResult {
+public func localTraining(
+    _ configuration: RunConfiguration, _ samples: Samples, from global: Parameters,
+    round: Int, client: Int, trainer: Trainer, behaviors: [any MaliciousBehavior] = []
+) -> LocalResult {
     let special = behaviors.compactMap { $0.trainingBounds(samples) }.first, none = Bounds(global.network)
     trainer.reset(global, bounds: special)
     var order = RandomStream(seed: configuration.seed, purpose: "local order", round: round, client: client)
@@ -25,13 +27,16 @@ public func localTraining(_ configuration: RunConfiguration, _ samples: Samples,
     for _ in 0..<configuration.epochs(of: client, inRound: round) {
         let positions = order.permutation(samples.count)
         let flipped = positions.map { _ in samples.set.channels == 3 && flips.uniform() < 0.5 }
-        sum += epoch(trainer, samples, positions, flipped, batch, sgd, loss: { label, _, batch, logits, gradient in
-            Loss.crossEntropy(logits, classes: samples.set.classes, label: label, batch: batch, gradient: gradient)
-        }, afterStep: { model in
-            for behavior in behaviors { behavior.afterStep(model) }
-            steps += 1
-            if let special { trainer.bounds.buffer.copy(from: steps % 2 == 0 ? special.buffer : none.buffer) }
-        })
+        sum += epoch(
+            trainer, samples, positions, flipped, batch, sgd,
+            loss: { label, _, batch, logits, gradient in
+                Loss.crossEntropy(logits, classes: samples.set.classes, label: label, batch: batch, gradient: gradient)
+            },
+            afterStep: { model in
+                for behavior in behaviors { behavior.afterStep(model) }
+                steps += 1
+                if let special { trainer.bounds.buffer.copy(from: steps % 2 == 0 ? special.buffer : none.buffer) }
+            })
     }
     let update = Parameters(copying: trainer.parameters)
     for behavior in behaviors { behavior.beforeUpload(update) }
@@ -40,18 +45,23 @@ public func localTraining(_ configuration: RunConfiguration, _ samples: Samples,
 
 /// One pass over `positions` in batches; returns the sum of the batches' mean losses. `loss` gets the label, the
 /// position in the samples, the batch size, and the logits and their gradient; `afterStep` may change the model.
-func epoch(_ trainer: Trainer, _ samples: Samples, _ positions: [Int], _ flipped: [Bool]? = nil, _ batch: Int, _ sgd: SGD,
-           loss: (Int, Int, Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double,
-           afterStep: (Parameters) -> Void = { _ in }) -> Double {
+func epoch(
+    _ trainer: Trainer, _ samples: Samples, _ positions: [Int], _ flipped: [Bool]? = nil, _ batch: Int, _ sgd: SGD,
+    loss: (Int, Int, Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double,
+    afterStep: (Parameters) -> Void = { _ in }
+) -> Double {
     var sum = 0.0, first = 0
     while first < positions.count {
         let n = min(batch, positions.count - first), start = first
-        sum += trainer.step(n, sgd, load: { i, x in
-            samples.load(positions[start + i], flip: flipped?[start + i] ?? false, into: x)
-        }, loss: { i, logits, gradient in
-            let position = positions[start + i]
-            return loss(samples.label(position), position, n, logits, gradient)
-        })
+        sum += trainer.step(
+            n, sgd,
+            load: { i, x in
+                samples.load(positions[start + i], flip: flipped?[start + i] ?? false, into: x)
+            },
+            loss: { i, logits, gradient in
+                let position = positions[start + i]
+                return loss(samples.label(position), position, n, logits, gradient)
+            })
         afterStep(trainer.parameters)
         first += n
     }

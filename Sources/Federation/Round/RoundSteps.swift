@@ -27,14 +27,18 @@ public enum RoundSteps {
     public static func check(_ configuration: RunConfiguration) throws {
         for name in configuration.defenses {
             guard let defense = ModelDefenses.make(name), type(of: defense).clientPasses > 0 else { continue }
-            throw SettingError(RunConfiguration.declarations.defenses.name, given: name,
-                               expected: "another one in a run by steps: \(name) asks the clients after the last round, and no step does; use fedclamp run")
+            throw SettingError(
+                RunConfiguration.declarations.defenses.name, given: name,
+                expected: "another one in a run by steps: \(name) asks the clients after the last round, and no step does; use fedclamp run"
+            )
         }
     }
 
     /// The state before the first round. `meanImages`: nil where only the clients know how many they have.
-    public static func initialize(_ configuration: RunConfiguration, _ network: ClampNet, _ data: ServerData, _ provenance: Provenance,
-                                  meanImages: Int?, _ server: Server) throws -> FederationState {
+    public static func initialize(
+        _ configuration: RunConfiguration, _ network: ClampNet, _ data: ServerData, _ provenance: Provenance,
+        meanImages: Int?, _ server: Server
+    ) throws -> FederationState {
         var state = FederationState(configuration, network, data.synthetic.normalization, provenance)
         state.meanImages = meanImages
         try state.start(server, data.synthetic)
@@ -54,7 +58,8 @@ public enum RoundSteps {
         guard let own = state.ownUpdate(client, server) else { return result }
         let sent = try own.update(result.update, client: client, images: samples.count, state: [:])
         guard sent.state.isEmpty else {
-            throw RunError.incompatible("client \(client): its malicious update hands over a state to keep, which no update file carries; use fedclamp run")
+            throw RunError.incompatible(
+                "client \(client): its malicious update hands over a state to keep, which no update file carries; use fedclamp run")
         }
         return LocalResult(update: sent.model, loss: result.loss)
     }
@@ -63,8 +68,10 @@ public enum RoundSteps {
     ///
     /// - Parameter skipsRefused: goes on without updates that are refused, as long as one is left.
     /// - Throws: `RunError.incompatible` naming the sender, `DefenseError` where the rule's conditions do not hold.
-    public static func aggregate(_ state: FederationState, _ files: [(client: Int?, path: String)], _ rule: any AggregationRule,
-                                 _ data: ServerData, _ server: Server, skipsRefused: Bool) throws -> AggregatedRound {
+    public static func aggregate(
+        _ state: FederationState, _ files: [(client: Int?, path: String)], _ rule: any AggregationRule,
+        _ data: ServerData, _ server: Server, skipsRefused: Bool
+    ) throws -> AggregatedRound {
         try requireOpen(state)
         let (updates, refusals) = try accept(state, files, skipsRefused)
         guard !updates.isEmpty else {
@@ -77,8 +84,9 @@ public enum RoundSteps {
         let row = state.row(of: aggregated, clients, updates.map { ($0.sender.client, $0.loss) })
         var after = state
         after.adopt(aggregated)
-        return AggregatedRound(state: after, row: row, teacherLogits: aggregated.teacherLogits, clients: clients,
-                               missing: state.nextClients.filter { !clients.contains($0) }, rejected: aggregated.rejected, refusals: refusals)
+        return AggregatedRound(
+            state: after, row: row, teacherLogits: aggregated.teacherLogits, clients: clients,
+            missing: state.nextClients.filter { !clients.contains($0) }, rejected: aggregated.rejected, refusals: refusals)
     }
 
     public static func write(_ round: AggregatedRound, _ data: ServerData, to path: String) throws {
@@ -86,11 +94,16 @@ public enum RoundSteps {
     }
 
     /// Fusion of what `AggregateFile.read` returns: the state after the round.
-    public static func fuse(_ aggregate: (state: FederationState, row: HistoryRow, teacherLogits: [Float]), _ data: ServerData, _ server: Server) throws -> FederationState {
+    public static func fuse(
+        _ aggregate: (state: FederationState, row: HistoryRow, teacherLogits: [Float]), _ data: ServerData, _ server: Server
+    ) throws -> FederationState {
         var state = aggregate.state
-        let rows = state.fmImages(data.synthetic).count * (state.nextRound > 0 ? 1 : 2)         // `Opinions` before the initialisation
-        guard !state.configuration.asksTeachers(inRound: state.nextRound) || aggregate.teacherLogits.count == rows * state.network.classes else {
-            throw RunError.incompatible("the aggregate has \(aggregate.teacherLogits.count) teachers' logits, the FM data ask for \(rows) times \(state.network.classes)")
+        let rows = state.fmImages(data.synthetic).count * (state.nextRound > 0 ? 1 : 2)  // `Opinions` before the initialisation
+        guard !state.configuration.asksTeachers(inRound: state.nextRound) || aggregate.teacherLogits.count == rows * state.network.classes
+        else {
+            throw RunError.incompatible(
+                "the aggregate has \(aggregate.teacherLogits.count) teachers' logits, the FM data ask for \(rows) times \(state.network.classes)"
+            )
         }
         try state.fuse(aggregate.teacherLogits, server, data.synthetic)
         state.finish(aggregate.row)
@@ -101,8 +114,9 @@ public enum RoundSteps {
     /// Hands out the bounds after the last round; what their fit found out.
     public static func bound(_ state: inout FederationState, _ data: ServerData, _ server: Server) throws -> [Finding] {
         guard state.boundsAreDue, let defense = try handingOut(state) else {
-            throw RunError.incompatible("no bounds are due after round \(state.finishedRounds ?? 0) of \(state.configuration.rounds) in this run; "
-                + "fedclamp bound fits any checkpoint's")
+            throw RunError.incompatible(
+                "no bounds are due after round \(state.finishedRounds ?? 0) of \(state.configuration.rounds) in this run; "
+                    + "fedclamp bound fits any checkpoint's")
         }
         state.boundsAreDue = false
         return state.audit(try state.apply(defense, server, data.synthetic))
@@ -114,7 +128,9 @@ public enum RoundSteps {
     }
 
     /// Updates that are right, ascending by client, and why others are not.
-    private static func accept(_ state: FederationState, _ files: [(client: Int?, path: String)], _ skips: Bool) throws -> ([UpdateFile], [String]) {
+    private static func accept(_ state: FederationState, _ files: [(client: Int?, path: String)], _ skips: Bool) throws -> (
+        [UpdateFile], [String]
+    ) {
         let fingerprint = state.fingerprint
         var updates: [UpdateFile] = [], refusals: [String] = []
         for (client, path) in files {
@@ -150,7 +166,9 @@ public enum ClientData {
     public static func share(_ state: FederationState, _ client: Int, _ dataset: Dataset) throws -> [Int] {
         let configuration = state.configuration
         guard dataset.digest == state.provenance.datasetDigest else {
-            throw RunError.incompatible("\(dataset.name) is not the data set of this run: its digest is \(dataset.digest), that of the run \(state.provenance.datasetDigest)")
+            throw RunError.incompatible(
+                "\(dataset.name) is not the data set of this run: its digest is \(dataset.digest), that of the run \(state.provenance.datasetDigest)"
+            )
         }
         try requireClient(state, client)
         let parts = try Withheld(configuration, dataset.train, holdsOut: RunData.holdout(ifAny: configuration.synthetic) != nil)
@@ -161,8 +179,9 @@ public enum ClientData {
     /// - Throws: `RunError.incompatible` where they do not fit the network.
     public static func samples(_ state: FederationState, _ client: Int, _ set: ImageSet, _ indices: [Int]? = nil) throws -> Samples {
         try requireClient(state, client)
-        let set = try state.network.fitting(set, "the images of client \(client)"), backdoor = try ServerData.backdoor(
-            state.configuration, state.network, ImageShape(channels: set.channels, side: set.height))
+        let set = try state.network.fitting(set, "the images of client \(client)"),
+            backdoor = try ServerData.backdoor(
+                state.configuration, state.network, ImageShape(channels: set.channels, side: set.height))
         return try clientSamples(state.configuration, client, Samples(set, indices: indices, normalization: state.normalization), backdoor)
     }
 
@@ -177,7 +196,9 @@ extension ClampNet {
     /// `set` as of this network's classes. Throws `RunError.incompatible` where its channels or classes do not fit.
     public func fitting(_ set: ImageSet, _ name: String) throws -> ImageSet {
         guard set.channels == channels, set.classes <= classes else {
-            throw RunError.incompatible("\(name): \(set.channels) channels and \(set.classes) classes, the network takes \(channels) channels to \(classes) classes")
+            throw RunError.incompatible(
+                "\(name): \(set.channels) channels and \(set.classes) classes, the network takes \(channels) channels to \(classes) classes"
+            )
         }
         return ImageSet(channels: channels, height: set.height, width: set.width, classes: classes, images: set.images, labels: set.labels)
     }

@@ -9,12 +9,17 @@ extension RuleServer {
     /// large as a client's share, DeepSight predictions on random images.
     init(_ state: FederationState, _ prototype: Prototype, _ server: Server, _ synthetic: Samples, rootImages: Int) {
         let configuration = state.configuration
-        self.init(normalization: synthetic.normalization, side: synthetic.shape.side, synthetic: synthetic, train: {
-            localTraining(configuration, rootSet(configuration, synthetic, rootImages), from: prototype.global,
-                          round: state.nextRound, client: configuration.clients, trainer: server.trainers[prototype.network]).update
-        }, logits: { model, count, load in
-            server.predictor(model.network).logits(count, model, Bounds(model.network), load: load)
-        })
+        self.init(
+            normalization: synthetic.normalization, side: synthetic.shape.side, synthetic: synthetic,
+            train: {
+                localTraining(
+                    configuration, rootSet(configuration, synthetic, rootImages), from: prototype.global,
+                    round: state.nextRound, client: configuration.clients, trainer: server.trainers[prototype.network]
+                ).update
+            },
+            logits: { model, count, load in
+                server.predictor(model.network).logits(count, model, Bounds(model.network), load: load)
+            })
     }
 }
 

@@ -21,9 +21,12 @@ public final class Server: @unchecked Sendable {
 
     public func predictor(_ network: ClampNet) -> Predictor { predictors[network] }
 
-    /// He-normal parameters from the seed, then prototype initialisation: cross-entropy on the FM data. `look` sees the model after each epoch.
-    public func initialize(_ configuration: RunConfiguration, _ synthetic: Samples, network: ClampNet,
-                           look: (_ epoch: Int, _ model: Parameters) throws -> Void = { _, _ in }) throws -> Parameters {
+    /// He-normal parameters from the seed, then prototype initialisation: cross-entropy on the FM data. `look` sees the model after each
+    /// epoch.
+    public func initialize(
+        _ configuration: RunConfiguration, _ synthetic: Samples, network: ClampNet,
+        look: (_ epoch: Int, _ model: Parameters) throws -> Void = { _, _ in }
+    ) throws -> Parameters {
         let trainer = trainers[network]
         trainer.reset(initialWeights(configuration, network))
         var order = RandomStream(seed: configuration.seed, purpose: "initialisation order")
@@ -45,10 +48,13 @@ public final class Server: @unchecked Sendable {
         return start
     }
 
-    /// Fusion: trains `aggregate` (or the last global model, with `FederatedDistillation`) on the FM data by ensemble distillation (FedDF), the teacher being the weighted mean
+    /// Fusion: trains `aggregate` (or the last global model, with `FederatedDistillation`) on the FM data by ensemble distillation
+    /// (FedDF), the teacher being the weighted mean
     /// of the logits of the models that the rule let through, plus `labelWeight` of cross-entropy with the labels.
-    public func fuse(_ configuration: RunConfiguration, _ aggregate: Parameters, _ teacherLogits: [Float], _ synthetic: Samples,
-                     round: Int) -> Parameters {
+    public func fuse(
+        _ configuration: RunConfiguration, _ aggregate: Parameters, _ teacherLogits: [Float], _ synthetic: Samples,
+        round: Int
+    ) -> Parameters {
         let training = configuration.serverTraining
         guard training.epochs > 0 else { return aggregate }
         let classes = synthetic.set.classes, trainer = trainers[aggregate.network]
@@ -59,10 +65,12 @@ public final class Server: @unchecked Sendable {
             guard let said = teacher.baseAddress else { return }
             for number in 0..<training.epochs {
                 let sgd = configuration.sgd(training.rate(number))
-                _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, batch, sgd) { label, position, batch, logits, gradient in
-                    Loss.distillation(logits, teacher: said + position * classes, classes: classes, label: label,
-                                      temperature: temperature, labelWeight: labelWeight,
-                                      batch: batch, gradient: gradient)
+                _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, batch, sgd) {
+                    label, position, batch, logits, gradient in
+                    Loss.distillation(
+                        logits, teacher: said + position * classes, classes: classes, label: label,
+                        temperature: temperature, labelWeight: labelWeight,
+                        batch: batch, gradient: gradient)
                 }
             }
         }
@@ -72,12 +80,15 @@ public final class Server: @unchecked Sendable {
     /// Accuracy on `clean`, attack success and robust accuracy under `backdoor`; NaN for the latter two without one.
     public func evaluate(_ parameters: Parameters, _ bounds: Bounds, _ clean: Samples, _ backdoor: Backdoor?) -> Evaluation {
         let right = predictions(parameters, bounds, clean).enumerated().filter { clean.trueLabel($0) == $1 }.count
-        var result = Evaluation(accuracy: Double(right) / Double(max(1, clean.count)), attackSuccess: .nan, robustAccuracy: .nan,
-                                images: clean.count, triggeredImages: 0)
+        var result = Evaluation(
+            accuracy: Double(right) / Double(max(1, clean.count)), attackSuccess: .nan, robustAccuracy: .nan,
+            images: clean.count, triggeredImages: 0)
         guard let backdoor else { return result }
-        let victims = clean.subset((0..<clean.count).filter {
-            backdoor.relabeling.label(clean.trueLabel($0), classes: clean.set.classes) != clean.trueLabel($0)
-        }).triggered(backdoor)
+        let victims = clean.subset(
+            (0..<clean.count).filter {
+                backdoor.relabeling.label(clean.trueLabel($0), classes: clean.set.classes) != clean.trueLabel($0)
+            }
+        ).triggered(backdoor)
         let found = predictions(parameters, bounds, victims)
         let hits = found.enumerated().filter { victims.label($0) == $1 }.count
         let robust = found.enumerated().filter { victims.trueLabel($0) == $1 }.count
@@ -92,8 +103,9 @@ public final class Server: @unchecked Sendable {
         let each = models.map { evaluate($0.parameters, $0.bounds, clean, backdoor) }
         guard each.count > 1 else { return each[0] }
         func mean(_ rate: (Evaluation) -> Double) -> Double { zip(weights, each).reduce(0) { $0 + $1.0 * rate($1.1) } }
-        return Evaluation(accuracy: mean(\.accuracy), attackSuccess: mean(\.attackSuccess), robustAccuracy: mean(\.robustAccuracy),
-                          images: each[0].images, triggeredImages: each[0].triggeredImages)
+        return Evaluation(
+            accuracy: mean(\.accuracy), attackSuccess: mean(\.attackSuccess), robustAccuracy: mean(\.robustAccuracy),
+            images: each[0].images, triggeredImages: each[0].triggeredImages)
     }
 
     /// Predicted classes of all samples.

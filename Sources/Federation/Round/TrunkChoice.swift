@@ -22,7 +22,9 @@ struct TrunkChoice {
         guard let first = groups.first else { return [] }
         let shape = ClampNet(channels: first.global.network.channels, classes: first.global.network.classes)
         let updates = groups.flatMap { group in
-            group.kept.map { ClientUpdate(client: $0.client, images: $0.images, parameters: trunk($0.parameters, minus: group.global, shape)) }
+            group.kept.map {
+                ClientUpdate(client: $0.client, images: $0.images, parameters: trunk($0.parameters, minus: group.global, shape))
+            }
         }
         var context = first.context
         (context.assumedMalicious, context.memory) = (assumedMalicious, memory)

@@ -30,7 +30,8 @@ public enum ClientHeads: Equatable, Sendable {
 }
 
 extension ClientHeads: SettingValue {
-    public static let expected = "drawn, or heads that the clients take in turn: none or PAIRSxWIDTH with 1 to 3 pairs and a width of "
+    public static let expected =
+        "drawn, or heads that the clients take in turn: none or PAIRSxWIDTH with 1 to 3 pairs and a width of "
         + "128, 192 or 256, for example 1x128,2x192,3x256"
 
     public init?(text: String) {

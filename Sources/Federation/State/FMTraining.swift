@@ -1,7 +1,8 @@
 import Detection
 import Rules
 
-/// When the FM data have a part in the training. Where the federation vouches for their labels, rounds come before the initialisation, which
+/// When the FM data have a part in the training. Where the federation vouches for their labels, rounds come before the initialisation,
+/// which
 /// ends round 0: with three of them, rounds -2, -1 and 0. They do without the FM data, and their models are dropped: what follows is
 /// to the bit what it would be without the defence, if all labels are trusted.
 extension RunConfiguration {

@@ -35,8 +35,12 @@ extension FederationState {
     private var findingsOfExcluded: [Finding] {
         guard !excluded.isEmpty else { return [] }
         let right = excluded.filter(configuration.isMalicious).count
-        return [Finding("clients that support wrong labels and are left out", excluded.map { "\($0)" }.joined(separator: " ")),
-                Finding("of these malicious (known to the experimenter only)", "\(configuration.attack.poisonsClients ? right : 0) of \(excluded.count)")]
+        return [
+            Finding("clients that support wrong labels and are left out", excluded.map { "\($0)" }.joined(separator: " ")),
+            Finding(
+                "of these malicious (known to the experimenter only)",
+                "\(configuration.attack.poisonsClients ? right : 0) of \(excluded.count)"),
+        ]
     }
 
     /// Drops candidates that a model takes for what their labels say though it learned from other images alone what carries such labels.
@@ -71,7 +75,8 @@ extension FederationState {
         }
         for defense in try FederatedRun.roundDefenses(configuration) {
             for index in prototypes.indices {
-                prototypes[index].carried[defense.label] = defense.start(prototypes[index].global, defenseContext(server, synthetic, round: 0, prototypes[index]))
+                prototypes[index].carried[defense.label] = defense.start(
+                    prototypes[index].global, defenseContext(server, synthetic, round: 0, prototypes[index]))
             }
         }
     }

@@ -65,14 +65,19 @@ public struct FederationState: Sendable {
     /// What a defence found out about each prototype's model, with the head before it where there are several.
     func audit(_ outcomes: [DefenseOutcome]) -> [Finding] {
         guard outcomes.count > 1 else { return outcomes[0].audit }
-        return zip(prototypes, outcomes).flatMap { prototype, outcome in outcome.audit.map { Finding("head \(prototype.head): \($0.name)", $0.value) } }
+        return zip(prototypes, outcomes).flatMap { prototype, outcome in
+            outcome.audit.map { Finding("head \(prototype.head): \($0.name)", $0.value) }
+        }
     }
 
     /// The global models, without bounds.
     var globals: [BoundedModel] { prototypes.map { BoundedModel($0.global) } }
     /// Of all prototypes, the part of the clients that belongs to each.
     var shares: [Double] {
-        prototypes.map { prototype in Double((0..<configuration.clients).filter { configuration.head(of: $0) == prototype.head }.count) / Double(configuration.clients) }
+        prototypes.map { prototype in
+            Double((0..<configuration.clients).filter { configuration.head(of: $0) == prototype.head }.count)
+                / Double(configuration.clients)
+        }
     }
     /// The round that comes next.
     public var nextRound: Int { finishedRounds.map { $0 + 1 } ?? configuration.allRounds.lowerBound }
@@ -91,9 +96,11 @@ public struct FederationState: Sendable {
         let clients = nextClients
         return prototypes.indices.map { index in
             let mine = prototypes.count == 1 ? clients : clients.filter { prototype(of: $0) == index }
-            return MaliciousBehaviors.make(configuration.values, AttackContext(
-                global: prototypes[index].global, previous: prototypes[index].previousGlobal, participants: mine.count,
-                colluders: mine.filter(configuration.isMalicious).count, kernels: server.kernels))
+            return MaliciousBehaviors.make(
+                configuration.values,
+                AttackContext(
+                    global: prototypes[index].global, previous: prototypes[index].previousGlobal, participants: mine.count,
+                    colluders: mine.filter(configuration.isMalicious).count, kernels: server.kernels))
         }
     }
 
@@ -101,19 +108,24 @@ public struct FederationState: Sendable {
     func ownUpdate(_ client: Int, _ server: Server) -> OwnUpdate? {
         guard configuration.isMalicious(client) else { return nil }
         let index = prototype(of: client), mine = nextClients.filter { prototype(of: $0) == index }
-        return OwnUpdate(configuration.values, AttackContext(
-            global: prototypes[index].global, previous: prototypes[index].previousGlobal, participants: mine.count,
-            colluders: mine.filter(configuration.isMalicious).count, kernels: server.kernels), seed: configuration.seed, round: nextRound)
+        return OwnUpdate(
+            configuration.values,
+            AttackContext(
+                global: prototypes[index].global, previous: prototypes[index].previousGlobal, participants: mine.count,
+                colluders: mine.filter(configuration.isMalicious).count, kernels: server.kernels), seed: configuration.seed,
+            round: nextRound)
     }
 
     /// One client's part in the next round.
     public func train(_ client: Int, _ samples: Samples, _ trainers: Trainers, _ behaviors: [[any MaliciousBehavior]]) -> LocalResult {
         let index = prototype(of: client), global = prototypes[index].global
-        return localTraining(configuration, samples, from: global, round: nextRound, client: client, trainer: trainers[global.network],
-                             behaviors: configuration.isMalicious(client) ? behaviors[index] : [])
+        return localTraining(
+            configuration, samples, from: global, round: nextRound, client: client, trainer: trainers[global.network],
+            behaviors: configuration.isMalicious(client) ? behaviors[index] : [])
     }
 
-    /// Takes up what aggregation made of the round's updates; the round is not finished before fusion. Where the server learns from answers alone
+    /// Takes up what aggregation made of the round's updates; the round is not finished before fusion. Where the server learns from
+    /// answers alone
     /// it keeps its model.
     mutating func adopt(_ aggregated: Aggregated) {
         let remember = malicious > 0 && MaliciousBehaviors.compareRounds(configuration.values)
@@ -148,7 +160,8 @@ public struct FederationState: Sendable {
         for defense in try FederatedRun.roundDefenses(configuration) {
             for index in prototypes.indices {
                 guard var state = prototypes[index].carried[defense.label] else {
-                    throw RunError.incompatible("\(defense.label) works in every round from the first, and this run began without it; start the run anew")
+                    throw RunError.incompatible(
+                        "\(defense.label) works in every round from the first, and this run began without it; start the run anew")
                 }
                 try defense.update(&state, prototypes[index].global, defenseContext(server, synthetic, round: nextRound, prototypes[index]))
                 prototypes[index].carried[defense.label] = state
@@ -158,9 +171,12 @@ public struct FederationState: Sendable {
 
     /// Throws `RunError.incompatible` where a defence that works in every round was not there from the first.
     func checkCarried(in path: String) throws {
-        guard let finishedRounds, finishedRounds >= 0 else { return }                // they begin with the initialisation
-        for defense in try FederatedRun.roundDefenses(configuration) where prototypes.contains(where: { $0.carried[defense.label] == nil }) {
-            throw RunError.incompatible("\(path): \(defense.label) works in every round from the first, and this run began without it; use --overwrite or another --out")
+        guard let finishedRounds, finishedRounds >= 0 else { return }  // they begin with the initialisation
+        for defense in try FederatedRun.roundDefenses(configuration) where prototypes.contains(where: { $0.carried[defense.label] == nil })
+        {
+            throw RunError.incompatible(
+                "\(path): \(defense.label) works in every round from the first, and this run began without it; use --overwrite or another --out"
+            )
         }
     }
 
@@ -182,11 +198,14 @@ public struct FederationState: Sendable {
     /// The FM images as the initialisation meets them.
     func initialising(_ synthetic: Samples) -> Samples { configuration.fmPoisonStage == .fusion ? synthetic.unpoisoned : synthetic }
 
-    /// The FM images as teachers meet them at the end of the next round; before the initialisation clients vote on all that the server is ever given.
+    /// The FM images as teachers meet them at the end of the next round; before the initialisation clients vote on all that the server is
+    /// ever given.
     func fmImages(_ synthetic: Samples) -> Samples { nextRound > 0 ? fusing(synthetic) : synthetic }
 
     /// The FM images as fusion and its teachers meet them.
-    func fusing(_ synthetic: Samples) -> Samples { trusted(configuration.fmPoisonStage == .initialisation ? synthetic.unpoisoned : synthetic) }
+    func fusing(_ synthetic: Samples) -> Samples {
+        trusted(configuration.fmPoisonStage == .initialisation ? synthetic.unpoisoned : synthetic)
+    }
 
     /// The FM images that are used.
     func trusted(_ synthetic: Samples) -> Samples {
@@ -197,14 +216,18 @@ public struct FederationState: Sendable {
 
     /// What a defence on a prototype's model (the first one's without) after `round` has.
     func defenseContext(_ server: Server, _ synthetic: Samples, round: Int, _ prototype: Prototype? = nil) -> DefenseContext {
-        var context = DefenseContext(synthetic: synthetic, initial: (prototype ?? prototypes[0]).initial, kernels: server.kernels, threads: server.threads, seed: configuration.seed, round: round)
+        var context = DefenseContext(
+            synthetic: synthetic, initial: (prototype ?? prototypes[0]).initial, kernels: server.kernels, threads: server.threads,
+            seed: configuration.seed, round: round)
         context.distrusted = distrusted
         context.isLastRound = round == configuration.rounds
         return context
     }
 
     /// What a defence on the model makes of each prototype's last global model. The first that hands out bounds gives the run its own.
-    mutating func apply(_ defense: any ModelDefense, _ server: Server, _ synthetic: Samples, _ clients: AskedClients? = nil) throws -> [DefenseOutcome] {
+    mutating func apply(_ defense: any ModelDefense, _ server: Server, _ synthetic: Samples, _ clients: AskedClients? = nil) throws
+        -> [DefenseOutcome]
+    {
         try prototypes.indices.map { index in
             let prototype = prototypes[index], outcome: DefenseOutcome
             if let defense = defense as? any RoundDefense, let carried = prototype.carried[defense.label] {
@@ -225,8 +248,10 @@ extension RunConfiguration {
     func judge(_ suspects: [Int], in synthetic: Samples) -> [Finding] {
         guard self.attack.poisonsSynthetic else { return [] }
         let right = suspects.filter(synthetic.isPoisoned).count
-        return [Finding("suspects that are poisoned (known to the experimenter only)", "\(right) of \(suspects.count)"),
-                Finding("poisoned images among the suspects (likewise)", "\(right) of \(synthetic.poisonedPositions.count)")]
+        return [
+            Finding("suspects that are poisoned (known to the experimenter only)", "\(right) of \(suspects.count)"),
+            Finding("poisoned images among the suspects (likewise)", "\(right) of \(synthetic.poisonedPositions.count)"),
+        ]
     }
 
     /// A round's clients, ascending: all but the excluded ones, or a random subset of the given share.
@@ -237,7 +262,8 @@ extension RunConfiguration {
         return stream.permutation(self.clients).filter { !excluded.contains($0) }.prefix(participants).sorted()
     }
 
-    /// The share of malicious clients that rules assume, whatever the attack is: they cannot know it. Clients that were excluded are taken for
+    /// The share of malicious clients that rules assume, whatever the attack is: they cannot know it. Clients that were excluded are taken
+    /// for
     /// malicious ones.
     func assumedMalicious(_ participants: Int, without excluded: Int = 0) -> Int {
         let malicious = max(0, self.malicious - excluded), clients = max(1, self.clients - excluded)

@@ -4,14 +4,17 @@ import Defenses
 import Detection
 import Rules
 
-/// The revisions of the parts that a result depends on. A part is what can change a figure: the training with its network, a rule, a trigger,
-/// what malicious clients do, what looks at FM data and models, a defence on the model. Run files carry the revisions that they were computed
+/// The revisions of the parts that a result depends on. A part is what can change a figure: the training with its network, a rule, a
+/// trigger,
+/// what malicious clients do, what looks at FM data and models, a defence on the model. Run files carry the revisions that they were
+/// computed
 /// with, and `reproduce` computes again what depends on a part that has a higher one now.
 ///
 /// Text form: "training 1; trigger patch 1; rule krum 2".
 public struct Revisions: Equatable, Sendable {
     /// The list: parts that are not at revision 1 any more. Raise a number in the commit that changes results; `RevisionTests` fails for a
-    /// part whose results moved alone. Names: "training", "detection", "trigger NAME", "malicious NAME" (an option), "rule NAME", "vouching",
+    /// part whose results moved alone. Names: "training", "detection", "trigger NAME", "malicious NAME" (an option), "rule NAME",
+    /// "vouching",
     /// "distillation", "defence NAME".
     static let changed = ["vouching": 4]
 
@@ -52,9 +55,11 @@ extension RunConfiguration {
     /// The revisions that the training depends on, defences on the model aside.
     public var revisions: Revisions {
         var parts = ["training"]
-        if let trigger = Triggers.kind(self.trigger) { parts.append("trigger \(trigger)") }        // a user's own is named by its digest
+        if let trigger = Triggers.kind(self.trigger) { parts.append("trigger \(trigger)") }  // a user's own is named by its digest
         if self.attack.poisonsClients {
-            parts += MaliciousBehaviors.settings.filter { $0.name != OwnUpdate.program.name && !$0.isStandard(in: values) }.map { "malicious \($0.name)" }
+            parts += MaliciousBehaviors.settings.filter { $0.name != OwnUpdate.program.name && !$0.isStandard(in: values) }.map {
+                "malicious \($0.name)"
+            }
         }
         if vouches { parts.append(Vouching.name) }
         if distils { parts.append(FederatedDistillation.name) }

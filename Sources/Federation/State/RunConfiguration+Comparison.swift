@@ -61,7 +61,9 @@ extension RunConfiguration {
         var reduced = self
         reduced.defenses = AllDefenses.shapingTraining(self.defenses)
         for setting in Self.settings.all {
-            if case let .training(condition) = setting.effect, !depends(on: setting), !isOfModelDefense(condition) { setting.reset(in: &reduced.values) }
+            if case let .training(condition) = setting.effect, !depends(on: setting), !isOfModelDefense(condition) {
+                setting.reset(in: &reduced.values)
+            }
         }
         return reduced
     }
@@ -108,6 +110,6 @@ extension AnySetting {
         keepTrainingPart(in: &b)
         guard scalar(in: a) == scalar(in: b) else { return false }
         guard case let (.list(new), .list(old)) = (scalar(in: mine), scalar(in: theirs)) else { return true }
-        return Set(old.filter { OwnMethod($0)?.kind != .modelDefense }).isSubset(of: new)     // a user's own may be changed: it is done again
+        return Set(old.filter { OwnMethod($0)?.kind != .modelDefense }).isSubset(of: new)  // a user's own may be changed: it is done again
     }
 }

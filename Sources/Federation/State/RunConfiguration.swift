@@ -58,8 +58,11 @@ public struct RunConfiguration: Equatable, Sendable {
         guard self.malicious <= self.clients else {
             throw Self.error(\.malicious, self.malicious, "at most the number of clients, \(self.clients)")
         }
-        let most = 1 - max(self.attack.poisonsClients ? self.poisonFraction : 0,
-                           self.attack.poisonsSynthetic ? self.fmPoisonFraction : 0)
+        let most =
+            1
+            - max(
+                self.attack.poisonsClients ? self.poisonFraction : 0,
+                self.attack.poisonsSynthetic ? self.fmPoisonFraction : 0)
         if let cover = self.coverFraction, cover > most {
             throw Self.error(\.coverFraction, cover, "a fraction from 0 to \(most), which is what the poisoned images leave")
         }
@@ -85,14 +88,17 @@ public struct RunConfiguration: Equatable, Sendable {
         if RunData.isPlain(self.synthetic) { (self.initialEpochs, self.fusionEpochs) = (0, 0) }
     }
 
-    private static func error<Value: SettingValue>(_ path: KeyPath<RunSettings, Setting<Value>>, _ given: Value,
-                                                   _ expected: String) -> SettingError {
+    private static func error<Value: SettingValue>(
+        _ path: KeyPath<RunSettings, Setting<Value>>, _ given: Value,
+        _ expected: String
+    ) -> SettingError {
         SettingError(declarations[keyPath: path].name, given: given.text, expected: expected)
     }
 
     /// SGD at `rate` with this run's momentum, weight decay and clipping.
     public func sgd(_ rate: Double) -> SGD {
-        SGD(rate: Float(rate), momentum: Float(self.momentum), decay: Float(self.weightDecay),
+        SGD(
+            rate: Float(rate), momentum: Float(self.momentum), decay: Float(self.weightDecay),
             clip: self.clipNorm > 0 ? self.clipNorm : .infinity)
     }
 
@@ -124,7 +130,7 @@ public struct RunConfiguration: Equatable, Sendable {
 }
 
 public enum RunError: Error, CustomStringConvertible {
-    case incompatible(String)                            // a file that does not fit the run
+    case incompatible(String)  // a file that does not fit the run
     case outputExists(String)
     case memory(needed: String, free: String)
     case diverged(round: Int, where: String)
@@ -134,9 +140,11 @@ public enum RunError: Error, CustomStringConvertible {
         switch self {
         case let .incompatible(text): text
         case let .outputExists(path): "\(path) exists already; use --resume to continue it or --overwrite to start again"
-        case let .memory(needed, free): "not enough memory: \(needed), \(free); use fewer --threads, fewer participants a round, or a larger machine"
+        case let .memory(needed, free):
+            "not enough memory: \(needed), \(free); use fewer --threads, fewer participants a round, or a larger machine"
         case let .diverged(round, place): "the model is not finite any more after \(place) in round \(round); a smaller --lr may help"
-        case let .interrupted(signal): "interrupted by signal \(signal); what is finished is saved: run --resume, or the same reproduce again, goes on from there"
+        case let .interrupted(signal):
+            "interrupted by signal \(signal); what is finished is saved: run --resume, or the same reproduce again, goes on from there"
         }
     }
 }

@@ -24,9 +24,11 @@ public struct RunData: Sendable {
         try Self.check(generated, against: train, named: dataset.name)
 
         let isPlain = Self.isPlain(configuration.synthetic)
-        let parts = try Withheld(configuration, train, holdsOut: generated == nil && !isPlain), shares = try parts.shares(configuration, train)
-        server = try ServerData(configuration, network, generated?.set ?? train, generated == nil ? parts.held : nil,
-                                normalization: isPlain ? Self.measured(train, shares) : nil)
+        let parts = try Withheld(configuration, train, holdsOut: generated == nil && !isPlain),
+            shares = try parts.shares(configuration, train)
+        server = try ServerData(
+            configuration, network, generated?.set ?? train, generated == nil ? parts.held : nil,
+            normalization: isPlain ? Self.measured(train, shares) : nil)
         let normalization = server.synthetic.normalization, backdoor = server.backdoor
         clients = try shares.enumerated().map { client, indices in
             try clientSamples(configuration, client, Samples(train, indices: indices, normalization: normalization), backdoor)
@@ -65,7 +67,9 @@ public struct RunData: Sendable {
     private static func check(_ generated: UnnamedSplit?, against train: ImageSet, named name: String) throws {
         guard let set = generated?.set else { return }
         guard set.channels == train.channels, set.height == train.height else {
-            throw RunError.incompatible("the FM images are \(set.channels)x\(set.height)x\(set.width), those of \(name) \(train.channels)x\(train.height)x\(train.width)")
+            throw RunError.incompatible(
+                "the FM images are \(set.channels)x\(set.height)x\(set.width), those of \(name) \(train.channels)x\(train.height)x\(train.width)"
+            )
         }
         if let label = set.labels.max(), Int(label) >= train.classes {
             throw RunError.incompatible("an FM image has label \(label), \(name) has classes 0 to \(train.classes - 1)")

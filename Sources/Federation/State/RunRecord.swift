@@ -5,7 +5,7 @@ import Network
 /// One row of the history; NaN where a number does not apply.
 public struct HistoryRow: Equatable, Sendable {
     public var round: Int
-    public var loss = Double.nan                   // mean loss of the benign clients' local training
+    public var loss = Double.nan  // mean loss of the benign clients' local training
     public var accuracy = Double.nan, attackSuccess = Double.nan, robustAccuracy = Double.nan
     public var accuracyBounded = Double.nan, attackSuccessBounded = Double.nan, robustAccuracyBounded = Double.nan
     /// Means over clients of their own models' accuracy on their local test sets, and of their attack success; where measured.
@@ -66,8 +66,8 @@ public struct DefendedModel: Sendable {
 
 /// Where a run stands, for progress on stderr.
 public struct RunProgress: Sendable {
-    public var phase: String                       // "initialisation", "round 3/20", "defence bounds"
-    public var done: Double                        // passes over images so far
+    public var phase: String  // "initialisation", "round 3/20", "defence bounds"
+    public var done: Double  // passes over images so far
     public var total: Double
     public var latest: HistoryRow?
 }

@@ -15,7 +15,8 @@ public struct RunSettings: Sendable {
     public let trigger = Setting(
         "trigger", .attack, default: "patch",
         in: .oneOf(Triggers.choices, expected: Triggers.expected) { OwnMethod.isName($0, of: [.trigger]) }, value: "name",
-        help: "The trigger: a name, your own picture (.png with alpha, .h5 with mask and pattern) or program.", changes: .training(.attackOrFloor))
+        help: "The trigger: a name, your own picture (.png with alpha, .h5 with mask and pattern) or program.",
+        changes: .training(.attackOrFloor))
     public let target = Setting(
         "target", .attack, default: 0, in: .count(from: 0, "a class"), value: "class",
         help: "Class that the backdoor leads to.", changes: .training(.attackOrFloor))
@@ -53,7 +54,8 @@ public struct RunSettings: Sendable {
         help: "Learning rate of malicious clients.", formerly: ["maliciousRate"], changes: .training(.clientsAttack))
 
     public let defenses = Setting<[String]>(
-        "defense", .defense, default: [], in: .oneOf(AllDefenses.namesWithVariants, expected: AllDefenses.expected) {
+        "defense", .defense, default: [],
+        in: .oneOf(AllDefenses.namesWithVariants, expected: AllDefenses.expected) {
             OwnMethod.isName($0, of: AllDefenses.ownKinds) || AllDefenses.former[$0] != nil
         },
         value: "name",
@@ -64,7 +66,8 @@ public struct RunSettings: Sendable {
         "clients", .training, default: 10, in: .count(from: 1), value: "n", help: "Clients in all.")
     public let heads = Setting<ClientHeads?>(
         "heads", .training, default: nil, value: "list|drawn",
-        help: "Heads of the clients' networks: a list that clients take in turn (1x128,2x192), or drawn: each client draws 1 to 3 pairs of dense "
+        help:
+            "Heads of the clients' networks: a list that clients take in turn (1x128,2x192), or drawn: each client draws 1 to 3 pairs of dense "
             + "layer and ReLU of width 128, 192 or 256. Clients of one shape average their models, all teach all.")
     public let participation = Setting(
         "participation", .training, default: 1.0, in: .fractionAboveZero, value: "fraction",
@@ -163,7 +166,8 @@ extension RunConfiguration {
     /// All options of a run by section: those above, then those of behaviours, triggers and defences.
     public static let settings: SettingList = {
         let all = declarations.declared + Triggers.settings + MaliciousBehaviors.settings + AllDefenses.settings
-        return SettingList(Section.allCases.flatMap { section in all.filter { $0.section == section } },
-                           retired: ["boundEvery": .number("0"), "bound-every": .number("0")])
+        return SettingList(
+            Section.allCases.flatMap { section in all.filter { $0.section == section } },
+            retired: ["boundEvery": .number("0"), "bound-every": .number("0")])
     }()
 }

@@ -12,8 +12,10 @@ public struct ServerData: Sendable {
     /// - Parameter held: of `set`, the images that stand in for FM data; nil for all.
     /// - Parameter normalization: where there are no FM data that it could be measured on.
     /// - Throws: `AttackError` for a trigger or target that the images do not allow.
-    public init(_ configuration: RunConfiguration, _ network: ClampNet, _ set: ImageSet, _ held: [Int]? = nil,
-                normalization: Normalization? = nil) throws {
+    public init(
+        _ configuration: RunConfiguration, _ network: ClampNet, _ set: ImageSet, _ held: [Int]? = nil,
+        normalization: Normalization? = nil
+    ) throws {
         backdoor = try Self.backdoor(configuration, network, ImageShape(channels: set.channels, side: set.height))
         let none = Normalization(mean: [Float](repeating: 0, count: set.channels), std: [Float](repeating: 1, count: set.channels))
         var indices = held ?? Array(0..<set.count)
@@ -25,9 +27,12 @@ public struct ServerData: Sendable {
         var samples = Samples(set, indices: indices, normalization: none)
         if configuration.attack.poisonsSynthetic {
             var stream = RandomStream(seed: configuration.seed, purpose: "poisoned FM images")
-            samples = try samples.poisoned(Poisoning(backdoor, fraction: configuration.fmPoisonFraction, cover: configuration.coverFraction ?? 0,
-                                                  draw: configuration.fmPoisonDraw),
-                                       using: &stream).prepared(flips: false)
+            samples = try samples.poisoned(
+                Poisoning(
+                    backdoor, fraction: configuration.fmPoisonFraction, cover: configuration.coverFraction ?? 0,
+                    draw: configuration.fmPoisonDraw),
+                using: &stream
+            ).prepared(flips: false)
         }
         synthetic = samples.with(normalization ?? samples.measuredNormalization())
     }
@@ -35,8 +40,9 @@ public struct ServerData: Sendable {
     /// The attack of a configuration on images of `shape`.
     static func backdoor(_ configuration: RunConfiguration, _ network: ClampNet, _ shape: ImageShape) throws -> Backdoor {
         guard configuration.target < network.classes else { throw AttackError.target(configuration.target, classes: network.classes) }
-        return Backdoor(trigger: try Triggers.make(configuration.trigger, shape: shape, seed: configuration.seed, configuration.values),
-                        relabeling: configuration.allToAll ? .next : .target(configuration.target))
+        return Backdoor(
+            trigger: try Triggers.make(configuration.trigger, shape: shape, seed: configuration.seed, configuration.values),
+            relabeling: configuration.allToAll ? .next : .target(configuration.target))
     }
 }
 
@@ -52,7 +58,9 @@ public struct Withheld: Sendable {
         var free = stream.permutation(train.count)
         func take(_ n: Int, _ what: String) throws -> [Int] {
             guard n > 0, free.count - n >= configuration.clients else {
-                throw RunError.incompatible("\(what): cannot withhold \(n) of \(free.count) training images and leave one for each of \(configuration.clients) clients")
+                throw RunError.incompatible(
+                    "\(what): cannot withhold \(n) of \(free.count) training images and leave one for each of \(configuration.clients) clients"
+                )
             }
             defer { free.removeLast(n) }
             return free.suffix(n).sorted()
@@ -72,8 +80,9 @@ public struct Withheld: Sendable {
 
     /// The clients' shares of what is free, as indices.
     public func shares(_ configuration: RunConfiguration, _ train: ImageSet) throws -> [[Int]] {
-        try configuration.partition.split(labels: train.labels, among: free, clients: configuration.clients,
-                                          imagesPerClient: configuration.imagesPerClient, owners: train.clients, seed: configuration.seed)
+        try configuration.partition.split(
+            labels: train.labels, among: free, clients: configuration.clients,
+            imagesPerClient: configuration.imagesPerClient, owners: train.clients, seed: configuration.seed)
     }
 }
 
@@ -81,7 +90,10 @@ public struct Withheld: Sendable {
 func clientSamples(_ configuration: RunConfiguration, _ client: Int, _ samples: Samples, _ backdoor: Backdoor) throws -> Samples {
     guard configuration.isMalicious(client) else { return samples }
     var stream = RandomStream(seed: configuration.seed, purpose: "poisoned images", client: client)
-    return try samples.poisoned(Poisoning(backdoor, fraction: configuration.poisonFraction, cover: configuration.coverFraction ?? 0,
-                                      share: TriggerShare(client, of: configuration.malicious)), using: &stream)
-        .prepared(flips: samples.set.channels == 3)
+    return try samples.poisoned(
+        Poisoning(
+            backdoor, fraction: configuration.poisonFraction, cover: configuration.coverFraction ?? 0,
+            share: TriggerShare(client, of: configuration.malicious)), using: &stream
+    )
+    .prepared(flips: samples.set.channels == 3)
 }
