@@ -20,7 +20,7 @@ public enum AllDefenses {
 
     /// What the name of a defence must be, for errors.
     public static var expected: String {
-        "one of \(([Recommended.name] + names + [BoundFit.name + ":NAME", PaperBounds.name + ":NAME"]).joined(separator: " ")), or \(OwnMethod.expected(ownKinds))"
+        "one of: \(Recommended.name), \(names.joined(separator: ", ")), \(BoundFit.name)(-paper):NAME, \(OwnMethod.expected(ownKinds))"
     }
 
     /// What a user's own defence can be.
