@@ -32,7 +32,7 @@ func tests(_ room: String, _ dependencies: [Target.Dependency] = [], exclude: [S
 }
 
 /// Where the defences are; `Defenses` lists them all.
-let defenseRooms: [Target.Dependency] = ["Bounds", "ModelDefenses", "Detection", "Rules", "Numerics", "DefenseInterface"]
+let defenseRooms: [Target.Dependency] = ["Bounds", "ModelDefenses", "DataDefenses", "Detection", "Rules", "Numerics", "DefenseInterface"]
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 // The sanitizers' runtimes are shared libraries, which a static executable cannot have: SANITIZE=1 leaves it dynamic.
 let staticLink =
@@ -89,6 +89,7 @@ let package = Package(
         room("Detection", ["Options", "DefenseInterface", "Numerics", "Attacks", "Datasets", "Network", "Tensor"]),
         room("Bounds", ["Detection", "DefenseInterface", "Numerics", "Attacks", "Datasets", "Network", "Tensor"]),
         room("ModelDefenses", ["OwnMethods", "DefenseInterface", "Numerics", "Attacks", "Datasets", "Network", "Tensor"]),
+        room("DataDefenses", ["Options", "DefenseInterface", "Numerics", "Attacks", "Datasets", "Network", "Tensor"]),
         room("Defenses", ["OwnMethods", "Options"] + defenseRooms),
         room(
             "Federation",

@@ -10,7 +10,7 @@ import re
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ROOMS = ["CPlatform", "CZlib", "CHDF5", "HDF5", "Options", "Tensor", "KernelTable", "Kernels", "Network", "Datasets", "OwnMethods", "Attacks",
-         "Numerics", "DefenseInterface", "Rules", "Detection", "Bounds", "ModelDefenses", "Defenses", "Federation", "Experiments", "fedclamp"]
+         "Numerics", "DefenseInterface", "Rules", "Detection", "Bounds", "ModelDefenses", "DataDefenses", "Defenses", "Federation", "Experiments", "fedclamp"]
 IMPORT = re.compile(r"^\s*(?:@\w+(?:\(.*?\))?\s+|(?:public|package|internal|fileprivate|private)\s+)*import\s+"
                     r"(?:(?:struct|class|enum|protocol|func|var|let|typealias)\s+)?(\w+)")
 PICTURE = "Sources/rooms.svg"

@@ -1,4 +1,5 @@
 import Bounds
+import DataDefenses
 import DefenseInterface
 import Detection
 import ModelDefenses
@@ -11,7 +12,9 @@ public enum AllDefenses {
     public static var names: [String] { AggregationRules.names + withoutModel + ModelDefenses.names }
 
     /// What has a part in the training and is no rule.
-    public static let withoutModel = [Vouching.name, FederatedDistillation.name]
+    public static let withoutModel = onData + [FederatedDistillation.name]
+    /// What decides which FM images are used.
+    public static let onData = [Vouching.name] + DataDefenses.names
 
     public static var namesWithVariants: [String] { names + BoundVariants.all.map(\.name) + [Recommended.name] }
 
@@ -30,7 +33,7 @@ public enum AllDefenses {
     public static var help: String {
         "Defence; may be repeated. \(Recommended.name) (\(Recommended.parts.joined(separator: " + "))), or one of the rules before aggregation (\(list(AggregationRules.names))), "
             + "\(Vouching.name) (the clients vote on the "
-            + "FM labels before these count), \(FederatedDistillation.name) (the server learns from the clients' answers on FM images and never averages weights), and any on the model (\(list(ModelDefenses.names)); "
+            + "FM labels before these count) or another on the FM data, whose images it leaves out (\(list(DataDefenses.names))), \(FederatedDistillation.name) (the server learns from the clients' answers on FM images and never averages weights), and any on the model (\(list(ModelDefenses.names)); "
             + "\(BoundFit.name):NAME with one part changed: \(BoundVariants.titles(of: BoundFit.name)); "
             + "\(PaperBounds.name):NAME with another reading: \(BoundVariants.titles(of: PaperBounds.name))). "
             + "\(OwnMethod.expected(ownKinds)): a program of your own that is one of them (tools/python)."
@@ -42,7 +45,7 @@ public enum AllDefenses {
     public static var settings: [any AnySetting] {
         let owned =
             AggregationRules.all.map { ($0.name, $0.settings) }
-            + ModelDefenses.all.map { ($0.name, $0.settings) } + [
+            + ModelDefenses.all.map { ($0.name, $0.settings) } + DataDefenses.all.map { ($0.name, $0.settings) } + [
                 (Vouching.name, Vouching.settings), (FederatedDistillation.name, FederatedDistillation.settings),
             ]
         return owned.flatMap { name, settings in settings.map { $0.belonging(to: .defense, .defended(by: name)) } }
@@ -86,6 +89,17 @@ public enum AggregationRules {
     public static func make(_ name: String, _ settings: Settings = Settings()) -> (any AggregationRule)? {
         if let method = OwnMethod(name) { return method.kind == .rule ? OwnRule(method) : nil }
         return all.first { $0.name == name }?.init(settings)
+    }
+}
+
+/// All defences on the FM data besides vouching. Adding one: a file with its type, and its line here.
+public enum DataDefenses {
+    public static let all: [any DataDefense.Type] = [ActivationClustering.self, SpectralSignatures.self, ContaminationAnalyzer.self]
+
+    public static var names: [String] { all.map { $0.name } }
+
+    public static func make(_ name: String, _ settings: Settings) -> (any DataDefense)? {
+        all.first { $0.name == name }?.init(settings)
     }
 }
 

@@ -52,36 +52,7 @@ public struct LipschitzPruning: ModelDefense {
                     for j in 0..<9 { gram[i * 9 + j] += Double(values[kernel + i]) * Double(values[kernel + j]) }
                 }
             }
-            return max(0, largestEigenvalue(&gram, 9)).squareRoot()
-        }
-    }
-
-    /// Largest eigenvalue of the symmetric n x n matrix `a`, which is overwritten: cyclic Jacobi rotations until what is
-    /// off the diagonal is below 1e-15 of the norm; fewer than 12 sweeps for n = 9, never more than 50.
-    static func largestEigenvalue(_ a: inout [Double], _ n: Int) -> Double {
-        let norm = a.reduce(0) { $0 + $1 * $1 }
-        for _ in 0..<50 {
-            var off = 0.0
-            for i in 0..<n { for j in 0..<i { off += 2 * a[i * n + j] * a[i * n + j] } }
-            guard off > 1e-30 * norm else { break }
-            for p in 0..<n - 1 { for q in p + 1..<n { rotate(&a, n, p, q) } }
-        }
-        return (0..<n).map { a[$0 * n + $0] }.max() ?? 0
-    }
-
-    /// The rotation in the plane (p, q) that makes a(p, q) zero (Golub and Van Loan, section 8.5.2).
-    private static func rotate(_ a: inout [Double], _ n: Int, _ p: Int, _ q: Int) {
-        guard a[p * n + q] != 0 else { return }
-        let tau = (a[q * n + q] - a[p * n + p]) / (2 * a[p * n + q])
-        let t = (tau >= 0 ? 1 : -1) / (abs(tau) + (1 + tau * tau).squareRoot())
-        let c = 1 / (1 + t * t).squareRoot(), s = t * c
-        for k in 0..<n {
-            let x = a[k * n + p], y = a[k * n + q]
-            (a[k * n + p], a[k * n + q]) = (c * x - s * y, s * x + c * y)
-        }
-        for k in 0..<n {
-            let x = a[p * n + k], y = a[q * n + k]
-            (a[p * n + k], a[q * n + k]) = (c * x - s * y, s * x + c * y)
+            return max(0, eigenvectors(gram, 9)[0].value).squareRoot()
         }
     }
 }

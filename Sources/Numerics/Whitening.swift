@@ -19,6 +19,20 @@ package func whiten(_ x: inout [[Double]], groups: [[Int]], ridge: Double = 0.05
     }
 }
 
+/// Rows, whose mean is zero, in coordinates in which all of them together have variance 1 in every direction and no two are correlated.
+/// Directions without any spread, less than 1e-12 of the largest variance, fall away.
+package func decorrelated(_ x: [[Double]]) -> [[Double]] {
+    let d = x.first?.count ?? 0
+    let variances = (0..<d).map { k in x.reduce(0) { $0 + $1[k] * $1[k] } }, least = 1e-12 * (variances.max() ?? 0)
+    let kept = (0..<d).filter { variances[$0] > least }
+    guard !kept.isEmpty else { return x.map { _ in [] } }
+    var rows = x.map { row in kept.map { row[$0] } }
+    var s = covariance(rows, Array(rows.indices))
+    choleskyFactor(&s, kept.count)
+    for i in rows.indices { solveLower(s, kept.count, &rows[i]) }
+    return rows
+}
+
 /// Columns less their mean, divided by their standard deviation; those that never vary become 0.
 private func unitColumns(_ x: inout [[Double]]) {
     let d = x[0].count, n = Double(x.count)
@@ -38,7 +52,8 @@ private func pooledCovariance(_ x: [[Double]], _ groups: [[Int]], _ threads: Int
     return s
 }
 
-private func covariance(_ x: [[Double]], _ group: [Int]) -> [Double] {
+/// Of the rows in `group` about their mean, divided by their number: (d, d), lower triangle.
+package func covariance(_ x: [[Double]], _ group: [Int]) -> [Double] {
     let d = x[0].count, weight = 1 / Double(group.count)
     var s = [Double](repeating: 0, count: d * d), centred = [Double](repeating: 0, count: d), mean = centred
     for i in group { for k in 0..<d { mean[k] += x[i][k] * weight } }
@@ -57,7 +72,7 @@ private func covariance(_ x: [[Double]], _ group: [Int]) -> [Double] {
 }
 
 /// Replaces the lower triangle of a positive definite (d, d) matrix by its Cholesky factor.
-private func choleskyFactor(_ s: inout [Double], _ d: Int) {
+package func choleskyFactor(_ s: inout [Double], _ d: Int) {
     s.withUnsafeMutableBufferPointer { s in
         for i in 0..<d {
             for j in 0...i {
@@ -69,13 +84,26 @@ private func choleskyFactor(_ s: inout [Double], _ d: Int) {
     }
 }
 
-/// Replaces y by the solution x of L x = y.
-private func solveLower(_ l: [Double], _ d: Int, _ y: inout [Double]) {
+/// Replaces y by the solution x of L x = y, with L the lower triangle of `l`, (d, d).
+package func solveLower(_ l: [Double], _ d: Int, _ y: inout [Double]) {
     l.withUnsafeBufferPointer { l in
         y.withUnsafeMutableBufferPointer { y in
             for i in 0..<d {
                 var sum = y[i]
                 for k in 0..<i { sum -= l[i * d + k] * y[k] }
+                y[i] = sum / l[i * d + i]
+            }
+        }
+    }
+}
+
+/// Replaces y by the solution x of L^T x = y.
+package func solveUpper(_ l: [Double], _ d: Int, _ y: inout [Double]) {
+    l.withUnsafeBufferPointer { l in
+        y.withUnsafeMutableBufferPointer { y in
+            for i in stride(from: d - 1, through: 0, by: -1) {
+                var sum = y[i]
+                for k in i + 1..<d { sum -= l[k * d + i] * y[k] }
                 y[i] = sum / l[i * d + i]
             }
         }

@@ -94,8 +94,8 @@ struct Inspection {
                     checkpoint.defended.map { ($0.name, "ACC \(Numbers.fixed($0.accuracy, 4))  ASR \(Numbers.fixed($0.attackSuccess, 4))") }
                 ))
         }
-        if !checkpoint.vouchingAudit.isEmpty {
-            sections.append(("vouching, of the FM labels", checkpoint.vouchingAudit.map { ($0.name, $0.value) }))
+        if let name = checkpoint.configuration?.dataDefense, !checkpoint.dataAudit.isEmpty {
+            sections.append(("\(name), of the FM data", checkpoint.dataAudit.map { ($0.name, $0.value) }))
         }
         if !checkpoint.audit.isEmpty { sections.append(("findings of the fit", checkpoint.audit.map { ($0.name, $0.value) })) }
         history = checkpoint.history

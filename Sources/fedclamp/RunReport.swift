@@ -31,7 +31,7 @@ struct RunReport {
             table.add([model.name] + [e.accuracy, e.attackSuccess, e.robustAccuracy].map { Numbers.fixed($0, 4) })
         }
         var lines = table.rendered()
-        lines += Self.audit("\(Vouching.name), before the initialisation", run.state.vouchingAudit)
+        lines += Self.audit("\(c.dataDefense ?? ""), before the initialisation", run.state.dataAudit)
         for model in run.defended {
             lines += Self.audit(
                 "\(model.name) (\(Numbers.duration(model.seconds)), \(Numbers.passes(model.passes)) image passes)", model.audit)
@@ -76,7 +76,7 @@ struct RunReport {
                 ])
             )
         }
-        if c.vouches { members.append((Vouching.name, .object(run.state.vouchingAudit.map { ($0.name, .text($0.value)) }))) }
+        if let name = c.dataDefense { members.append((name, .object(run.state.dataAudit.map { ($0.name, .text($0.value)) }))) }
         members += [
             ("rounds", .whole(final.round)), ("attack", .text(c.attack.rawValue)), ("trigger", .text(OwnMethod.shown(c.trigger))),
             ("target", .whole(c.target)),

@@ -20,7 +20,7 @@ import Testing
         let rules = AggregationRules.names.filter { $0 != "none" }.map { "rule \($0)" }
         return ["training"] + Triggers.names.map { "trigger \($0)" } + builtIn.map { "malicious \($0.name)" } + [
             "vouching", "distillation",
-        ]
+        ] + DataDefenses.names
             + rules + ModelDefenses.names.map { "defence \($0)" }
     }()
 
@@ -32,6 +32,7 @@ import Testing
         if part.hasPrefix("trigger ") { c.trigger = name }
         if part.hasPrefix("rule ") { c.defenses = [name] }
         if part == "distillation" { c.defenses = [part] }
+        if DataDefenses.names.contains(part) { (c.defenses, c.syntheticLimit) = ([part], 300) }
         if part == "vouching" { (c.defenses, c.rounds) = (["vouching"], 2) }
         if part.hasPrefix("malicious ") { try c.set(name, name == "model-replacement" ? "auto" : "0.5") }
         if part.hasPrefix("defence ") { c.defenses = [name] }
@@ -49,7 +50,7 @@ import Testing
     private static func digest(_ part: String) throws -> String {
         let c = try configuration(part)
         let data = try RunData(
-            c, Toy.dataset(7 * 12), UnnamedSplit(set: Toy.set(60, seed: 3), classNames: [], source: "toy"), syntheticName: "toy.h5")
+            c, Toy.dataset(7 * 12), UnnamedSplit(set: Toy.set(c.syntheticLimit ?? 60, seed: 3), classNames: [], source: "toy"), syntheticName: "toy.h5")
         let run = try FederatedRun(c, data, threads: 1)
         try run.run()
         return digest(run.defended.first?.models[0] ?? BoundedModel(run.global))

@@ -118,7 +118,8 @@ import Testing
             "fm-poison-draw", "fm-poison-stage", "evaluate-clients", "evaluate-every", "local-test-images", "bounds-paper-drop",
             "bounds-paper-factor",
             "bounds-paper-lr", "bounds-paper-passes", "dp-limit", "dp-noise", "rfout-deviations", "pruning-share", "pruning-deviations",
-            "heads", "trigger-place", "malicious-update", "vouching-rounds", "vouching-epochs", "distillation-epochs",
+            "heads", "trigger-place", "malicious-update", "vouching-rounds", "vouching-epochs", "distillation-epochs", "spectral-part",
+            "fm-label-noise", "fm-imbalance",
         ]
         let standard = RunConfiguration.settings.all.filter { $0.isStandard(in: c.values) }.map(\.name)
         #expect(Set(standard) == Set(["clip-norm", "fusion-lr"] + since))

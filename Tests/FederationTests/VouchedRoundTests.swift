@@ -63,7 +63,7 @@ import Testing
         let undefended = try self.run(plain, trigger: trigger).history.last
         #expect(try #require(undefended).attackSuccess > 0.5, "\(trigger): \(undefended?.attackSuccess ?? .nan)")
         #expect(last.attackSuccess < 0.1 && last.accuracy > 0.9, "\(trigger): \(last.accuracy) / \(last.attackSuccess)")
-        #expect(run.state.vouchingAudit.first?.name == "FM labels that are not trusted")
+        #expect(run.state.dataAudit.first?.name == "FM labels that are not trusted")
         #expect(!run.state.distrusted.isEmpty && run.state.distrusted.allSatisfy { $0 < 300 })
     }
 
@@ -75,7 +75,7 @@ import Testing
         let wrong = poisoned.filter { run.data.synthetic.label($0) != run.data.synthetic.trueLabel($0) }
         let missed = Set(wrong).subtracting(out).count
         #expect(!wrong.isEmpty && missed * 50 <= wrong.count, "\(missed) of \(wrong.count)")
-        #expect(out.count <= 2 * poisoned.count, "\(out.count), \(poisoned.count) poisoned; \(run.state.vouchingAudit)")
+        #expect(out.count <= 2 * poisoned.count, "\(out.count), \(poisoned.count) poisoned; \(run.state.dataAudit)")
     }
 
     /// Malicious clients that take poisoned labels for right have no part in the rounds; rules then assume that none are left.
@@ -83,9 +83,9 @@ import Testing
         var c = configuration
         (c.attack, c.rounds, c.clients, c.malicious, c.participation) = (.both, 2, 6, 2, 1)
         let run = try run(c, images: 600), state = run.state
-        #expect(state.excluded == [0, 1], "\(state.vouchingAudit)")
+        #expect(state.excluded == [0, 1], "\(state.dataAudit)")
         #expect(state.nextClients == [2, 3, 4, 5] && state.assumedMalicious(4) == 0 && c.assumedMalicious(6) == 2)
-        #expect(state.vouchingAudit.contains { $0.name.hasPrefix("clients that support wrong labels") && $0.value == "0 1" })
+        #expect(state.dataAudit.contains { $0.name.hasPrefix("clients that support wrong labels") && $0.value == "0 1" })
         #expect(try #require(run.history.last).attackSuccess < 0.1)
         c.attack = .classic
         #expect(try self.run(c, images: 600).state.excluded.isEmpty)

@@ -98,11 +98,11 @@ public final class Experiment {
         return run.history.last
     }
 
-    /// Where `vouching` accuses no class a training is the one without it: what that one has done is taken over.
+    /// Where a defence on the FM data leaves no image out a training is the one without it: what that one has done is taken over.
     private func takeOver(_ training: Training, _ run: FederatedRun) throws {
-        guard training.configuration.vouches else { return }
+        guard let judge = training.configuration.dataDefense else { return }
         var plain = training.configuration
-        plain.defenses.removeAll { $0 == Vouching.name }
+        plain.defenses.removeAll { $0 == judge }
         let without = try plan.training(plain)
         guard let record = try folder.record(without), record.finishedRounds > 0, record.allows(training.defenses),
             record.instructionSet == run.configuration.isa

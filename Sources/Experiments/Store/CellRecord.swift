@@ -32,6 +32,8 @@ struct CellRecord: Sendable {
     var revisions: Revisions?, defendedRevisions: [String: Revisions] = [:]
     /// Wall time of the training.
     var seconds: Double
+    /// FM images that a defence on the FM data left out; NaN without such a defence.
+    var leftOut = Double.nan
     var curve: Curve, cost: CostRecord
 
     /// Whether a training with these defences on the model may go on from here: those that work in every round were there from the first.
@@ -98,6 +100,9 @@ struct CellRecord: Sendable {
             throw RunError.incompatible("\(path), /history: expected rates from 0 to 1, got \(rate)")
         }
         configuration = try RunConfiguration.from(json: try file.readString("/config/json"), path: path)
+        if let name = configuration.dataDefense, finishedRounds >= 0 {
+            leftOut = Double(try file.read("/\(name)/images", as: Int64.self, shape: [-1]).values.count)
+        }
         defenses = configuration.defenses.filter { ModelDefenses.namesWithVariants.contains($0) || OwnMethod($0)?.kind == .modelDefense }
         curve = Curve(rounds: Array(accuracy.indices), accuracy: accuracy, attackSuccess: attackSuccess)
         cost = try CostRecord(file)

@@ -107,9 +107,10 @@ public struct Results: Sendable {
     private static func measurement(_ cell: Cell?, _ plan: Plan, _ records: [String: CellRecord], _ floors: [String: [String: Double]])
         throws -> Measurement
     {
-        guard let cell, let rates = rates(cell, records[try plan.training(cell).key]) else { return .none }
+        guard let cell, let record = records[try plan.training(cell).key], let rates = rates(cell, record) else { return .none }
         var result = Measurement(accuracy: rates.accuracy, attackSuccess: rates.attackSuccess, robustAccuracy: rates.robustAccuracy)
         (result.clientAccuracy, result.clientAttackSuccess) = (rates.clientAccuracy, rates.clientAttackSuccess)
+        result.leftOut = record.leftOut
         let clean = try plan.training(cell.clean)
         result.floor =
             floors[clean.key]?[cell.probe.name]

@@ -6,6 +6,8 @@ public struct Measurement: Equatable, Sendable {
     public var accuracy = Double.nan, attackSuccess = Double.nan, robustAccuracy = Double.nan
     /// Of the clients' own models, where measured.
     public var clientAccuracy = Double.nan, clientAttackSuccess = Double.nan
+    /// FM images that a defence on them left out.
+    public var leftOut = Double.nan
     /// Rate at which the same-seed clean run, with the same defence, puts the same triggered images into the target class.
     public var floor = Double.nan
     /// Accuracy of the clients' own models lost against no defence in the same column.
@@ -59,6 +61,9 @@ public struct Measure: Sendable {
     static let printedAttackSuccess = Measure(key: "paper_asr", title: "paper's", decimals: 3, isOfAttack: true) {
         $0.printed.attackSuccess
     }
+
+    /// What a defence costs that nothing attacks.
+    static let falseAlarms = [accuracy, Measure(key: "left_out", title: "FM images left out", decimals: 0) { $0.leftOut }]
 
     /// Those of every table but `cost`.
     public static let outcomes = [accuracy, attackSuccess, floor, robustAccuracy]

@@ -31,8 +31,8 @@ public struct Checkpoint: Sendable {
     /// Name, accuracy, attack success rate of every defended model.
     public var defended: [(name: String, accuracy: Double, attackSuccess: Double)]
     public var audit: [Finding]
-    /// What the federation said of the FM labels.
-    public var vouchingAudit: [Finding]
+    /// What a defence on the FM data said of them.
+    public var dataAudit: [Finding]
     public var seed: UInt64 { configuration?.seed ?? 1 }
 
     /// - Parameters:
@@ -89,7 +89,7 @@ public struct Checkpoint: Sendable {
             (parameters, bounds) = try RunFile.readDefended(file, name, isFirst ? nil : chosen, else: parameters)
         }
         audit = try file.readFindings("/audit/")
-        vouchingAudit = try file.readFindings("/vouching/")
+        dataAudit = try configuration.flatMap(RunFile.dataDefense).map { try file.readFindings("\($0)/") } ?? []
     }
 
     /// Heads of the prototypes besides the first, as their groups are named.

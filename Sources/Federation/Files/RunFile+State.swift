@@ -18,7 +18,7 @@ extension RunFile {
         if !state.excluded.isEmpty { try file.write(excluded, state.excluded.map { Int64($0) }, shape: [state.excluded.count]) }
         if state.boundsAreDue { try file.write("/state/bounds_are_due", scalar: Int64(1)) }
         for prototype in state.prototypes.dropFirst() { try write(prototype, nil, PrototypePlaces(prototype.head), file) }
-        try writeVouching(state, file)
+        try writeDataDefense(state, file)
         if !state.notes.isEmpty { try file.writeStrings("/state/notes", state.notes) }
         try writeConfiguration(state.configuration, state.provenance, file)
     }
@@ -56,29 +56,32 @@ extension RunFile {
             }
             state.excluded = clients.map { Int($0) }
         }
-        try readVouching(&state, file)
+        try readDataDefense(&state, file)
         state.notes = try file.exists("/state/notes") ? try file.readStrings("/state/notes") : []
     }
 
     private static let excluded = "/state/excluded_clients"
-    static let vouching = "/\(Vouching.name)"
 
-    /// What `vouching` said: /vouching/images, positions among the FM images as the server holds them, and how it came to them.
-    private static func writeVouching(_ state: FederationState, _ file: HDF5File) throws {
-        guard !state.vouchingAudit.isEmpty else { return }
-        try file.createGroup(vouching)
-        try file.write("\(vouching)/images", state.distrusted.map { Int64($0) }, shape: [state.distrusted.count])
-        try file.write(state.vouchingAudit, "\(vouching)/")
+    /// Where a file has what the defence on the FM data said; nil without one.
+    static func dataDefense(_ configuration: RunConfiguration) -> String? { configuration.dataDefense.map { "/\($0)" } }
+
+    /// What the defence on the FM data said, for example /vouching/images: positions among the FM images as the server holds them, and how
+    /// it came to them.
+    private static func writeDataDefense(_ state: FederationState, _ file: HDF5File) throws {
+        guard let group = dataDefense(state.configuration), !state.dataAudit.isEmpty else { return }
+        try file.createGroup(group)
+        try file.write("\(group)/images", state.distrusted.map { Int64($0) }, shape: [state.distrusted.count])
+        try file.write(state.dataAudit, "\(group)/")
     }
 
-    private static func readVouching(_ state: inout FederationState, _ file: HDF5File) throws {
-        guard state.configuration.vouches, state.finishedRounds ?? -1 >= 0 else { return }
-        let images = try file.read("\(vouching)/images", as: Int64.self, shape: [-1]).values
+    private static func readDataDefense(_ state: inout FederationState, _ file: HDF5File) throws {
+        guard let group = dataDefense(state.configuration), state.finishedRounds ?? -1 >= 0 else { return }
+        let images = try file.read("\(group)/images", as: Int64.self, shape: [-1]).values
         guard zip(images, images.dropFirst()).allSatisfy(<), images.allSatisfy({ (0...Int64(Int32.max)).contains($0) }) else {
-            throw RunError.incompatible("\(file.path), \(vouching)/images: expected ascending positions of FM images, from 0")
+            throw RunError.incompatible("\(file.path), \(group)/images: expected ascending positions of FM images, from 0")
         }
         state.distrusted = images.map { Int($0) }
-        state.vouchingAudit = try file.readFindings("\(vouching)/")
+        state.dataAudit = try file.readFindings("\(group)/")
     }
 
     static func writeConfiguration(_ configuration: RunConfiguration, _ provenance: Provenance, _ file: HDF5File) throws {

@@ -160,13 +160,13 @@ public final class FederatedRun {
         while let done = finishedRounds, done < 0 { try round(done + 1) }
     }
 
-    /// Goes on from where `other` is: a run of the same configuration without `vouching`. Where it trusts all FM images
+    /// Goes on from where `other` is: a run of the same configuration without a defence on the FM data. Where it trusts all FM images
     /// both are the same to the bit.
     public func takeOver(_ other: FederatedRun) throws {
         precondition(finishedRounds == 0 && state.distrusted.isEmpty && state.excluded.isEmpty)
-        let mine = (configuration, state.vouchingAudit)
+        let mine = (configuration, state.dataAudit)
         state = other.state
-        (state.configuration, state.vouchingAudit) = mine
+        (state.configuration, state.dataAudit) = mine
         defended = other.defended.filter { configuration.defenses.contains($0.identity) }
         try onCheckpoint(self)
     }

@@ -1,3 +1,4 @@
+import Defenses
 import Detection
 import Rules
 
@@ -8,6 +9,9 @@ import Rules
 extension RunConfiguration {
     /// Whether the federation vouches for the FM labels.
     public var vouches: Bool { self.defenses.contains(Vouching.name) }
+
+    /// What decides which FM images are used: `vouching` or another defence on the FM data; nil for none.
+    public var dataDefense: String? { self.defenses.first(where: AllDefenses.onData.contains) }
 
     /// Whether the server learns from the clients' answers alone.
     public var distils: Bool { self.defenses.contains(FederatedDistillation.name) }

@@ -1,5 +1,6 @@
 import Attacks
 import DefenseInterface
+import Defenses
 import Detection
 import Network
 import Rules
@@ -14,7 +15,21 @@ extension FederationState {
             for index in prototypes.indices { prototypes[index].global = server.initialWeights(configuration, prototypes[index].network) }
             return
         }
+        try leaveOut(server, synthetic)
         try initialize(server, synthetic)
+    }
+
+    /// Lets a defence on the FM data, where one is asked for, look at a model that has learned from all of them: images that it finds are
+    /// not used.
+    private mutating func leaveOut(_ server: Server, _ synthetic: Samples) throws {
+        guard let defense = configuration.dataDefense.flatMap({ DataDefenses.make($0, configuration.values) }) else { return }
+        let model = try server.initialize(configuration, synthetic, network: network)
+        guard model.allFinite else { throw RunError.diverged(round: 0, where: "initialisation") }
+        let found = try defense.examine(model, defenseContext(server, synthetic, round: 0))
+        distrusted = found.images
+        dataAudit =
+            [Finding("FM images that are left out", "\(found.images.count) of \(synthetic.count)")] + found.findings
+            + configuration.judge(distrusted, in: synthetic)
     }
 
     /// Asks the federation in round 0 which FM labels it vouches for, and initialises with these: the rounds so far are forgotten.
@@ -26,7 +41,7 @@ extension FederationState {
         var vouching = Vouching(Opinions(logarithms: opinions), labels: (0..<images.count).map(images.label), classes: network.classes)
         let passes = try drop(carriersIn: &vouching, server, images)
         distrusted = vouching.distrusted
-        vouchingAudit = vouching.audit + configuration.judge(distrusted, in: images) + findingsOfExcluded
+        dataAudit = vouching.audit + configuration.judge(distrusted, in: images) + findingsOfExcluded
         prototypes = prototypes.map { Prototype($0.network) }
         try initialize(server, synthetic)
         return passes
@@ -84,6 +99,9 @@ extension FederationState {
     /// Throws `DefenseError` where a defence could not work on these FM data in the end.
     private func checkDefenses(_ synthetic: Samples) throws {
         if configuration.vouches { try Vouching.check(synthetic, for: network, in: provenance.synthetic) }
+        for defense in DataDefenses.all where defense.name == configuration.dataDefense {
+            try defense.check(synthetic, for: network, in: provenance.synthetic)
+        }
         let (rule, defenses) = try FederatedRun.defenses(configuration)
         if synthetic.count == 0, try rule.needsSyntheticData() { throw DefenseError.needsServer(rule: rule.label) }
         if prototypes.count == 1 || type(of: rule).scope == .trunk {

@@ -36,9 +36,9 @@ public struct FederationState: Sendable {
     public internal(set) var meanImages: Int?
     /// What the rule had to do differently than asked, each once: for reports.
     public internal(set) var notes: [String] = []
-    /// Positions of FM images that are not used, ascending, and how `vouching` came to them.
+    /// Positions of FM images that are not used, ascending, and how the defence on the FM data came to them.
     public internal(set) var distrusted: [Int] = []
-    public internal(set) var vouchingAudit: [Finding] = []
+    public internal(set) var dataAudit: [Finding] = []
     /// Clients that `vouching` left out of the rounds, ascending.
     public internal(set) var excluded: [Int] = []
     public internal(set) var history: [HistoryRow] = []

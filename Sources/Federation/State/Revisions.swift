@@ -14,8 +14,7 @@ import Rules
 public struct Revisions: Equatable, Sendable {
     /// The list: parts that are not at revision 1 any more. Raise a number in the commit that changes results; `RevisionTests` fails for a
     /// part whose results moved alone. Names: "training", "detection", "trigger NAME", "malicious NAME" (an option), "rule NAME",
-    /// "vouching",
-    /// "distillation", "defence NAME".
+    /// that of a defence on the FM data ("vouching"), "distillation", "defence NAME".
     static let changed = ["vouching": 4]
 
     public private(set) var numbers: [String: Int] = [:]
@@ -61,7 +60,7 @@ extension RunConfiguration {
                 "malicious \($0.name)"
             }
         }
-        if vouches { parts.append(Vouching.name) }
+        if let name = dataDefense { parts.append(name) }
         if distils { parts.append(FederatedDistillation.name) }
         parts += AllDefenses.shapingTraining(self.defenses).filter { AggregationRules.names.contains($0) }.map { "rule \($0)" }
         return Revisions(parts)

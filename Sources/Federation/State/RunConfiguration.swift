@@ -67,8 +67,12 @@ public struct RunConfiguration: Equatable, Sendable {
             throw Self.error(\.coverFraction, cover, "a fraction from 0 to \(most), which is what the poisoned images leave")
         }
         if RunData.isPlain(self.synthetic) { try validatePlain() }
-        guard self.initialEpochs > 0 || !vouches || RunData.isPlain(self.synthetic) else {
-            throw Self.error(\.initialEpochs, 0, "1 or more with --defense \(Vouching.name), which judges the FM labels before they begin")
+        guard self.initialEpochs > 0 || dataDefense == nil || RunData.isPlain(self.synthetic) else {
+            throw Self.error(\.initialEpochs, 0, "1 or more with --defense \(dataDefense ?? ""), which judges the FM images before they count")
+        }
+        let judges = self.defenses.filter(AllDefenses.onData.contains)
+        guard judges.count <= 1 else {
+            throw Self.error(\.defenses, judges, "at most one that says which FM images are used")
         }
     }
 
@@ -77,8 +81,8 @@ public struct RunConfiguration: Equatable, Sendable {
         guard !self.attack.poisonsSynthetic else {
             throw Self.error(\.attack, self.attack, "none or classic with --synthetic none: there are no FM data to poison")
         }
-        guard !vouches, !distils else {
-            let names = self.defenses.filter { [Vouching.name, FederatedDistillation.name].contains($0) }.joined(separator: " and ")
+        guard dataDefense == nil, !distils else {
+            let names = self.defenses.filter(AllDefenses.withoutModel.contains).joined(separator: " and ")
             throw Self.error(\.defenses, self.defenses, "none that works on FM data, as \(names) does, with --synthetic none")
         }
     }
@@ -102,9 +106,10 @@ public struct RunConfiguration: Equatable, Sendable {
             clip: self.clipNorm > 0 ? self.clipNorm : .infinity)
     }
 
-    /// Passes before the first round, given the numbers of FM images and of clients' shapes.
+    /// Passes before the first round, given the numbers of FM images and of clients' shapes. A defence on the FM data looks at a model
+    /// that learned from all of them first.
     public func passesOfInitialisation(synthetic: Int, shapes: Int = 1) -> Double {
-        Double(shapes * self.initialEpochs * synthetic)
+        Double(shapes * self.initialEpochs * synthetic) + (dataDefense != nil && !vouches ? Double(synthetic) * (Double(self.initialEpochs) + 1 / 3) : 0)
     }
 
     public var instructionSet: InstructionSet { InstructionSet(rawValue: self.isa) ?? .baseline }

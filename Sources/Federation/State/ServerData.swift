@@ -2,6 +2,7 @@ import Attacks
 import Datasets
 import Network
 import Options
+import Tensor
 
 /// What the server has: the FM data as it holds them, limited, poisoned if attacked, and measured for normalisation.
 public struct ServerData: Sendable {
@@ -24,7 +25,8 @@ public struct ServerData: Sendable {
             stream.shuffle(&indices)
             indices = indices.prefix(limit).sorted()
         }
-        var samples = Samples(set, indices: indices, normalization: none)
+        indices = Self.thinned(indices, set, configuration)
+        var samples = Samples(Self.mislabelled(set, indices, configuration), indices: indices, normalization: none)
         if configuration.attack.poisonsSynthetic {
             var stream = RandomStream(seed: configuration.seed, purpose: "poisoned FM images")
             samples = try samples.poisoned(
@@ -35,6 +37,32 @@ public struct ServerData: Sendable {
             ).prepared(flips: false)
         }
         synthetic = samples.with(normalization ?? samples.measuredNormalization())
+    }
+
+    /// Of class k of K only the part R^(-k / (K - 1)) of its images, drawn once, and one at the least; R is `fm-imbalance`.
+    private static func thinned(_ indices: [Int], _ set: ImageSet, _ configuration: RunConfiguration) -> [Int] {
+        guard configuration.imbalance > 1 else { return indices }
+        var stream = RandomStream(seed: configuration.seed, purpose: "FM imbalance"), kept: [Int] = []
+        for label in 0..<set.classes {
+            var own = indices.filter { set.labels[$0] == label }
+            let part = Mathematics.exp(-Mathematics.log(configuration.imbalance) * Double(label) / Double(set.classes - 1))
+            stream.shuffle(&own)
+            kept += own.prefix(max(1, Int((part * Double(own.count)).rounded())))
+        }
+        return kept.sorted()
+    }
+
+    /// The set with other labels on the part `fm-label-noise` of these images: of any class but their own, drawn once.
+    private static func mislabelled(_ set: ImageSet, _ indices: [Int], _ configuration: RunConfiguration) -> ImageSet {
+        guard configuration.labelNoise > 0 else { return set }
+        var stream = RandomStream(seed: configuration.seed, purpose: "FM label noise"), order = indices, labels = set.labels
+        stream.shuffle(&order)
+        for index in order.prefix(Int((configuration.labelNoise * Double(indices.count)).rounded())) {
+            labels[index] = UInt16((Int(labels[index]) + 1 + stream.index(below: set.classes - 1)) % set.classes)
+        }
+        return ImageSet(
+            channels: set.channels, height: set.height, width: set.width, classes: set.classes, images: set.images, labels: labels,
+            clients: set.clients)
     }
 
     /// The attack of a configuration on images of `shape`.
