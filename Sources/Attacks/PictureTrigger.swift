@@ -94,7 +94,7 @@ struct TriggerPicture {
     /// Throws `DatasetError`, `HDF5Error` for a file that is no such picture, `AttackError.emptyTrigger` for one that
     /// shows nothing.
     init(reading path: String) throws {
-        if path.hasSuffix(".png") {
+        if path.lowercased().hasSuffix(".png") {
             let file = try PNGFile(reading: path)
             (height, width) = (file.height, file.width)
             let plane = file.width * file.height, pixels = file.pixels
@@ -119,10 +119,14 @@ struct TriggerPicture {
         guard mask.contains(where: { $0 > 0 }) else { throw AttackError.emptyTrigger(path) }
     }
 
-    /// Numbers from 0 to 1, or bytes as 255ths.
+    /// Numbers from 0 to 1, bytes as 255ths, or true and false.
     private static func read(_ file: HDF5File, _ name: String) throws -> ([Float], shape: [Int]) {
         let array = try file.readArray(name, limit: 64 << 20)
-        if case let .bytes(bytes) = array.values { return (bytes.map { Float($0) / 255 }, array.shape) }
+        if case let .bytes(bytes) = array.values {
+            var whole: Float = 255
+            if case .enumeration = try file.info(of: name).kind { whole = 1 }  // NumPy's bool
+            return (bytes.map { Float($0) / whole }, array.shape)
+        }
         let values = array.doubles.map(Float.init)
         guard let bad = values.first(where: { !(0...1).contains($0) }) else { return (values, array.shape) }
         throw HDF5Error.mismatch(

@@ -69,6 +69,7 @@ private func single(
     _ variant: String
 ) throws(DatasetError) -> String {
     let found = Files.names(in: folder).filter { name in
+        guard !name.hasPrefix(".") else { return false }  // ._NAME is what macOS puts beside NAME
         let plain = name.hasSuffix(".gz") ? String(name.dropLast(3)) : name
         return plain.hasSuffix(ending) && plain.contains(variant) && words.contains { plain.contains($0) }
     }.sorted()

@@ -75,6 +75,7 @@ private struct PNGReader {
         guard uncompress(&raw, &length, packed, uLong(packed.count)) == Z_OK, Int(length) == raw.count else {
             throw wrong("\(raw.count) bytes of pixels", "\(length) or damaged ones")
         }
+        guard transparency.isEmpty || colour == 3 || depth == 8 else { throw wrong("a transparent colour of 8 bits a sample", "\(depth)") }
         try unfilter(&raw, row: row, step: step)
         var pixels: [UInt8] = []
         pixels.reserveCapacity(height * width * 4)
@@ -116,15 +117,20 @@ private struct PNGReader {
 
     private func rgba(_ sample: [UInt8]) throws(DatasetError) -> [UInt8] {
         switch colour {
-        case 0: return [sample[0], sample[0], sample[0], 255]
+        case 0: return [sample[0], sample[0], sample[0], isTransparent(sample) ? 0 : 255]
         case 4: return [sample[0], sample[0], sample[0], sample[1]]
-        case 2: return sample + [255]
+        case 2: return sample + [isTransparent(sample) ? 0 : 255]
         case 3:
             let at = Int(sample[0])
             guard 3 * at + 2 < palette.count else { throw wrong("colours of the palette", "number \(at)") }
             return Array(palette[3 * at..<3 * at + 3]) + [at < transparency.count ? transparency[at] : 255]
         default: return sample
         }
+    }
+
+    /// Whether a pixel has the one colour that tRNS makes transparent; 8 bits a sample, in words of 16.
+    private func isTransparent(_ sample: [UInt8]) -> Bool {
+        transparency.count == 2 * sample.count && sample.indices.allSatisfy { transparency[2 * $0] == 0 && transparency[2 * $0 + 1] == sample[$0] }
     }
 
     private func wrong(_ expected: String, _ got: String) -> DatasetError {

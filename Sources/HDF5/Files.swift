@@ -115,11 +115,58 @@ extension Files {
 
     public static func makeFolder(_ path: String) -> Bool { withBytes(path) { mkdir($0, 0o777) } == 0 }
 
-    /// The path with all links followed; itself where there is nothing.
+    /// The path with all links followed, those too that lead to nothing yet; itself where there is nothing.
     public static func resolved(_ path: String) -> String {
-        guard let found = withBytes(path, { realpath($0, nil) }) else { return path }
-        defer { free(found) }
-        return Files.path(found)
+        var path = path
+        for _ in 0..<mostLinks {
+            if let found = withBytes(path, { realpath($0, nil) }) {
+                defer { free(found) }
+                return Files.path(found)
+            }
+            guard let next = link(path) else { return path }
+            path = next.hasPrefix("/") ? next : "\(split(path).folder)/\(next)"
+        }
+        return path
+    }
+
+    /// Links that are followed one after the other, as Linux does.
+    private static let mostLinks = 40
+
+    /// What a symbolic link holds; nil for what is none.
+    private static func link(_ path: String) -> String? {
+        var bytes = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
+        let count = withBytes(path) { readlink($0, &bytes, bytes.count - 1) }
+        return count > 0 ? Files.path(bytes[..<count].map { UInt8(bitPattern: $0) }) : nil
+    }
+
+    /// Whether two names lead to the same file, also where nothing is there yet.
+    public static func areSame(_ a: String, _ b: String) -> Bool {
+        if let one = status(a), let other = status(b) { return one.st_dev == other.st_dev && one.st_ino == other.st_ino }
+        func place(_ path: String) -> String {
+            let target = resolved(path), (folder, name) = split(target)
+            return "\(resolved(folder))/\(name)"
+        }
+        return place(a).utf8.elementsEqual(place(b).utf8)
+    }
+
+    /// Whether a name is one that this program made up beside an output: NAME + mark + PROCESS-RANDOM, a number and hexadecimal digits.
+    public static func isCompanion(_ name: String, _ mark: String) -> Bool {
+        guard let found = name.ranges(of: mark).last else { return false }
+        let parts = name[found.upperBound...].split(separator: "-", omittingEmptySubsequences: false)
+        return parts.count == 2 && !parts[0].isEmpty && parts[0].allSatisfy { $0.isASCII && $0.isNumber }
+            && (1...8).contains(parts[1].count) && parts[1].allSatisfy { $0.isASCII && $0.isHexDigit }
+    }
+
+    /// Whether a file is a mount point, as those that a container has from outside; false where the system does not say.
+    static func isMounted(_ path: String) -> Bool {
+        guard let bytes = try? read("/proc/self/mountinfo", limit: 1 << 20, regular: false) else { return false }
+        let escaped = Array(path.utf8).flatMap { byte -> [UInt8] in
+            [9, 10, 32, 92].contains(byte) ? Array("\\0\(String(byte, radix: 8))".utf8) : [byte]
+        }
+        return bytes.split(separator: 10).contains { line in
+            let fields = line.split(separator: 32)
+            return fields.count > 4 && fields[4].elementsEqual(escaped)
+        }
     }
 
     /// Names in a folder; none where it cannot be read.

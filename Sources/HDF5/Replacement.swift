@@ -15,6 +15,9 @@ public struct Replacement {
     /// What the name of every temporary file for `target` begins with, its folder included.
     public static func temporaryPrefix(of target: String) -> String { Files.companion(of: target, ".partial-") }
 
+    /// Whether a file's name is that of a temporary file, whose ever: NAME.partial-PROCESS-RANDOM.
+    public static func isTemporary(_ name: String) -> Bool { Files.isCompanion(name, ".partial-") }
+
     /// Throws when `path` exists and is no regular file (renaming over /dev/null would replace the device).
     public init(_ path: String) throws(HDF5Error) {
         self.path = path
@@ -27,13 +30,33 @@ public struct Replacement {
     /// Syncs the finished temporary file and gives it its name.
     public func commit() throws(HDF5Error) {
         try sync(temporary)
+        keepOwner()
         guard Files.rename(temporary, to: target) else { throw .system(path: path, operation: "rename into place", code: errno) }
         try sync(Files.split(target).folder)
     }
 
-    /// Makes the temporary file and removes it: what would keep `commit` from coming as far as that is known before the work.
+    /// Mode and owner of the file that is replaced, as far as this user may give them.
+    private func keepOwner() {
+        guard let old = Files.status(target), let new = Files.status(temporary) else { return }
+        Files.withBytes(temporary) { name in
+            if old.st_uid != new.st_uid || old.st_gid != new.st_gid { _ = chown(name, old.st_uid, old.st_gid) }
+            if old.st_mode != new.st_mode { _ = chmod(name, old.st_mode & 0o7777) }
+        }
+    }
+
+    /// Makes the temporary file and removes it: what would keep `commit` from coming as far as that is known before the work. A file that
+    /// is mounted by itself, as containers have them, or immutable cannot be replaced by another.
     public static func probe(_ path: String) throws(HDF5Error) {
         let replacement = try Replacement(path)
+        if Files.exists(replacement.target) {
+            let descriptor = Files.open(replacement.target, O_WRONLY), code = errno
+            if descriptor >= 0 { Glibc.close(descriptor) }
+            guard descriptor >= 0 || ![EPERM, EROFS].contains(code) else { throw .system(path: path, operation: "replace", code: code) }
+            guard !Files.isMounted(replacement.target) else {
+                throw .refused(
+                    path: path, object: "/", reason: "it is mounted by itself and cannot be replaced; mount its folder, or choose another file")
+            }
+        }
         defer { replacement.discard() }
         try replacement.fill([])
     }

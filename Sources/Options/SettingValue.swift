@@ -103,7 +103,26 @@ extension String: SettingValue {
 extension Array: SettingValue where Element == String {
     public static var form: SettingForm { .list }
     public static var expected: String { "names" }
-    public init?(text: String) { self = text.split { $0.isWhitespace || $0 == "," }.map(String.init) }
+    public init?(text: String) { self = Self.names(text) }
+
+    /// A path after "exec:" may have white space and commas in it: such a name goes to its last part with a slash or a dot, which no other
+    /// name has.
+    private static func names(_ text: String) -> [String] {
+        let parts = text.split { $0.isWhitespace || $0 == "," }
+        var names: [String] = [], at = 0
+        while at < parts.count {
+            var last = at
+            if parts[at].hasPrefix("exec:") {
+                for next in parts.indices[(at + 1)...] where !parts[next].hasPrefix("exec:") {
+                    if parts[at + 1...next].contains(where: { $0.hasPrefix("exec:") }) { break }
+                    if parts[next].contains("/") || parts[next].contains(".") { last = next }
+                }
+            }
+            names.append(String(text[parts[at].startIndex..<parts[last].endIndex]))
+            at = last + 1
+        }
+        return names
+    }
     public var text: String { joined(separator: " ") }
     public var words: [String] { self }
     public var scalar: SettingScalar { .list(self) }

@@ -61,7 +61,7 @@ public struct OwnMethod: Hashable, Sendable {
     /// Whether a text is what a user types for a program or a picture: exec:PROGRAM[:ARGUMENT...], or a file.
     public static func isRequest(_ text: String) -> Bool {
         let isProgram = text.hasPrefix(scheme) && text.count > scheme.count
-        return OwnMethod(text) == nil && (isProgram || pictures.contains { text.hasSuffix($0) })
+        return OwnMethod(text) == nil && (isProgram || pictures.contains { text.lowercased().hasSuffix($0) })
     }
 
     static let pictures = [".png", ".h5", ".hdf5"]

@@ -138,12 +138,24 @@ public final class OwnProgram: @unchecked Sendable {
                 (isScript ? ["python3"] : []) + [path] + arguments,
                 environment: ChildProcess.environment + ["FEDCLAMP_EXEC=1"], log: OwnMethods.log)
         } catch {
-            throw OwnMethodError.start(request: request, reason: "\(error)" + (isScript ? Self.pythonHint : Self.fileHint))
+            throw OwnMethodError.start(request: request, reason: "\(error)" + (isScript ? Self.pythonHint : interpreterHint ?? Self.fileHint))
         }
         do { try greet() } catch {
             stop()
             throw error
         }
+    }
+
+    /// What is wrong with the first line of a script that does not start; nil where nothing is.
+    private var interpreterHint: String? {
+        guard let bytes = try? Files.read(path, limit: 64 << 20), bytes.starts(with: "#!".utf8) else { return nil }
+        let line = bytes.dropFirst(2).prefix { $0 != UInt8(ascii: "\n") }
+        guard line.last != UInt8(ascii: "\r") else {
+            return ": its lines end as on Windows, and the system looks for an interpreter whose name ends with a carriage return; "
+                + "save it with Unix line ends"
+        }
+        let interpreter = Files.path(Array(line.drop { $0 == 32 }.prefix { $0 != 32 && $0 != 9 }))
+        return Files.exists(interpreter) ? nil : ": its interpreter, \(interpreter), is not there"
     }
 
     private static let pythonHint = " (with python3, as the file is not executable)"

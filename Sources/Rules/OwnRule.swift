@@ -94,6 +94,8 @@ public struct OwnRule: AggregationRule {
     /// The same weights, divided by their sum where that is not 1.
     static func unit(_ weights: [Double]) -> [Double] {
         let sum = weights.reduce(0, +)
-        return abs(sum - 1) <= unitTolerance ? weights : weights.map { $0 / sum }
+        if abs(sum - 1) <= unitTolerance { return weights }
+        guard !sum.isFinite, let most = weights.max() else { return weights.map { $0 / sum } }
+        return unit(weights.map { $0 / most })  // each is finite, their sum is not
     }
 }

@@ -12,11 +12,14 @@ enum ConfigFile {
         let notInFiles: [String?] = ["config", "help", "version"]
         let known = try CommandDefinition.of(command).options.filter { !notInFiles.contains($0.long) }
         let names = known.compactMap(\.long)
-        var added: [String] = []
+        var added: [String] = [], seen: Set<String> = []
         for entry in try entries(path, "--config ") {
             guard let option = known.first(where: { $0.long == entry.name }) else {
                 throw Failure.input(
                     "\(entry.place): unknown key \"\(entry.name.prefix(100))\"\(suggestion(String(entry.name.prefix(100)), names))")
+            }
+            guard option.isRepeating || seen.insert(entry.name).inserted else {
+                throw Failure.input("\(entry.place): \(entry.name): expected each option once, and it stands further up already")
             }
             let argument = try argument(entry.name, takesValue: option.takesValue, entry.value, entry.place)
             try check(argument, command, required, entry.place, String(entry.text.prefix(100)))

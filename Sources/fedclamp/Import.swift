@@ -1,6 +1,7 @@
 import ArgumentParser
 import Datasets
 import Experiments
+import HDF5
 
 struct Import: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -53,7 +54,7 @@ struct Import: ParsableCommand {
         if case .published = source, name != nil || !variant.isEmpty || transposed {
             throw Failure.usage("--name, --variant and --transposed: expected with idx only")
         }
-        try requireWritable(out, replace: overwrite)
+        try requireWritable(out, replace: overwrite, inputs: [from] + Files.names(in: from).map { "\(from)/\($0)" })
         guard case let .published(kind) = source else {
             let imported = try importAnyIDX(from: from, variant: variant, name: name, transposed: transposed)
             return try write(imported.dataset, imported.remarks.map { "\(out): \($0)" })

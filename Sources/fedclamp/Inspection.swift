@@ -171,7 +171,7 @@ struct Inspection {
                 .object([
                     ("file", .text("\(cell.key).h5")), ("title", .text(cell.title)), ("finished", .flag(cell.isFinished)),
                     ("finished_rounds", .whole(max(0, cell.finishedRounds ?? 0))), ("seconds", .number(cell.seconds)),
-                    ("options", .object(cell.options.map { ($0.name, .text($0.value)) })),
+                    ("options", .object(cell.options.map { ($0.name, .plain($0.value)) })),
                 ])
             })
     }
@@ -181,7 +181,7 @@ struct Inspection {
         members += sections.map { section in
             (
                 section.heading.split(separator: " (")[0].split(separator: " ").joined(separator: "_"),
-                .object(section.facts.map { ($0.0, .text($0.1)) })
+                .object(section.facts.map { ($0.0, .plain($0.1)) })
             )
         }
         if !history.isEmpty {

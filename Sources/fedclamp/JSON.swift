@@ -9,6 +9,8 @@ enum JSON {
     case whole(Int)
     case flag(Bool)
     case null
+    /// A number as its text, exact.
+    case numeral(String)
 
     /// One value, indented by two spaces a level; arrays of plain values stay on one line.
     func rendered(_ indent: String = "") -> String {
@@ -28,7 +30,20 @@ enum JSON {
         case let .whole(value): return "\(value)"
         case let .flag(value): return "\(value)"
         case .null: return "null"
+        case let .numeral(text): return text
         }
+    }
+
+    /// A text of people as a program wants it: numbers as numbers, true and false as such. Digits of more than 20 places are a name.
+    static func plain(_ text: String) -> JSON {
+        if text == "true" || text == "false" { return .flag(text == "true") }
+        let isNumber = text.count <= 20 && text.allSatisfy { $0.isASCII && ($0.isNumber || "+-.e".contains($0)) } && text.first != "+"
+        guard isNumber, let value = Double(text), value.isFinite, text.last?.isNumber == true else { return .text(text) }
+        let digits = text.drop { $0 == "-" }
+        guard digits.first != ".", digits == "0" || digits.first != "0" || digits.dropFirst().first.map { ".e".contains($0) } ?? true else {
+            return .text(text)
+        }
+        return .numeral(text)
     }
 
     /// On one line.

@@ -5,7 +5,7 @@ import HDF5
 /// Results, to stdout. A reader that has gone (`fedclamp ... | head`) or a full disk ends the program with exit code 2,
 /// the first quietly.
 func output(_ text: String) {
-    guard write(1, text + "\n") else {
+    guard write(1, printable(text) + "\n") else {
         let code = errno
         if code != EPIPE { note("fedclamp: stdout: cannot write: \(String(cString: strerror(code)))") }
         OutputLock.releaseAll()
@@ -14,7 +14,14 @@ func output(_ text: String) {
 }
 
 /// A line for people, to stderr.
-func note(_ text: String) { _ = write(2, text + "\n") }
+func note(_ text: String) { _ = write(2, printable(text) + "\n") }
+
+/// Without what a terminal would obey: names in files from elsewhere may hold it.
+private func printable(_ text: String) -> String {
+    func isObeyed(_ byte: UInt8) -> Bool { byte < 0x20 && byte != UInt8(ascii: "\n") && byte != UInt8(ascii: "\t") || byte == 0x7f }
+    guard text.utf8.contains(where: isObeyed) else { return text }
+    return String(decoding: text.utf8.map { isObeyed($0) ? UInt8(ascii: "?") : $0 }, as: UTF8.self)
+}
 
 /// All of `text` to a descriptor, bytes of paths that are no UTF-8 as "\xE9"; false with errno when that fails.
 @discardableResult
@@ -45,17 +52,23 @@ func requireWritable(_ path: String, replace: Bool, inputs: [String] = [], resum
     try Replacement.probe(path)
 }
 
+/// Throws where an output that is added to line by line has the name of a file that something else is read from or written to.
+func requireOther(_ path: String, _ option: String, than others: [String]) throws {
+    for other in others where !other.isEmpty && Files.areSame(path, other) {
+        throw Failure.input("\(option) \(path): is \(other), which this command reads or writes; expected another name")
+    }
+}
+
 /// What stands at `path` must be nothing, or a regular file that is none of `inputs`.
 private func requireFile(_ path: String, _ inputs: [String]) throws {
     guard !path.isEmpty else { throw Failure.input("--out: expected the name of a file to write, such as run.h5, got an empty one") }
+    for input in inputs where !input.isEmpty && Files.areSame(path, input) {
+        let role = Files.exists(input) ? "the input file" : "to be another output of this command,"
+        throw Failure.input("\(path): is \(role) \(input); expected another name for the output")
+    }
     guard let there = Files.status(path) else {
         guard errno == ENOENT else { throw Failure.input("\(path): cannot write here: \(String(cString: strerror(errno)))") }
         return
-    }
-    for input in inputs {
-        if let other = Files.status(input), other.st_dev == there.st_dev, other.st_ino == there.st_ino {
-            throw Failure.input("\(path): is the input file \(input); expected another name for the output")
-        }
     }
     guard there.st_mode & S_IFMT == S_IFREG else {
         throw Failure.input(

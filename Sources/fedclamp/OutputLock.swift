@@ -16,14 +16,14 @@ enum OutputLock {
         let target = Replacement.target(of: path)
         try take(Files.companion(of: target, ".lock"), output: path)
         let (folder, start) = Files.split(Replacement.temporaryPrefix(of: target))
-        removeLeftovers(in: folder) { $0.utf8.starts(with: start.utf8) }
+        removeLeftovers(in: folder) { $0.utf8.starts(with: start.utf8) && Replacement.isTemporary($0) }
         removeFolders(beside: target)
     }
 
     /// Locks the folder of results at `path`, which must exist; its cells are covered too.
     static func take(folder path: String) throws {
         try take("\(path)/results.lock", output: path)
-        for folder in [path, "\(path)/cells"] { removeLeftovers(in: folder) { $0.firstRange(of: ".partial-") != nil } }
+        for folder in [path, "\(path)/cells"] { removeLeftovers(in: folder, Replacement.isTemporary) }
         removeFolders(beside: "\(path)/results")
     }
 
@@ -57,7 +57,7 @@ enum OutputLock {
             keep_from_copies(descriptor)
             guard isOurs else { return }
             ftruncate(descriptor, 0)
-            write(descriptor, "process \(getpid()) on host \(host) since \(now)\n")
+            write(descriptor, "\(said)\(getpid()) on host \(host) since \(now)\n")
             return
         }
     }
@@ -67,6 +67,10 @@ enum OutputLock {
     private static func open(_ lock: String, _ output: String) throws -> (descriptor: Int32, isOurs: Bool) {
         let descriptor = Files.open(lock, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o666)
         if descriptor >= 0 {
+            guard isLock(descriptor) else {
+                close(descriptor)
+                throw Failure.input("\(lock): is no lock of fedclamp but somebody's file; expected another name for \(output), or none there")
+            }
             fchmod(descriptor, 0o666)  // refused for the file of another, who has done it
             return (descriptor, true)
         }
@@ -79,8 +83,19 @@ enum OutputLock {
                     "\(output): cannot open \(lock), which another user left: remove it if no process of theirs writes here")
             }
         }
-        throw Failure.input("\(output): cannot write here: \(String(cString: strerror(code)))")
+        let named = [ELOOP, EISDIR, ENXIO].contains(code) ? lock : output
+        throw Failure.input("\(named): cannot write here: \(String(cString: strerror(code)))")
     }
+
+    /// Whether the file holds nothing, or what a process that writes an output says of itself.
+    private static func isLock(_ descriptor: Int32) -> Bool {
+        var status = stat(), bytes = [UInt8](repeating: 0, count: said.utf8.count)
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return false }
+        let count = pread(descriptor, &bytes, bytes.count, 0)
+        return count <= 0 || bytes.prefix(count).elementsEqual(said.utf8.prefix(count))
+    }
+
+    private static let said = "process "
 
     /// 0 when the lock is ours now, else why not: EWOULDBLOCK when another process has it, others where it cannot be had.
     private static func lockNow(_ descriptor: Int32) -> Int32 {
@@ -121,7 +136,7 @@ enum OutputLock {
     /// Of killed processes, what they exchanged with own methods.
     private static func removeFolders(beside output: String) {
         let (folder, start) = Files.split(Files.companion(of: output, OwnMethods.folderMark))
-        for name in Files.names(in: folder) where name.utf8.starts(with: start.utf8) { OwnMethods.remove(folder: "\(folder)/\(name)") }
+        for name in Files.names(in: folder) where name.utf8.starts(with: start.utf8) && Files.isCompanion(name, OwnMethods.folderMark) { OwnMethods.remove(folder: "\(folder)/\(name)") }
     }
 
     private static func removeLeftovers(in folder: String, _ isOne: (String) -> Bool) {

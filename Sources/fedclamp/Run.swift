@@ -1,9 +1,11 @@
 import ArgumentParser
 import Attacks
 import Datasets
+import DefenseInterface
 import Defenses
 import Experiments
 import Federation
+import HDF5
 import Network
 import Numerics
 import OwnMethods
@@ -84,15 +86,16 @@ struct Run: Configurable {
         var configuration = try configuration(stored)
         let data = configuration.data, synthetic = configuration.synthetic
         try configuration.validate()
-        _ = try FederatedRun.defenses(configuration)
+        do { try FederatedRun.check(configuration) } catch let error as DefenseError { throw Failure.usage("\(error)") }
         if let n = RunData.holdout(ifAny: synthetic), n < 1 {
             throw Failure.usage("--synthetic \(synthetic): expected a file, or holdout:N with N images from 1")
         }
         if saveSynthetic != nil, RunData.isPlain(synthetic) {
             throw Failure.usage("--save-synthetic with --synthetic none: there are no FM data to save")
         }
-        try requireWritable(out, replace: resume || overwrite, inputs: [data, synthetic], resumable: true)
-        if let saveSynthetic { try requireWritable(saveSynthetic, replace: overwrite || resume, inputs: [data, synthetic, out]) }
+        try requireWritable(out, replace: resume || overwrite, inputs: [data, synthetic].filter(exists), resumable: true)
+        if let saveSynthetic { try requireWritable(saveSynthetic, replace: overwrite || resume, inputs: [data, synthetic].filter(exists) + [out]) }
+        if let log { try requireOther(log, "--log", than: [data, synthetic, out, saveSynthetic ?? "", config ?? "", Files.companion(of: out, ".lock")]) }
         configuration.isa = try machine.instructionSet(recorded: stored?.isa).rawValue
 
         let (dataset, generated) = try loadData(data, synthetic)
@@ -173,6 +176,23 @@ struct Run: Configurable {
         try run.run()
     }
 
+    /// What the user may not have meant, a line each: classes without images, the data set's own clients left out, options without effect.
+    private func noteWhatIsOdd(_ run: FederatedRun, _ dataset: Dataset) {
+        let c = run.configuration, empty = dataset.train.classCounts.indices.filter { dataset.train.classCounts[$0] == 0 }
+        if !empty.isEmpty {
+            let some = empty.prefix(8).map { "\($0)" }.joined(separator: ", ")
+            note(
+                "\(c.data): \(empty.count) of \(dataset.classNames.count) classes have no training image (\(some)\(empty.count > 8 ? ", ..." : ""))"
+                    + (empty.contains(c.target) && c.attack != .none ? "; the target, \(c.target), is one of them" : ""))
+        }
+        let owners = Set(dataset.train.clients ?? []).count
+        if c.partition == .natural, owners > c.clients {
+            note("\(c.clients) of the data set's own \(owners) clients take part; --clients \(owners) takes all")
+        }
+        let idle = c.withoutEffect
+        if !idle.isEmpty { note("without effect in this run: \(idle.map { "--\($0)" }.joined(separator: " "))") }
+    }
+
     /// The arguments as resolved, to stderr.
     private func describe(_ run: FederatedRun, _ dataset: Dataset, resumes: Bool) {
         let c = run.configuration, images = run.data.clients.map(\.count)
@@ -182,13 +202,14 @@ struct Run: Configurable {
         let attack =
             c.attack == .none
             ? "no attack"
-            : "\(c.attack.rawValue) attack, \(OwnMethod.shown(c.trigger)) trigger, \(c.allToAll ? "all to all" : "target \(c.target) (\(dataset.classNames[c.target]))")"
+            : "\(c.attack.rawValue) attack, \(OwnMethod.shown(c.trigger)) trigger, \(c.allToAll ? "all to all" : "target \(c.target) (\(HDF5Error.oneLine(dataset.classNames[c.target])))")"
                 + (c[OwnUpdate.program].map { ", malicious update \(OwnMethod.shown($0))" } ?? "")
         note(
-            "\(dataset.name): \(Experiments.Numbers.grouped(run.data.evaluation.count)) images to measure on; "
+            "\(HDF5Error.oneLine(dataset.name)): \(Experiments.Numbers.grouped(run.data.evaluation.count)) images to measure on; "
                 + (RunData.isPlain(c.synthetic)
                     ? "no FM data: neither initialisation nor fusion"
                     : "FM data: \(Numbers.grouped(run.data.synthetic.count)) images of \(run.data.syntheticName)"))
+        noteWhatIsOdd(run, dataset)
         note(
             "\(c.clients) clients with \(share) images, \(c.participants) a round, \(c.rounds) rounds; \(attack); defences: \(c.defenses.isEmpty ? "none" : OwnMethod.shown(c.defenses.joined(separator: " ")))"
         )

@@ -20,7 +20,8 @@ enum Signals {
     }
 
     /// To be called once, first of all. A closed pipe, or a file size limit, is an error of `write` then, not the end of
-    /// the process. A hang-up that the caller ignores, as nohup does, stays ignored.
+    /// the process. A hang-up or Ctrl-C that the caller ignores, as nohup and background
+    /// jobs of scripts do, stays ignored.
     static func install() {
         _ = (stop, resumable.load(ordering: .relaxed), grace)  // the globals are made here, not in a handler
         OwnMethods.prepareForSignals()
@@ -28,12 +29,12 @@ enum Signals {
         Glibc.signal(SIGXFSZ, SIG_IGN)
         Glibc.signal(SIGALRM) { _ in
             Signals.say(
-                "fedclamp: the step did not end in time and is given up; what is finished is saved: run --resume, or the same reproduce or sweep again, goes on from there\n"
+                "fedclamp: the step did not end in time and is given up; what was saved before is whole, and run --resume, or the same reproduce or sweep again, goes on from there; before the first save the work begins anew\n"
             )
             OwnMethods.killAll()
             _exit(128 + Signals.received.load(ordering: .relaxed))
         }
-        for number in [SIGINT, SIGTERM, SIGUSR1, SIGHUP, SIGXCPU] where !isIgnored(number) || number != SIGHUP {
+        for number in [SIGINT, SIGTERM, SIGUSR1, SIGHUP, SIGXCPU] where !isIgnored(number) || ![SIGHUP, SIGINT].contains(number) {
             Glibc.signal(number) { number in
                 if Signals.received.exchange(number, ordering: .relaxed) != 0 || !Signals.resumable.load(ordering: .relaxed) {
                     OwnMethods.killAll()

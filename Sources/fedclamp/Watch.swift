@@ -28,6 +28,7 @@ struct Watch: ParsableCommand {
 
     func run() throws {
         var printed = (rounds: 0, defences: Set<String>()), seen: Identity?
+        if !once, !exists(file) { note("\(file): waiting until there is such a file; Ctrl-C ends") }
         while true {
             let now = Identity(file)
             if now == nil, once || seen != nil { throw Failure.input("\(file): there is no such file") }

@@ -132,7 +132,7 @@ def test_inspect_of_results(tmp_path, data, fm):
     assert shown["setting"]["scale"] == "smoke" and "5 x 3" in shown["tables"]["main"]
     assert len(shown["cells"]) == 12 and sum(cell["finished"] for cell in shown["cells"]) == 2
     attacked, = [cell for cell in shown["cells"] if cell["finished"] and cell["options"]["attack"] == "fm"]
-    assert attacked["options"]["defense"] == "bounds" and attacked["options"]["rounds"] == "1" and (out / "cells" / attacked["file"]).exists()
+    assert attacked["options"]["defense"] == "bounds" and attacked["options"]["rounds"] == 1 and (out / "cells" / attacked["file"]).exists()
     assert kind(out)["cells"] == shown["cells"]
     assert "cells, 2 of 12 finished" in fedclamp("inspect", out).stdout and "not begun" in fedclamp("inspect", out / "results.h5").stdout
     pictures, = out.glob("cells/*.pictures.h5")

@@ -66,7 +66,7 @@ def test_killed_resumed_compared_read(swept):
     before = int(re.search(r"12 trainings, (\d+) of them finished before", done.stderr)[1])
     assert 3 <= before < 12
     cells = json.loads(fedclamp("inspect", out / "results.h5", "--json").stdout)["cells"]
-    chosen = [out / "cells" / c["file"] for c in cells if c["options"]["seed"] == "1" and c["options"]["attack"] == "fm"]
+    chosen = [out / "cells" / c["file"] for c in cells if c["options"]["seed"] == 1 and c["options"]["attack"] == "fm"]
     shown = json.loads(fedclamp("compare", *chosen, "--json").stdout)
     assert shown["differences"] == {"lr": ["0.02", "0.05", "0.1"]} and shown["remarks"] == []
     program = """
@@ -109,7 +109,7 @@ def test_a_cell_is_the_run_with_the_same_options(swept, tmp_path, data, fm):
     fedclamp("run", "--data", data, "--synthetic", fm, "--clients", 4, "--rounds", 2, "--batch", 8, "--initial-epochs", 2, "--lr", 0.05,
              "--attack", "fm", "--seed", 2, "--out", tmp_path / "run.h5")
     cells = json.loads(fedclamp("inspect", out, "--json").stdout)["cells"]
-    cell, = [c["file"] for c in cells if (c["options"]["lr"], c["options"]["attack"], c["options"]["seed"]) == ("0.05", "fm", "2")]
+    cell, = [c["file"] for c in cells if (c["options"]["lr"], c["options"]["attack"], c["options"]["seed"]) == (0.05, "fm", 2)]
     assert not differing(contents(out / "cells" / cell, ["model", "history"]), contents(tmp_path / "run.h5", ["model", "history"]))
 
 

@@ -23,6 +23,7 @@ command=reproduce
 fedclamp=$(command -v "${FEDCLAMP:-fedclamp}") || { echo "reproduce.sh: the executable ${FEDCLAMP:-fedclamp} is not there" >&2; exit 2; }
 fedclamp=$(realpath "$fedclamp")
 name="fedclamp-$(printf %s "$folder" | cksum | cut -d ' ' -f 1)"
+command -v sbatch squeue > /dev/null || { echo "reproduce.sh: expected Slurm's commands sbatch and squeue on the PATH" >&2; exit 2; }
 queued=$(squeue --noheader --name="$name" --format=%A | sort -u | tr '\n' ' ')
 [ -z "$queued" ] || { echo "reproduce.sh: jobs of $folder are in the queue: $queued(scancel --name=$name removes them)" >&2; exit 2; }
 
@@ -35,5 +36,5 @@ array=$(sbatch --parsable --job-name="$name" --array="1-$shards" --requeue --ope
 # "id", or "id;cluster" where sites have several clusters: the merge goes to the same one.
 cluster=${array#"${array%%;*}"} array=${array%%;*}
 merge=$(sbatch --parsable --job-name="$name" ${cluster:+--clusters="${cluster#;}"} --dependency="afterany:$array" --open-mode=append --output="$folder/log/merge.log" --wrap \
-    "exec $(printf %q "$fedclamp") merge $(printf "$(printf %q "$folder")/part-%d " $(seq "$shards")) --out $(printf %q "$folder/merged")")
+    "exec $(printf %q "$fedclamp") merge $(for shard in $(seq "$shards"); do printf '%q ' "$folder/part-$shard"; done)--out $(printf %q "$folder/merged")")
 echo "array $array of $shards shards, merge ${merge%%;*}${cluster:+ on ${cluster#;}}: $folder/merged"

@@ -61,7 +61,16 @@ public struct ResultFolder: Sendable {
 
     /// What the run file of a training holds; nil when there is none.
     func record(_ training: Training) throws -> CellRecord? {
-        Files.exists(cell(training.key)) ? try CellRecord(cell(training.key)) : nil
+        let path = cell(training.key)
+        guard Files.exists(path) else { return nil }
+        let record = try CellRecord(path)
+        guard try record.configuration.trainingJSON() == training.configuration.trainingJSON() else {
+            throw RunError.incompatible("\(path): holds another training than its name says; remove it, and it is computed again")
+        }
+        if let newer = training.configuration.revisions.newer(record.revisions) {
+            throw RunError.incompatible("\(path): was written by a newer fedclamp (\(newer)); go on with that one, or use another --out")
+        }
+        return record
     }
 
     /// Why some of what the folder has of a training was computed with an older revision of the program; nil where nothing was.

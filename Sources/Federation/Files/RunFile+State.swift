@@ -25,6 +25,10 @@ extension RunFile {
 
     /// Fills a state that has its configuration, data and network. Throws for what is not whole or not finite.
     static func readState(_ state: inout FederationState, _ file: HDF5File) throws {
+        let revisions = try storedRevisions(file)
+        if let newer = state.configuration.revisions.newer(revisions) {
+            throw RunError.incompatible("\(file.path): was written by a newer fedclamp (\(newer)); go on with that one")
+        }
         for index in state.prototypes.indices {
             try read(
                 &state.prototypes[index], index == 0 ? .first : PrototypePlaces(state.prototypes[index].head), state.configuration, file)
@@ -58,6 +62,20 @@ extension RunFile {
         }
         try readDataDefense(&state, file)
         state.notes = try file.exists("/state/notes") ? try file.readStrings("/state/notes") : []
+        if let older = state.configuration.revisions.stale(revisions), !state.isFinished {
+            let note = "begun by an older fedclamp: \(older); the rounds of both are in this file"
+            if !state.notes.contains(note) { state.notes.append(note) }
+        }
+    }
+
+    /// Nil in files of before revisions.
+    private static func storedRevisions(_ file: HDF5File) throws -> Revisions? {
+        guard try file.exists("/provenance"), let text = try file.stringAttribute("revisions", of: "/provenance") else { return nil }
+        guard let found = Revisions(text: text) else {
+            throw RunError.incompatible(
+                "\(file.path), /provenance: expected revisions as in \"training 1; rule krum 2\", got \"\(text.prefix(100))\"")
+        }
+        return found
     }
 
     private static let excluded = "/state/excluded_clients"

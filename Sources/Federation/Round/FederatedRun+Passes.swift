@@ -24,21 +24,35 @@ extension FederatedRun {
     /// Of all rounds until this one, and of the initialisation; none before all that.
     func passes(until round: Int?) -> Double {
         guard let round else { return 0 }
-        return stride(from: configuration.allRounds.lowerBound, through: round, by: 1).reduce(
-            round < 0 ? 0 : passesOfInitialisation + passesOfEvaluation
-        ) { $0 + passes(inRound: $1) }
+        let before = stride(from: configuration.allRounds.lowerBound, through: min(0, round), by: 1).reduce(0) { $0 + passes(inRound: $1) }
+        guard round >= 0 else { return before }
+        return before + passesOfInitialisation + passesOfEvaluation + Double(round) * passesOfRound
+            + Double(evaluations(until: round)) * passesOfEvaluation
     }
 
     var passesOfEvaluation: Double { prototypes * Double(data.evaluation.count) * 2 / 3 }
 
     func passes(inRound round: Int) -> Double {
+        passesOfWork(inRound: round) + (round > 0 && configuration.evaluates(afterRound: round) ? passesOfEvaluation : 0)
+    }
+
+    /// Of every round after the initialisation, without measuring.
+    private var passesOfRound: Double { passesOfWork(inRound: 1) }
+
+    /// How many of the rounds from 1 are measured until this one.
+    private func evaluations(until round: Int) -> Int {
+        let every = configuration.evaluateEvery
+        return round / every + (round == configuration.rounds && round % every != 0 ? 1 : 0)
+    }
+
+    private func passesOfWork(inRound round: Int) -> Double {
         let clients = data.clients.indices.filter { round < 1 || !state.excluded.contains($0) },
             participants = min(configuration.participants, clients.count)
         let work = clients.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1, inRound: round) }
         return Double(work) * Double(participants) / Double(max(1, clients.count)) + serverPasses(participants)
             + configuration.passesOfFusion(
                 inRound: round, images: data.synthetic.count, shapes: state.prototypes.count, teachers: participants)
-            + (round > 0 && configuration.evaluates(afterRound: round) ? passesOfEvaluation : 0) + (round > 0 ? roundDefensePasses : 0)
+            + (round > 0 ? roundDefensePasses : 0)
     }
 
     var roundDefensePasses: Double {

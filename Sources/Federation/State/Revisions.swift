@@ -43,6 +43,15 @@ public struct Revisions: Equatable, Sendable {
         return nil
     }
 
+    /// A part of which `stored` has a higher revision than this program: "rule krum has revision 9, this program has 2". Nil where none.
+    public func newer(_ stored: Revisions?) -> String? {
+        for (part, number) in (stored?.numbers ?? [:]).sorted(by: { $0.key < $1.key }) {
+            let mine = numbers[part] ?? Self.changed[part] ?? 1
+            if number > mine { return "\(part) has revision \(number), this program has \(mine)" }
+        }
+        return nil
+    }
+
     /// Of a defence on the model: those of the training aside.
     public static func ofDefense(_ label: String) -> Revisions {
         let name = String(label.prefix { $0 != ":" }), looks = [BoundFit.name, BoundedUnlearning.name, Unlearning.name].contains(name)

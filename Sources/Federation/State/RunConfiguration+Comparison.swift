@@ -41,6 +41,19 @@ extension RunConfiguration {
         }
     }
 
+    /// Options that are not at their defaults and change nothing here, neither the training nor what is measured or defended on its model.
+    public var withoutEffect: [String] {
+        let defended = Set(self.defenses.map { String($0.prefix { $0 != ":" }) })
+        return Self.settings.all.filter { setting in
+            guard case let .training(condition) = setting.effect, !setting.isStandard(in: values) else { return false }
+            switch condition {
+            case .always, .attackOrFloor, .triggered: return false
+            case let .defended(name): return !defended.contains(name)
+            case .attacked, .clientsAttack, .syntheticAttack: return !holds(condition)
+            }
+        }.map(\.name)
+    }
+
     private func holds(_ condition: Condition) -> Bool {
         switch condition {
         case .always: true

@@ -104,11 +104,11 @@ public struct RunSettings: Sendable {
     public let syntheticLimit = Setting<Int?>(
         "synthetic-limit", .server, default: nil, in: .count(from: 1), unset: "all", value: "n",
         help: "Largest number of FM images.")
-    public let labelNoise = Setting(
-        "fm-label-noise", .server, default: 0.0, in: .fraction, value: "fraction",
+    public let labelNoise = Setting<Double?>(
+        "fm-label-noise", .server, default: nil, in: .fraction, unset: "none", value: "fraction",
         help: "Fraction of the FM images that get another class's label: a generator that errs, without any attack.")
-    public let imbalance = Setting(
-        "fm-imbalance", .server, default: 1.0, in: .number(Interval(1, .infinity)), value: "ratio",
+    public let imbalance = Setting<Double?>(
+        "fm-imbalance", .server, default: nil, in: .number(Interval(1, .infinity)), unset: "as they are", value: "ratio",
         help: "How many times as many FM images the first class has as the last; those between fall geometrically.")
     public let initialEpochs = Setting(
         "initial-epochs", .server, default: 5, in: .count(from: 0), value: "n",

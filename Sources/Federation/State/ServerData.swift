@@ -41,11 +41,11 @@ public struct ServerData: Sendable {
 
     /// Of class k of K only the part R^(-k / (K - 1)) of its images, drawn once, and one at the least; R is `fm-imbalance`.
     private static func thinned(_ indices: [Int], _ set: ImageSet, _ configuration: RunConfiguration) -> [Int] {
-        guard configuration.imbalance > 1 else { return indices }
+        guard let ratio = configuration.imbalance, ratio > 1 else { return indices }
         var stream = RandomStream(seed: configuration.seed, purpose: "FM imbalance"), kept: [Int] = []
         for label in 0..<set.classes {
             var own = indices.filter { set.labels[$0] == label }
-            let part = Mathematics.exp(-Mathematics.log(configuration.imbalance) * Double(label) / Double(set.classes - 1))
+            let part = Mathematics.exp(-Mathematics.log(ratio) * Double(label) / Double(set.classes - 1))
             stream.shuffle(&own)
             kept += own.prefix(max(1, Int((part * Double(own.count)).rounded())))
         }
@@ -54,10 +54,10 @@ public struct ServerData: Sendable {
 
     /// The set with other labels on the part `fm-label-noise` of these images: of any class but their own, drawn once.
     private static func mislabelled(_ set: ImageSet, _ indices: [Int], _ configuration: RunConfiguration) -> ImageSet {
-        guard configuration.labelNoise > 0 else { return set }
+        guard let noise = configuration.labelNoise, noise > 0 else { return set }
         var stream = RandomStream(seed: configuration.seed, purpose: "FM label noise"), order = indices, labels = set.labels
         stream.shuffle(&order)
-        for index in order.prefix(Int((configuration.labelNoise * Double(indices.count)).rounded())) {
+        for index in order.prefix(Int((noise * Double(indices.count)).rounded())) {
             labels[index] = UInt16((Int(labels[index]) + 1 + stream.index(below: set.classes - 1)) % set.classes)
         }
         return ImageSet(
