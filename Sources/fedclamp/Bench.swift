@@ -7,7 +7,8 @@ struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract: "Measure training and forward passes on 1, 2, 4 ... threads, after checking their results.",
-        discussion: """
+        discussion: Help.folded(
+            """
             Training is one model to a thread with batches of 64, as clients train; beside it one model on all threads, as \
             the server trains. GFLOP/s count the operations of direct \
             convolutions (38.9 million multiply-adds for a forward pass, three times that for a training step); Winograd's \
@@ -15,7 +16,7 @@ struct Bench: ParsableCommand {
 
               fedclamp bench
               fedclamp bench --threads 2 --isa avx2 --json
-            """)
+            """))
 
     @OptionGroup var machine: MachineOptions
 

@@ -13,7 +13,8 @@ struct Bound: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bound",
         abstract: "Fit activation bounds to a finished model on FM data; its parameters do not change.",
-        discussion: """
+        discussion: Help.folded(
+            """
             The FM data are taken as they are, poisoned or not; nothing is stamped. What the fit found out is printed: the \
             class that looks attacked, the images set aside, how far the bounds cut. A run file also has the model before round 1, \
             from which the search for triggers of malicious clients makes a twin to compare with; where it is missing, classes are compared. \
@@ -21,7 +22,7 @@ struct Bound: ParsableCommand {
 
               fedclamp bound run.h5 --synthetic data/fashion-mnist-fm.h5 --out bounded.h5
               fedclamp evaluate bounded.h5 --data data/fashion-mnist.h5
-            """)
+            """))
 
     @Argument(help: ArgumentHelp("Run file, or any file with /model.", valueName: "checkpoint.h5"), completion: .file())
     var checkpoint: String

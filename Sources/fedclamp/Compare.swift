@@ -7,13 +7,14 @@ struct Compare: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "compare",
         abstract: "Compare runs: the options that differ, ACC and ASR, and the curves over the rounds.",
-        discussion: """
+        discussion: Help.folded(
+            """
             Takes run files, also those in the folder cells of a table or sweep, finished or not. ACC and ASR are those of the global \
             model, of each defended model, and of the clients' own models where they were measured.
 
               fedclamp compare run.h5 run-2.h5
               fedclamp compare run.h5 run-2.h5 --report runs.html
-            """)
+            """))
 
     @Argument(help: ArgumentHelp("Run files, two or more.", valueName: "run.h5"), completion: .file())
     var files: [String]

@@ -12,14 +12,15 @@ struct Evaluate: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "evaluate",
         abstract: "Measure accuracy and attack success of a checkpoint on a data set's test images.",
-        discussion: """
+        discussion: Help.folded(
+            """
             The file's own /bounds are used when it has them, and its own attack unless --trigger names another. ASR is \
             measured on triggered images whose true class is not the target.
 
               fedclamp evaluate run.h5 --data data/fashion-mnist.h5
               fedclamp evaluate run.h5 --data data/fashion-mnist.h5 --trigger patch --target 0 --unbounded --json
               fedclamp evaluate run.h5 --data data/fashion-mnist.h5 --defended unlearning
-            """)
+            """))
 
     @Argument(help: ArgumentHelp("Run file, or any file with /model.", valueName: "checkpoint.h5"), completion: .file())
     var checkpoint: String

@@ -8,7 +8,8 @@ struct Import: ParsableCommand {
         commandName: "import",
         abstract:
             "Make an HDF5 data set of the original files of Fashion-MNIST, MNIST, CIFAR-10 or CIFAR-100, or of IDX files of any name.",
-        discussion: """
+        discussion: Help.folded(
+            """
             The files are read as published: IDX files (.gz or plain) for both MNISTs, the binary version for both CIFARs; \
             a folder that holds the unpacked archive's folder will do. The data set bears the published name only if the \
             files' content is the published one; others are read too, and called what they are.
@@ -20,7 +21,7 @@ struct Import: ParsableCommand {
 
             Other forms (npz, folders of images, CIFAR's Python version, Parquet, TFF, LEAF) are read by the Python package \
             (tools/python); data/FORMAT.md describes the file that all of them write.
-            """)
+            """))
 
     @Argument(
         help: ArgumentHelp("fashion-mnist, mnist, cifar-10, cifar-100 or idx.", valueName: "data-set"),

@@ -9,7 +9,8 @@ struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect",
         abstract: "Describe an HDF5 file: its shapes, configuration and history.",
-        discussion: """
+        discussion: Help.folded(
+            """
             All files that this program writes are recognised; of any other HDF5 file the tree is shown. Of results.h5, or of a folder \
             that reproduce, sweep or merge writes to, finished or not, the tables and an index: which file in cells holds which \
             training, with what options, and how far it is.
@@ -17,7 +18,7 @@ struct Inspect: ParsableCommand {
               fedclamp inspect run.h5
               fedclamp inspect data/fashion-mnist.h5 --json
               fedclamp inspect results/smoke
-            """)
+            """))
 
     @Argument(help: ArgumentHelp("File to read, or folder of results.", valueName: "file.h5|dir"), completion: .file())
     var path: String

@@ -10,7 +10,8 @@ struct FedClamp: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fedclamp",
         abstract: "Study backdoors in federated learning with a foundation model, and the activation bounds that remove them.",
-        discussion: """
+        discussion: Help.folded(
+            """
             A first session, with Debian's package dataset-fashion-mnist:
 
               fedclamp import fashion-mnist --from /usr/share/datasets/fashion-mnist --out data/fashion-mnist.h5
@@ -21,7 +22,7 @@ struct FedClamp: ParsableCommand {
             ACC is the share of clean images classified right, ASR (attack success rate) the share of triggered images \
             of other classes that are classified as the target. Results go to stdout, progress and errors to stderr. \
             Exit codes: 0 done, 1 a check did not hold, 2 bad input or I/O, 64 usage, 128 + n on signal n.
-            """,
+            """),
         version: programVersion,
         subcommands: [
             Import.self, Run.self, Reproduce.self, Sweep.self, Merge.self, Compare.self, Bound.self, Evaluate.self, Inspect.self,

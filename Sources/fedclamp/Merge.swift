@@ -5,12 +5,13 @@ struct Merge: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "merge",
         abstract: "Combine the parts of a sharded reproduce or sweep into one folder of results.",
-        discussion: """
+        discussion: Help.folded(
+            """
             The parts must be of one scale or grid and one data set; the data themselves are not needed. Exit code 1 when trainings \
             are still missing: their places stay empty.
 
               fedclamp merge results/shard-1 results/shard-2 --out results/paper
-            """)
+            """))
 
     @Argument(help: ArgumentHelp("Folders that reproduce or sweep wrote.", valueName: "dir"), completion: .directory)
     var parts: [String]

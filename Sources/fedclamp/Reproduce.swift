@@ -8,7 +8,8 @@ struct Reproduce: Configurable {
     static let configuration = CommandConfiguration(
         commandName: "reproduce",
         abstract: "Compute tables of results: every defence against every attack, and what they depend on.",
-        discussion: """
+        discussion: Help.folded(
+            """
             Tables: \(Tables.names.joined(separator: ", ")), or all. Scales are budgets of image passes:
             \(Scale.all.map { "  \($0.name): \($0.summary)" }.joined(separator: "\n"))
 
@@ -25,7 +26,7 @@ struct Reproduce: Configurable {
 
             Without --data, data/fashion-mnist.h5 is looked for here, then beside the executable; without --synthetic, \
             data/fashion-mnist-fm.h5 likewise, and where that is missing, withheld training images stand in for it.
-            """)
+            """))
 
     @Argument(
         help: ArgumentHelp("Tables, or all. (default: main)", valueName: "table"), completion: .list(Reproduce.choices),

@@ -16,7 +16,8 @@ struct Run: Configurable {
     static let configuration = CommandConfiguration(
         commandName: "run",
         abstract: "Train a federation with the attack and the defences that you name, and write a run file.",
-        discussion: """
+        discussion: Help.folded(
+            """
             The run is saved after every round. --resume continues it, and ends with the same bits as a run that never stopped. \
             Give --resume only the options that change: more rounds, another defence on the model, threads.
 
@@ -27,7 +28,7 @@ struct Run: Configurable {
 
             A configuration file has lines "name = value" with the names of these options without dashes; # at the \
             beginning of a line or after white space starts a comment; defense may stand on several lines. Options of the command line win.
-            """)
+            """))
 
     @Argument(
         help: ArgumentHelp("With --resume: the run file to continue. Options that are not given come from it.", valueName: "run.h5"),

@@ -8,13 +8,14 @@ struct SelfTest: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "selftest",
         abstract: "Check this CPU: kernels of every instruction set against a plain reference, and their throughput.",
-        discussion: """
+        discussion: Help.folded(
+            """
             Logits, and the gradient of every tensor and of every layer's bounds, are compared with a network written in \
             plain double-precision loops. Exit code 1 when one differs by more than float32 explains.
 
               fedclamp selftest
               fedclamp selftest --quick --json
-            """)
+            """))
 
     @OptionGroup var machine: MachineOptions
 

@@ -11,12 +11,13 @@ struct StepInit: Configurable {
     static let configuration = CommandConfiguration(
         commandName: "init",
         abstract: "Write the global checkpoint before the first round: configuration, and the model trained on FM data.",
-        discussion: """
+        discussion: Help.folded(
+            """
             The options are those of run. Without --data the clients have data of their own, which nobody else sees; the \
             classes are then those that the FM file names.
 
               fedclamp step init --synthetic data/fashion-mnist-fm.h5 --clients 2 --rounds 3 --defense bounds --out g0.h5
-            """)
+            """))
 
     @Option(
         help: ArgumentHelp(

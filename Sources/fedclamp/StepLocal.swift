@@ -11,12 +11,13 @@ struct StepLocal: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "local",
         abstract: "Train one client from a global checkpoint and write its update.",
-        discussion: """
+        discussion: Help.folded(
+            """
             The client's data are all images of FILE (a data set's training images, or images and labels at the root) or, \
             with --share, the client's share of the run's whole data set.
 
               fedclamp step local g0.h5 --client 1 --data node-1.h5 --out u1.h5
-            """)
+            """))
 
     @Argument(help: ArgumentHelp("Global checkpoint.", valueName: "global.h5"), completion: .file())
     var global: String
@@ -82,12 +83,13 @@ struct StepShare: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "share",
         abstract: "Write one client's share of the run's data set, for a node that has no other data.",
-        discussion: """
+        discussion: Help.folded(
+            """
             Images and labels as they are; a malicious client poisons its own when it trains. The bits of run, but for \
             WaNet's noise images, which are drawn by an image's place in the file.
 
               fedclamp step share g0.h5 --client 1 --data data/fashion-mnist.h5 --out node-1.h5
-            """)
+            """))
 
     @Argument(help: ArgumentHelp("Global checkpoint.", valueName: "global.h5"), completion: .file())
     var global: String

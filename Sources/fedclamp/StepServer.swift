@@ -8,14 +8,15 @@ struct StepAggregate: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "aggregate",
         abstract: "Combine a round's updates by the run's rule before aggregation.",
-        discussion: """
+        discussion: Help.folded(
+            """
             Each update must be of this run, round and global checkpoint, of a client of the round, and finite; one that is \
             not is refused with its sender's name, and nothing is written. K=FILE says that FILE came from client K. \
             Clients without an update are missing, which costs their part only.
 
               fedclamp step aggregate g0.h5 u0.h5 u1.h5 --synthetic data/fashion-mnist-fm.h5 --out a1.h5
               fedclamp step aggregate g0.h5 0=u0.h5 1=u1.h5 --skip-refused --synthetic data/fashion-mnist-fm.h5 --out a1.h5
-            """)
+            """))
 
     @Argument(help: ArgumentHelp("Global checkpoint.", valueName: "global.h5"), completion: .file())
     var global: String
@@ -78,9 +79,10 @@ struct StepFuse: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fuse",
         abstract: "Fuse an aggregate on the FM data: the next global checkpoint.",
-        discussion: """
+        discussion: Help.folded(
+            """
               fedclamp step fuse a1.h5 --synthetic data/fashion-mnist-fm.h5 --out g1.h5
-            """)
+            """))
 
     @Argument(help: ArgumentHelp("What step aggregate wrote.", valueName: "aggregate.h5"), completion: .file())
     var aggregate: String
@@ -113,12 +115,13 @@ struct StepBound: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bound",
         abstract: "Fit the activation bounds after the last round.",
-        discussion: """
+        discussion: Help.folded(
+            """
             Due after the last round of a run with --defense bounds or bounds-paper. The bounds of any other checkpoint: \
             fedclamp bound.
 
               fedclamp step bound g3.h5 --synthetic data/fashion-mnist-fm.h5 --out bounded.h5
-            """)
+            """))
 
     @Argument(help: ArgumentHelp("Global checkpoint.", valueName: "global.h5"), completion: .file())
     var global: String

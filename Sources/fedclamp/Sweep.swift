@@ -6,7 +6,8 @@ struct Sweep: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sweep",
         abstract: "Compute every combination of options' values, for every seed, as a table.",
-        discussion: """
+        discussion: Help.folded(
+            """
             The grid is a file of lines "name = value" with the names of the options of run, read as run --config reads its files. \
             An option may have several values, with "|" between them; the first option changes slowest. What acts together, \
             rules, vouching and a defence on the model, is joined by " + ":
@@ -26,7 +27,7 @@ struct Sweep: ParsableCommand {
               fedclamp sweep grid.conf --seeds 3 --out results/grid
               fedclamp sweep grid.conf --shard 3/8 --out results/shard-3
               fedclamp inspect results/grid
-            """)
+            """))
 
     @Argument(help: ArgumentHelp("File with options of run, each with one value or several.", valueName: "grid.conf"), completion: .file())
     var file: String

@@ -9,13 +9,14 @@ struct Watch: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "watch",
         abstract: "Follow a run in another process: its rounds and defences as they are saved.",
-        discussion: """
+        discussion: Help.folded(
+            """
             Reads the run file again whenever it is replaced, prints what is new, and ends when the run is finished. It writes \
             nothing and may be started and stopped at any time.
 
               fedclamp watch run.h5
               fedclamp watch run.h5 --once
-            """)
+            """))
 
     @Argument(help: ArgumentHelp("Run file.", valueName: "run.h5"), completion: .file())
     var file: String

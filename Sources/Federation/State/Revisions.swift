@@ -26,7 +26,7 @@ public struct Revisions: Equatable, Sendable {
     public init?(text: String) {
         for entry in text.split(separator: ";") {
             let words = entry.split(separator: " ")
-            guard words.count >= 2, let number = Int(words[words.count - 1]), number > 0 else { return nil }
+            guard words.count >= 2, let number = Int(words[words.count - 1]), number >= 0 else { return nil }
             numbers[words.dropLast().joined(separator: " ")] = number
         }
     }
