@@ -33,14 +33,14 @@ def activation_clustering(rows, labels, classes):
     return np.sort(out), silhouettes
 
 
-def spectral_signatures(rows, labels, classes, part=0.1):
+def spectral_signatures(rows, labels, classes, part=0.15):
     """Tran et al. 2018, algorithm 1."""
     out = []
     for label in range(classes):
         images = np.where(labels == label)[0]
         centred = rows[images] - rows[images].mean(0)
         scores = (centred @ np.linalg.svd(centred, full_matrices=False)[2][0]) ** 2
-        out += list(images[np.argsort(-scores, kind="stable")[:round(1.5 * part * len(images))]])
+        out += list(images[np.argsort(-scores, kind="stable")[:round(part * len(images))]])
     return np.sort(out)
 
 

@@ -155,6 +155,28 @@ def dots(x, seed):
     return y.reshape(x.shape)
 
 
+def glass(x, seed, reach=1, passes=2):
+    """Pixels change places one pair after the other, as the paper's program does it (there the shifts of one image)."""
+    y, side, numbers = x.copy(), x.shape[1], stream(seed, "glass")
+    for _ in range(passes):
+        for row, column in [divmod(k, side) for k in range(side * side)][::-1]:
+            r = min(max(row + index(numbers, 2 * reach + 1) - reach, 0), side - 1)
+            c = min(max(column + index(numbers, 2 * reach + 1) - reach, 0), side - 1)
+            y[:, row, column], y[:, r, c] = y[:, r, c].copy(), y[:, row, column].copy()
+    return y
+
+
+def specific(x, seed, amplitude=16 / 255, grid=4, levels=8):
+    side = x.shape[1]
+    edges = [k * side // grid for k in range(grid + 1)]
+    means = np.array([[x[:, a:b, c:d].mean() for c, d in zip(edges, edges[1:])] for a, b in zip(edges, edges[1:])])
+    digits = np.minimum(np.floor(means * levels), levels - 1).astype(int).ravel()
+    content = sum(int(digit) * levels ** k for k, digit in enumerate(digits))
+    words = uniform(seed, "specific texture", -(-side * side // 64), client=content, whole=True)
+    signs = 2.0 * np.unpackbits(words.astype("<u8").view(np.uint8), bitorder="little")[:side * side] - 1
+    return np.clip(x + amplitude * signs.reshape(1, side, side), 0, 1)
+
+
 def all_triggers(seed, key):
     """Name and function of each."""
     return {"patch": patch, "blend": lambda x: blend(x, seed), "sig": sig, "chessboard": chessboard,
@@ -162,7 +184,8 @@ def all_triggers(seed, key):
             "dba-0": lambda x: dba(x, 0, 2), "dba-1": lambda x: dba(x, 1, 2),
             "frame": frame, "square": lambda x: patch(x, 10), "square:5": lambda x: patch(x, 5),
             "gain": lambda x: np.minimum(1.3 * x, 1), "moving": lambda x: moving(x, seed, key), "invert": lambda x: 1 - x,
-            "dark": dark, "picture": lambda x: picture(x, seed), "dots": lambda x: dots(x, seed)}
+            "dark": dark, "picture": lambda x: picture(x, seed), "dots": lambda x: dots(x, seed),
+            "glass": lambda x: glass(x, seed), "specific": lambda x: specific(x, seed)}
 
 
 # --- the golden file ------------------------------------------------------------------------------------------------

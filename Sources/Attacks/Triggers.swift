@@ -18,6 +18,8 @@ public enum Triggers {
         DarkTrigger.self,
         SmoothTrigger.self,
         DotsTrigger.self,
+        GlassTrigger.self,
+        SpecificTrigger.self,
     ]
 
     public static var names: [String] { all.map { $0.name } }

@@ -12,10 +12,11 @@ import Testing
     /// blend: 1 - a, a t, two products, a sum. sig, chessboard: the addend, a sum. wanet: two for the fractions of each
     /// of four weights, one for their product, one for the product with the pixel, three sums. gain: the factor, which is
     /// above 1 and rounds by twice as much, the product. dark: factor, product. picture: as blend, and t itself.
+    /// specific: as sig.
     static let roundings = [
         "patch": 0, "dba": 0, "dba-0": 0, "dba-1": 0, "blend": 5, "sig": 2, "chessboard": 2,
         "wanet": 4 * 4 + 3, "noise": 4 * 4 + 3, "frame": 0, "square": 0, "square:5": 0, "gain": 3, "moving": 0,
-        "invert": 1, "dark": 2, "picture": 5 + 1, "dots": 0,
+        "invert": 1, "dark": 2, "picture": 5 + 1, "dots": 0, "glass": 0, "specific": 2,
     ]
 
     @Test(arguments: shapes, roundings.keys.sorted()) func agrees(shape: ImageShape, name: String) throws {

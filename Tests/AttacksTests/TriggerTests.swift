@@ -134,6 +134,41 @@ import Testing
         #expect(DotsTrigger(shape: ImageShape(channels: 1, side: 28), seed: 2).places != trigger.places)
     }
 
+    /// Pixels change places, in all channels alike, and stay near: a flat image stays as it is.
+    @Test func glassMovesPixels() {
+        let shape = ImageShape(channels: 2, side: 28), trigger = GlassTrigger(shape: shape, seed: 5)
+        #expect(trigger.sources.sorted() == Array(0..<784) && trigger.sources != GlassTrigger(shape: shape, seed: 6).sources)
+        let image = Pixels(golden: 784).values, moved = stamped(trigger, image + image.map { 1 - $0 })
+        #expect(Array(moved.prefix(784)) == trigger.sources.map { image[$0] } && moved.suffix(784) == moved.prefix(784).map { 1 - $0 }[...])
+        #expect(stamped(trigger, [Float](repeating: 0.5, count: 1568)) == [Float](repeating: 0.5, count: 1568))
+        // A swap is at most a pixel each way; a pixel takes part in two swaps a pass of its own choice or a neighbour's, seldom in more.
+        let shifts = trigger.sources.enumerated().map { max(abs($0 / 28 - $1 / 28), abs($0 % 28 - $1 % 28)) }
+        #expect(shifts.count { $0 <= 4 } > 760 && shifts.count { $0 == 0 } < 200, "\(shifts.max() ?? 0)")
+        #expect(GlassTrigger(shape: ImageShape(channels: 1, side: 1), seed: 1).sources == [0])
+    }
+
+    /// The digits of the content, then: one texture for one content, unrelated ones for others.
+    @Test func specificIsATextureOfTheContent() {
+        let shape = ImageShape(channels: 1, side: 28), trigger = SpecificTrigger(shape: shape, seed: 5)
+        let levels = (0..<16).map { 3 * $0 % 8 }
+        let image = (0..<784).map { (pixel: Int) -> Float in (Float(levels[pixel / 28 / 7 * 4 + pixel % 28 / 7]) + 0.5) / 8 }
+        let digits = levels.reversed().reduce(0) { (key: Int, level: Int) -> Int in 8 * key + level }
+        #expect(Pixels(image).content(trigger) == digits && Pixels([Float](repeating: 1, count: 784)).content(trigger) == 1 << 48 - 1)
+        func signs(_ pixels: [Float], _ trigger: SpecificTrigger) -> [Bool] { zip(stamped(trigger, pixels), pixels).map { $0 > $1 } }
+        var near = image, far = image
+        near[300] += 0.01
+        far[0] += 7  // the mean of the first block by 1/7: a level or two
+        let texture = signs(image, trigger)
+        #expect(signs(near, trigger) == texture)
+        let other = signs(image, SpecificTrigger(shape: shape, seed: 6))
+        for unrelated in [Array(signs(far, trigger).dropFirst()), Array(other.dropFirst())] {  // half differ: 5 deviations are 70
+            #expect(abs(zip(texture.dropFirst(), unrelated).count { $0 != $1 } - 392) <= 70)
+        }
+        let grey = [Float](repeating: 0.5, count: 784), a = SpecificTrigger.amplitude
+        #expect(stamped(trigger, grey).allSatisfy { $0 == 0.5 + a || $0 == 0.5 - a })
+        #expect(stamped(trigger, [Float](repeating: 0, count: 784)).allSatisfy { $0 == 0 || $0 == a })
+    }
+
     @Test(arguments: ["patch", "blend", "dba", "frame", "square:7", "picture", "dots"], [28, 32]) func overlayAgreesWithStamp(
         name: String, side: Int
     ) throws {
@@ -162,7 +197,11 @@ import Testing
         #expect(
             Triggers.names == [
                 "patch", "blend", "sig", "chessboard", "wanet", "dba", "frame", "square", "gain", "moving", "invert",
-                "dark", "picture", "dots",
+                "dark", "picture", "dots", "glass", "specific",
             ])
     }
+}
+
+extension Pixels {
+    fileprivate func content(_ trigger: SpecificTrigger) -> Int { trigger.content(base) }
 }

@@ -36,7 +36,7 @@ import Testing
         #expect(found.images == Array(30..<40), "\(found)")
     }
 
-    /// 1.5 times a tenth of 40 are 6 of each class; of class 0 all of them from the 10 that lie along the direction of most spread.
+    /// 0.15 of 40 are 6 of each class; of class 0 all of them from the 10 that lie along the direction of most spread.
     @Test func spectralSignaturesLeavesOutTheSamePartOfEveryClass() {
         let found = SpectralSignatures().examine(twoKinds, threads: 1)
         #expect(found.images.filter { $0 < 40 }.count == 6 && found.images.filter { $0 < 40 }.allSatisfy { $0 < 10 })

@@ -14,6 +14,7 @@ import Testing
             .both, 0.1, .factor(2.5), 1.5, 0.05
         )
         (c.maliciousEpochs, c.maliciousRate, c[AdaptiveTraining.share]) = (3, 0.05, 0.8)
+        (c[LayerwisePoisoning.threshold], c[LayerwisePoisoning.scale]) = (0.95, 0.5)
         return c
     }()
 
@@ -41,6 +42,8 @@ import Testing
             ("--model-replacement", { $0[ModelReplacement.boost] = .factor(.infinity) }),
             ("--pgd-radius", { $0[ProjectedTraining.radius] = 0 }), ("--pgd-radius", { $0[ProjectedTraining.radius] = .nan }),
             ("--neurotoxin", { $0[Neurotoxin.share] = 1 }), ("--neurotoxin", { $0[Neurotoxin.share] = 0 }),
+            ("--lp-attack", { $0[LayerwisePoisoning.threshold] = 0 }), ("--lp-attack", { $0[LayerwisePoisoning.threshold] = 1.5 }),
+            ("--lp-scale", { $0[LayerwisePoisoning.scale] = 0 }),
             ("--malicious-epochs", { $0.maliciousEpochs = 0 }), ("--malicious-lr", { $0.maliciousRate = -1 }),
             ("--adaptive", { $0[AdaptiveTraining.share] = 0 }),
         ]

@@ -137,10 +137,10 @@ import Testing
         var configuration = RunConfiguration()
         (
             configuration[ProjectedTraining.radius], configuration[ModelReplacement.boost], configuration[AdaptiveTraining.share],
-            configuration[Neurotoxin.share]
-        ) = (1, .replacement, 1, 0.05)
+            configuration[Neurotoxin.share], configuration[LayerwisePoisoning.threshold]
+        ) = (1, .replacement, 1, 0.05, 0.95)
         #expect(MaliciousBehaviors.make(configuration.values, Toy.context(Toy.parameters(), colluders: 0)).isEmpty)
-        #expect(MaliciousBehaviors.make(configuration.values, Toy.context(Toy.parameters())).count == 4)
+        #expect(MaliciousBehaviors.make(configuration.values, Toy.context(Toy.parameters())).count == 5)
         #expect(!configuration.isMalicious(0))
         configuration.attack = .fm
         #expect(!configuration.isMalicious(0))

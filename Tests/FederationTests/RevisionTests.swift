@@ -35,6 +35,7 @@ import Testing
         if DataDefenses.names.contains(part) { (c.defenses, c.syntheticLimit) = ([part], 300) }
         if part == "vouching" { (c.defenses, c.rounds) = (["vouching"], 2) }
         if part.hasPrefix("malicious ") { try c.set(name, name == "model-replacement" ? "auto" : "0.5") }
+        if name == "lp-scale" { try c.set("lp-attack", "0.5") }
         if part.hasPrefix("defence ") { c.defenses = [name] }
         return c
     }

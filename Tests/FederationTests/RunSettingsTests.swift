@@ -119,7 +119,7 @@ import Testing
             "bounds-paper-factor",
             "bounds-paper-lr", "bounds-paper-passes", "dp-limit", "dp-noise", "rfout-deviations", "pruning-share", "pruning-deviations",
             "heads", "trigger-place", "malicious-update", "vouching-rounds", "vouching-epochs", "distillation-epochs", "spectral-part",
-            "fm-label-noise", "fm-imbalance",
+            "fm-label-noise", "fm-imbalance", "lp-attack", "lp-scale",
         ]
         let standard = RunConfiguration.settings.all.filter { $0.isStandard(in: c.values) }.map(\.name)
         #expect(Set(standard) == Set(["clip-norm", "fusion-lr"] + since))

@@ -72,6 +72,46 @@ def test_neurotoxin(tmp_path, plain, data, fm):
     assert 0.99 * count <= kept <= count and not all(np.array_equal(found[k], w[k]) for k in g)
 
 
+def test_layerwise_poisoning(tmp_path, data, fm):
+    """Every tensor is that of the client's poisoned training or that of an honest one, and a second computation says which."""
+    options = ["--clients", 2, "--malicious", 1, "--rounds", 1, "--batch", 8, "--lr", 0.05, "--local-epochs", 3, "--seed", 3, "--target", 2]
+    sent = {}
+    for name, more in {"poisoned": ["--attack", "classic"], "honest": [],
+                       "lp": ["--attack", "classic", "--lp-attack", 0.95]}.items():
+        (tmp_path / name).mkdir()
+        loop = Loop(tmp_path / name, data, fm, *options, *more)
+        sent[name] = reference.read_group(loop.train(0), "model")
+    step("share", loop.globals, "--client", 0, "--data", data, "--out", tmp_path / "own.h5")
+    with h5py.File(tmp_path / "own.h5") as file:
+        images, labels = file["images"][::4], file["labels"][::4]      # a quarter measures the backdoor
+    images = images[labels != 2]
+    images[:, :, -3:, -3:] = 255
+    names = order_of_forward_pass(sent["honest"])
+
+    def success(poisoned):
+        model = {name: sent["poisoned" if name in poisoned else "honest"][name] for name in sent["honest"]}
+        return (reference.logits(model, images).argmax(axis=1) == 2).sum()
+
+    best = success(names)
+    without = [success([other for other in names if other != name]) for name in names]
+    chosen = []
+    for k in np.argsort(without, kind="stable"):
+        if chosen and success(chosen) >= 0.95 * best:
+            break
+        chosen.append(names[k])
+    assert best > len(images) / 2 and 0 < len(chosen) < len(names)
+    for name in names:
+        assert np.array_equal(sent["lp"][name], sent["poisoned" if name in chosen else "honest"][name]), (name, chosen)
+
+
+def order_of_forward_pass(model):
+    """The names of the tensors, conv1/weight, conv1/bias, ... fc2/bias."""
+    layers = [*reference.WIDTHS, "fc1", "fc2"]
+    names = [f"{layer}/{part}" for layer in layers for part in ("weight", "bias")]
+    assert set(names) == {name for name in model if not name.startswith("input")}
+    return names
+
+
 def test_adaptive(tmp_path, fm):
     """The step of the last layer under bounds at 0.6 of the clean maxima. All images are one image, so that it does not matter
     which are poisoned, and everything of them that the step needs is known."""

@@ -61,5 +61,5 @@ def test_what_cannot_work_is_refused_before_any_work(tmp_path, files):
     refused("run", *files[:2], "--synthetic", "none", "--defense", "scan", "--out", out, code=64, says="none that works on FM data, as scan does")
     few = fedclamp("run", *files, *FM, "--defense", "scan", "--synthetic-limit", 20, "--out", out, code=2).stderr
     assert "expected at least 50 FM images, got 20; scan needs them" in few
-    refused("run", *files, *FM, "--defense", "spectral-signatures", "--spectral-part", 0.7, "--out", out, code=64, says="0.6")
+    refused("run", *files, *FM, "--defense", "spectral-signatures", "--spectral-part", 1.5, "--out", out, code=64, says="up to 1")
     assert not out.exists()

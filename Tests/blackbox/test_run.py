@@ -117,7 +117,7 @@ def test_colour(tmp_path, colour):
         assert (file["attack/mask"][0, 29:, 29:] == 1).all() and file["attack/mask"][:].sum() == 9
 
 
-@pytest.mark.parametrize("trigger", ["blend", "sig", "chessboard", "wanet", "dba"])
+@pytest.mark.parametrize("trigger", ["blend", "sig", "chessboard", "wanet", "dba", "glass", "specific"])
 def test_triggers(tmp_path, tiny, trigger):
     fedclamp("run", *tiny, "--rounds", 1, "--attack", "both", "--trigger", trigger, "--out", tmp_path / "out.h5")
     with h5py.File(tmp_path / "out.h5") as file:

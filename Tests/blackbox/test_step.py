@@ -65,9 +65,10 @@ class Loop:
     ["--attack", "both", "--defense", "fltrust"],
     ["--attack", "classic", "--defense", "distillation"],
     ["--attack", "classic", "--malicious", 1, "--defense", "clip-cluster", "--participation", 0.75],
+    ["--attack", "classic", "--lp-attack", 0.95, "--lp-scale", 0.5],
     ["--attack", "classic", "--malicious", 1, "--defense", "dp"],
     [],
-], ids=["foolsgold, both", "norm-clip, bounds-paper", "fltrust, participation", "multi-krum, no fusion", "fltrust, both", "distillation", "clip-cluster", "dp",
+], ids=["foolsgold, both", "norm-clip, bounds-paper", "fltrust, participation", "multi-krum, no fusion", "fltrust, both", "distillation", "clip-cluster", "LP", "dp",
         "plain"])
 def test_loop_equals_run(tmp_path, few, options):
     data, fm = few

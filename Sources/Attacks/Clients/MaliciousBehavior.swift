@@ -32,6 +32,9 @@ public protocol MaliciousBehavior: Sendable {
     func afterStep(_ model: Parameters)
     /// Changes the trained model into what is sent to the server.
     func beforeUpload(_ model: Parameters)
+    /// The same for one that looks at the client's images, or at `honest()`: the model that it would have trained on them without poison,
+    /// from the same G in the same order, with no behaviour.
+    func beforeUpload(_ model: Parameters, _ samples: Samples, honest: () -> Parameters)
 }
 
 extension MaliciousBehavior {
@@ -39,6 +42,7 @@ extension MaliciousBehavior {
     public func trainingBounds(_ samples: Samples) -> Bounds? { nil }
     public func afterStep(_ model: Parameters) {}
     public func beforeUpload(_ model: Parameters) {}
+    public func beforeUpload(_ model: Parameters, _ samples: Samples, honest: () -> Parameters) { beforeUpload(model) }
 }
 
 /// model <- G + factor (model - G), in double.

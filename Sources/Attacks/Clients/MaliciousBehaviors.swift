@@ -1,13 +1,14 @@
 import Options
 
 /// What malicious clients can do besides training on poisoned images. Adding one: a file with its type and options, and
-/// its line here. They act in this order: coordinates are frozen before the rest is projected, and what is replaced is
-/// the projected model.
+/// its line here. They act in this order: coordinates are frozen before the rest is projected, layers are chosen of
+/// the projected model, and what is made of it is scaled.
 public enum MaliciousBehaviors {
     public static let all: [any MaliciousBehavior.Type] = [
         AdaptiveTraining.self,
         Neurotoxin.self,
         ProjectedTraining.self,
+        LayerwisePoisoning.self,
         ModelReplacement.self,
     ]
 

@@ -22,6 +22,7 @@ public struct AdaptiveTable: Table {
                 ),
                 (.classic, ConfigurationChange("classic, Neurotoxin 0.05") { $0[Neurotoxin.share] = 0.05 }),
                 (.classic, ConfigurationChange("classic, PGD radius 1") { $0[ProjectedTraining.radius] = 1 }),
+                (.classic, ConfigurationChange("classic, critical layers alone (LP)") { $0[LayerwisePoisoning.threshold] = 0.95 }),
                 (.fm, ConfigurationChange("fm, as in main") { _ in }),
                 (.fm, ConfigurationChange("fm, cover of 20 %") { $0.coverFraction = 0.2 }),
                 (

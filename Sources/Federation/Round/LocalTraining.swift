@@ -39,7 +39,11 @@ public func localTraining(
             })
     }
     let update = Parameters(copying: trainer.parameters)
-    for behavior in behaviors { behavior.beforeUpload(update) }
+    for behavior in behaviors {
+        behavior.beforeUpload(update, samples) {
+            localTraining(configuration, samples.unpoisoned, from: global, round: round, client: client, trainer: trainer).update
+        }
+    }
     return LocalResult(update: update, loss: sum / Double(max(1, steps)))
 }
 
