@@ -54,8 +54,12 @@ public struct Setting<Value: SettingValue>: AnySetting {
     }
 
     private func error(_ given: String) -> SettingError {
-        SettingError(name, given: given, expected: expected + suggestion(given, choices))
+        let near = suggestion(given, choices)
+        return SettingError(name, given: given, expected: (expected.count <= Self.longList ? expected : "a name that --help lists") + near)
     }
+
+    /// Longer lists of names are not repeated in an error.
+    private static var longList: Int { 300 }
 
     private func shown(_ value: Value) -> String { value.text.isEmpty ? unsetWord : value.text }
 }

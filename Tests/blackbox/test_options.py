@@ -67,7 +67,7 @@ def example(name, option):
     if choices:
         return choices[-1]
     # from 0 to 1 or above, of classes and clients: 1 is in all ranges but those below 1
-    special = {"partition": "shards:2", "seed": "7", "trigger-place": "1,1", "malicious-update": "none", "heads": "1x128,none"}
+    special = {"partition": "shards:2", "seed": "7", "trigger-place": "1,1", "malicious-update": "none", "heads": "1x128,none", "defense": "vouching"}
     return special.get(name, "0.25" if "below 1" in option["abstract"] or "fraction" in name else "1")
 
 
