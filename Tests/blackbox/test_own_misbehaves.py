@@ -162,3 +162,22 @@ def test_what_it_writes_to_stderr_can_be_kept(seven, tmp_path):
         """)
     run(*seven, "--defense", f"exec:{talks}", "--exec-log", tmp_path / "log", "--out", tmp_path / "run.h5")
     assert (tmp_path / "log").read_text() == "round 1\nround 2\n"
+
+
+WITH_THE_PACKAGE = {
+    "a trigger of NaN": ("@fedclamp.trigger\ndef f(images, context):\n    return images * np.nan\n", ["--attack", "classic", "--trigger"], "finite numbers, got nan"),
+    "a defence without return": ("@fedclamp.model_defense\ndef f(parameters, context):\n    parameters * 2\n", ["--defense"],
+                                 "f returned None: expected parameters (flat, or a state_dict)"),
+    "a defence with a typo": ("@fedclamp.model_defense\ndef f(parameters, context):\n    return {'parameter': parameters}\n", ["--defense"],
+                              "parameters, bounds, suspects (its keys: conv1.weight, conv1.bias"),
+    "an error of two lines": ("@fedclamp.rule\ndef f(updates, context):\n    raise ValueError('one\\ntwo')\n", ["--defense"], "ValueError: one"),
+}
+
+
+@pytest.mark.parametrize("name", WITH_THE_PACKAGE)
+def test_with_the_package_a_wrong_result_says_what_is_expected(seven, tmp_path, name):
+    body, option, says = WITH_THE_PACKAGE[name]
+    program = method(tmp_path / "mine.py", body)
+    done = fedclamp("run", *seven, *option, f"exec:{program}", "--out", tmp_path / "run.h5", code=2, env=ENVIRONMENT)
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("fedclamp run: exec:mine, asked for") and says in line and "KeyError" not in line, done.stderr

@@ -10,7 +10,9 @@ import pytest
 from support import BINARY, ROOT
 
 PACKAGE = ROOT / "tools/python"
-NEEDED = {"importers": ["pandas", "PIL", "pyarrow"], "events": ["tensorboardX"], "package": []}
+IMPORTERS = ["PIL", "pyarrow"]
+NEEDED = {"importers": ["pandas", *IMPORTERS], "importers_output": IMPORTERS, "importers_labels": IMPORTERS, "importers_pictures": IMPORTERS,
+          "importers_hostile": IMPORTERS, "importers_command": IMPORTERS, "methods": [], "events": ["tensorboardX"], "package": []}
 
 
 @pytest.mark.parametrize("part", NEEDED)
@@ -26,3 +28,7 @@ def test_python_package(part):
         env=os.environ | {"FEDCLAMP": str(BINARY), "PYTHONPATH": str(PACKAGE)},
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+
+
+def test_every_part_is_tried():
+    assert {path.stem.removeprefix("test_") for path in (PACKAGE / "tests").glob("test_*.py")} == set(NEEDED)

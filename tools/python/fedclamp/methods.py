@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,14 +78,18 @@ class Context:
 
     def flatten(self, state: dict[str, Any]) -> np.ndarray:
         """The reverse: NumPy arrays or PyTorch tensors."""
-        parts = []
+        parts, missing = [], [key for key in self._keys() if key not in state]
+        if missing:
+            raise ValueError(f"a state_dict: expected the keys {', '.join(self._keys())}; missing are {_few(missing)}, got {_few(state)}")
         for name, shape in self.tensors:
-            value = state[name.replace("/", ".")]
-            value = value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
+            value = _array(state[name.replace("/", ".")], name)
             if value.shape != tuple(shape):
                 raise ValueError(f"{name}: expected shape {tuple(shape)}, got {value.shape}")
             parts.append(value.astype(np.float32).ravel())
         return np.concatenate(parts)
+
+    def _keys(self) -> list[str]:
+        return [name.replace("/", ".") for name, _ in self.tensors]
 
 
 @dataclass
@@ -200,37 +204,67 @@ def _context(question: dict[str, Any], arrays: dict[str, np.ndarray], state: dic
     return context
 
 
+_EXPECTED = {
+    "rule": "weights or booleans, one for each client, or an Aggregate",
+    "model-defense": "parameters (flat, or a state_dict), or a dict with any of parameters, bounds, suspects",
+    "malicious-update": "parameters (flat, or a state_dict)",
+    "trigger": "the images stamped: real numbers from 0 to 1, or uint8",
+}
+
+
 def _results(kind: str, result: Any, context: Context) -> dict[str, np.ndarray]:
-    """The arrays of the answer, by name."""
+    """The arrays of the answer, by name. Raises ValueError or TypeError for what FedClamp would refuse, or misread."""
+    if result is None:
+        raise ValueError(f"{_methods[kind][0].__name__} returned None: expected {_EXPECTED[kind]}; is a return missing?")
     if kind == "rule":
         return _rule_results(result)
     if kind == "trigger":
-        images = np.asarray(result)
-        return {"images": images if images.dtype == np.uint8 else np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)}
+        return {"images": _stamped(_array(result, "images"))}
     if kind == "malicious-update":
         return {"parameters": _flat(result, context)}
-    whole = (
-        result
-        if isinstance(result, dict) and set(result) <= {"parameters", "bounds", "suspects"}
-        else {"parameters": result}
-    )
-    return {
-        name: _flat(value, context) if name == "parameters" else np.asarray(value)
-        for name, value in whole.items()
-        if value is not None
-    }
+    if not isinstance(result, dict):
+        return {"parameters": _flat(result, context)}
+    answers = {"parameters", "bounds", "suspects"}
+    if not set(result) <= answers:
+        if not set(result) & set(context._keys()):
+            raise ValueError(f"expected {_EXPECTED['model-defense']} (its keys: {', '.join(context._keys())}), got a dict with {_few(result)}")
+        return {"parameters": context.flatten(result)}
+    given = {name: value for name, value in result.items() if value is not None}
+    return {name: _flat(value, context) if name == "parameters" else _array(value, name) for name, value in given.items()}
+
+
+def _stamped(images: np.ndarray) -> np.ndarray:
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype.kind != "f":
+        raise ValueError(f"images: expected real numbers from 0 to 1, or uint8, got {images.dtype}")
+    if not np.isfinite(images).all():
+        at = np.argwhere(~np.isfinite(images))[0].tolist()
+        raise ValueError(f"images: expected finite numbers, got {images[tuple(at)]} at {at}")
+    result: np.ndarray = np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
+    return result
 
 
 def _rule_results(result: Any) -> dict[str, np.ndarray]:
     if isinstance(result, Aggregate):
         weights = {} if result.weights is None else _rule_results(result.weights)
-        return {"aggregate": np.asarray(result.parameters, dtype=np.float32), **weights}
-    values = np.asarray(result)
+        return {"aggregate": _array(result.parameters, "parameters of an Aggregate").astype(np.float32), **weights}
+    values = _array(result, _EXPECTED["rule"])
     return {"accepted": values.astype(np.uint8)} if values.dtype == bool else {"weights": values.astype(np.float64)}
 
 
 def _flat(value: Any, context: Context) -> np.ndarray:
-    if isinstance(value, dict):
-        return context.flatten(value)
+    return context.flatten(value) if isinstance(value, dict) else _array(value, "parameters").astype(np.float32)
+
+
+def _array(value: Any, what: str) -> np.ndarray:
+    """Numbers of whatever holds some, PyTorch's tensors too."""
     array: np.ndarray = value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
-    return array.astype(np.float32)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"expected {what}: numbers, got {type(value).__name__} of {array.dtype}")
+    return array
+
+
+def _few(names: Iterable[Any]) -> str:
+    listed = [str(name)[:40] for name in names]
+    return ", ".join(listed[:6]) + (f" and {len(listed) - 6} more" if len(listed) > 6 else "") or "none"

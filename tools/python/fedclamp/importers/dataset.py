@@ -4,19 +4,19 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import h5py
 import numpy as np
 
+from ..border import library
 from ..program import PathLike
+from .labels import as_classes, named, note, whole_numbers
+from .output import BadData, write_in_place
 
 SIDES = (28, 32)
-
-
-class BadData(ValueError):
-    """A file is not what it should be; the message says which, where, and what was expected."""
+LAYOUTS = "(n, h, w), (n, h, w, c) or (n, c, h, w), 1 or 3 channels"
 
 
 @dataclass
@@ -29,41 +29,53 @@ class Split:
 
 
 def write_dataset(
-    out: PathLike, train: Split, test: Split, *, name: str, class_names: Sequence[str] | None = None, source: str = ""
+    out: PathLike,
+    train: Split,
+    test: Split,
+    *,
+    name: str,
+    class_names: Sequence[str] | None = None,
+    classes: int | None = None,
+    source: str = "",
+    overwrite: bool = False,
 ) -> None:
-    """Writes a data set with both splits, under a temporary name first."""
+    """Writes a data set with both splits, under a temporary name first. A file that is there stays without `overwrite`.
+
+    Without `class_names` and `classes` the labels that occur are the classes: a note says what is renumbered.
+    """
+    where = f"{plain(name)} ({plain(source)})" if source else plain(name)
     if train.images.shape[1:] != test.images.shape[1:]:
         raise BadData(
-            f"{name}: expected test images of {train.images.shape[1:]} as in training, got {test.images.shape[1:]}"
+            f"{where}: expected test images of {train.images.shape[1:]} as in training, got {test.images.shape[1:]}"
         )
-    classes = int(max(train.labels.max(), test.labels.max())) + 1
-    names = list(class_names) if class_names is not None else [str(k) for k in range(classes)]
-    if not 2 <= len(names) <= 1000 or classes > len(names):
-        raise BadData(
-            f"{name}: {classes} classes and {len(names)} names of classes: expected 2 to 1000, as many as labels say"
+    (first, second), names = as_classes((train.labels, test.labels), where, class_names, classes)
+    train, test = replace(train, labels=first), replace(test, labels=second)
+    if untrained := [names[k] for k in range(len(names)) if not (train.labels == k).any()]:
+        note(f"{where}: no training image is of class {named(untrained)}")
+
+    def fill(file: h5py.File) -> None:
+        file.attrs.update(
+            {
+                "format": "fedclamp-dataset",
+                "version": 1,
+                "name": plain(name),
+                "source": plain(source),
+                "digest": _digest([train, test]),
+            }
         )
-    partial = f"{os.fspath(out)}.partial-{os.getpid()}"
-    try:
-        with h5py.File(partial, "w") as file:
-            file.attrs.update(
-                {
-                    "format": "fedclamp-dataset",
-                    "version": 1,
-                    "name": name,
-                    "source": source,
-                    "digest": _digest([train, test]),
-                }
-            )
-            file.attrs["class_names"] = names
-            for group, split in (("train", train), ("test", test)):
-                file[f"{group}/images"] = split.images
-                file[f"{group}/labels"] = split.labels.astype(np.uint8 if len(names) <= 256 else np.uint16)
-                if split.clients is not None:
-                    file[f"{group}/clients"] = split.clients.astype(np.uint32)
-        os.replace(partial, out)
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)
+        file.attrs["class_names"] = [plain(k) for k in names]
+        for group, split in (("train", train), ("test", test)):
+            file[f"{group}/images"] = split.images
+            file[f"{group}/labels"] = split.labels.astype(np.uint8 if len(names) <= 256 else np.uint16)
+            if split.clients is not None:
+                file[f"{group}/clients"] = split.clients.astype(np.uint32)
+
+    write_in_place(out, overwrite, fill)
+
+
+def plain(name: str) -> str:
+    r"""A name that a file can hold: bytes that are no UTF-8 as "\xe9", as FedClamp shows them."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _digest(splits: Iterable[Split]) -> str:
@@ -85,43 +97,45 @@ def split(images: Any, labels: Any, place: str, clients: np.ndarray | None = Non
     Images are (n, h, w), (n, h, w, c) or (n, c, h, w), uint8 or real numbers from 0 to 1; labels are (n,) or (n, 1).
     """
     pixels = _pixels(np.asarray(images), place)
+    if len(pixels) == 0:
+        raise BadData(f"{place}: expected images, got none")
     if invert:
         pixels = 255 - pixels
-    numbers = np.asarray(labels)
-    numbers = numbers[:, 0] if numbers.ndim == 2 and numbers.shape[1] == 1 else numbers
-    if numbers.shape != (len(pixels),) or not (np.issubdtype(numbers.dtype, np.integer) or numbers.dtype == bool):
-        raise BadData(f"{place}: labels: expected {len(pixels)} whole numbers, got {numbers.dtype} {numbers.shape}")
-    if len(pixels) == 0 or numbers.min() < 0 or numbers.max() > 999:
-        raise BadData(f"{place}: expected images with labels from 0 to 999, got {len(pixels)} images")
-    return Split(pixels, numbers.astype(np.uint16), clients)
+    return Split(pixels, whole_numbers(labels, len(pixels), place), clients)
 
 
 def _pixels(images: np.ndarray, place: str) -> np.ndarray:
-    if images.dtype.kind == "f" and images.size and 0 <= images.min() and images.max() <= 1:
-        images = np.rint(images * 255).astype(np.uint8)
-    if images.dtype != np.uint8:
-        raise BadData(f"{place}: images: expected uint8, or real numbers from 0 to 1, got {images.dtype}")
+    if images.ndim not in (3, 4) or 0 in images.shape[1:]:
+        raise BadData(f"{place}: images: expected {LAYOUTS}, got {images.shape}")
+    images = as_bytes(images, f"{place}: images")
     if images.ndim == 3:
         images = images[:, None]
-    elif images.ndim == 4 and images.shape[3] in (1, 3) and images.shape[1] not in (1, 3):
+    elif images.shape[3] in (1, 3) and images.shape[1] not in (1, 3):
         images = images.transpose(0, 3, 1, 2)
-    if images.ndim != 4 or images.shape[1] not in (1, 3):
-        raise BadData(
-            f"{place}: images: expected (n, h, w), (n, h, w, c) or (n, c, h, w), 1 or 3 channels, got {images.shape}"
-        )
+    if images.shape[1] not in (1, 3):
+        raise BadData(f"{place}: images: expected {LAYOUTS}, got {images.shape}")
     n, c, h, w = images.shape
-    if h == w and h in SIDES:
+    if h == w and h in SIDES or n == 0:
         return np.ascontiguousarray(images)
-    return (
-        np.stack([resized(image.transpose(1, 2, 0), c) for image in images])
-        if n
-        else np.empty((0, c, 32, 32), np.uint8)
-    )
+    return np.stack([resized(image.transpose(1, 2, 0)) for image in images])
 
 
-def resized(image: np.ndarray, channels: int) -> np.ndarray:
-    """(h, w, c) to (c, 32, 32)."""
-    from PIL import Image
+def as_bytes(images: np.ndarray, place: str) -> np.ndarray:
+    """Pixels as uint8, which they are, or real numbers from 0 to 1. Raises BadData for others."""
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype.kind != "f":
+        raise BadData(f"{place}: expected uint8, or real numbers from 0 to 1, got {images.dtype}")
+    if images.size and not (images.min() >= 0 and images.max() <= 1):  # so that NaN is refused
+        raise BadData(f"{place}: expected uint8, or real numbers from 0 to 1, got {images.min():g} to {images.max():g}")
+    result: np.ndarray = np.rint(images * 255).astype(np.uint8)
+    return result
 
-    picture = Image.fromarray(image[..., 0] if channels == 1 else image).resize((32, 32), Image.Resampling.LANCZOS)
-    return np.asarray(picture).reshape(32, 32, channels).transpose(2, 0, 1)
+
+def resized(image: np.ndarray, side: int = 32) -> np.ndarray:
+    """(h, w, c) to (c, side, side)."""
+    pillow = library("PIL.Image", "pillow", "importers", "bringing images to another size")
+    channels = image.shape[2]
+    picture = pillow.fromarray(image[..., 0] if channels == 1 else image).resize((side, side), pillow.Resampling.LANCZOS)
+    result: np.ndarray = np.asarray(picture).reshape(side, side, channels).transpose(2, 0, 1)
+    return result
