@@ -16,7 +16,7 @@ final class ModelDefensesTests: XCTestCase {
             ModelDefenses.names,
             [
                 "bounds", "bounds-paper", "bounds-unlearning", "unlearning", "fine-tuning", "clp", "anp", "mm-bm", "mmac", "fine-pruning",
-                "pruning",
+                "pruning", "ft-sam", "flain", "neural-cleanse", "abl",
             ])
         XCTAssertEqual(Set(ModelDefenses.names).count, ModelDefenses.names.count)
     }
@@ -26,8 +26,8 @@ final class ModelDefensesTests: XCTestCase {
     func testSameBitsForAnyThreadCount() throws {
         for name in ModelDefenses.names {
             let defense = try XCTUnwrap(ModelDefenses.make(name))
-            let one = try defense.apply(ModelToy.trained, ModelToy.context(50, threads: 1))
-            let four = try defense.apply(ModelToy.trained, ModelToy.context(50, threads: 4))
+            let one = try defense.apply(ModelToy.trained, ModelToy.context(50, for: defense, threads: 1))
+            let four = try defense.apply(ModelToy.trained, ModelToy.context(50, for: defense, threads: 4))
             XCTAssertEqual(Array(one.parameters.buffer.values), Array(four.parameters.buffer.values), name)
             XCTAssertEqual(Array(one.bounds.buffer.values), Array(four.bounds.buffer.values), name)
             XCTAssertEqual(one.audit, four.audit, name)

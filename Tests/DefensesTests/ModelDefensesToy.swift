@@ -36,6 +36,13 @@ enum ModelToy {
         return context
     }
 
+    /// The same with the model before round 1, where the defence needs it.
+    static func context(_ count: Int, for defense: any ModelDefense, initial: Parameters = random(), threads: Int = 2) -> DefenseContext {
+        var context = context(count, threads: threads)
+        if type(of: defense).needsInitial { context.initial = initial }
+        return context
+    }
+
     static func random() -> Parameters {
         let parameters = Parameters(network)
         var stream = RandomStream(seed: 1, purpose: "model toy weights")

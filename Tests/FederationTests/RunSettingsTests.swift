@@ -119,6 +119,8 @@ import Testing
             "bounds-paper-factor",
             "bounds-paper-lr", "bounds-paper-passes", "dp-limit", "dp-noise", "rfout-deviations", "pruning-share", "pruning-deviations",
             "heads", "trigger-place", "malicious-update", "vouching-rounds", "vouching-epochs", "distillation-epochs",
+            "ft-sam-epochs", "ft-sam-rho", "flain-drop", "neural-cleanse-steps", "neural-cleanse-index", "neural-cleanse-epochs",
+            "abl-share", "abl-gamma", "abl-epochs", "abl-unlearning-epochs",
         ]
         let standard = RunConfiguration.settings.all.filter { $0.isStandard(in: c.values) }.map(\.name)
         #expect(Set(standard) == Set(["clip-norm", "fusion-lr"] + since))

@@ -70,6 +70,10 @@ public struct RunConfiguration: Equatable, Sendable {
         guard self.initialEpochs > 0 || !vouches || RunData.isPlain(self.synthetic) else {
             throw Self.error(\.initialEpochs, 0, "1 or more with --defense \(Vouching.name), which judges the FM labels before they begin")
         }
+        let starting = ModelDefenses.all.first { $0.needsInitial && self.defenses.contains($0.name) }
+        if let starting, self.initialEpochs == 0, !RunData.isPlain(self.synthetic) {
+            throw Self.error(\.initialEpochs, 0, "1 or more with --defense \(starting.name), which needs the model that they leave")
+        }
     }
 
     /// Without FM data.
