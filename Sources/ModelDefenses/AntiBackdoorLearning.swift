@@ -4,21 +4,25 @@ import DefenseInterface
 import Network
 import Numerics
 import Options
+import Tensor
 
 /// ABL: poisoned images are learned first. A model that is trained anew on the FM data, and held where its losses are near
 /// gamma, has the lowest losses on them; these images are isolated and the finished model unlearns what they teach.
 ///
-/// 1. Isolation: SGD on the mean over a batch of sign(l - gamma) l, where l is an image's cross-entropy with the label that the
-///    server holds. A share of the images, those with the lowest l at the end, is isolated; equals go by position.
-/// 2. Unlearning: SGD on the finished model, on the mean l of a batch of the other images minus the mean l of as many isolated
-///    ones (of all, where they are fewer than a batch).
+/// 1. Isolation: SGD on sign(l - gamma) l, where l is the mean cross-entropy of a batch with the labels that the server holds: the mean
+///    stays near gamma, and what is easy goes far below it. A share of the images, those with the lowest cross-entropy at the end, is
+///    isolated; equals go by position.
+/// 2. Unlearning: SGD on the finished model, on the mean cross-entropy of a batch of other images minus that of a batch of isolated
+///    ones (of all, where they are fewer), until these are no better than guessed, log K for K classes: farther up there is no end, and
+///    without norm layers the model goes along.
 ///
 /// Published: gamma 0.5, a share of 1 %, 20 epochs of isolation and 20 of unlearning in batches of 64, momentum 0.9, decay 1e-4,
 /// rates 0.1 and 5e-4. There the model of step 1 goes on: 60 epochs on the other images, and it is the one that unlearns. Here
 /// the finished model is, which has learned already. Rate 0.1 is for networks with norm layers; without, 0.02 is what
 /// trains here (`initial-lr`). Gradients are clipped at norm 5, as in `FineTuning`.
 ///
-/// Source: Li, Lyu, Koren, Lyu, Li and Ma, NeurIPS 2021, arXiv 2110.11571, equations 2 to 4, and its public code.
+/// Source: Li, Lyu, Koren, Lyu, Li and Ma, NeurIPS 2021, arXiv 2110.11571, equations 2 to 4, and its public code (which
+/// takes the sign of a batch, where equation 2 has that of an image, and ascends without descending).
 public struct AntiBackdoorLearning: ModelDefense {
     public static let name = "abl"
     public static let leastImages = 2
@@ -26,7 +30,7 @@ public struct AntiBackdoorLearning: ModelDefense {
     public var share: Double
     /// The loss that local gradient ascent holds images at.
     public var gamma: Double
-    /// Passes over the FM images of the new model, and over the others of the finished one.
+    /// Passes over the FM images of the new model, and at most over the others of the finished one.
     public var epochs: Int, unlearningEpochs: Int
     /// Images of a step.
     public var batch = 64
@@ -36,11 +40,11 @@ public struct AntiBackdoorLearning: ModelDefense {
     public static let share = Setting(
         "abl-share", default: 0.01, in: .properFraction, value: "fraction", help: "Isolated fraction of the FM images.")
     public static let gamma = Setting(
-        "abl-gamma", default: 0.5, in: .notNegative, value: "loss", help: "Loss below which an image is climbed away from.")
+        "abl-gamma", default: 0.5, in: .notNegative, value: "loss", help: "Mean loss of a batch below which it is climbed away from.")
     public static let epochs = Setting(
         "abl-epochs", default: 20, in: .count(from: 1), value: "n", help: "Epochs of the model that isolates.")
     public static let unlearningEpochs = Setting(
-        "abl-unlearning-epochs", default: 20, in: .count(from: 0), value: "n", help: "Epochs of unlearning.")
+        "abl-unlearning-epochs", default: 20, in: .count(from: 0), value: "n", help: "Most epochs of unlearning.")
     public static let settings: [any AnySetting] = [share, gamma, epochs, unlearningEpochs]
 
     public init() { self.init(Settings()) }
@@ -69,13 +73,16 @@ public struct AntiBackdoorLearning: ModelDefense {
             loss.map { "\(fixed($0.others, 3)) \(fixed($0.isolated, 3))" } ?? "none"
         }
         return DefenseOutcome(
-            parameters: unlearnt, bounds: Bounds(model.network), passes: plannedPasses(samples.count),
+            parameters: unlearnt, bounds: Bounds(model.network),
+            passes: Double(epochs * samples.count) + Double(samples.count) / 3
+                + Double(course.count * (min(batch, others.count) + min(batch, isolated.count))),
             audit: [
                 Finding("FM images isolated", "\(isolated.count) of \(samples.count)"),
                 Finding("their classes", Self.classes(isolated, samples)),
                 Finding("loss in the new model: isolated, others", "\(fixed(mean(isolated), 3)) \(fixed(mean(others), 3))"),
-                Finding("loss in the first epoch of unlearning: others, isolated", shown(course.first)),
-                Finding("loss in the last epoch of unlearning: others, isolated", shown(course.last)),
+                Finding("steps of unlearning", "\(course.count)"),
+                Finding("loss before the first step: others, isolated", shown(course.first)),
+                Finding("loss before the last step: others, isolated", shown(course.last)),
             ], suspects: isolated.map { context.positionsOfTrusted[$0] }.sorted())
     }
 
@@ -122,36 +129,37 @@ public struct AntiBackdoorLearning: ModelDefense {
         }
     }
 
-    /// One step of local gradient ascent on these positions. Returns the mean of sign(l - gamma) l before it.
+    /// One step of local gradient ascent on these positions. Returns their mean loss before it.
     func ascentStep(_ trainer: Trainer, _ samples: Samples, _ positions: ArraySlice<Int>) -> Double {
         let n = positions.count, first = positions.startIndex, classes = trainer.network.classes
-        return trainer.step(
-            n, isolation, load: { i, x in samples.load(positions[first + i], into: x) },
+        let loss = trainer.gradient(
+            n, load: { i, x in samples.load(positions[first + i], into: x) },
             loss: { i, y, dy in
-                let loss = Loss.crossEntropy(y, classes: classes, label: samples.label(positions[first + i]), batch: n, gradient: dy)
-                guard loss * Double(n) < gamma else { return loss }
-                for k in 0..<classes { dy[k] = -dy[k] }
-                return -loss
+                Loss.crossEntropy(y, classes: classes, label: samples.label(positions[first + i]), batch: n, gradient: dy)
             })
+        if loss < gamma {
+            let g = trainer.sum.parameters.base
+            for i in 0..<trainer.parameters.count { g[i] = -g[i] }
+        }
+        trainer.descend(isolation)
+        return loss
     }
 
-    /// The finished model after unlearning, and the mean losses of others and isolated images in each epoch.
+    /// The finished model after unlearning, and the mean losses of others and isolated images before each step.
     private func unlearn(
         _ model: Parameters, _ samples: Samples, _ isolated: [Int], _ others: [Int], _ context: DefenseContext
     ) throws -> (model: Parameters, course: [(others: Double, isolated: Double)]) {
         let trainer = Trainer(model.network, kernels: context.kernels, lanes: Trainer.serverLanes, threads: context.threads)
         var order = RandomStream(seed: context.seed, purpose: "abl unlearning", round: context.round)
         trainer.reset(model)
-        let course = (0..<unlearningEpochs).map { _ in
+        let guessed = Mathematics.log(Double(model.network.classes))
+        var course: [(others: Double, isolated: Double)] = []
+        for _ in 0..<unlearningEpochs {
             let positions = order.permutation(others.count).map { others[$0] }
-            var sums = (others: 0.0, isolated: 0.0), steps = 0.0
-            for first in stride(from: 0, to: positions.count, by: batch) {
+            for first in stride(from: 0, to: positions.count, by: batch) where course.last?.isolated ?? 0 < guessed {
                 let climbed = order.permutation(isolated.count).prefix(batch).map { isolated[$0] }
-                let losses = unlearningStep(trainer, samples, Array(positions[first..<min(first + batch, positions.count)]), climbed)
-                sums = (sums.others + losses.others, sums.isolated + losses.isolated)
-                steps += 1
+                course.append(unlearningStep(trainer, samples, Array(positions[first..<min(first + batch, positions.count)]), climbed))
             }
-            return (others: sums.others / steps, isolated: sums.isolated / steps)
         }
         guard trainer.parameters.allFinite else {
             throw DefenseError.model("\(Self.name) diverged: NaN or infinite parameters after \(unlearningEpochs) epochs of unlearning")

@@ -1,6 +1,7 @@
 import Attacks
 import Datasets
 import Network
+import Options
 @testable import Bounds
 @testable import DefenseInterface
 @testable import Defenses
@@ -36,7 +37,16 @@ enum ModelToy {
         return context
     }
 
-    /// The same with the model before round 1, where the defence needs it.
+    /// The defence of that name, those with long searches and trainings having short ones.
+    static func make(_ name: String) -> (any ModelDefense)? {
+        var settings = Settings()
+        settings[SharpnessAwareTuning.epochs] = 3
+        settings[NeuralCleanse.steps] = 4
+        (settings[AntiBackdoorLearning.epochs], settings[AntiBackdoorLearning.unlearningEpochs]) = (3, 2)
+        return ModelDefenses.make(name, settings)
+    }
+
+    /// The same context with the model before round 1, where the defence needs it.
     static func context(_ count: Int, for defense: any ModelDefense, initial: Parameters = random(), threads: Int = 2) -> DefenseContext {
         var context = context(count, threads: threads)
         if type(of: defense).needsInitial { context.initial = initial }

@@ -54,7 +54,7 @@ import Testing
         let golden = try ModelGolden(), samples = golden.context(set).synthetic
         let trainer = Trainer(golden.network, kernels: set.kernels, lanes: Trainer.serverLanes, threads: 2)
         var method = AntiBackdoorLearning(), found: [Double] = [], losses: [Double] = []
-        method.gamma = 2.5
+        method.gamma = 3.5
         (method.isolation, method.unlearning) = (SGD(rate: 0.01, decay: 1e-4, clip: 1), SGD(rate: 0.005, decay: 1e-4, clip: 1))
         trainer.reset(golden.parameters())
         for s in 0..<3 {
