@@ -49,10 +49,11 @@ Inputs of the network are 4 pixel / 255 - 2 (mean 0.5, std 0.25), 2 raw-zero pix
                           there; and from the start after each of three steps, on images 0 to 15, 8 to 23, 16 to 31, the norms
                           times 5, 1 and 20
     paper..., paper-sgd...   Algorithm 1: see reference_paper.py
+    sam..., flain..., abl..., cleanse...   FT-SAM, FLAIN, ABL, Neural Cleanse: see reference_rivals.py
     gamma/values          (cases, 9) and gamma/shape, gamma/scale, gamma/p: scipy's fit (start 0) to all but the largest
                           of the first gamma/count values, and MM-BD's p
 
-Every dataset but gamma's and margins/images has the attribute `float32_max`: the largest deviation of torch's float32 from it.
+Every dataset but gamma's, margins/images, cleanse/images, cleanse/norms and cleanse/index has the attribute `float32_max`: the largest deviation of torch's float32 from it.
 """
 import pathlib
 import sys
@@ -67,6 +68,7 @@ import oracle
 from clampnet import BOUNDED, ClampNet, bound_shapes
 from oracle import CLASSES, PLAIN, network, project, u
 from reference_paper import algorithm1
+from reference_rivals import clear_images, outliers, rivals
 
 IMAGES, PER_CLASS = 40, 2
 EPS, ALPHA, MASK_RATE, MOMENTUM, ASCENT_STEPS, ASCENT_RATE = 0.4, 0.2, 0.002, 0.9, 4, 0.04
@@ -373,9 +375,9 @@ def detection():
         zip(["gamma/shape", "gamma/scale", "gamma/p"], np.array(rows).T))
 
 
-def cases(dtype, chosen):
+def cases(dtype, chosen, clear):
     fake, target, margins = margin_images(dtype, chosen)
-    return anp(dtype) | margins | mmac(dtype, fake, target) | adam(dtype) | fine_pruning(dtype) | federated_pruning(dtype) | lipschitz(dtype) | tuning(dtype) | unlearning(dtype) | maximum_margin_bounds(dtype) | algorithm1(images(dtype))
+    return anp(dtype) | margins | mmac(dtype, fake, target) | adam(dtype) | fine_pruning(dtype) | federated_pruning(dtype) | lipschitz(dtype) | tuning(dtype) | unlearning(dtype) | maximum_margin_bounds(dtype) | algorithm1(images(dtype)) | rivals(images(dtype), labels(), clear)
 
 
 if __name__ == "__main__":
@@ -384,8 +386,8 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     path = pathlib.Path(sys.argv[1] if len(sys.argv) == 2 else "Tests/DefensesTests/Golden") / "models.h5"
     path.parent.mkdir(parents=True, exist_ok=True)
-    chosen = choose_margin_images()
-    exact, single = cases(torch.float64, chosen), cases(torch.float32, chosen)
+    chosen, clear = choose_margin_images(), clear_images(images(torch.float64))
+    exact, single = cases(torch.float64, chosen, clear), cases(torch.float32, chosen, clear)
     with h5py.File(path, "w") as file:
         file.attrs["format"] = "fedclamp-golden"
         file.attrs["command"] = "tools/reference_models.py"
@@ -395,6 +397,7 @@ if __name__ == "__main__":
             file[name].attrs["float32_max"] = worst
             print(f"{name}: float32 deviates by {worst:.1e} of {value.abs().max().item():.3g}")
         file["margins/images"] = chosen.astype("i4")
-        for name, value in detection().items():
+        file["cleanse/images"] = clear
+        for name, value in (detection() | outliers()).items():
             file[name] = value
     print(f"{path}: {path.stat().st_size / 1e3:.1f} kB")

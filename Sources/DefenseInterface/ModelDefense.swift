@@ -47,10 +47,12 @@ public struct DefenseContext: Sendable {
     }
 
     /// The FM images that the server uses.
-    public var trusted: Samples {
-        guard !distrusted.isEmpty else { return synthetic }
+    public var trusted: Samples { distrusted.isEmpty ? synthetic : synthetic.subset(positionsOfTrusted) }
+
+    /// Their positions in the FM data, ascending.
+    public var positionsOfTrusted: [Int] {
         let out = Set(distrusted)
-        return synthetic.subset((0..<synthetic.count).filter { !out.contains($0) })
+        return (0..<synthetic.count).filter { !out.contains($0) }
     }
 }
 
@@ -82,6 +84,8 @@ public protocol ModelDefense: Sendable {
     static var handsOutBounds: Bool { get }
     /// Passes over each image of every client that it takes to answer the defence; 0 where it asks clients nothing.
     static var clientPasses: Double { get }
+    /// Whether it needs the model before round 1.
+    static var needsInitial: Bool { get }
     /// What it is called in results: the name, or that of a variant with something changed.
     var label: String { get }
     /// The name in a configuration, where a user's own method has its digest too.
@@ -103,6 +107,7 @@ extension ModelDefense {
     public static var leastImages: Int { 50 }
     public static var handsOutBounds: Bool { false }
     public static var clientPasses: Double { 0 }
+    public static var needsInitial: Bool { false }
     public var label: String { Self.name }
     public var identity: String { label }
 

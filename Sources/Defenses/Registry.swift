@@ -108,7 +108,7 @@ public enum ModelDefenses {
     public static let all: [any ModelDefense.Type] = [
         BoundFit.self, PaperBounds.self, BoundedUnlearning.self, Unlearning.self, FineTuning.self, LipschitzPruning.self,
         AdversarialPruning.self, MaximumMarginBounds.self, MaximumMarginClipping.self, FinePruning.self,
-        FederatedPruning.self,
+        FederatedPruning.self, SharpnessAwareTuning.self, FlippedUpdates.self, NeuralCleanse.self, AntiBackdoorLearning.self,
     ]
 
     public static var names: [String] { all.map { $0.name } }

@@ -29,26 +29,34 @@ public struct FineTuning: ModelDefense {
 
     /// The model after training and the mean loss of every epoch. Channels whose weights and biases are all zero stay
     /// so: they do not fire and get no gradient.
-    func train(_ model: Parameters, _ context: DefenseContext) throws -> (model: Parameters, losses: [Double]) {
-        let samples = context.synthetic
+    /// - Parameters:
+    ///   - images: what is trained on, if not all FM images as they are.
+    ///   - load: writes the network's input for one of their positions, if not `Samples.load`.
+    func train(
+        _ model: Parameters, _ context: DefenseContext, on images: Samples? = nil,
+        load: ((_ position: Int, _ x: UnsafeMutablePointer<Float>) -> Void)? = nil
+    ) throws -> (model: Parameters, losses: [Double]) {
+        let samples = images ?? context.synthetic, load = load ?? { samples.load($0, into: $1) }
         let trainer = Trainer(model.network, kernels: context.kernels, lanes: Trainer.serverLanes, threads: context.threads)
         var order = RandomStream(seed: context.seed, purpose: "fine-tuning order", round: context.round)
         trainer.reset(model)
-        let losses = (0..<epochs).map { _ in epoch(trainer, samples, order.permutation(samples.count)) }
+        let losses = (0..<epochs).map { _ in epoch(trainer, samples, order.permutation(samples.count), load) }
         guard trainer.parameters.allFinite else {
             throw DefenseError.model("\(Self.name) diverged: NaN or infinite parameters after \(epochs) epochs at rate \(sgd.rate)")
         }
         return (Parameters(copying: trainer.parameters), losses)
     }
 
-    private func epoch(_ trainer: Trainer, _ samples: Samples, _ positions: [Int]) -> Double {
+    private func epoch(
+        _ trainer: Trainer, _ samples: Samples, _ positions: [Int], _ load: (Int, UnsafeMutablePointer<Float>) -> Void
+    ) -> Double {
         var sum = 0.0
         for first in stride(from: 0, to: positions.count, by: batch) {
             let n = min(batch, positions.count - first)
             sum +=
                 Double(n)
                 * trainer.step(
-                    n, sgd, load: { i, x in samples.load(positions[first + i], into: x) },
+                    n, sgd, load: { i, x in load(positions[first + i], x) },
                     loss: { i, y, dy in
                         Loss.crossEntropy(
                             y, classes: trainer.network.classes, label: samples.label(positions[first + i]), batch: n, gradient: dy)

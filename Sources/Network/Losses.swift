@@ -17,6 +17,21 @@ public enum Loss {
         return (logSum - Double(logits[label])) * scale
     }
 
+    /// Cross-entropy with a smoothed label: 1 - `smoothing` on the label, equal shares of the rest on the other classes.
+    public static func smoothedCrossEntropy(
+        _ logits: UnsafePointer<Float>, classes: Int, label: Int, smoothing: Double, batch: Int,
+        gradient: UnsafeMutablePointer<Float>
+    ) -> Double {
+        let logSum = logSumExp(logits, classes, 1), scale = 1 / Double(batch), rest = smoothing / Double(classes - 1)
+        var loss = 0.0
+        for k in 0..<classes {
+            let wanted = k == label ? 1 - smoothing : rest
+            loss += wanted * (logSum - Double(logits[k]))
+            gradient[k] = Float((Mathematics.exp(Double(logits[k]) - logSum) - wanted) * scale)
+        }
+        return loss * scale
+    }
+
     /// FedDF (Lin et al. 2020) with labels: (1 - b) T^2 KL(softmax(t / T) || softmax(s / T)) + b CE(s, label).
     public static func distillation(
         _ logits: UnsafePointer<Float>, teacher: UnsafePointer<Float>, classes: Int, label: Int,

@@ -66,12 +66,17 @@ public final class Trainer: @unchecked Sendable {
         loss: (Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double
     ) -> Double {
         let mean = gradient(count, load: load, loss: loss)
+        descend(optimizer)
+        return mean
+    }
+
+    /// One step of SGD on the gradient that is in `sum`, which is zero afterwards: the second half of `step`.
+    public func descend(_ optimizer: SGD) {
         clip(to: optimizer.clip)
         kernels.sgd(
             parameters.base, velocity.base, gradients[0].parameters.base, parameters.count,
             optimizer.rate, optimizer.momentum, optimizer.decay)
         gradients[0].bounds.zero()
-        return mean
     }
 
     /// The gradient of the mean loss, in `sum` until the next step. Returns the loss.

@@ -39,7 +39,8 @@ final class ModelDefensesHeadTests: XCTestCase {
     /// The network stays what it is and keeps most of its accuracy; fits bound the head's layers like all others, and say so.
     func testEveryDefense() throws {
         for name in ModelDefenses.names {
-            let defense = try XCTUnwrap(ModelDefenses.make(name)), outcome = try defense.apply(Self.trained, ModelToy.context(100))
+            let defense = try XCTUnwrap(ModelToy.make(name))
+            let outcome = try defense.apply(Self.trained, ModelToy.context(100, for: defense, initial: Self.trained))
             XCTAssertEqual(outcome.parameters.network, Self.network, name)
             XCTAssertEqual(outcome.bounds.network, Self.network, name)
             XCTAssertTrue(outcome.parameters.allFinite && outcome.bounds.buffer.values.allSatisfy { $0 >= 0 }, name)

@@ -16,7 +16,7 @@ final class ModelDefensesTests: XCTestCase {
             ModelDefenses.names,
             [
                 "bounds", "bounds-paper", "bounds-unlearning", "unlearning", "fine-tuning", "clp", "anp", "mm-bm", "mmac", "fine-pruning",
-                "pruning",
+                "pruning", "ft-sam", "flain", "neural-cleanse", "abl",
             ])
         XCTAssertEqual(Set(ModelDefenses.names).count, ModelDefenses.names.count)
     }
@@ -25,9 +25,9 @@ final class ModelDefensesTests: XCTestCase {
 
     func testSameBitsForAnyThreadCount() throws {
         for name in ModelDefenses.names {
-            let defense = try XCTUnwrap(ModelDefenses.make(name))
-            let one = try defense.apply(ModelToy.trained, ModelToy.context(50, threads: 1))
-            let four = try defense.apply(ModelToy.trained, ModelToy.context(50, threads: 4))
+            let defense = try XCTUnwrap(ModelToy.make(name))
+            let one = try defense.apply(ModelToy.trained, ModelToy.context(50, for: defense, threads: 1))
+            let four = try defense.apply(ModelToy.trained, ModelToy.context(50, for: defense, threads: 4))
             XCTAssertEqual(Array(one.parameters.buffer.values), Array(four.parameters.buffer.values), name)
             XCTAssertEqual(Array(one.bounds.buffer.values), Array(four.bounds.buffer.values), name)
             XCTAssertEqual(one.audit, four.audit, name)
@@ -38,14 +38,14 @@ final class ModelDefensesTests: XCTestCase {
         let broken = Parameters(copying: ModelToy.trained)
         broken.base[5] = .nan
         for name in ModelDefenses.names {
-            let defense = try XCTUnwrap(ModelDefenses.make(name))
+            let defense = try XCTUnwrap(ModelToy.make(name))
             XCTAssertThrowsError(try defense.apply(broken, ModelToy.context(50)), name) { XCTAssertTrue($0 is DefenseError) }
         }
     }
 
     func testTooFewImagesAreRefusedWithNumbers() throws {
         for name in ModelDefenses.names where !["clp", "pruning"].contains(name) {
-            let defense = try XCTUnwrap(ModelDefenses.make(name))
+            let defense = try XCTUnwrap(ModelToy.make(name))
             XCTAssertThrowsError(try defense.apply(ModelToy.trained, ModelToy.context(1)), name) {
                 XCTAssertTrue("\($0)".contains("got 1"), "\($0)")
             }

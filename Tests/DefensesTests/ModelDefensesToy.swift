@@ -1,6 +1,7 @@
 import Attacks
 import Datasets
 import Network
+import Options
 @testable import Bounds
 @testable import DefenseInterface
 @testable import Defenses
@@ -33,6 +34,22 @@ enum ModelToy {
         var context = DefenseContext(synthetic: samples(count), kernels: kernels, threads: threads, seed: seed)
         let all = samples(60)
         context.clients = AskedClients((0..<3).map { all.subset(Array(20 * $0..<20 * ($0 + 1))) })
+        return context
+    }
+
+    /// The defence of that name, those with long searches and trainings having short ones.
+    static func make(_ name: String) -> (any ModelDefense)? {
+        var settings = Settings()
+        settings[SharpnessAwareTuning.epochs] = 3
+        settings[NeuralCleanse.steps] = 4
+        (settings[AntiBackdoorLearning.epochs], settings[AntiBackdoorLearning.unlearningEpochs]) = (3, 2)
+        return ModelDefenses.make(name, settings)
+    }
+
+    /// The same context with the model before round 1, where the defence needs it.
+    static func context(_ count: Int, for defense: any ModelDefense, initial: Parameters = random(), threads: Int = 2) -> DefenseContext {
+        var context = context(count, threads: threads)
+        if type(of: defense).needsInitial { context.initial = initial }
         return context
     }
 

@@ -120,6 +120,8 @@ import Testing
             "bounds-paper-lr", "bounds-paper-passes", "dp-limit", "dp-noise", "rfout-deviations", "pruning-share", "pruning-deviations",
             "heads", "trigger-place", "malicious-update", "vouching-rounds", "vouching-epochs", "distillation-epochs", "spectral-part",
             "fm-label-noise", "fm-imbalance", "lp-attack", "lp-scale",
+            "ft-sam-epochs", "ft-sam-rho", "flain-drop", "neural-cleanse-steps", "neural-cleanse-index", "neural-cleanse-epochs",
+            "abl-share", "abl-gamma", "abl-epochs", "abl-unlearning-epochs",
         ]
         let standard = RunConfiguration.settings.all.filter { $0.isStandard(in: c.values) }.map(\.name)
         #expect(Set(standard) == Set(["clip-norm", "fusion-lr"] + since))

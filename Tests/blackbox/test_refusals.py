@@ -267,6 +267,11 @@ def test_data_that_say_nothing_are_refused_before_anything_is_trained(tmp_path, 
         assert "round" not in done.stderr.splitlines()[-2] and not (tmp_path / "out.h5").exists(), done.stderr
 
 
+def test_what_needs_the_model_before_round_1_needs_an_initialisation(tmp_path, data, fm):
+    refused("run", "--data", data, "--synthetic", fm, "--clients", 4, "--initial-epochs", 0, "--defense", "flain", "--out", tmp_path / "out.h5",
+            says=["--initial-epochs 0", "1 or more with --defense flain"], folder=tmp_path)
+
+
 def test_inspect_refusals(tmp_path):
     (tmp_path / "text.h5").write_text("no HDF5")
     refused("inspect", tmp_path / "text.h5", says="text.h5")

@@ -135,8 +135,10 @@ def test_rules(tmp_path, data, fm, rule):
 
 def test_model_defences(tmp_path, tiny_seen):
     """Several at once, each by itself on the same final G."""
-    names = ["fine-tuning", "clp", "anp", "fine-pruning", "pruning", "mm-bm", "mmac", "bounds-paper", "bounds-unlearning", "unlearning"]
-    fedclamp("run", *tiny_seen, "--attack", "fm", *[a for n in names for a in ("--defense", n)], "--out", tmp_path / "out.h5", timeout=300)
+    names = ["fine-tuning", "clp", "anp", "fine-pruning", "pruning", "mm-bm", "mmac", "bounds-paper", "bounds-unlearning", "unlearning",
+             "ft-sam", "flain", "neural-cleanse", "abl"]
+    few = ["--ft-sam-epochs", 3, "--neural-cleanse-steps", 5, "--abl-epochs", 3, "--abl-unlearning-epochs", 2]
+    fedclamp("run", *tiny_seen, "--attack", "fm", *few, *[a for n in names for a in ("--defense", n)], "--out", tmp_path / "out.h5", timeout=300)
     with h5py.File(tmp_path / "out.h5") as file:
         for name in names:
             group = file[f"defended/{name}"]
@@ -144,7 +146,7 @@ def test_model_defences(tmp_path, tiny_seen):
             assert "acc" in held and "asr" in held
         for name in names[5:9]:
             assert sorted(file[f"defended/{name}/bounds"]) == sorted(BOUNDED)
-        for name in names[:5]:
+        for name in names[:5] + names[10:]:
             group = file[f"defended/{name}"]
             found = []
             group.visit(found.append)

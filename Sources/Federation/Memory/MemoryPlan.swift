@@ -1,6 +1,7 @@
 import CPlatform
 import Defenses
 import Detection
+import ModelDefenses
 import Network
 import Rules
 
@@ -14,9 +15,12 @@ struct MemoryPlan {
         let model = 4 * (networks.map(\.parameterFloats).max() ?? 0), participants = configuration.participants
         let trainers = max(1, min(threads, participants))
         let size = RoundSize(clients: configuration.clients, participants: participants, rounds: configuration.rounds, modelBytes: model)
+        let flips = configuration.defenses.contains(FlippedUpdates.name)
         let looks =
             configuration.defenses.contains { ModelDefenses.make($0) != nil }
-            ? Evidence.bytes(data.network, images: data.synthetic.count) : 0
+            ? max(
+                Evidence.bytes(data.network, images: data.synthetic.count), flips ? FlippedUpdates.bytes(images: data.synthetic.count) : 0)
+            : 0
         let votes =
             configuration.vouches ? Votes.bytes(clients: participants, images: data.synthetic.count, classes: data.network.classes) : 0
         func sum(_ bytes: (ClampNet) -> Int) -> Int { networks.reduce(0) { $0 + bytes($1) } }

@@ -74,6 +74,10 @@ public struct RunConfiguration: Equatable, Sendable {
         guard judges.count <= 1 else {
             throw Self.error(\.defenses, judges, "at most one that says which FM images are used")
         }
+        let starting = ModelDefenses.all.first { $0.needsInitial && self.defenses.contains($0.name) }
+        if let starting, self.initialEpochs == 0, !RunData.isPlain(self.synthetic) {
+            throw Self.error(\.initialEpochs, 0, "1 or more with --defense \(starting.name), which needs the model that they leave")
+        }
     }
 
     /// Without FM data.
