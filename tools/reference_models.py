@@ -48,8 +48,7 @@ Inputs of the network are 4 pixel / 255 - 2 (mean 0.5, std 0.25), 2 raw-zero pix
     mmbm/bounds           (4, 576) after a step of Adam at rate 0.1 on that error plus 0.005 times the sum of the layers' norms of z,
                           there; and from the start after each of three steps, on images 0 to 15, 8 to 23, 16 to 31, the norms
                           times 5, 1 and 20
-    paper..., paper-sgd...   Algorithm 1: see reference_paper.py
-    sam..., flain..., abl..., cleanse...   FT-SAM, FLAIN, ABL, Neural Cleanse: see reference_rivals.py
+    paper..., paper-sgd...   see reference_paper.py;    sam..., flain..., abl..., cleanse...   see reference_rivals.py
     gamma/values          (cases, 9) and gamma/shape, gamma/scale, gamma/p: scipy's fit (start 0) to all but the largest
                           of the first gamma/count values, and MM-BD's p
 
@@ -90,7 +89,6 @@ def images(dtype):
 
 def labels():
     return torch.from_numpy(np.floor(CLASSES * u(201, IMAGES)).astype(np.int64))
-
 
 # --- ANP ---------------------------------------------------------------------------------------------------------
 
@@ -396,8 +394,7 @@ if __name__ == "__main__":
             file[name] = value.numpy()
             file[name].attrs["float32_max"] = worst
             print(f"{name}: float32 deviates by {worst:.1e} of {value.abs().max().item():.3g}")
-        file["margins/images"] = chosen.astype("i4")
-        file["cleanse/images"] = clear
+        file["margins/images"], file["cleanse/images"] = chosen.astype("i4"), clear
         for name, value in (detection() | outliers()).items():
             file[name] = value
     print(f"{path}: {path.stat().st_size / 1e3:.1f} kB")

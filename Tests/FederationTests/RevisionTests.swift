@@ -37,7 +37,10 @@ import Testing
         if part.hasPrefix("malicious ") { try c.set(name, name == "model-replacement" ? "auto" : "0.5") }
         if name == "lp-scale" { try c.set("lp-attack", "0.5") }
         if part.hasPrefix("defence ") { c.defenses = [name] }
-        for (option, few) in [("ft-sam-epochs", "3"), ("neural-cleanse-steps", "4"), ("abl-epochs", "3"), ("abl-unlearning-epochs", "2")]
+        for (option, few) in [
+            ("ft-sam-epochs", "3"), ("neural-cleanse-steps", "4"), ("neural-cleanse-index", "0"), ("abl-epochs", "3"),
+            ("abl-unlearning-epochs", "2"),
+        ]
         where part == "defence \(option.prefix(name.count))" { try c.set(option, few) }
         return c
     }

@@ -269,7 +269,7 @@ def test_data_that_say_nothing_are_refused_before_anything_is_trained(tmp_path, 
 
 def test_what_needs_the_model_before_round_1_needs_an_initialisation(tmp_path, data, fm):
     refused("run", "--data", data, "--synthetic", fm, "--clients", 4, "--initial-epochs", 0, "--defense", "flain", "--out", tmp_path / "out.h5",
-            says=["--initial-epochs 0", "1 or more with --defense flain"], folder=tmp_path)
+            says=["--initial-epochs 0", "1 or more with --defense flain"], code=64, folder=tmp_path)
 
 
 def test_inspect_refusals(tmp_path):
