@@ -20,8 +20,8 @@ public struct ActivationClustering: DataDefense {
     public static let name = "activation-clustering"
     /// Leading components of a class's representations.
     static let components = 10
-    /// Random starts of 2-means, of which the best counts.
-    static let starts = 50
+    /// Random starts of 2-means, of which the best counts. In a class of one kind 2,000 do not always find the same split either.
+    static let starts = 200
     /// The smaller part of a class is left out where it is less than this part of it.
     static let largestPart = 0.35
     /// The least silhouette of a split that counts, from -1 to 1.
@@ -39,6 +39,8 @@ public struct ActivationClustering: DataDefense {
         var smaller: [Int] = []
         /// The smaller part over the class, and the silhouette; 0 where the class is too small to split.
         var part = 0.0, silhouette = 0.0
+        /// The part of the variance that the split explains.
+        var explained = 0.0
         var isPoisoned: Bool { part < largestPart && silhouette >= leastSilhouette }
     }
 
@@ -63,7 +65,8 @@ public struct ActivationClustering: DataDefense {
         let sides = twoMeans(x, starts: Self.starts, using: &stream), minority = 2 * sides.count { $0 } < sides.count
         let smaller = images.indices.filter { sides[$0] == minority }.map { images[$0] }
         return Split(
-            smaller: smaller, part: Double(smaller.count) / Double(images.count), silhouette: silhouette(x, sides))
+            smaller: smaller, part: Double(smaller.count) / Double(images.count), silhouette: silhouette(x, sides),
+            explained: explained(x, sides))
     }
 
     private func list(_ values: [String]) -> String { values.joined(separator: " ") }

@@ -130,7 +130,8 @@ private struct PNGReader {
 
     /// Whether a pixel has the one colour that tRNS makes transparent; 8 bits a sample, in words of 16.
     private func isTransparent(_ sample: [UInt8]) -> Bool {
-        transparency.count == 2 * sample.count && sample.indices.allSatisfy { transparency[2 * $0] == 0 && transparency[2 * $0 + 1] == sample[$0] }
+        transparency.count == 2 * sample.count
+            && sample.indices.allSatisfy { transparency[2 * $0] == 0 && transparency[2 * $0 + 1] == sample[$0] }
     }
 
     private func wrong(_ expected: String, _ got: String) -> DatasetError {

@@ -54,7 +54,8 @@ public struct Replacement {
             guard descriptor >= 0 || ![EPERM, EROFS].contains(code) else { throw .system(path: path, operation: "replace", code: code) }
             guard !Files.isMounted(replacement.target) else {
                 throw .refused(
-                    path: path, object: "/", reason: "it is mounted by itself and cannot be replaced; mount its folder, or choose another file")
+                    path: path, object: "/",
+                    reason: "it is mounted by itself and cannot be replaced; mount its folder, or choose another file")
             }
         }
         defer { replacement.discard() }

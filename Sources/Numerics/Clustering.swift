@@ -64,7 +64,7 @@ package func twoMeans(_ x: [[Double]], starts: Int, using stream: inout RandomSt
 package func twoMeans(_ x: [[Double]], from start: [Bool]) -> [Bool] {
     var assignment = start
     for _ in 0..<50 {
-        let centres = [false, true].map { side in mean(x.indices.filter { assignment[$0] == side }.map { x[$0] }, like: x) }
+        let centres = [false, true].map { side in mean(x) { assignment[$0] == side } }
         let next = x.map { squaredDistance($0, centres[1]) < squaredDistance($0, centres[0]) }
         if next == assignment { break }
         assignment = next
@@ -89,19 +89,23 @@ package func silhouette(_ x: [[Double]], _ sides: [Bool]) -> Double {
 
 /// Share of the variance that a split into two explains.
 package func explained(_ x: [[Double]], _ assignment: [Bool]) -> Double {
-    let all = mean(x, like: x), total = x.reduce(0) { $0 + squaredDistance($1, all) }
+    let all = mean(x) { _ in true }, total = x.reduce(0) { $0 + squaredDistance($1, all) }
     guard total > 0 else { return 0 }
     let within = [false, true].reduce(0.0) { sum, side in
-        let part = x.indices.filter { assignment[$0] == side }.map { x[$0] }, centre = mean(part, like: x)
-        return sum + part.reduce(0) { $0 + squaredDistance($1, centre) }
+        let centre = mean(x) { assignment[$0] == side }
+        return sum + x.indices.reduce(0) { assignment[$1] == side ? $0 + squaredDistance(x[$1], centre) : $0 }
     }
     return 1 - within / total
 }
 
-private func mean(_ rows: [[Double]], like x: [[Double]]) -> [Double] {
-    var sum = [Double](repeating: 0, count: x.first?.count ?? 0)
-    for row in rows { for k in sum.indices { sum[k] += row[k] } }
-    return sum.map { $0 / Double(max(1, rows.count)) }
+/// The mean of the rows that count; 0 of none.
+private func mean(_ x: [[Double]], where counts: (Int) -> Bool) -> [Double] {
+    var sum = [Double](repeating: 0, count: x.first?.count ?? 0), rows = 0
+    for i in x.indices where counts(i) {
+        for k in sum.indices { sum[k] += x[i][k] }
+        rows += 1
+    }
+    return sum.map { $0 / Double(max(1, rows)) }
 }
 
 package func squaredDistance(_ a: [Double], _ b: [Double]) -> Double {

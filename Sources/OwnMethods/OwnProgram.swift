@@ -138,7 +138,8 @@ public final class OwnProgram: @unchecked Sendable {
                 (isScript ? ["python3"] : []) + [path] + arguments,
                 environment: ChildProcess.environment + ["FEDCLAMP_EXEC=1"], log: OwnMethods.log)
         } catch {
-            throw OwnMethodError.start(request: request, reason: "\(error)" + (isScript ? Self.pythonHint : interpreterHint ?? Self.fileHint))
+            throw OwnMethodError.start(
+                request: request, reason: "\(error)" + (isScript ? Self.pythonHint : interpreterHint ?? Self.fileHint))
         }
         do { try greet() } catch {
             stop()

@@ -34,16 +34,38 @@ enum JSON {
         }
     }
 
-    /// A text of people as a program wants it: numbers as numbers, true and false as such. Digits of more than 20 places are a name.
+    /// A text of people as a program wants it: numbers as numbers, true and false as such.
     static func plain(_ text: String) -> JSON {
         if text == "true" || text == "false" { return .flag(text == "true") }
-        let isNumber = text.count <= 20 && text.allSatisfy { $0.isASCII && ($0.isNumber || "+-.e".contains($0)) } && text.first != "+"
-        guard isNumber, let value = Double(text), value.isFinite, text.last?.isNumber == true else { return .text(text) }
-        let digits = text.drop { $0 == "-" }
-        guard digits.first != ".", digits == "0" || digits.first != "0" || digits.dropFirst().first.map { ".e".contains($0) } ?? true else {
-            return .text(text)
+        return isNumber(text) ? .numeral(text) : .text(text)
+    }
+
+    /// Digits of more than these places are a name.
+    private static let longestNumber = 20
+
+    /// Whether a text is a number as JSON writes it: -12, 0.5, 1e-05.
+    private static func isNumber(_ text: String) -> Bool {
+        guard text.utf8.count <= longestNumber else { return false }
+        var rest = Substring(text)
+        func digits() -> Substring {
+            let found = rest.prefix { $0.isASCII && $0.isNumber }
+            rest = rest.dropFirst(found.count)
+            return found
         }
-        return .numeral(text)
+        func take(_ characters: String) -> Bool {
+            guard let first = rest.first, characters.contains(first) else { return false }
+            rest = rest.dropFirst()
+            return true
+        }
+        _ = take("-")
+        let whole = digits()
+        guard !whole.isEmpty, whole.count == 1 || whole.first != "0" else { return false }
+        if take("."), digits().isEmpty { return false }
+        if take("e") {
+            _ = take("+-")
+            if digits().isEmpty { return false }
+        }
+        return rest.isEmpty
     }
 
     /// On one line.

@@ -69,7 +69,8 @@ enum OutputLock {
         if descriptor >= 0 {
             guard isLock(descriptor) else {
                 close(descriptor)
-                throw Failure.input("\(lock): is no lock of fedclamp but somebody's file; expected another name for \(output), or none there")
+                throw Failure.input(
+                    "\(lock): is no lock of fedclamp but somebody's file; expected another name for \(output), or none there")
             }
             fchmod(descriptor, 0o666)  // refused for the file of another, who has done it
             return (descriptor, true)
@@ -136,7 +137,9 @@ enum OutputLock {
     /// Of killed processes, what they exchanged with own methods.
     private static func removeFolders(beside output: String) {
         let (folder, start) = Files.split(Files.companion(of: output, OwnMethods.folderMark))
-        for name in Files.names(in: folder) where name.utf8.starts(with: start.utf8) && Files.isCompanion(name, OwnMethods.folderMark) { OwnMethods.remove(folder: "\(folder)/\(name)") }
+        for name in Files.names(in: folder) where name.utf8.starts(with: start.utf8) && Files.isCompanion(name, OwnMethods.folderMark) {
+            OwnMethods.remove(folder: "\(folder)/\(name)")
+        }
     }
 
     private static func removeLeftovers(in folder: String, _ isOne: (String) -> Bool) {

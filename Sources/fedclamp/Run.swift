@@ -95,8 +95,13 @@ struct Run: Configurable {
             throw Failure.usage("--save-synthetic with --synthetic none: there are no FM data to save")
         }
         try requireWritable(out, replace: resume || overwrite, inputs: [data, synthetic].filter(exists), resumable: true)
-        if let saveSynthetic { try requireWritable(saveSynthetic, replace: overwrite || resume, inputs: [data, synthetic].filter(exists) + [out]) }
-        if let log { try requireOther(log, "--log", than: [data, synthetic, out, saveSynthetic ?? "", config ?? "", Files.companion(of: out, ".lock")]) }
+        if let saveSynthetic {
+            try requireWritable(saveSynthetic, replace: overwrite || resume, inputs: [data, synthetic].filter(exists) + [out])
+        }
+        if let log {
+            try requireOther(
+                log, "--log", than: [data, synthetic, out, saveSynthetic ?? "", config ?? "", Files.companion(of: out, ".lock")])
+        }
         configuration.isa = try machine.instructionSet(recorded: stored?.isa).rawValue
 
         let (dataset, generated) = try loadData(data, synthetic)

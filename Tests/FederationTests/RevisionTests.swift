@@ -56,14 +56,18 @@ import Testing
     private static func digest(_ part: String) throws -> String {
         let c = try configuration(part)
         let data = try RunData(
-            c, Toy.dataset(7 * 12), UnnamedSplit(set: Toy.set(c.syntheticLimit ?? 60, seed: 3), classNames: [], source: "toy"), syntheticName: "toy.h5")
+            c, Toy.dataset(7 * 12), UnnamedSplit(set: Toy.set(c.syntheticLimit ?? 60, seed: 3), classNames: [], source: "toy"),
+            syntheticName: "toy.h5")
         let run = try FederatedRun(c, data, threads: 1)
         try run.run()
-        return digest(run.defended.first?.models[0] ?? BoundedModel(run.global))
+        // What a defence on the FM data found moves before the images that it leaves out do.
+        let found = DataDefenses.names.contains(part) ? run.state.dataAudit.map { "\($0.name) \($0.value)" } : []
+        return digest(run.defended.first?.models[0] ?? BoundedModel(run.global), found)
     }
 
-    private static func digest(_ model: BoundedModel) -> String {
+    private static func digest(_ model: BoundedModel, _ texts: [String]) -> String {
         var hash = SHA256()
+        for text in texts { hash.update(Array(text.utf8)) }
         for values in [model.parameters.values, model.bounds.buffer.array] {
             hash.update(values.flatMap { withUnsafeBytes(of: $0) { Array($0) } })
         }
@@ -108,7 +112,7 @@ import Testing
         try c.set("neurotoxin", "0.05")
         let mine = c.revisions
         #expect(mine.text == "malicious neurotoxin 1; rule krum 1; training 1; trigger blend 1; vouching 4")
-        #expect(Revisions(text: mine.text) == mine && Revisions(text: "krum") == nil && Revisions(text: "rule krum 0") == nil)
+        #expect(Revisions(text: mine.text) == mine && Revisions(text: "krum") == nil && Revisions(text: "rule krum -1") == nil)
         #expect(
             Revisions.ofDefense("bounds:logits").text == "defence bounds 1; detection 1"
                 && Revisions.ofDefense("clp").text == "defence clp 1")

@@ -15,7 +15,9 @@ public struct FalseAlarmsTable: Table {
             ConfigurationChange("FM classes from 10 to 1") { $0.imbalance = 10 },
             ConfigurationChange("a quarter of the FM images") { c in c.syntheticLimit = c.syntheticLimit.map { $0 / 4 } },
             ConfigurationChange("clients dirichlet:0.1") { $0.partition = .dirichlet(0.1) },
-            ConfigurationChange("clients dirichlet:0.1, 10 % of the FM labels wrong") { ($0.partition, $0.labelNoise) = (.dirichlet(0.1), 0.1) },
+            ConfigurationChange("clients dirichlet:0.1, 10 % of the FM labels wrong") {
+                ($0.partition, $0.labelNoise) = (.dirichlet(0.1), 0.1)
+            },
         ]
         data = AttackRows(changes.map { (attack: .none, variant: $0) })
         columns = Self.existing(["none", "vouching", Self.recommended, Self.answers, "multi-krum"]) + scale.own.defenses

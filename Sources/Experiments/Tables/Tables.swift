@@ -3,7 +3,8 @@ public enum Tables {
     public static let all: [any Table.Type] = [
         MainTable.self, BoundsTable.self, AttacksTable.self, DistributionTable.self, SettingsTable.self, TriggersTable.self,
         StrengthTable.self,
-        AblationTable.self, AdaptiveTable.self, FalseAlarmsTable.self, CostTable.self, PaperTable1.self, PaperTable2.self, PaperTable3.self, PaperAttackTable.self,
+        AblationTable.self, AdaptiveTable.self, FalseAlarmsTable.self, CostTable.self, PaperTable1.self, PaperTable2.self, PaperTable3.self,
+        PaperAttackTable.self,
         PaperTuningTable.self,
     ]
 

@@ -36,7 +36,8 @@ public enum RunFile {
         }
         guard state.distrusted.last ?? -1 < run.data.synthetic.count else {
             throw RunError.incompatible(
-                "\(path), \(dataDefense(configuration) ?? "")/images: expected positions below \(run.data.synthetic.count), the number of FM images")
+                "\(path), \(dataDefense(configuration) ?? "")/images: expected positions below \(run.data.synthetic.count), the number of FM images"
+            )
         }
         try state.checkCarried(in: path)
         run.state = state

@@ -68,7 +68,8 @@ public struct RunConfiguration: Equatable, Sendable {
         }
         if RunData.isPlain(self.synthetic) { try validatePlain() }
         guard self.initialEpochs > 0 || dataDefense == nil || RunData.isPlain(self.synthetic) else {
-            throw Self.error(\.initialEpochs, 0, "1 or more with --defense \(dataDefense ?? ""), which judges the FM images before they count")
+            throw Self.error(
+                \.initialEpochs, 0, "1 or more with --defense \(dataDefense ?? ""), which judges the FM images before they count")
         }
         let judges = self.defenses.filter(AllDefenses.onData.contains)
         guard judges.count <= 1 else {
@@ -113,7 +114,8 @@ public struct RunConfiguration: Equatable, Sendable {
     /// Passes before the first round, given the numbers of FM images and of clients' shapes. A defence on the FM data looks at a model
     /// that learned from all of them first.
     public func passesOfInitialisation(synthetic: Int, shapes: Int = 1) -> Double {
-        Double(shapes * self.initialEpochs * synthetic) + (dataDefense != nil && !vouches ? Double(synthetic) * (Double(self.initialEpochs) + 1 / 3) : 0)
+        Double(shapes * self.initialEpochs * synthetic)
+            + (dataDefense != nil && !vouches ? Double(synthetic) * (Double(self.initialEpochs) + 1 / 3) : 0)
     }
 
     public var instructionSet: InstructionSet { InstructionSet(rawValue: self.isa) ?? .baseline }
