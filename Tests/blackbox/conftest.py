@@ -1,5 +1,7 @@
 """Tiny data sets that every test may read, and a few finished runs on them."""
 import reference  # noqa: F401, before numpy: it sets the number of BLAS threads
+import signal
+
 import h5py
 import numpy as np
 import pytest
@@ -7,6 +9,10 @@ import pytest
 from support import BINARY, fedclamp, write_split
 
 CLASSES = 10
+
+# Jobs in the background may begin with these ignored; the programs under test would ignore them, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pictures(count, channels, side, seed, classes=CLASSES):

@@ -42,7 +42,7 @@ def test_inspect(tmp_path):
     """The head, its bounds and all tensors are shown; a network without a head is shown as before."""
     shown = fedclamp("inspect", checkpoint(tmp_path / "head.h5", "3x192"), "--json").stdout
     model = json.loads(shown)["model"]
-    assert model["head"] == "3x192" and "bounds of head3" in model and model["classes"] == "10"
+    assert model["head"] == "3x192" and "bounds of head3" in model and model["classes"] == 10
     count = sum(v.size for name, v in reference.random_model(1, 10, 1, "3x192").items() if not name.startswith("input"))
     assert model["parameters"].replace(",", "").replace(" ", "") == str(count)
     plain = json.loads(fedclamp("inspect", checkpoint(tmp_path / "plain.h5", "none"), "--json").stdout)["model"]

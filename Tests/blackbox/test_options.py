@@ -64,11 +64,11 @@ def test_help_says_range_and_default(options):
 
 def example(name, option):
     choices = option.get("completionKind", {}).get("list", {}).get("values")
-    if choices:
-        return choices[-1]
     # from 0 to 1 or above, of classes and clients: 1 is in all ranges but those below 1
     special = {"partition": "shards:2", "seed": "7", "trigger-place": "1,1", "malicious-update": "none", "heads": "1x128,none", "defense": "vouching"}
-    return special.get(name, "0.25" if "below 1" in option["abstract"] or "fraction" in name else "1")
+    if name in special or not choices:
+        return special.get(name, "0.25" if "below 1" in option["abstract"] or "fraction" in name else "1")
+    return choices[-1]
 
 
 def test_configuration_file_has_them_all(tmp_path, options, tiny):

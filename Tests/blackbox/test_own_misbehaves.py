@@ -80,7 +80,7 @@ def test_start_and_kinds(seven, tmp_path):
     no(f"exec:{plain}", "expected an executable file")
     no(f"exec:{tmp_path}", "expected a program")
     odd = method(tmp_path / "odd é.py", KRUM)
-    refused("run", *seven, "--defense", f"exec:{odd}", *out, code=64, env=ENVIRONMENT)
+    no(f"exec:{odd}", "its name appears in tables")
     no(f"exec:{bare(tmp_path / 'other.py', '', hello=HELLO % 'trigger')}", "expected a program with one of: rule, model-defense", "trigger")
     no(f"exec:{bare(tmp_path / 'none.py', '', hello=HELLO % 'law')}", "kinds")
     no(f"exec:{bare(tmp_path / 'new.py', '', hello=HELLO.replace('1', '2') % 'rule')}", "protocol")

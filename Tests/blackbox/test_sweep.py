@@ -173,7 +173,7 @@ defense = none | clp | norm-clip + clp
         with h5py.File(tmp_path / "two/cells" / cell["file"]) as opened:
             if "defended" in opened:
                 pruned[cell["options"]["pruning-share"]] = int((opened["defended/pruning/conv6/weight"][()].reshape(128, -1) == 0).all(1).sum())
-    assert set(pruned) == {"0.1", "0.6"} and pruned["0.1"] < pruned["0.6"]
+    assert set(pruned) == {0.1, 0.6} and pruned[0.1] < pruned[0.6]
 
 
 def test_floors_of_a_trigger_that_varies(tmp_path, data, fm):

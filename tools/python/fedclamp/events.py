@@ -116,7 +116,7 @@ def _of_log(path: pathlib.Path) -> Curves:
     for event in _events(path):
         if event["event"] == "start":
             kept = event["resumed_after"]
-            curves.options = event["options"]
+            curves.options = {name: value if isinstance(value, str) else json.dumps(value) for name, value in event["options"].items()}
             curves.rounds = {} if kept is None else {number: row for number, row in curves.rounds.items() if number <= kept}
             curves.defended = {} if kept is None else curves.defended
         elif event["event"] == "round":
@@ -155,7 +155,8 @@ def _shown(line: bytes) -> str:
 
 Member = tuple[str, Callable[[Any], bool]]
 _TEXT: Member = ("a text", lambda value: isinstance(value, str))
-_TEXTS: Member = ("an object of texts", lambda value: isinstance(value, dict) and all(isinstance(text, str) for text in value.values()))
+_OPTIONS: Member = ("an object of texts and numbers",
+                     lambda value: isinstance(value, dict) and all(isinstance(one, (str, int, float)) for one in value.values()))
 _ROUND: Member = ("a whole number from 0", lambda value: type(value) is int and 0 <= value < 2**31)
 _ROUND_OR_NULL: Member = ("a whole number from 0, or null", lambda value: value is None or _ROUND[1](value))
 _NUMBER: Member = ("a number or null", lambda value: value is None or type(value) is float or type(value) is int and abs(value) < 2**63)
@@ -164,7 +165,7 @@ _NUMBER: Member = ("a number or null", lambda value: value is None or type(value
 def _expected(event: dict[str, Any]) -> dict[str, Member]:
     """What an event's members must be, by name; of an unknown event nothing is used."""
     if event["event"] == "start":
-        return {"resumed_after": _ROUND_OR_NULL, "options": _TEXTS}
+        return {"resumed_after": _ROUND_OR_NULL, "options": _OPTIONS}
     if event["event"] == "round":
         return {name: _NUMBER for name in event if name != "event"} | {"round": _ROUND}
     if event["event"] == "defence":

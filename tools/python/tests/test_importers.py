@@ -160,7 +160,7 @@ def test_tff_with_natural_clients_from_file_to_run(tmp_path, fm):
     with h5py.File(tmp_path / "a.h5") as file:
         assert np.bincount(file["train/clients"][()]).tolist() == [30, 10, 10] and "clients" not in file["test"]
         assert np.array_equal(file["train/images"][:30], images[10:40])
-    assert inspected(tmp_path / "a.h5")["data_set"]["natural clients"] == "3"
+    assert inspected(tmp_path / "a.h5")["data_set"]["natural clients"] == 3
     out = tmp_path / "run.h5"
     fedclamp.run(
         tmp_path / "a.h5",

@@ -54,7 +54,7 @@ def test_renumbered_with_a_note(tmp_path, capsys, form, file, classes, says):
     with h5py.File(tmp_path / "a.h5") as written:
         assert written["train/labels"][()].tolist() == list(classes) and written["test/labels"][()].tolist() == list(classes[:2])
         assert list(written.attrs["class_names"]) == [str(k) for k in file]
-    assert json.loads(call("inspect", tmp_path / "a.h5", "--json", quiet=True))["data_set"]["classes"] == str(len(file))
+    assert json.loads(call("inspect", tmp_path / "a.h5", "--json", quiet=True))["data_set"]["classes"] == len(file)
 
 
 @pytest.mark.parametrize("form", ["npz", "leaf", "tff", "parquet"])
