@@ -49,8 +49,9 @@ public struct Votes: Sendable {
         means.append((0..<classes).map { mean(vote, $0) { _ in true } })
     }
 
-    public func opinions(assumedMalicious: Int) -> Opinions {
-        var opinions = Opinions(images: labels.count, classes: classes)
+    /// r_li(y) with l the label of image i, (images, classes): how the opinion of those who are heard about its label stands out.
+    public func opinions(assumedMalicious: Int) -> [Double] {
+        var opinions = [Double](repeating: 1, count: labels.count * classes)
         guard !votes.isEmpty else { return opinions }
         let doubt = DetectionSettings.doubt
         for label in 0..<classes {
@@ -59,11 +60,10 @@ public struct Votes: Sendable {
                 (1 - doubt) * heard.reduce(0) { $0 + says($1) } / Double(heard.count) + doubt / Double(classes)
             }
             let averages = (0..<classes).map { y in opinion { means[$0][y] } }
-            func ratio(_ place: Int) -> Double { opinion { Double(votes[$0][place]) } / averages[place % classes] }
-            for image in labels.indices {
-                opinions.ofClass[image * classes + label] = ratio(image * classes + label)
-                guard labels[image] == label else { continue }
-                for place in image * classes..<(image + 1) * classes { opinions.aboutLabel[place] = ratio(place) }
+            for image in labels.indices where labels[image] == label {
+                for place in image * classes..<(image + 1) * classes {
+                    opinions[place] = opinion { Double(votes[$0][place]) } / averages[place % classes]
+                }
             }
         }
         return opinions
@@ -86,7 +86,7 @@ public struct Votes: Sendable {
     public func supporters(ofWrong vouching: Vouching, assumedMalicious: Int) -> [Int] {
         let planted = (0..<classes).filter { vouching.wrongParts[$0] >= DetectionSettings.plantedFrom }
         let support = votes.map { vote in
-            planted.map { label in mean(vote, label) { labels[$0] == label && vouching.isRatherWrong($0) } }.max() ?? 0
+            planted.map { label in mean(vote, label) { labels[$0] == label && vouching.isDoubted($0) } }.max() ?? 0
         }
         let likely = votes.indices.filter { support[$0] > DetectionSettings.supportFrom }
         return likely.sorted { (-support[$0], $0) < (-support[$1], $1) }.prefix(min(assumedMalicious, votes.count - 1)).sorted()
@@ -108,26 +108,4 @@ public struct Votes: Sendable {
         for image in labels.indices where counts(image) { (sum, images) = (sum + Double(vote[image * classes + label]), images + 1) }
         return images > 0 ? sum / Double(images) : 0
     }
-}
-
-/// How the federation's opinions on FM images stand out: r of `Votes`, (images, classes) twice.
-public struct Opinions: Sendable {
-    /// r_li(y) with l the label of image i: what those heard about its label say of it.
-    public internal(set) var aboutLabel: [Double]
-    /// r_yi(y): what those heard about each class say of that class.
-    public internal(set) var ofClass: [Double]
-
-    /// All alike.
-    init(images: Int, classes: Int) {
-        aboutLabel = [Double](repeating: 1, count: images * classes)
-        ofClass = aboutLabel
-    }
-
-    /// From their logarithms, `aboutLabel` first, as step files hold them.
-    public init(logarithms: [Float]) {
-        let ratios = logarithms.map { Mathematics.exp(Double($0)) }
-        (aboutLabel, ofClass) = (Array(ratios.prefix(ratios.count / 2)), Array(ratios.suffix(ratios.count / 2)))
-    }
-
-    public var logarithms: [Float] { (aboutLabel + ofClass).map { Float(Mathematics.log($0)) } }
 }

@@ -17,20 +17,20 @@ import Options
 ///
 /// p_i is the probability that label i is wrong, e_l the part of wrong labels in class l; the two lines are repeated until e stands
 /// still (expectation maximisation). In a class without wrong labels e_l falls to 0, and all of them are trusted, those too that the
-/// federation
-/// would not have guessed. A class of which more than one label in a hundred is wrong is accused.
+/// federation would not have guessed. A class of which more than one label in a hundred is wrong is accused.
 ///
-/// Of an accused class the federation is sure of the labels with the largest r_i(l), as many as leave one in fifty of them wrong. Images of
-/// other classes tell how often a wrong label gets such an r by mistake.
+/// Of an accused class those labels are trusted that are rather right than wrong. Such an image can still carry the trigger: an attacker who
+/// draws his images from all classes draws some of the target, and the federation errs. So a model is trained on the images of other classes
+/// and on the doubted ones of class l, those whose label is rather wrong than right, with the labels they came with. It knows class l by
+/// wrong images alone. So it learns the trigger, whatever this looks like. Images that it takes for l are not used.
 ///
-/// A sure image can still carry the trigger: an attacker who draws his images from all classes draws some of the target. So a model is
-/// trained on the images of other classes and on the likely wrong ones of class l, with the labels they came with. It knows class l by
-/// wrong images alone. So it learns the trigger, whatever this looks like. Sure images that it takes for l are not used.
+/// Doubted images are used without their label, for what they show: class y other than l with a probability in proportion to q_i(y) r_i(y),
+/// where q_i are the probabilities of a model that learned from the trusted images alone. They carry the trigger, and what they teach of it
+/// is that it means nothing.
 ///
 /// Clients that say of likely wrong labels what these say are left out of the rounds (`Votes`).
 ///
-/// Images that are not used are left out from the initialisation on. Trust is not weighed anew later: models that have learned
-/// from the FM data say what these taught them.
+/// Trust is not weighed anew later: models that have learned from the FM data say what these taught them.
 ///
 /// Source: ours. Its estimate of e is that of a mixture of two known distributions.
 public struct Vouching: Sendable {
@@ -45,25 +45,25 @@ public struct Vouching: Sendable {
     /// So many FM images it needs at least.
     public static let leastImages = 50
 
-    private let labels: [Int]
+    private let labels: [Int], classes: Int
+    /// r, (images, classes).
+    private let opinions: [Double]
     /// p, (images): the probability that a label is wrong.
     public private(set) var wrong: [Double]
     /// e, (classes): the part of a class's labels that are wrong; 0 for a class without labels.
     public private(set) var wrongParts: [Double]
-    /// Whether each label is trusted: all those of classes that are not accused, and those that the federation is sure of, until `drop`.
+    /// Whether each label is trusted: all but those of accused classes that are doubted, and those that were dropped.
     public private(set) var trusted: [Bool]
 
     /// - Parameters:
-    ///   - opinions: on the images.
+    ///   - opinions: r, (images, classes), positive.
     ///   - labels: of the images, below `classes`, of which there are 2 or more.
-    public init(_ opinions: Opinions, labels: [Int], classes: Int) {
-        precondition(
-            opinions.aboutLabel.count == labels.count * classes && opinions.ofClass.count == opinions.aboutLabel.count && classes > 1)
-        let ratios = opinions.aboutLabel
-        self.labels = labels
+    public init(_ opinions: [Double], labels: [Int], classes: Int) {
+        precondition(opinions.count == labels.count * classes && classes > 1)
+        (self.opinions, self.labels, self.classes) = (opinions, labels, classes)
         let counts = Self.counts(labels, classes)
-        let right = labels.indices.map { ratios[$0 * classes + labels[$0]] }
-        let other = labels.indices.map { (ratios[$0 * classes..<($0 + 1) * classes].reduce(0, +) - right[$0]) / Double(classes - 1) }
+        let right = labels.indices.map { opinions[$0 * classes + labels[$0]] }
+        let other = labels.indices.map { (opinions[$0 * classes..<($0 + 1) * classes].reduce(0, +) - right[$0]) / Double(classes - 1) }
         wrong = [Double](repeating: 0, count: labels.count)
         trusted = [Bool](repeating: false, count: labels.count)
         wrongParts = counts.map { $0 > 0 ? DetectionSettings.wrongAtFirst : 0 }
@@ -79,47 +79,42 @@ public struct Vouching: Sendable {
             wrongParts = next
             if moved <= DetectionSettings.still { break }
         }
-        for i in labels.indices { trusted[i] = !isAccused(labels[i]) }
-        for label in 0..<classes where isAccused(label) { trustSure(of: label, opinions, classes) }
+        for i in labels.indices { trusted[i] = !isDoubted(i) }
     }
-
-    /// Whether the label of an image is more likely wrong than right.
-    func isRatherWrong(_ image: Int) -> Bool { wrong[image] > 0.5 }
 
     private func isAccused(_ label: Int) -> Bool { wrongParts[label] > DetectionSettings.accusedFrom }
 
-    /// Trusts those labels of an accused class that the federation is sure of.
-    private mutating func trustSure(of label: Int, _ opinions: Opinions, _ classes: Int) {
-        let ratios = opinions.aboutLabel
-        /// How likely an image shows another class, in the count of those that show one.
-        let other = labels.indices.map { i -> Double in
-            guard labels[i] != label, isAccused(labels[i]) else { return labels[i] == label ? 0 : 1 }
-            let all = ratios[i * classes..<(i + 1) * classes].reduce(0, +)
-            return 1 - wrong[i] * ratios[i * classes + label] / (all - ratios[i * classes + labels[i]])
-        }
-        let total = other.reduce(0, +)
-        guard total > 0 else { return }
-        let wrongLabels = zip(labels, wrong).reduce(0) { $0 + ($1.0 == label ? $1.1 : 0) }
-        var reached = 0.0, passed: [Int] = [], sure = 0
-        func rank(_ i: Int) -> (Double, Int, Int) { (-opinions.ofClass[i * classes + label], labels[i] == label ? 1 : 0, i) }
-        for i in labels.indices.sorted(by: { rank($0) < rank($1) }) {
-            reached += other[i]
-            guard labels[i] == label else { continue }
-            passed.append(i)
-            if wrongLabels * reached <= DetectionSettings.wrongAtMost * Double(passed.count) * total { sure = passed.count }
-        }
-        for i in passed.prefix(sure) { trusted[i] = true }
-    }
+    /// Whether an image is of an accused class and its label more likely wrong than right.
+    func isDoubted(_ image: Int) -> Bool { isAccused(labels[image]) && wrong[image] > 0.5 }
 
-    /// Images that teach a model the trigger, with the labels they came with: those of classes that are not accused, and those whose label
-    /// is rather wrong than right. Ascending.
-    public var lesson: [Int] { labels.indices.filter { isAccused(labels[$0]) ? isRatherWrong($0) && !trusted[$0] : true } }
+    /// Images that teach a model the trigger, with the labels they came with: those of classes that are not accused, and doubted ones.
+    /// Ascending.
+    public var lesson: [Int] { labels.indices.filter { !isAccused(labels[$0]) || isDoubted($0) } }
 
     /// Trusted images of accused classes, which may carry the trigger. Ascending.
     public var candidates: [Int] { labels.indices.filter { trusted[$0] && isAccused(labels[$0]) } }
 
     /// No longer trusts these.
     public mutating func drop(_ images: [Int]) { for image in images { trusted[image] = false } }
+
+    /// Whether any image is doubted.
+    public var doubts: Bool { labels.indices.contains(where: isDoubted) }
+
+    /// What images that are not trusted show, (distrusted, classes): for a doubted one probabilities, with 0 for its label; for one that
+    /// was dropped, which may well be of its class, zeros.
+    /// - Parameter says: (distrusted, classes), logits of a model that learned from the trusted images alone.
+    public func shown(_ says: [Float]) -> [Float] {
+        precondition(says.count == distrusted.count * classes)
+        return distrusted.enumerated().flatMap { row, image -> [Float] in
+            guard isDoubted(image) else { return [Float](repeating: 0, count: classes) }
+            var both = zip(softmax(says[row * classes..<(row + 1) * classes]), opinions[image * classes..<(image + 1) * classes]).map {
+                max($0, DetectionSettings.leastSaid) * $1
+            }
+            both[labels[image]] = 0
+            let total = both.reduce(0, +)
+            return both.map { Float($0 / total) }
+        }
+    }
 
     private static func counts(_ labels: [Int], _ classes: Int) -> [Int] {
         labels.reduce(into: [Int](repeating: 0, count: classes)) { $0[$1] += 1 }

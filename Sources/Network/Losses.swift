@@ -17,6 +17,20 @@ public enum Loss {
         return (logSum - Double(logits[label])) * scale
     }
 
+    /// Cross-entropy with a probability for each class, which sum to 1: a label is the one with 1 at its class, to the bit.
+    public static func crossEntropy(
+        _ logits: UnsafePointer<Float>, classes: Int, probabilities: UnsafePointer<Float>, batch: Int,
+        gradient: UnsafeMutablePointer<Float>
+    ) -> Double {
+        let logSum = logSumExp(logits, classes, 1), scale = 1 / Double(batch)
+        var loss = 0.0
+        for k in 0..<classes {
+            loss += Double(probabilities[k]) * (logSum - Double(logits[k]))
+            gradient[k] = Float((Mathematics.exp(Double(logits[k]) - logSum) - Double(probabilities[k])) * scale)
+        }
+        return loss * scale
+    }
+
     /// Cross-entropy with a smoothed label: 1 - `smoothing` on the label, equal shares of the rest on the other classes.
     public static func smoothedCrossEntropy(
         _ logits: UnsafePointer<Float>, classes: Int, label: Int, smoothing: Double, batch: Int,
@@ -33,24 +47,25 @@ public enum Loss {
     }
 
     /// FedDF (Lin et al. 2020) with labels: (1 - b) T^2 KL(softmax(t / T) || softmax(s / T)) + b CE(s, label).
+    /// - Parameter probabilities: (classes), which take the label's place; nil for the label.
     public static func distillation(
-        _ logits: UnsafePointer<Float>, teacher: UnsafePointer<Float>, classes: Int, label: Int,
+        _ logits: UnsafePointer<Float>, teacher: UnsafePointer<Float>, classes: Int, label: Int, probabilities: UnsafePointer<Float>? = nil,
         temperature: Double, labelWeight: Double, batch: Int,
         gradient: UnsafeMutablePointer<Float>
     ) -> Double {
         let scale = 1 / Double(batch)
         let student1 = logSumExp(logits, classes, 1)
         let studentT = logSumExp(logits, classes, temperature), teacherT = logSumExp(teacher, classes, temperature)
-        var divergence = 0.0
+        var divergence = 0.0, hard = 0.0
         for k in 0..<classes {
+            let wanted = probabilities.map { Double($0[k]) } ?? (k == label ? 1 : 0)
             let logQ = Double(logits[k]) / temperature - studentT, logP = Double(teacher[k]) / temperature - teacherT
             let p = Mathematics.exp(logP), q = Mathematics.exp(logQ)
             divergence += p * (logP - logQ)
             let soft = (1 - labelWeight) * temperature * (q - p)
-            let hard = labelWeight * (Mathematics.exp(Double(logits[k]) - student1) - (k == label ? 1 : 0))
-            gradient[k] = Float((soft + hard) * scale)
+            hard += wanted * (student1 - Double(logits[k]))
+            gradient[k] = Float((soft + labelWeight * (Mathematics.exp(Double(logits[k]) - student1) - wanted)) * scale)
         }
-        let hard = student1 - Double(logits[label])
         return ((1 - labelWeight) * temperature * temperature * divergence + labelWeight * hard) * scale
     }
 

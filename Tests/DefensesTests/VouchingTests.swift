@@ -34,15 +34,30 @@ import Testing
         let ways: [(Int) -> Int] = [{ _ in 7 }, { ($0 + 1) % 10 }, { _ in stream.index(below: 10) }]
         for way in share > 0.1 ? ways : Array(ways.prefix(1)) {  // one wrong label in twenty, spread over all classes, is too few of each
             let (truth, labels, _) = moved(share, way), vouching = vouching(truth, labels, sure: 0.99)
-            let wrong = labels.indices.filter { labels[$0] != truth[$0] },
-                many = (0..<10).map { l in  // one in fifty may stay
-                    50 * wrong.count { labels[$0] == l } > labels.count { $0 == l }
-                }
-            #expect(vouching.distrusted == wrong.filter { many[labels[$0]] })
+            let wrong = labels.indices.filter { labels[$0] != truth[$0] }
+            #expect(vouching.distrusted == wrong)
+            let shown = vouching.shown([Float](repeating: 0, count: wrong.count * 10))
+            #expect(zip(wrong.indices, wrong).allSatisfy { row, i in shown[row * 10 + truth[i]] > 0.95 })
             for l in 0..<10 {
                 let mine = labels.indices.filter { labels[$0] == l }, part = Double(mine.count { truth[$0] != l }) / Double(mine.count)
                 #expect(abs(vouching.wrongParts[l] - part) < 0.02)
             }
+        }
+    }
+
+    /// An image that was dropped shows nothing: it may well be of its class.
+    @Test func whatIsDroppedShowsNothing() {
+        let (truth, labels, wrong) = moved(0.2) { _ in 7 }
+        var vouching = vouching(truth, labels, sure: 0.99)
+        let candidates = vouching.candidates
+        #expect(
+            candidates == labels.indices.filter { labels[$0] == 7 && truth[$0] == 7 } && vouching.lesson.count == 2_000 - candidates.count)
+        vouching.drop(Array(candidates.prefix(3)))
+        #expect(vouching.distrusted == (wrong + candidates.prefix(3)).sorted())
+        let shown = vouching.shown([Float](repeating: 3e4, count: 10 * vouching.distrusted.count))
+        for (row, i) in vouching.distrusted.enumerated() {
+            let sum = shown[row * 10..<row * 10 + 10].reduce(0, +)
+            #expect(candidates.prefix(3).contains(i) ? sum == 0 : abs(sum - 1) < 1e-6 && shown[row * 10 + 7] == 0)
         }
     }
 
@@ -98,24 +113,19 @@ import Testing
             let vouching = Self.vouching(logits: logits, labels: labels, classes: k)
             #expect(zip(vouching.wrong, want).allSatisfy { abs($0 - $1) < 1e-9 })
             for l in 0..<k {
-                let mine = (0..<n).filter { labels[$0] == l }, r = (0..<n).map { v[$0][l] / means[l] }
+                let mine = (0..<n).filter { labels[$0] == l }
                 guard part[l] > 0.01 else {
                     #expect(mine.allSatisfy { vouching.trusted[$0] })
                     continue
                 }
-                let others = (0..<n).filter { labels[$0] != l }  // how likely each shows another class than l
-                let weights = others.map { j -> Double in
-                    let not = (0..<k).filter { $0 != labels[j] }.map { v[j][$0] / means[$0] }.reduce(0, +)
-                    return part[labels[j]] > 0.01 ? 1 - want[j] * r[j] / not : 1
+                #expect(mine.allSatisfy { vouching.trusted[$0] == (want[$0] <= 0.5) })
+                #expect(vouching.candidates.filter { labels[$0] == l } == mine.filter { want[$0] <= 0.5 })
+                #expect(vouching.lesson.filter { labels[$0] == l } == mine.filter { want[$0] > 0.5 })
+                let says = vouching.distrusted.flatMap { i in (0..<k).map { Float(($0 * 7 + i) % 5) } }, shown = vouching.shown(says)
+                for (row, i) in vouching.distrusted.enumerated() where labels[i] == l {  // given that the label is wrong
+                    let r = (0..<k).map { $0 == l ? 0 : v[i][$0] / means[$0] * exp(Double(says[row * k + $0])) }, sum = r.reduce(0, +)
+                    #expect((0..<k).allSatisfy { abs(Double(shown[row * k + $0]) - r[$0] / sum) < 1e-6 })
                 }
-                let most =
-                    mine.map { r[$0] }.filter { least in  // thresholds that leave a fiftieth wrong
-                        let reached = zip(others, weights).filter { r[$0.0] >= least }.map(\.1).reduce(0, +) / weights.reduce(0, +)
-                        return mine.map { want[$0] }.reduce(0, +) * reached <= 0.02 * Double(mine.count { r[$0] >= least })
-                    }.min() ?? .infinity
-                #expect(mine.allSatisfy { vouching.trusted[$0] == (r[$0] >= most) })
-                #expect(vouching.candidates.filter { labels[$0] == l } == mine.filter { r[$0] >= most })
-                #expect(vouching.lesson.filter { labels[$0] == l } == mine.filter { r[$0] < most && want[$0] > 0.5 })
             }
             #expect(zip(vouching.wrongParts, part).allSatisfy { abs($0 - $1) < 1e-9 })
         }

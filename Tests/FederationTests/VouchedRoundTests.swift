@@ -32,7 +32,8 @@ import Testing
         var c = configuration
         c[Vouching.rounds] = 2
         #expect(c.allRounds == -1...3 && c.allRounds.map { c.asksTeachers(inRound: $0) } == [false, true, true, true, true])
-        #expect(c.allRounds.map { c.epochs(of: 0, inRound: $0) } == [5, 5, 1, 1, 1])
+        #expect(c.allRounds.map { c.epochs(of: 0, images: 100, inRound: $0) } == [5, 5, 1, 1, 1])
+        #expect(c.allRounds.map { c.epochs(of: 0, images: 10, inRound: $0) } == [20, 20, 1, 1, 1])
         c.fusionEpochs = 0
         #expect(c.allRounds.map { c.asksTeachers(inRound: $0) } == [false, true, false, false, false])
         try c.validate()
@@ -124,13 +125,41 @@ import Testing
             let aggregation = try Aggregation(state, [Sender(client: 0, images: 10)], FedAvg(), server, synthetic)
             aggregation.add(update)
             let aggregated = try aggregation.finish()
-            #expect(aggregated.teacherLogits.count == state.trusted(synthetic).count * Toy.classes)
+            #expect(aggregated.teacherLogits.count == state.used(synthetic).count * Toy.classes)
             state.adopt(aggregated)
             try state.fuse(aggregated.teacherLogits, server, synthetic)
             return state.global.values
         }
-        #expect(one.trusted(synthetic).poisonedPositions.isEmpty && one.trusted(synthetic).count == 32)
-        #expect(try fused(one, synthetic) == fused(other, one.trusted(synthetic)))
+        #expect(one.used(synthetic).poisonedPositions.isEmpty && one.used(synthetic).count == 32)
+        #expect(try fused(one, synthetic) == fused(other, one.used(synthetic)))
         #expect(try fused(one, synthetic) != fused(other, synthetic))
+    }
+
+    /// Images that are used for what they show have their labels nowhere: another wrong label, and what teachers say of it, change no bit.
+    @Test func aWrongLabelIsNotHeard() throws {
+        let synthetic = try Toy.samples(64, poisoned: 0.5), out = synthetic.poisonedPositions,
+            server = Server(kernels: Toy.kernels, threads: 2)
+        var state = FederationState(
+            configuration, Toy.network, Toy.normalization,
+            Provenance(dataset: "toy", datasetDigest: "d", synthetic: "s", syntheticDigest: "e"))
+        (state.prototypes[0].global, state.finishedRounds, state.distrusted) = (Toy.parameters(), 0, out)
+        state.shown = out.flatMap { image in
+            (0..<Toy.classes).map { $0 == synthetic.label(image) || image == out[0] ? 0 : 1 / Float(Toy.classes - 1) }
+        }
+        #expect(state.used(synthetic).count == 63)
+        let shown = try #require(state.shown(of: synthetic)), left = state.used(synthetic)
+        var logits = (0..<63 * Toy.classes).map { Float($0 % 7) - 3 }
+        func fused() throws -> [Float] {
+            var state = state
+            try state.fuse(logits, server, synthetic)
+            return state.global.values
+        }
+        let before = try fused()
+        for image in 0..<63 where shown[image * Toy.classes + left.label(image)] == 0 {
+            logits[image * Toy.classes + left.label(image)] = 40
+        }
+        #expect(try fused() == before && before.allSatisfy { $0.isFinite })
+        logits[left.label(1)] += 1  // of an image whose label is trusted or not, another class
+        #expect(try fused() != before)
     }
 }

@@ -58,10 +58,11 @@ public struct Training: Sendable {
         let root = Double(min(sizes.images(c), sizes.synthetic(c)) * c.localEpochs)
         let images = Int(synthetic), clientImages = c.clients * sizes.images(c), rounds = Double(c.rounds)
         let inRounds = c.allRounds.reduce(0.0) { sum, round in
-            sum + Double(sizes.images(c) * c.participants * c.benignEpochs(inRound: round))
+            let participants = c.participants(inRound: round)
+            return sum + Double(sizes.images(c) * participants * c.benignEpochs(images: sizes.images(c), inRound: round))
                 + (round > 0 && c.evaluates(afterRound: round) ? evaluation : 0)
-                + c.passesOfFusion(inRound: round, images: images, shapes: shapes, teachers: c.participants)
-                + (rule?.serverPasses(clients: c.participants, rootPasses: root) ?? 0)
+                + c.passesOfFusion(inRound: round, images: images, shapes: shapes, teachers: participants)
+                + (rule?.serverPasses(clients: participants, rootPasses: root) ?? 0)
         }
         var models = c.evaluateClients ? ClientModels.plannedPasses(c, images: sizes.images(c), models: defenses.count) : 0
         for defense in defenses.compactMap({ ModelDefenses.make($0, c.values) }) {

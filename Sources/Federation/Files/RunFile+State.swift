@@ -89,6 +89,9 @@ extension RunFile {
         guard let group = dataDefense(state.configuration), !state.dataAudit.isEmpty else { return }
         try file.createGroup(group)
         try file.write("\(group)/images", state.distrusted.map { Int64($0) }, shape: [state.distrusted.count])
+        if !state.shown.isEmpty {
+            try file.write("\(group)/shown", state.shown, shape: [state.distrusted.count, state.network.classes])
+        }
         try file.write(state.dataAudit, "\(group)/")
     }
 
@@ -99,7 +102,23 @@ extension RunFile {
             throw RunError.incompatible("\(file.path), \(group)/images: expected ascending positions of FM images, from 0")
         }
         state.distrusted = images.map { Int($0) }
+        try readShown(&state, file, "\(group)/shown")
         state.dataAudit = try file.readFindings("\(group)/")
+    }
+
+    /// What distrusted images show; in a file of before it was kept, nothing: they are not used.
+    private static func readShown(_ state: inout FederationState, _ file: HDF5File, _ name: String) throws {
+        guard try file.exists(name) else { return }
+        let classes = state.network.classes
+        let shown = try file.read(name, as: Float.self, shape: [state.distrusted.count, classes]).values
+        for row in state.distrusted.indices {
+            let values = shown[row * classes..<(row + 1) * classes], sum = values.reduce(0, +)
+            guard values.allSatisfy({ $0 >= 0 }), sum == 0 || abs(sum - 1) < 1e-3 else {
+                throw RunError.incompatible(
+                    "\(file.path), \(name): expected rows of probabilities that sum to 1, or of zeros, got \(sum) in row \(row)")
+            }
+        }
+        state.shown = shown
     }
 
     static func writeConfiguration(_ configuration: RunConfiguration, _ provenance: Provenance, _ file: HDF5File) throws {

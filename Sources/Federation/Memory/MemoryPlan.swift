@@ -22,7 +22,8 @@ struct MemoryPlan {
                 Evidence.bytes(data.network, images: data.synthetic.count), flips ? FlippedUpdates.bytes(images: data.synthetic.count) : 0)
             : 0
         let votes =
-            configuration.vouches ? Votes.bytes(clients: participants, images: data.synthetic.count, classes: data.network.classes) : 0
+            configuration.vouches
+            ? Votes.bytes(clients: configuration.clients, images: data.synthetic.count, classes: data.network.classes) : 0
         func sum(_ bytes: (ClampNet) -> Int) -> Int { networks.reduce(0) { $0 + bytes($1) } }
         parts = [
             ("\(trainers) clients at a time", trainers * sum { Trainer.bytes($0) }),

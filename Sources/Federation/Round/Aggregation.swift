@@ -28,7 +28,7 @@ public struct Aggregated: Sendable {
     public var parts: [Int: Part]
     /// Of a rule that chooses among clients of several shapes: its memory, which stays with the first prototype.
     public var memoryOfAll: [String: [Float]]?
-    /// Weighted mean of the teachers' logits on the FM data that are trusted, (count, classes); of a vote the logarithms of `Opinions`;
+    /// Weighted mean of the teachers' logits on the FM data that are trusted, (count, classes); of a vote the logarithms of its opinions;
     /// empty where there is no fusion.
     public var teacherLogits: [Float]
     /// Models that taught.
@@ -59,6 +59,7 @@ public final class Aggregation {
 
     /// - Parameters:
     ///   - senders: all whose updates will be added, ascending by client.
+    ///   - rule: unless the round ends with a vote; then its aggregate is forgotten, and nothing is asked of a rule.
     ///   - synthetic: all FM data.
     /// - Throws: `DefenseError.update` when there is nothing to aggregate.
     public init(_ state: FederationState, _ senders: [Sender], _ rule: any AggregationRule, _ server: Server, _ synthetic: Samples) throws {
@@ -66,7 +67,7 @@ public final class Aggregation {
             throw DefenseError.update(
                 "expected updates of clients with images to train on, got \(senders.map { "client \($0.client): \($0.images)" })")
         }
-        let synthetic = state.fmImages(synthetic)
+        let synthetic = state.fmImages(synthetic), rule: any AggregationRule = state.nextRound == 0 ? FedAvg() : rule
         self.senders = senders
         groupOf = senders.map { state.prototype(of: $0.client) }
         for (index, prototype) in state.prototypes.enumerated() where groupOf.contains(index) {
@@ -118,7 +119,8 @@ public final class Aggregation {
         }
         if let votes = logits.votes {
             let opinions = votes.opinions(assumedMalicious: assumedMalicious)
-            (result.teacherLogits, result.teachers, result.ruleSeconds) = (opinions.logarithms, senders.count, ruleSeconds)
+            result.teacherLogits = opinions.map { Float(Mathematics.log($0)) }
+            (result.teachers, result.ruleSeconds) = (senders.count, ruleSeconds)
             result.excluded = votes.supporters(ofWrong: logits.vouching(opinions), assumedMalicious: assumedMalicious).map {
                 senders[$0].client
             }
@@ -210,7 +212,7 @@ private struct TeacherLogits {
     /// (images, classes).
     var mean: [Float] { sum.map(Float.init) }
 
-    func vouching(_ opinions: Opinions) -> Vouching { Vouching(opinions, labels: labels, classes: synthetic.set.classes) }
+    func vouching(_ opinions: [Double]) -> Vouching { Vouching(opinions, labels: labels, classes: synthetic.set.classes) }
 
     private var labels: [Int] { (0..<synthetic.count).map(synthetic.label) }
 }

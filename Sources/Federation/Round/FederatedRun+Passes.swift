@@ -47,12 +47,17 @@ extension FederatedRun {
 
     private func passesOfWork(inRound round: Int) -> Double {
         let clients = data.clients.indices.filter { round < 1 || !state.excluded.contains($0) },
-            participants = min(configuration.participants, clients.count)
-        let work = clients.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1, inRound: round) }
+            participants = min(configuration.participants(inRound: round), clients.count)
+        let work = clients.reduce(0) { $0 + passes(ofClient: $1, inRound: round) }
         return Double(work) * Double(participants) / Double(max(1, clients.count)) + serverPasses(participants)
             + configuration.passesOfFusion(
                 inRound: round, images: data.synthetic.count, shapes: state.prototypes.count, teachers: participants)
             + (round > 0 ? roundDefensePasses : 0)
+    }
+
+    func passes(ofClient client: Int, inRound round: Int) -> Int {
+        let images = data.clients[client].count
+        return images * configuration.epochs(of: client, images: images, inRound: round)
     }
 
     var roundDefensePasses: Double {

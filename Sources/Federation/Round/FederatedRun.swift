@@ -180,7 +180,7 @@ public final class FederatedRun {
         if round > 0 { row.ruleSeconds = results.aggregated.ruleSeconds }
         state.adopt(results.aggregated)
         let judging = try state.fuse(results.aggregated.teacherLogits, server, data.synthetic)
-        let local = clients.reduce(0) { $0 + data.clients[$1].count * configuration.epochs(of: $1, inRound: round) }
+        let local = clients.reduce(0) { $0 + passes(ofClient: $1, inRound: round) }
         let fusion = configuration.passesOfFusion(
             inRound: round, images: data.synthetic.count, shapes: state.prototypes.count,
             teachers: results.aggregated.teachers)

@@ -24,7 +24,7 @@ public func localTraining(
     var flips = RandomStream(seed: configuration.seed, purpose: "flips", round: round, client: client)
     let sgd = configuration.sgd(configuration.learningRate(of: client)), batch = configuration.batch
     var sum = 0.0, steps = 0
-    for _ in 0..<configuration.epochs(of: client, inRound: round) {
+    for _ in 0..<configuration.epochs(of: client, images: samples.count, inRound: round) {
         let positions = order.permutation(samples.count)
         let flipped = positions.map { _ in samples.set.channels == 3 && flips.uniform() < 0.5 }
         sum += epoch(

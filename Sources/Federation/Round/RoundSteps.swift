@@ -98,7 +98,7 @@ public enum RoundSteps {
         _ aggregate: (state: FederationState, row: HistoryRow, teacherLogits: [Float]), _ data: ServerData, _ server: Server
     ) throws -> FederationState {
         var state = aggregate.state
-        let rows = state.fmImages(data.synthetic).count * (state.nextRound > 0 ? 1 : 2)  // `Opinions` before the initialisation
+        let rows = state.fmImages(data.synthetic).count
         guard !state.configuration.asksTeachers(inRound: state.nextRound) || aggregate.teacherLogits.count == rows * state.network.classes
         else {
             throw RunError.incompatible(

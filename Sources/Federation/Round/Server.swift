@@ -23,17 +23,26 @@ public final class Server: @unchecked Sendable {
 
     /// He-normal parameters from the seed, then prototype initialisation: cross-entropy on the FM data. `look` sees the model after each
     /// epoch.
+    /// - Parameter shown: (images, classes), probabilities that take the labels' place; nil for the labels.
     public func initialize(
-        _ configuration: RunConfiguration, _ synthetic: Samples, network: ClampNet,
+        _ configuration: RunConfiguration, _ synthetic: Samples, network: ClampNet, shown: [Float]? = nil,
         look: (_ epoch: Int, _ model: Parameters) throws -> Void = { _, _ in }
     ) throws -> Parameters {
         let trainer = trainers[network]
         trainer.reset(initialWeights(configuration, network))
         var order = RandomStream(seed: configuration.seed, purpose: "initialisation order")
         let sgd = configuration.sgd(configuration.initialRate), batch = configuration.batch
+        let classes = synthetic.set.classes
         for number in 0..<configuration.initialEpochs {
-            _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, batch, sgd) { label, _, batch, logits, gradient in
-                Loss.crossEntropy(logits, classes: synthetic.set.classes, label: label, batch: batch, gradient: gradient)
+            let order = order.permutation(synthetic.count)
+            withRows(shown) { row in
+                _ = epoch(trainer, synthetic, order, nil, batch, sgd) { label, position, batch, logits, gradient in
+                    guard let shown = row else {
+                        return Loss.crossEntropy(logits, classes: classes, label: label, batch: batch, gradient: gradient)
+                    }
+                    return Loss.crossEntropy(
+                        logits, classes: classes, probabilities: shown + position * classes, batch: batch, gradient: gradient)
+                }
             }
             try look(number + 1, trainer.parameters)
         }
@@ -51,9 +60,11 @@ public final class Server: @unchecked Sendable {
     /// Fusion: trains `aggregate` (or the last global model, with `FederatedDistillation`) on the FM data by ensemble distillation
     /// (FedDF), the teacher being the weighted mean
     /// of the logits of the models that the rule let through, plus `labelWeight` of cross-entropy with the labels.
+    /// - Parameter shown: (images, classes), probabilities that take the labels' place; nil for the labels. Where they have 0 for the
+    ///   label, it is wrong, and teachers are not heard about it.
     public func fuse(
         _ configuration: RunConfiguration, _ aggregate: Parameters, _ teacherLogits: [Float], _ synthetic: Samples,
-        round: Int
+        round: Int, shown: [Float]? = nil
     ) -> Parameters {
         let training = configuration.serverTraining
         guard training.epochs > 0 else { return aggregate }
@@ -61,20 +72,42 @@ public final class Server: @unchecked Sendable {
         trainer.reset(aggregate)
         var order = RandomStream(seed: configuration.seed, purpose: "fusion order", round: round)
         let batch = configuration.batch, temperature = configuration.temperature, labelWeight = configuration.labelWeight
-        teacherLogits.withUnsafeBufferPointer { teacher in
-            guard let said = teacher.baseAddress else { return }
-            for number in 0..<training.epochs {
-                let sgd = configuration.sgd(training.rate(number))
-                _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, batch, sgd) {
-                    label, position, batch, logits, gradient in
-                    Loss.distillation(
-                        logits, teacher: said + position * classes, classes: classes, label: label,
-                        temperature: temperature, labelWeight: labelWeight,
-                        batch: batch, gradient: gradient)
+        withRows(silenced(teacherLogits, synthetic, shown)) { said in
+            guard let said else { return }
+            withRows(shown) { shown in
+                for number in 0..<training.epochs {
+                    let sgd = configuration.sgd(training.rate(number))
+                    _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, batch, sgd) {
+                        label, position, batch, logits, gradient in
+                        Loss.distillation(
+                            logits, teacher: said + position * classes, classes: classes, label: label,
+                            probabilities: shown.map { $0 + position * classes }, temperature: temperature, labelWeight: labelWeight,
+                            batch: batch, gradient: gradient)
+                    }
                 }
             }
         }
         return Parameters(copying: trainer.parameters)
+    }
+
+    /// The logits, with none for labels that are wrong by `shown`.
+    private func silenced(_ logits: [Float], _ synthetic: Samples, _ shown: [Float]?) -> [Float] {
+        guard let shown else { return logits }
+        var logits = logits
+        for image in 0..<synthetic.count {
+            let place = image * synthetic.set.classes + synthetic.label(image)
+            if shown[place] == 0 { logits[place] = -Self.sure }
+        }
+        return logits
+    }
+
+    /// A logit that leaves no probability to the other classes, at any temperature, and whose square is finite.
+    private static let sure: Float = 1e18
+
+    /// Calls `body` with the first of the rows' numbers, or with nil where there are none.
+    private func withRows<T>(_ rows: [Float]?, _ body: (UnsafePointer<Float>?) throws -> T) rethrows -> T {
+        guard let rows else { return try body(nil) }
+        return try rows.withUnsafeBufferPointer { try body($0.baseAddress) }
     }
 
     /// Accuracy on `clean`, attack success and robust accuracy under `backdoor`; NaN for the latter two without one.

@@ -4,6 +4,7 @@ import Defenses
 import Detection
 import Network
 import Rules
+import Tensor
 
 /// How a federation begins: the vote on the FM labels, the initialisation.
 extension FederationState {
@@ -33,18 +34,32 @@ extension FederationState {
     }
 
     /// Asks the federation in round 0 which FM labels it vouches for, and initialises with these: the rounds so far are forgotten.
-    /// - Parameter opinions: logarithms of `Opinions`.
+    /// - Parameter opinions: logarithms of those of `Votes`, (images, classes).
     /// - Returns: passes over FM images that judging them took.
     mutating func vouch(_ opinions: [Float], _ server: Server, _ synthetic: Samples) throws -> Double {
         guard nextRound == 0 else { return 0 }
         let images = fmImages(synthetic)
-        var vouching = Vouching(Opinions(logarithms: opinions), labels: (0..<images.count).map(images.label), classes: network.classes)
+        var vouching = Vouching(
+            opinions.map { Mathematics.exp(Double($0)) }, labels: (0..<images.count).map(images.label), classes: network.classes)
         let passes = try drop(carriersIn: &vouching, server, images)
         distrusted = vouching.distrusted
+        let asking = try look(at: vouching, server, images)
         dataAudit = vouching.audit + configuration.judge(distrusted, in: images) + findingsOfExcluded
         prototypes = prototypes.map { Prototype($0.network) }
         try initialize(server, synthetic)
-        return passes
+        return passes + asking
+    }
+
+    /// Sets what distrusted images show, by the clients and by a model that learned from the trusted images alone.
+    /// - Returns: the passes over images that it took.
+    private mutating func look(at vouching: Vouching, _ server: Server, _ images: Samples) throws -> Double {
+        guard vouching.doubts else { return 0 }
+        let trusted = images.subset((0..<images.count).filter { vouching.trusted[$0] }), same = sameSteps(trusted.count, of: images.count)
+        let model = try server.initialize(same, trusted, network: network), distrusted = images.subset(vouching.distrusted)
+        guard model.allFinite else { throw RunError.diverged(round: 0, where: "initialisation") }
+        let says = server.predictor(network).logits(distrusted.count, model, Bounds(network)) { distrusted.load($0, into: $1) }
+        shown = vouching.shown(says)
+        return Double(same.initialEpochs * trusted.count) + Double(distrusted.count) / 3
     }
 
     private var findingsOfExcluded: [Finding] {
@@ -78,12 +93,12 @@ extension FederationState {
         return same
     }
 
-    /// Trains each prototype on the trusted FM images, in about as many steps however many these are.
+    /// Trains each prototype on the FM images that are used, in about as many steps however many these are.
     private mutating func initialize(_ server: Server, _ synthetic: Samples) throws {
-        let images = trusted(initialising(synthetic))
+        let images = used(initialising(synthetic)), shown = shown(of: initialising(synthetic))
         let sameSteps = sameSteps(images.count, of: synthetic.count)
         for index in prototypes.indices {
-            let model = try server.initialize(sameSteps, images, network: prototypes[index].network)
+            let model = try server.initialize(sameSteps, images, network: prototypes[index].network, shown: shown)
             guard model.allFinite else { throw RunError.diverged(round: 0, where: "initialisation") }
             prototypes[index].global = model
             prototypes[index].initial = configuration.initialEpochs > 0 ? model : nil

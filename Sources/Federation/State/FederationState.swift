@@ -36,8 +36,11 @@ public struct FederationState: Sendable {
     public internal(set) var meanImages: Int?
     /// What the rule had to do differently than asked, each once: for reports.
     public internal(set) var notes: [String] = []
-    /// Positions of FM images that are not used, ascending, and how the defence on the FM data came to them.
+    /// Positions of FM images whose labels are not used, ascending, and how the defence on the FM data came to them.
     public internal(set) var distrusted: [Int] = []
+    /// What distrusted images show, (distrusted, classes): probabilities that take the label's place, or zeros for an image that is not
+    /// used; empty where none is.
+    public internal(set) var shown: [Float] = []
     public internal(set) var dataAudit: [Finding] = []
     /// Clients that `vouching` left out of the rounds, ascending.
     public internal(set) var excluded: [Int] = []
@@ -147,7 +150,8 @@ public struct FederationState: Sendable {
         guard nextRound > 0 else { return try vouch(teacherLogits, server, synthetic) }
         let images = fmImages(synthetic)
         for index in prototypes.indices {
-            let fused = server.fuse(configuration, prototypes[index].global, teacherLogits, images, round: nextRound)
+            let fused = server.fuse(
+                configuration, prototypes[index].global, teacherLogits, images, round: nextRound, shown: shown(of: synthetic))
             guard fused.allFinite else { throw RunError.diverged(round: nextRound, where: "fusion") }
             prototypes[index].global = fused
         }
@@ -204,14 +208,31 @@ public struct FederationState: Sendable {
 
     /// The FM images as fusion and its teachers meet them.
     func fusing(_ synthetic: Samples) -> Samples {
-        trusted(configuration.fmPoisonStage == .initialisation ? synthetic.unpoisoned : synthetic)
+        used(configuration.fmPoisonStage == .initialisation ? synthetic.unpoisoned : synthetic)
     }
 
-    /// The FM images that are used.
-    func trusted(_ synthetic: Samples) -> Samples {
-        guard !distrusted.isEmpty else { return synthetic }
-        let out = Set(distrusted)
-        return synthetic.subset((0..<synthetic.count).filter { !out.contains($0) })
+    /// The FM images that are used, with their labels or without.
+    func used(_ synthetic: Samples) -> Samples {
+        distrusted.isEmpty ? synthetic : synthetic.subset(positionsOfUsed(synthetic))
+    }
+
+    private func positionsOfUsed(_ synthetic: Samples) -> [Int] {
+        let classes = network.classes
+        let out = Set(
+            distrusted.indices.filter { row in
+                shown.isEmpty || shown[row * classes..<(row + 1) * classes].allSatisfy { $0 == 0 }
+            }.map { distrusted[$0] })
+        return (0..<synthetic.count).filter { !out.contains($0) }
+    }
+
+    /// What the images that are used show, (used, classes): 1 for the label of one that is trusted; nil where all are.
+    func shown(of synthetic: Samples) -> [Float]? {
+        guard !shown.isEmpty else { return nil }
+        let classes = network.classes, rows = Dictionary(uniqueKeysWithValues: distrusted.enumerated().map { ($1, $0) })
+        return positionsOfUsed(synthetic).flatMap { image -> [Float] in
+            if let row = rows[image] { return Array(shown[row * classes..<(row + 1) * classes]) }
+            return (0..<classes).map { $0 == synthetic.label(image) ? 1 : 0 }
+        }
     }
 
     /// What a defence on a prototype's model (the first one's without) after `round` has.
@@ -257,6 +278,7 @@ extension RunConfiguration {
     /// A round's clients, ascending: all but the excluded ones, or a random subset of the given share.
     public func clientNumbers(inRound round: Int, without excluded: [Int] = []) -> [Int] {
         let left = (0..<self.clients).filter { !excluded.contains($0) }
+        let participants = participants(inRound: round)
         guard participants < left.count else { return left }
         var stream = RandomStream(seed: self.seed, purpose: "participants", round: round)
         return stream.permutation(self.clients).filter { !excluded.contains($0) }.prefix(participants).sorted()

@@ -121,23 +121,33 @@ public struct RunConfiguration: Equatable, Sendable {
     public var instructionSet: InstructionSet { InstructionSet(rawValue: self.isa) ?? .baseline }
     /// Malicious clients are the first ones, where clients attack at all.
     public func isMalicious(_ client: Int) -> Bool { self.attack.poisonsClients && client < self.malicious }
-    /// Epochs of a client's training in a round. Before the initialisation it trains `vouching-epochs` times as many.
-    public func epochs(of client: Int, inRound round: Int) -> Int {
-        let own = isMalicious(client) ? self.maliciousEpochs : nil
-        return (own ?? self.localEpochs) * epochsFactor(inRound: round)
+    /// Epochs of a client's training in a round, given how many images it has. Before the initialisation it trains `vouching-epochs` times
+    /// as many, or as many as come to `DetectionSettings.leastSteps`.
+    public func epochs(of client: Int, images: Int, inRound round: Int) -> Int {
+        epochs(isMalicious(client) ? self.maliciousEpochs ?? self.localEpochs : self.localEpochs, images, round)
     }
 
-    public func benignEpochs(inRound round: Int) -> Int {
-        self.localEpochs * epochsFactor(inRound: round)
+    /// The same of a benign client.
+    public func benignEpochs(images: Int, inRound round: Int) -> Int { epochs(self.localEpochs, images, round) }
+
+    private func epochs(_ usual: Int, _ images: Int, _ round: Int) -> Int {
+        guard round < 1 else { return usual }
+        let steps = max(1, (images + self.batch - 1) / self.batch)
+        return max(usual * self[Vouching.epochs], (DetectionSettings.leastSteps + steps - 1) / steps)
     }
     /// Whether the global model is measured at the end of a round; after the last one it always is.
     public func evaluates(afterRound round: Int) -> Bool { round >= 0 && (round % self.evaluateEvery == 0 || round == self.rounds) }
-    private func epochsFactor(inRound round: Int) -> Int { round > 0 ? 1 : self[Vouching.epochs] }
     public func learningRate(of client: Int) -> Double {
         isMalicious(client) ? self.maliciousRate ?? self.rate : self.rate
     }
     /// Clients in a round.
     public var participants: Int { max(1, Int((self.participation * Double(self.clients)).rounded())) }
+
+    /// Clients of a round, as long as none are excluded: all of them in the rounds before the initialisation, where the federation vouches.
+    public func participants(inRound round: Int) -> Int { round > 0 ? participants : self.clients }
+
+    /// The most clients that any round has.
+    var mostParticipants: Int { vouches ? self.clients : participants }
 }
 
 public enum RunError: Error, CustomStringConvertible {
