@@ -27,7 +27,8 @@ struct Run: Configurable {
               fedclamp run --config run.conf --seed 2 --out run-2.h5
 
             A configuration file has lines "name = value" with the names of these options without dashes; # at the \
-            beginning of a line or after white space starts a comment; defense may stand on several lines. Options of the command line win.
+            beginning of a line or after white space starts a comment; defense may stand on several lines. Options of the command line win; \
+            --no-NAME takes back a flag of the file, as in --no-resume.
             """))
 
     @Argument(
@@ -61,12 +62,13 @@ struct Run: Configurable {
     var log: String?
 
     @Flag(
+        inversion: .prefixedNo,
         help:
             "Continue an existing run file. Options that are not given come from the file. If --out names no existing file, start a new run."
     )
     var resume = false
 
-    @Flag(help: "Replace an existing run file.")
+    @Flag(inversion: .prefixedNo, help: "Replace an existing run file.")
     var overwrite = false
 
     @OptionGroup var grants: GrantOptions
@@ -76,7 +78,7 @@ struct Run: Configurable {
     @Option(help: ArgumentHelp("Read options from a file.", valueName: "file"), completion: .file())
     var config: String?
 
-    @Flag(help: "Results as one JSON object.")
+    @Flag(inversion: .prefixedNo, help: "Results as one JSON object.")
     var json = false
 
     func run() throws {
