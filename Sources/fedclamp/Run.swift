@@ -19,7 +19,8 @@ struct Run: Configurable {
         discussion: Help.folded(
             """
             The run is saved after every round. --resume continues it, and ends with the same bits as a run that never stopped. \
-            Give --resume only the options that change: more rounds, another defence on the model, threads.
+            Give --resume only the options that change: more rounds, another defence on the model and its options, threads; --data and \
+            --synthetic where the files are not where they were.
 
               fedclamp run --data data/fashion-mnist.h5 --synthetic data/fashion-mnist-fm.h5 --attack fm --defense bounds --out run.h5
               fedclamp run --data data/fashion-mnist.h5 --synthetic holdout:2000 --attack classic --defense multi-krum --rounds 5 --out run.h5
@@ -86,7 +87,7 @@ struct Run: Configurable {
         let threads = try machine.threadCount(), out = try outputPath()
         let stored = resume && exists(out) ? try storedConfiguration(out) : nil
         try grants.prepare(beside: out)
-        var configuration = try configuration(stored)
+        var configuration = try configuration(stored, out)
         let data = configuration.data, synthetic = configuration.synthetic
         try configuration.validate()
         do { try FederatedRun.check(configuration) } catch let error as DefenseError { throw Failure.usage("\(error)") }
@@ -140,22 +141,14 @@ struct Run: Configurable {
         return stored
     }
 
-    /// What is given, on top of what a run file has that is gone on with. A defence that is given joins those of the file.
-    private func configuration(_ stored: RunConfiguration?) throws -> RunConfiguration {
+    /// What is given, on top of what the run file at `path` has that is gone on with. A defence that is given joins those of the file.
+    private func configuration(_ stored: RunConfiguration?, _ path: String) throws -> RunConfiguration {
         var configuration = try options.configuration(on: stored ?? RunConfiguration())
         try configuration.validate()
         try configuration.grantOwnMethods()
         if let stored { configuration.defenses = RunConfiguration.joined(stored.defenses, configuration.defenses) }
-        if let data = data ?? stored?.data, !data.isEmpty {
-            configuration.data = data
-        } else {
-            throw Failure.usage("Missing expected argument '--data <file.h5>'")
-        }
-        if let synthetic = synthetic ?? stored?.synthetic, !synthetic.isEmpty {
-            configuration.synthetic = synthetic
-        } else {
-            throw Failure.usage("Missing expected argument '--synthetic <file.h5|holdout:n>'")
-        }
+        let paths = try stored.map { try DataPaths(data, synthetic, else: $0, path) } ?? DataPaths(data, synthetic)
+        (configuration.data, configuration.synthetic) = (paths.data, paths.synthetic)
         configuration.adaptToData()
         return configuration
     }

@@ -43,7 +43,8 @@ struct TableWork {
         let joined = try folder.adopt(setting)
         let experiment = Experiment(plan, folder, loaded.dataset, loaded.generated, threads: threads, isa: isa)
         experiment.keepsStale = options.keepStale
-        try announce(plan, trainings, folder, sizes, "\(threads) threads, \(isa.rawValue)")
+        (experiment.data, experiment.synthetic) = (loaded.data, loaded.synthetic)
+        try announce(plan, trainings, folder, sizes, "\(Numbers.counted(threads, "thread")), \(isa.rawValue)")
         try work(experiment, trainings)
         try ResultPrinter(folder, joined).finish(
             wanted: tables, failures: experiment.failures, isShard: options.shard != nil, isPart: !part.isWhole)
