@@ -190,16 +190,24 @@ struct Run: Configurable {
         if c.partition == .natural, owners > c.clients {
             note("\(c.clients) of the data set's own \(owners) clients take part; --clients \(owners) takes all")
         }
+        noteAttackOfNobody(c)
         let idle = c.withoutEffect
         if !idle.isEmpty { note("without effect in this run: \(idle.map { "--\($0)" }.joined(separator: " "))") }
+    }
+
+    /// An attack in which one part does nothing.
+    private func noteAttackOfNobody(_ c: RunConfiguration) {
+        if c.attack.poisonsClients, c.malicious == 0 { note("\(c.attack.rawValue) attack with --malicious 0: no client attacks") }
+        if c.attack.poisonsSynthetic, c.fmPoisonFraction == 0 {
+            note("\(c.attack.rawValue) attack with --fm-poison-fraction 0: no FM image is poisoned")
+        }
     }
 
     /// The arguments as resolved, to stderr.
     private func describe(_ run: FederatedRun, _ dataset: Dataset, resumes: Bool) {
         let c = run.configuration, images = run.data.clients.map(\.count)
-        let share =
-            images.min() == images.max()
-            ? "\(Numbers.grouped(images[0]))" : "\(Numbers.grouped(images.min() ?? 0)) to \(Numbers.grouped(images.max() ?? 0))"
+        let least = images.min() ?? 0, most = Numbers.counted(images.max() ?? 0, "image")
+        let share = least == images.max() ? most : "\(Numbers.grouped(least)) to \(most)"
         let attack =
             c.attack == .none
             ? "no attack"
@@ -212,10 +220,10 @@ struct Run: Configurable {
                     : "FM data: \(Numbers.grouped(run.data.synthetic.count)) images of \(run.data.syntheticName)"))
         noteWhatIsOdd(run, dataset)
         note(
-            "\(c.clients) clients with \(share) images, \(c.participants) a round, \(c.rounds) rounds; \(attack); defences: \(c.defenses.isEmpty ? "none" : OwnMethod.shown(c.defenses.joined(separator: " ")))"
+            "\(Numbers.counted(c.clients, "client")) with \(share), \(c.participants) a round, \(Numbers.counted(c.rounds, "round")); \(attack); defences: \(c.defenses.isEmpty ? "none" : OwnMethod.shown(c.defenses.joined(separator: " ")))"
         )
         note(
-            "seed \(c.seed), \(c.isa), \(run.threads) threads, \(Numbers.passes(run.plannedPasses)) image passes"
+            "seed \(c.seed), \(c.isa), \(Numbers.counted(run.threads, "thread")), \(Numbers.passes(run.plannedPasses)) image passes"
                 + (resumes ? "; resumed after round \(run.finishedRounds ?? 0)" : ""))
     }
 }

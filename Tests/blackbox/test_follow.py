@@ -157,7 +157,7 @@ def test_what_is_stale_is_computed_again(tmp_path, results, data, fm):
     call = ["reproduce", "main", *part(data, fm), "--out", folder]
     assert "stale: rule norm-clip was revision 0, is 1" in fedclamp(*call, "--list").stdout
     kept = fedclamp(*call, "--keep-stale")
-    assert "stale, kept" in kept.stderr and "1 trainings of older revisions" in kept.stdout
+    assert "stale, kept" in kept.stderr and "1 training of older revisions" in kept.stdout
     again = fedclamp(*call, timeout=300)
     assert "stale, computed again" in again.stderr and "rule norm-clip was revision 0, is 1" in again.stderr
     assert "older revisions" not in again.stdout
