@@ -11,11 +11,12 @@ public struct AnyIDX: Sendable {
 ///
 /// EMNIST's files hold images with rows and columns exchanged, and its letters are numbered from 1: both are put right.
 ///
-/// - Parameter name: what the data set is called; a published name is refused unless the files are those (`Published`).
+/// - Parameters:
+///   - name: what the data set is called; a published name is refused unless the files are those (`Published`).
+///   - classes: labels 0 to N - 1 stay as they are; nil where the labels that occur are the classes (`NumberedLabels`).
 /// - Throws: `missing` and `malformed` naming the files.
 public func importAnyIDX(
-    from folder: String, variant: String, name: String?,
-    transposed: Bool
+    from folder: String, variant: String, name: String?, transposed: Bool, classes: Int? = nil
 ) throws(DatasetError) -> AnyIDX {
     var remarks: [String] = [], digests: [(file: String, digest: String)] = []
     let turns = transposed || variant.hasPrefix("emnist")
@@ -26,19 +27,11 @@ public func importAnyIDX(
         digests.append(("\(split)-images-idx3-ubyte", found.images.digest))
         digests.append(("\(split)-labels-idx1-ubyte", found.labels.digest))
     }
-    let least = Int(min(train.labels.bytes.min() ?? 0, test.labels.bytes.min() ?? 0))
-    if least == 1 { remarks.append("labels are numbered from 1: class 0 is the file's 1") }
-    let first = least == 1 ? 1 : 0, last = max(train.labels.bytes.max() ?? 0, test.labels.bytes.max() ?? 0)
-    let classes = Int(last) + 1 - first
-    guard ImageSet.classLimits.contains(classes) else {
-        throw .malformed(path: files.train.labels, what: "labels", expected: "2 classes or more", got: "\(classes)")
-    }
+    let labels = try NumberedLabels(train: train.labels.bytes, test: test.labels.bytes, classes: classes, files.train.labels)
+    remarks += labels.remarks
     if turns { remarks.append("rows and columns of the images were exchanged, as EMNIST's files need it") }
-    func set(_ found: (images: IDX, labels: IDX)) -> ImageSet {
-        ImageSet(
-            channels: 1, height: 28, width: 28, classes: classes,
-            images: turns ? exchanged(found.images.bytes) : found.images.bytes,
-            labels: found.labels.bytes.map { UInt16($0) - UInt16(first) })
+    func set(_ images: [UInt8], _ labels: [UInt16], _ classes: Int) -> ImageSet {
+        ImageSet(channels: 1, height: 28, width: 28, classes: classes, images: turns ? exchanged(images) : images, labels: labels)
     }
     let published = [("fashion-mnist", Published.fashionMNIST), ("mnist", .mnist)].first { _, published in
         digests.allSatisfy { published.digests[$0.file] == $0.digest }
@@ -51,8 +44,8 @@ public func importAnyIDX(
     let label = name ?? published ?? (variant.isEmpty ? "idx-images" : variant)
     let source = "IDX files \(Files.shown(Files.split(files.train.images).name)) and beside it"
     let dataset = Dataset(
-        name: label, classNames: (0..<classes).map { "\($0 + first)" }, source: source,
-        train: set(train), test: set(test))
+        name: label, classNames: labels.names, source: source, train: set(train.images.bytes, labels.train, labels.names.count),
+        test: set(test.images.bytes, labels.test, labels.names.count))
     return AnyIDX(dataset: dataset, remarks: remarks)
 }
 

@@ -92,7 +92,7 @@ extension HDF5File {
         return path.isEmpty ? "/" : path
     }
 
-    private func softLinkTarget(_ link: String, _ size: Int) throws(HDF5Error) -> String {
+    func softLinkTarget(_ link: String, _ size: Int) throws(HDF5Error) -> String {
         guard size <= Self.longestName else { throw refused(link, "a soft link of \(size) bytes") }
         var buffer = [CChar](repeating: 0, count: size + 1)  // HDF5 counts the ending zero; a hostile file may lack it
         try check(Files.withBytes(link) { H5Lget_val(id, $0, &buffer, size, chdf5_H5P_DEFAULT()) }, "read", link)

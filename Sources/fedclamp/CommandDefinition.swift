@@ -34,8 +34,24 @@ struct CommandDefinition: Decodable {
         try JSONDecoder().decode(Tool.self, from: Data(command._dumpHelp().utf8)).command
     }
 
-    /// Those with a long name, flags among them.
-    var options: [Argument] { (arguments ?? []).filter { $0.long != nil } }
+    /// Those with a long name, flags among them; a flag and its opposite are one.
+    var options: [Argument] { shown.filter { $0.long != nil } }
+
+    /// All arguments but the opposites of flags: --no-resume goes without saying beside --resume.
+    var shown: [Argument] { (arguments ?? []).filter { !isOpposite($0) } }
+
+    /// Whether a flag has an opposite, --no-NAME.
+    func hasOpposite(_ argument: Argument) -> Bool {
+        guard argument.kind == "flag", let name = argument.long else { return false }
+        return (arguments ?? []).contains { $0.kind == "flag" && $0.long == Self.opposite(name) }
+    }
+
+    private func isOpposite(_ argument: Argument) -> Bool {
+        argument.kind == "flag" && (arguments ?? []).contains { $0.kind == "flag" && $0.long.map(Self.opposite) == argument.long }
+    }
+
+    /// The name of the flag that takes `flag` back.
+    static func opposite(_ flag: String) -> String { "no-\(flag)" }
 
     /// The long names of a command's options.
     static func optionNames(_ command: any ParsableCommand.Type) throws -> [String] {

@@ -15,15 +15,16 @@ enum ConfigFile {
         var added: [String] = [], seen: Set<String> = []
         for entry in try entries(path, "--config ") {
             guard let option = known.first(where: { $0.long == entry.name }) else {
+                let flag = known.first { $0.long.map(CommandDefinition.opposite) == entry.name }?.long.map { "; here it is \($0) = false" }
                 throw Failure.input(
-                    "\(entry.place): unknown key \"\(entry.name.prefix(100))\"\(suggestion(String(entry.name.prefix(100)), names))")
+                    "\(entry.place): unknown key \"\(entry.name.prefix(100))\"\(flag ?? suggestion(String(entry.name.prefix(100)), names))")
             }
             guard option.isRepeating || seen.insert(entry.name).inserted else {
                 throw Failure.input("\(entry.place): \(entry.name): expected each option once, and it stands further up already")
             }
             let argument = try argument(entry.name, takesValue: option.takesValue, entry.value, entry.place)
             try check(argument, command, required, entry.place, String(entry.text.prefix(100)))
-            if !given.contains(entry.name) { added += argument }
+            if !given.contains(entry.name), !given.contains(CommandDefinition.opposite(entry.name)) { added += argument }
         }
         return added + arguments
     }
@@ -84,7 +85,7 @@ enum ConfigFile {
         guard value == "true" || value == "false" else {
             throw Failure.input("\(place): \(name): expected true or false, got \"\(value)\"")
         }
-        return value == "true" ? ["--\(name)"] : []
+        return ["--\(value == "true" ? name : CommandDefinition.opposite(name))"]
     }
 
     /// Parses the line's option alone, so that an error carries its place.

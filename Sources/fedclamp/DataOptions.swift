@@ -17,6 +17,8 @@ struct DataOptions: ParsableArguments {
 
     struct Loaded {
         var dataset: Dataset, generated: UnnamedSplit?
+        /// The files, or holdout:N.
+        var data: String, synthetic: String
         /// The FM file's name, or holdout:N.
         var syntheticName: String
         /// What the user should know about the choice.
@@ -50,7 +52,7 @@ struct DataOptions: ParsableArguments {
         let (dataset, generated) = try loadData(path, chosen ?? "holdout:\(holdout)")
         let name = chosen ?? "holdout:\(holdout)"
         return Loaded(
-            dataset: dataset, generated: generated,
+            dataset: dataset, generated: generated, data: path, synthetic: name,
             syntheticName: generated == nil ? name : Files.shown(Files.parts(name).last ?? "FM data"),
             remarks: remarks)
     }

@@ -45,6 +45,12 @@ struct Import: ParsableCommand {
     @Option(help: ArgumentHelp("Of idx: what the files' names begin with, where the folder has several sets.", valueName: "text"))
     var variant = ""
 
+    @Option(
+        help: ArgumentHelp(
+            "Of idx: keep labels 0 to N - 1 as they are, also where some have no image. (default: the labels that occur are the classes)",
+            valueName: "n"))
+    var classes: Int?
+
     @Flag(help: "Of idx: the files hold rows and columns exchanged; known of emnist.")
     var transposed = false
 
@@ -52,12 +58,17 @@ struct Import: ParsableCommand {
     var overwrite = false
 
     func run() throws {
-        if case .published = source, name != nil || !variant.isEmpty || transposed {
-            throw Failure.usage("--name, --variant and --transposed: expected with idx only")
+        if case .published = source, name != nil || !variant.isEmpty || transposed || classes != nil {
+            throw Failure.usage("--name, --variant, --classes and --transposed: expected with idx only")
         }
-        try requireWritable(out, replace: overwrite, inputs: [from] + Files.names(in: from).map { "\(from)/\($0)" })
+        if let classes, !ImageSet.classLimits.contains(classes) {
+            let limits = ImageSet.classLimits
+            throw Failure.usage("--classes \(classes): expected a number from \(limits.lowerBound) to \(limits.upperBound)")
+        }
+        let originals = Files.names(in: from).filter { !$0.hasSuffix(".h5") }  // an earlier import may lie beside them
+        try requireWritable(out, replace: overwrite, inputs: [from] + originals.map { "\(from)/\($0)" })
         guard case let .published(kind) = source else {
-            let imported = try importAnyIDX(from: from, variant: variant, name: name, transposed: transposed)
+            let imported = try importAnyIDX(from: from, variant: variant, name: name, transposed: transposed, classes: classes)
             return try write(imported.dataset, imported.remarks.map { "\(out): \($0)" })
         }
         let imported = try importDataset(kind, from: from)

@@ -13,7 +13,7 @@ struct Inspect: ParsableCommand {
             """
             All files that this program writes are recognised; of any other HDF5 file the tree is shown. Of results.h5, or of a folder \
             that reproduce, sweep or merge writes to, finished or not, the tables and an index: which file in cells holds which \
-            training, with what options, and how far it is.
+            training, with what options, and how far it is. A data set's digest is computed and compared: exit code 1 where it differs.
 
               fedclamp inspect run.h5
               fedclamp inspect data/fashion-mnist.h5 --json
@@ -37,10 +37,14 @@ struct Inspect: ParsableCommand {
             report.add("step", try RunFile.stepFacts(file))
         } else if try file.exists("/train/images") {
             report.kind = "data set"
-            report.describe(try DatasetFile.read(path))
+            let dataset = try DatasetFile.read(path)
+            report.describe(dataset)
+            report.compare(dataset.digest, with: Dataset.digest(of: [dataset.train, dataset.test]))
         } else if try file.exists("/images") {
             report.kind = "unnamed split (FM data)"
-            report.describe(try DatasetFile.readUnnamedSplit(path))
+            let split = try DatasetFile.readUnnamedSplit(path)
+            report.describe(split)
+            report.compare(split.digest, with: Dataset.digest(of: [split.set]))
         } else if try ResultSummary.isOne(file) {
             report.kind = "results of tables"
             report.describe(try ResultSummary(file))
@@ -49,6 +53,7 @@ struct Inspect: ParsableCommand {
             report.add("shown in the report", facts)
         }
         output(json ? report.json.rendered() : report.text)
+        if let fault = report.fault { throw Failure.check("\(path): \(fault)") }
     }
 
     private func inspectFolder() throws {
@@ -64,7 +69,7 @@ struct Inspect: ParsableCommand {
     /// Datasets that are listed of one group.
     private static let most = 10_000
 
-    /// Every dataset with its shape and kind, depth first; groups may contain themselves and are entered once.
+    /// Every name with what it leads to, of a dataset shape and kind, depth first; groups may contain themselves and are entered once.
     private static func tree(_ file: HDF5File, _ group: String = "", _ depth: Int = 0, seen: inout Set<UInt64>) throws -> [Inspection.Node]
     {
         guard depth < 16, seen.insert(try file.identity(of: group.isEmpty ? "/" : group)).inserted else { return [] }
@@ -72,18 +77,25 @@ struct Inspect: ParsableCommand {
         for name in try file.children(of: group.isEmpty ? "/" : group) {
             guard nodes.count < most else { break }
             let path = "\(group)/\(name)"
-            do {
-                let info = try file.info(of: path)
-                nodes.append(Inspection.Node(path: path, shape: info.shape, kind: "\(info.kind)"))
-            } catch {
-                switch error {
-                case .mismatch: nodes += try tree(file, path, depth + 1, seen: &seen)  // a group
-                case .refused: nodes.append(Inspection.Node(path: path, shape: [], kind: "a link to another file, not followed"))
-                default: throw error
-                }
+            if case .group = try file.entry(path) {
+                nodes += try tree(file, path, depth + 1, seen: &seen)
+            } else {
+                nodes.append(node(path, try file.entry(path)))
             }
         }
         return nodes
+    }
+
+    private static func node(_ path: String, _ entry: HDF5Entry) -> Inspection.Node {
+        switch entry {
+        case .dataset(let info): .init(path: path, shape: info.shape, kind: "\(info.kind)")
+        case .group: .init(path: path, shape: nil, kind: "group")
+        case .namedType(.other): .init(path: path, shape: nil, kind: "named type")
+        case .namedType(let kind): .init(path: path, shape: nil, kind: "named type: \(kind)")
+        case .empty(let kind): .init(path: path, shape: nil, kind: "\(kind), without a value")
+        case .dangling(let target): .init(path: path, shape: nil, kind: "link to nothing: \(target)")
+        case .refused(let reason): .init(path: path, shape: nil, kind: "not read: \(reason)")
+        }
     }
 
     private static func provenance(_ file: HDF5File) throws -> [(String, String)] {

@@ -1,13 +1,15 @@
 import Datasets
 import Experiments
 import Federation
+import HDF5
 import Network
 import Numerics
 import OwnMethods
 
 /// What `inspect` found in a file.
 struct Inspection {
-    struct Node { var path: String, shape: [Int], kind: String }
+    /// `shape`: nil for what is no dataset.
+    struct Node { var path: String, shape: [Int]?, kind: String }
 
     let path: String
     let tree: [Node]
@@ -16,6 +18,8 @@ struct Inspection {
     private var sections: [(heading: String, facts: [(String, String)])] = []
     private var history: [HistoryRow] = []
     private var cells: [CellIndex.Entry] = []
+    /// What a check of the content found wrong.
+    private(set) var fault: String?
 
     init(path: String, tree: [Node]) {
         self.path = path
@@ -53,6 +57,13 @@ struct Inspection {
                 [("source", split.source.isEmpty ? "not said" : split.source), ("digest", split.digest), ("images", Self.line(split.set))]
             ))
         addClasses([("images", split.set)], split.classNames)
+    }
+
+    /// The digest that a data set's file says, and that of what is in it.
+    mutating func compare(_ stored: String, with computed: String) {
+        guard stored != computed else { return }
+        sections[0].facts.append(("digest of the content", computed))
+        fault = "attribute digest of /: expected \(computed), got \(stored): images or labels were changed after the file was written"
     }
 
     mutating func describe(_ checkpoint: Checkpoint, _ provenance: [(String, String)]) {
@@ -137,7 +148,8 @@ struct Inspection {
         guard !tree.isEmpty else { return lines.joined(separator: "\n") }
         var table = TextTable([.left, .left, .left])
         for node in tree {
-            table.add([node.path, node.shape.isEmpty ? "scalar" : node.shape.map { "\($0)" }.joined(separator: " x "), node.kind])
+            let shape = node.shape.map { $0.isEmpty ? "scalar" : $0.map { "\($0)" }.joined(separator: " x ") }
+            table.add([node.path, shape ?? "", HDF5Error.oneLine(node.kind)])
         }
         return (lines + ["", "contents"] + table.rendered(indent: 2)).joined(separator: "\n")
     }
@@ -204,7 +216,11 @@ struct Inspection {
         members.append(
             (
                 "contents",
-                .object(tree.map { ($0.path, .object([("shape", .array($0.shape.map { .whole($0) })), ("type", .text($0.kind))])) })
+                .object(
+                    tree.map { node in
+                        let shape = node.shape.map { JSON.array($0.map { .whole($0) }) } ?? .null
+                        return (node.path, .object([("shape", shape), ("type", .text(node.kind))]))
+                    })
             ))
         return .object(members)
     }

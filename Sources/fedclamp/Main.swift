@@ -36,6 +36,7 @@ struct FedClamp: ParsableCommand {
         Signals.install()
         let typed = (1..<max(1, Int(argument_count()))).compactMap { argument(Int32($0)).map { Files.path($0) } }
         do {
+            try requireHyphens(typed)
             try requireCommand(typed)
             var command = try parseAsRoot(try withConfigFile(typed))
             try command.run()
@@ -68,6 +69,16 @@ struct FedClamp: ParsableCommand {
         let word = arguments[path.count - 1]
         guard !word.hasPrefix("-") else { return }
         _ = try choose(word, "command", from: (names + ["help"]).map { ($0, ()) })
+    }
+
+    /// Throws `Failure.usage` for an option whose hyphens became dashes, as word processors and PDF files have them.
+    private static func requireHyphens(_ arguments: [String]) throws {
+        let dashes: [Character] = ["\u{2010}", "\u{2011}", "\u{2012}", "\u{2013}", "\u{2014}", "\u{2212}"]
+        for argument in arguments {
+            let start = argument.prefix { $0 == "-" || dashes.contains($0) }, name = argument.dropFirst(start.count)
+            guard start.contains(where: dashes.contains), name.first?.isLetter == true, !exists(argument) else { continue }
+            throw Failure.usage("\(argument.prefix(100)): expected an option with hyphens, --\(name.prefix(100)), got another kind of dash")
+        }
     }
 
     private static func withConfigFile(_ arguments: [String]) throws -> [String] {

@@ -32,7 +32,7 @@ struct ManualPage {
     private func section(_ command: CommandDefinition, _ parent: String) -> [String] {
         let name = "\(parent) \(command.commandName)"
         let below = (command.subcommands ?? []).filter { $0.commandName != "help" }
-        let shown = (command.arguments ?? []).filter { $0.shouldDisplay && !["help", "version"].contains($0.long) }
+        let shown = command.shown.filter { $0.shouldDisplay && !["help", "version"].contains($0.long) }
         var lines = [".SH \"\(name.uppercased())\"", Self.escaped(command.abstract ?? "")] + Self.discussion(command)
         var title: String?
         for argument in shown {
@@ -40,15 +40,16 @@ struct ManualPage {
                 lines.append(".SS \"\(Self.escaped(argument.sectionTitle ?? "other options"))\"")
                 title = argument.sectionTitle
             }
-            lines += [".TP", Self.synopsis(argument), Self.escaped(argument.abstract ?? "")]
+            lines += [".TP", Self.synopsis(argument, hasOpposite: command.hasOpposite(argument)), Self.escaped(argument.abstract ?? "")]
         }
         return lines + below.flatMap { section($0, name) }
     }
 
-    private static func synopsis(_ argument: CommandDefinition.Argument) -> String {
+    private static func synopsis(_ argument: CommandDefinition.Argument, hasOpposite: Bool) -> String {
         let value = escaped(argument.valueName ?? "value"), dots = argument.isRepeating ? " ..." : ""
         guard let name = argument.long else { return "\\fI\(value)\\fR\(dots)" }
-        return "\\fB\(escaped("--" + name))\\fR" + (argument.takesValue ? " \\fI\(value)\\fR\(dots)" : "")
+        let opposite = hasOpposite ? ", \\fB\(escaped("--" + CommandDefinition.opposite(name)))\\fR" : ""
+        return "\\fB\(escaped("--" + name))\\fR" + opposite + (argument.takesValue ? " \\fI\(value)\\fR\(dots)" : "")
     }
 
     /// Paragraphs; lines that are indented are examples and stay as they are.

@@ -12,22 +12,21 @@ struct ResultPrinter {
     /// - Throws: `Failure.check` when trainings failed or, unless this is a shard or a part, are missing.
     func finish(wanted: [String], failures: [(title: String, reason: String)], isShard: Bool, isPart: Bool = false) throws {
         let results = try Results(try Plan(setting), folder, setting)
+        let missing = Numbers.counted(results.missing.count, "training")
         for failure in failures { note("failed: \(failure.title): \(failure.reason)") }
         if isShard, !results.missing.isEmpty {
-            note(
-                "this part is finished; \(results.missing.count) trainings belong to other parts: fedclamp merge DIR ... --out DIR joins them"
-            )
+            note("this part is finished; \(missing) of other parts to come: fedclamp merge DIR ... --out DIR joins them")
         } else {
             let files = try results.write(to: folder)
             output(results.tables.filter { wanted.contains($0.name) }.map { $0.text(results) }.joined(separator: "\n\n"))
             note("wrote \(files.joined(separator: " ")) to \(folder.path); trainings took \(Numbers.duration(results.seconds)) in all")
             if isPart, !results.missing.isEmpty {
-                note("\(results.missing.count) trainings of other rows or columns are not there yet: their places are empty")
+                note("\(missing) of other rows or columns to come: places are empty")
             }
             guard results.missing.isEmpty || isPart || !failures.isEmpty else {
-                throw Failure.check("\(results.missing.count) trainings are missing, so places are empty; first: \(results.missing[0])")
+                throw Failure.check("\(missing) missing, so places are empty; first: \(results.missing[0])")
             }
         }
-        guard failures.isEmpty else { throw Failure.check("\(failures.count) trainings failed; their places are empty") }
+        guard failures.isEmpty else { throw Failure.check("\(Numbers.counted(failures.count, "training")) failed: places are empty") }
     }
 }

@@ -19,7 +19,8 @@ struct Run: Configurable {
         discussion: Help.folded(
             """
             The run is saved after every round. --resume continues it, and ends with the same bits as a run that never stopped. \
-            Give --resume only the options that change: more rounds, another defence on the model, threads.
+            Give --resume only the options that change: more rounds, another defence on the model and its options, threads; --data and \
+            --synthetic where the files are not where they were.
 
               fedclamp run --data data/fashion-mnist.h5 --synthetic data/fashion-mnist-fm.h5 --attack fm --defense bounds --out run.h5
               fedclamp run --data data/fashion-mnist.h5 --synthetic holdout:2000 --attack classic --defense multi-krum --rounds 5 --out run.h5
@@ -27,7 +28,8 @@ struct Run: Configurable {
               fedclamp run --config run.conf --seed 2 --out run-2.h5
 
             A configuration file has lines "name = value" with the names of these options without dashes; # at the \
-            beginning of a line or after white space starts a comment; defense may stand on several lines. Options of the command line win.
+            beginning of a line or after white space starts a comment; defense may stand on several lines. Options of the command line win; \
+            --no-NAME takes back a flag of the file, as in --no-resume.
             """))
 
     @Argument(
@@ -61,12 +63,13 @@ struct Run: Configurable {
     var log: String?
 
     @Flag(
+        inversion: .prefixedNo,
         help:
             "Continue an existing run file. Options that are not given come from the file. If --out names no existing file, start a new run."
     )
     var resume = false
 
-    @Flag(help: "Replace an existing run file.")
+    @Flag(inversion: .prefixedNo, help: "Replace an existing run file.")
     var overwrite = false
 
     @OptionGroup var grants: GrantOptions
@@ -76,7 +79,7 @@ struct Run: Configurable {
     @Option(help: ArgumentHelp("Read options from a file.", valueName: "file"), completion: .file())
     var config: String?
 
-    @Flag(help: "Results as one JSON object.")
+    @Flag(inversion: .prefixedNo, help: "Results as one JSON object.")
     var json = false
 
     func run() throws {
@@ -84,7 +87,7 @@ struct Run: Configurable {
         let threads = try machine.threadCount(), out = try outputPath()
         let stored = resume && exists(out) ? try storedConfiguration(out) : nil
         try grants.prepare(beside: out)
-        var configuration = try configuration(stored)
+        var configuration = try configuration(stored, out)
         let data = configuration.data, synthetic = configuration.synthetic
         try configuration.validate()
         do { try FederatedRun.check(configuration) } catch let error as DefenseError { throw Failure.usage("\(error)") }
@@ -138,22 +141,14 @@ struct Run: Configurable {
         return stored
     }
 
-    /// What is given, on top of what a run file has that is gone on with. A defence that is given joins those of the file.
-    private func configuration(_ stored: RunConfiguration?) throws -> RunConfiguration {
+    /// What is given, on top of what the run file at `path` has that is gone on with. A defence that is given joins those of the file.
+    private func configuration(_ stored: RunConfiguration?, _ path: String) throws -> RunConfiguration {
         var configuration = try options.configuration(on: stored ?? RunConfiguration())
         try configuration.validate()
         try configuration.grantOwnMethods()
         if let stored { configuration.defenses = RunConfiguration.joined(stored.defenses, configuration.defenses) }
-        if let data = data ?? stored?.data, !data.isEmpty {
-            configuration.data = data
-        } else {
-            throw Failure.usage("Missing expected argument '--data <file.h5>'")
-        }
-        if let synthetic = synthetic ?? stored?.synthetic, !synthetic.isEmpty {
-            configuration.synthetic = synthetic
-        } else {
-            throw Failure.usage("Missing expected argument '--synthetic <file.h5|holdout:n>'")
-        }
+        let paths = try stored.map { try DataPaths(data, synthetic, else: $0, path) } ?? DataPaths(data, synthetic)
+        (configuration.data, configuration.synthetic) = (paths.data, paths.synthetic)
         configuration.adaptToData()
         return configuration
     }
@@ -195,16 +190,24 @@ struct Run: Configurable {
         if c.partition == .natural, owners > c.clients {
             note("\(c.clients) of the data set's own \(owners) clients take part; --clients \(owners) takes all")
         }
+        noteAttackOfNobody(c)
         let idle = c.withoutEffect
         if !idle.isEmpty { note("without effect in this run: \(idle.map { "--\($0)" }.joined(separator: " "))") }
+    }
+
+    /// An attack in which one part does nothing.
+    private func noteAttackOfNobody(_ c: RunConfiguration) {
+        if c.attack.poisonsClients, c.malicious == 0 { note("\(c.attack.rawValue) attack with --malicious 0: no client attacks") }
+        if c.attack.poisonsSynthetic, c.fmPoisonFraction == 0 {
+            note("\(c.attack.rawValue) attack with --fm-poison-fraction 0: no FM image is poisoned")
+        }
     }
 
     /// The arguments as resolved, to stderr.
     private func describe(_ run: FederatedRun, _ dataset: Dataset, resumes: Bool) {
         let c = run.configuration, images = run.data.clients.map(\.count)
-        let share =
-            images.min() == images.max()
-            ? "\(Numbers.grouped(images[0]))" : "\(Numbers.grouped(images.min() ?? 0)) to \(Numbers.grouped(images.max() ?? 0))"
+        let least = images.min() ?? 0, most = Numbers.counted(images.max() ?? 0, "image")
+        let share = least == images.max() ? most : "\(Numbers.grouped(least)) to \(most)"
         let attack =
             c.attack == .none
             ? "no attack"
@@ -217,10 +220,10 @@ struct Run: Configurable {
                     : "FM data: \(Numbers.grouped(run.data.synthetic.count)) images of \(run.data.syntheticName)"))
         noteWhatIsOdd(run, dataset)
         note(
-            "\(c.clients) clients with \(share) images, \(c.participants) a round, \(c.rounds) rounds; \(attack); defences: \(c.defenses.isEmpty ? "none" : OwnMethod.shown(c.defenses.joined(separator: " ")))"
+            "\(Numbers.counted(c.clients, "client")) with \(share), \(c.participants) a round, \(Numbers.counted(c.rounds, "round")); \(attack); defences: \(c.defenses.isEmpty ? "none" : OwnMethod.shown(c.defenses.joined(separator: " ")))"
         )
         note(
-            "seed \(c.seed), \(c.isa), \(run.threads) threads, \(Numbers.passes(run.plannedPasses)) image passes"
+            "seed \(c.seed), \(c.isa), \(Numbers.counted(run.threads, "thread")), \(Numbers.passes(run.plannedPasses)) image passes"
                 + (resumes ? "; resumed after round \(run.finishedRounds ?? 0)" : ""))
     }
 }

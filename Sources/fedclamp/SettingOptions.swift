@@ -54,7 +54,7 @@ extension AnySetting {
         let text = ArgumentHelp(help, valueName: valueName.isEmpty ? nil : valueName)
         let completion = choices.isEmpty ? CompletionKind.default : offered(choices)
         return switch form {
-        case .flag: Flag(wrappedValue: false, name: label, help: text)
+        case .flag: Flag<Bool?>(name: label, inversion: .prefixedNo, help: text)
         case .single: Option<String?>(name: label, parsing: .unconditional, help: text, completion: completion)
         case .list:
             Option<[String]>(
@@ -67,7 +67,7 @@ extension AnySetting {
     fileprivate func texts(in values: KeyedDecodingContainer<Key>) throws -> [String] {
         let key = Key(stringValue: name)
         return switch form {
-        case .flag: try values.decode(Flag<Bool>.self, forKey: key).wrappedValue ? ["true"] : []
+        case .flag: try values.decode(Flag<Bool?>.self, forKey: key).wrappedValue.map { ["\($0)"] } ?? []
         case .single: try values.decode(Option<String?>.self, forKey: key).wrappedValue.map { [$0] } ?? []
         case .list: try values.decode(Option<[String]>.self, forKey: key).wrappedValue
         }

@@ -36,7 +36,7 @@ struct StepInit: Configurable {
 
     @OptionGroup var options: RunOptions
 
-    @Flag(help: "Replace an existing file.")
+    @Flag(inversion: .prefixedNo, help: "Replace an existing file.")
     var overwrite = false
 
     @OptionGroup var exec: ExecOptions
@@ -46,7 +46,7 @@ struct StepInit: Configurable {
     @Option(help: ArgumentHelp("Read options from a file.", valueName: "file"), completion: .file())
     var config: String?
 
-    @Flag(help: "The state of the run as one JSON object.")
+    @Flag(inversion: .prefixedNo, help: "The state of the run as one JSON object.")
     var json = false
 
     func run() throws {

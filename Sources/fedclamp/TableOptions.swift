@@ -42,10 +42,12 @@ struct TableOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Compute this column only; may be repeated.", valueName: "name"))
     var column: [String] = []
 
-    @Flag(help: "Keep what an older revision of a rule, trigger or defence computed, instead of computing it again.")
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Keep what an older revision of a rule, trigger or defence computed, instead of computing it again.")
     var keepStale = false
 
-    @Flag(help: "Print the trainings with their passes and estimated time; compute and write nothing.")
+    @Flag(inversion: .prefixedNo, help: "Print the trainings with their passes and estimated time; compute and write nothing.")
     var list = false
 
     static let seedLimits = 1...1000, expectedSeeds = "a number from 1 to 1000"

@@ -43,7 +43,8 @@ struct TableWork {
         let joined = try folder.adopt(setting)
         let experiment = Experiment(plan, folder, loaded.dataset, loaded.generated, threads: threads, isa: isa)
         experiment.keepsStale = options.keepStale
-        try announce(plan, trainings, folder, sizes, "\(threads) threads, \(isa.rawValue)")
+        (experiment.data, experiment.synthetic) = (loaded.data, loaded.synthetic)
+        try announce(plan, trainings, folder, sizes, "\(Numbers.counted(threads, "thread")), \(isa.rawValue)")
         try work(experiment, trainings)
         try ResultPrinter(folder, joined).finish(
             wanted: tables, failures: experiment.failures, isShard: options.shard != nil, isPart: !part.isWhole)
@@ -70,7 +71,7 @@ struct TableWork {
             changes = grid.options.map { "\($0.name) \(OwnMethod.shown($0.text))" }.joined(separator: ", ")
         let what = isSweep ? "with \(changes)" : "scale \(scale.name)" + (grid.isEmpty ? "" : " with \(changes)")
         note(
-            "\(tables.joined(separator: " ")), \(what): \(trainings.count) trainings, \(trainings.count - open.count) of them finished before; "
+            "\(tables.joined(separator: " ")), \(what): \(Numbers.counted(trainings.count, "training")), \(trainings.count - open.count) of them finished before; "
                 + "\(Numbers.passes(open.reduce(0) { $0 + $1.passes(sizes) })) image passes to do on \(machine)")
     }
 
@@ -121,8 +122,8 @@ struct TableListing {
         let lines =
             table.rendered() + [
                 "",
-                "\(trainings.count) trainings, \(Numbers.passes(total)) image passes; to do: \(Numbers.passes(open)), about \(Numbers.duration(open / rate)) "
-                    + "at \(Numbers.fixed(rate, 0)) passes a second (\(threads) threads, \(isa.rawValue), measured just now)",
+                "\(Numbers.counted(trainings.count, "training")), \(Numbers.passes(total)) image passes; to do: \(Numbers.passes(open)), about \(Numbers.duration(open / rate)) "
+                    + "at \(Numbers.fixed(rate, 0)) passes a second (\(Numbers.counted(threads, "thread")), \(isa.rawValue), measured just now)",
             ]
         return lines.joined(separator: "\n")
     }

@@ -11,8 +11,9 @@ struct Watch: ParsableCommand {
         abstract: "Follow a run in another process: its rounds and defences as they are saved.",
         discussion: Help.folded(
             """
-            Reads the run file again whenever it is replaced, prints what is new, and ends when the run is finished. It writes \
-            nothing and may be started and stopped at any time.
+            Reads the run file again whenever it is replaced, prints what is new, and ends when the run is finished. Where another \
+            run takes the file's place (run --overwrite), it says so and begins anew. It writes nothing and may be started and stopped \
+            at any time.
 
               fedclamp watch run.h5
               fedclamp watch run.h5 --once
@@ -28,7 +29,7 @@ struct Watch: ParsableCommand {
     private static let pause: UInt32 = 1
 
     func run() throws {
-        var printed = (rounds: 0, defences: Set<String>()), seen: Identity?
+        var printed = Printed(), seen: Identity?
         if !once, !exists(file) { note("\(file): waiting until there is such a file; Ctrl-C ends") }
         while true {
             let now = Identity(file)
@@ -47,13 +48,18 @@ struct Watch: ParsableCommand {
         }
     }
 
-    private func show(_ checkpoint: Checkpoint, _ configuration: RunConfiguration, _ printed: inout (rounds: Int, defences: Set<String>)) {
-        for row in checkpoint.history.dropFirst(printed.rounds) {
+    private func show(_ checkpoint: Checkpoint, _ configuration: RunConfiguration, _ printed: inout Printed) {
+        if !printed.isBeginning(of: checkpoint.history) {
+            note("\(file): another run took its place")
+            printed = Printed()
+        }
+        for row in checkpoint.history.dropFirst(printed.rows.count) {
             let name = row.round == 0 ? "initialisation" : "round \(row.round)/\(configuration.rounds)"
             let loss = row.loss.isNaN ? "" : "loss \(Numbers.fixed(row.loss, 4))"
             output([name, Progress.reading(row), loss, Numbers.duration(row.seconds)].filter { !$0.isEmpty }.joined(separator: "  "))
+            printed.rows.append(Printed.Row(row))
         }
-        printed.rounds = max(printed.rounds, checkpoint.history.count)
+        printed.defences.formIntersection(checkpoint.defended.map(\.name))  // a run that got more rounds does them again
         for model in checkpoint.defended where printed.defences.insert(model.name).inserted {
             output("defence \(model.name)  ACC \(Numbers.fixed(model.accuracy, 3))  ASR \(Numbers.fixed(model.attackSuccess, 3))")
         }
@@ -65,6 +71,22 @@ struct Watch: ParsableCommand {
         return checkpoint.history.last?.round == configuration.rounds
             && wanted.allSatisfy { name in checkpoint.defended.contains { $0.name == name } }
     }
+}
+
+/// What was printed of a run.
+private struct Printed {
+    /// What tells a round from that of another run: no two take the same time.
+    struct Row: Equatable {
+        var loss: UInt64, accuracy: UInt64, seconds: UInt64
+
+        init(_ row: HistoryRow) {
+            (loss, accuracy, seconds) = (row.loss.bitPattern, row.accuracy.bitPattern, row.seconds.bitPattern)
+        }
+    }
+
+    var rows: [Row] = [], defences: Set<String> = []
+
+    func isBeginning(of history: [HistoryRow]) -> Bool { history.prefix(rows.count).map(Row.init) == rows }
 }
 
 /// What changes when a file is replaced.

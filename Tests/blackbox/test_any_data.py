@@ -101,3 +101,33 @@ def test_idx_files_of_any_name(tmp_path):
     refused(*call, "--overwrite", says="labels-idx1-ubyte", folder=tmp_path)
     refused("import", "mnist", "--from", kmnist, "--out", tmp_path / "m.h5", "--name", "x", code=64, folder=tmp_path)
     refused("import", "--from", kmnist, "--out", tmp_path / "m.h5", code=64, folder=tmp_path)
+
+
+def test_idx_labels_with_gaps(tmp_path):
+    """Those that occur are the classes, with a note, as fedclamp-import has it; --classes keeps the numbers, and says which have no image."""
+    def written(train, test):
+        for split, labels in (("train", train), ("t10k", test)):
+            idx(tmp_path / f"{split}-images-idx3-ubyte", np.zeros((len(labels), 28, 28)))
+            idx(tmp_path / f"{split}-labels-idx1-ubyte", np.array(labels))
+        return ["import", "idx", "--from", tmp_path, "--overwrite", "--out", tmp_path / "x.h5"]
+
+    def labels():
+        with h5py.File(tmp_path / "x.h5") as file:
+            return file["train/labels"][()].tolist(), file["test/labels"][()].tolist(), list(file.attrs["class_names"])
+
+    call = written([9, 0, 5, 0], [5, 9])
+    done = fedclamp(*call)
+    assert done.stderr.count("\n") == 1 and "labels are 0, 5, 9: they became classes 0 to 2" in done.stderr and "--classes 10" in done.stderr
+    assert labels() == ([2, 0, 1, 0], [1, 2], ["0", "5", "9"])
+    done = fedclamp(*call, "--classes", 10)
+    assert "no training image is of class 1, 2, 3 and 4 more" in done.stderr
+    assert labels() == ([9, 0, 5, 0], [5, 9], [str(k) for k in range(10)])
+    fedclamp(*call, "--classes", 1000)
+    assert len(labels()[2]) == 1000
+    refused(*call, "--classes", 9, says=["labels: expected 0 to 8", "--classes 9", "got 0, 5, 9"], folder=tmp_path)
+    refused(*call, "--classes", 1, code=64, says="--classes 1: expected a number from 2 to 1000", folder=tmp_path)
+    refused("import", "mnist", "--from", tmp_path, "--classes", 10, "--out", tmp_path / "y.h5", code=64, says="--classes", folder=tmp_path)
+    assert "numbered from 1" in fedclamp(*written([1, 2, 3], [1])).stderr and labels()[0] == [0, 1, 2]
+    assert "labels are 1 to 3, 7" in fedclamp(*written([1, 2, 7, 3], [1])).stderr
+    assert fedclamp(*written([0, 1], [2])).stderr.endswith("no training image is of class 2\n")
+    refused(*written([4, 4], [4]), says="2 classes or more", folder=tmp_path)

@@ -138,3 +138,43 @@ def test_inspect_of_results(tmp_path, data, fm):
     pictures, = out.glob("cells/*.pictures.h5")
     assert "pictures" in kind(pictures)["kind"] and any("channel" in value for value in kind(pictures)["shown_in_the_report"].values())
     refused("inspect", tmp_path, says=["expected a file, or a folder of results", "setting.txt"])
+
+
+def test_inspect_shows_what_is_not_read(tmp_path):
+    """Committed types, links to nothing, in circles and to other files, data sets without a value, foreign filters: each for what it is."""
+    with h5py.File(tmp_path / "odd.h5", "w") as file:
+        file["inside/compound"] = np.dtype([("a", "i4"), ("b", "f8")])
+        file["number"] = np.dtype("f4")
+        file["nothing"], file["inside/below"] = h5py.SoftLink("/absent/x"), h5py.SoftLink("no")
+        file["circle"], file["other"] = h5py.SoftLink("/circle"), h5py.ExternalLink("b.h5", "/x")
+        file["empty"], file["good"], file["alias"] = h5py.Empty("f4"), np.arange(4), h5py.SoftLink("/good")
+        file.create_dataset("lzf", data=np.arange(100), compression="lzf", chunks=(100,))
+        layout = h5py.VirtualLayout((4,), "i8")
+        layout[:] = h5py.VirtualSource("c.h5", "x", (4,))
+        file.create_virtual_dataset("virtual", layout)
+    shown = json.loads(fedclamp("inspect", tmp_path / "odd.h5", "--json").stdout)["contents"]
+    assert shown["/good"] == shown["/alias"] == {"shape": [4], "type": "int64"}
+    expected = {"/inside/compound": "named type", "/number": "named type: float32", "/nothing": "link to nothing: /absent/x",
+                "/inside/below": "link to nothing: no", "/circle": "soft links in a row", "/other": "link to another file",
+                "/empty": "float32, without a value", "/lzf": "filter that is not built in", "/virtual": "virtual storage"}
+    text = fedclamp("inspect", tmp_path / "odd.h5").stdout
+    for path, words in expected.items():
+        assert shown[path]["shape"] is None and words in shown[path]["type"] and path in text and words in text, path
+    assert len(shown) == len(expected) + 2
+
+
+@pytest.mark.parametrize("kind", ["data", "fm"])
+def test_inspect_notices_a_false_digest(tmp_path, data, fm, kind):
+    """All is shown, and exit code 1 says that a check did not hold."""
+    path = tmp_path / "x.h5"
+    shutil.copy(data if kind == "data" else fm, path)
+    true = fedclamp("inspect", path).stdout.split("digest ")[1].split()[0]
+    with h5py.File(path, "r+") as file:
+        file.attrs["digest"] = "0" * 64
+    done = fedclamp("inspect", path, "--json", code=1)
+    facts = json.loads(done.stdout)["data_set" if kind == "data" else "images"]
+    assert facts["digest"] == "0" * 64 and facts["digest of the content"] == true
+    assert done.stderr.count("\n") == 1 and f"x.h5: attribute digest of /: expected {true}, got {'0' * 64}" in done.stderr
+    with h5py.File(path, "r+") as file:
+        file.attrs["digest"] = true
+    assert "digest of the content" not in fedclamp("inspect", path).stdout

@@ -145,6 +145,37 @@ def test_resume_from_the_file_with_what_cannot_change(tmp_path, clean_run, chang
     assert out.read_bytes() == clean_run.read_bytes()
 
 
+def test_resume_with_options_of_a_new_defence(tmp_path, tiny, clean_run):
+    """As if the run had had both from the first; options of a defence that it has stay as they are."""
+    out, options = tmp_path / "out.h5", ["--defense", "pruning", "--pruning-share", 0.3]
+    out.write_bytes(clean_run.read_bytes())
+    fedclamp("run", "--resume", out, *options)
+    fedclamp("run", *tiny, *options, "--out", tmp_path / "whole.h5")
+    assert not differing(contents(out, (*COMPARED, "defended", "config")), contents(tmp_path / "whole.h5", (*COMPARED, "defended", "config")))
+    before = out.read_bytes()
+    refused("run", "--resume", out, "--pruning-share", 0.4, says="pruning-share was 0.3, is 0.4", folder=tmp_path)
+    fedclamp("run", *tiny, "--defense", "bounds-paper:once", "--rounds", 1, "--out", tmp_path / "paper.h5")
+    refused("run", "--resume", tmp_path / "paper.h5", "--bounds-paper-factor", 3, says="bounds-paper-factor was", folder=tmp_path)
+    assert out.read_bytes() == before
+
+
+def test_resume_where_the_data_are_elsewhere(tmp_path, data, fm, tiny, clean_run):
+    """One line says what is missing and how to name it; other data in its place are refused by their digest."""
+    out = tmp_path / "out.h5"
+    fedclamp("run", "--data", "tiny.h5", "--synthetic", "tiny-fm.h5", *tiny[4:], "--rounds", 1, "--out", out, cwd=data.parent)
+    before = out.read_bytes()
+    refused("run", "--resume", out, "--rounds", 2, says=["no file tiny.h5 and no file tiny-fm.h5", "--data FILE.h5 and --synthetic FILE.h5"],
+            folder=tmp_path, cwd=tmp_path)
+    done = refused("run", "--resume", out, "--rounds", 2, "--data", data, says=["no file tiny-fm.h5", "--synthetic FILE.h5"], folder=tmp_path, cwd=tmp_path)
+    assert "--data" not in done.stderr
+    with h5py.File(fm) as source, h5py.File(tmp_path / "other.h5", "w") as copy:
+        copy["images"], copy["labels"] = source["images"][:50], source["labels"][:50]
+    refused("run", "--resume", out, "--rounds", 2, "--data", data, "--synthetic", "other.h5", says=["synthetic_digest was", "--synthetic"], cwd=tmp_path)
+    assert out.read_bytes() == before
+    fedclamp("run", "--resume", out, "--rounds", 2, "--data", data, "--synthetic", fm, cwd=tmp_path)
+    assert not differing(contents(out), contents(clean_run))
+
+
 def test_resume_from_a_file_that_is_none(tmp_path, tiny, data, clean_run):
     refused("run", "--resume", tmp_path / "absent.h5", says=["absent.h5", "no such file"], folder=tmp_path)
     refused("run", "--resume", data, says="/model", folder=tmp_path)

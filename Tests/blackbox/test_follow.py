@@ -50,6 +50,35 @@ def test_watch_follows_to_the_end(tmp_path, tiny):
     assert fedclamp("watch", out, "--once").stdout == done.stdout
 
 
+def test_watch_of_a_run_that_takes_another_s_place(tmp_path, tiny):
+    """All rounds of both, also where the new run has fewer of them so far than were printed of the old one."""
+    out = tmp_path / "out.h5"
+    old = subprocess.Popen([BINARY, *map(str, ["run", *tiny, "--rounds", 1000, "--out", out])], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    watch = subprocess.Popen([BINARY, "watch", out], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    seen = [watch.stdout.readline() for _ in range(6)]
+    old.kill()
+    old.wait(30)
+    assert seen[0].startswith("initialisation") and seen[5].startswith("round 5/1000")
+    fedclamp("run", *tiny, "--rounds", 3, "--overwrite", "--defense", "clp", "--out", out)
+    rest, errors = watch.communicate(timeout=60)
+    names = [line.split("  ")[0] for line in rest.splitlines()]
+    start = names.index("initialisation")
+    assert names[start:] == ["initialisation", "round 1/3", "round 2/3", "round 3/3", "defence clp"]
+    assert all(name.endswith("/1000") for name in names[:start]) and f"{out}: another run took its place" in errors
+
+
+def test_watch_of_more_rounds_shows_their_defences(tmp_path, tiny):
+    """What is done again after the last round is printed again."""
+    out = tmp_path / "out.h5"
+    fedclamp("run", *tiny, "--rounds", 1, "--defense", "clp", "--out", out)
+    with h5py.File(out, "r+") as file:                               # so that watch waits for more
+        del file["defended/clp"]
+    watch = subprocess.Popen([BINARY, "watch", out], stdout=subprocess.PIPE, text=True)
+    assert watch.stdout.readline().startswith("initialisation") and watch.stdout.readline().startswith("round 1/1")
+    fedclamp("run", "--resume", out, "--rounds", 2)
+    assert [line.split("  ")[0] for line in watch.communicate(timeout=60)[0].splitlines()][-2:] == ["round 2/2", "defence clp"]
+
+
 def test_watch_of_what_is_no_run(tmp_path, data):
     refused("watch", tmp_path / "absent.h5", "--once", says="absent.h5")
     refused("watch", data, "--once", says="/model")
@@ -128,7 +157,7 @@ def test_what_is_stale_is_computed_again(tmp_path, results, data, fm):
     call = ["reproduce", "main", *part(data, fm), "--out", folder]
     assert "stale: rule norm-clip was revision 0, is 1" in fedclamp(*call, "--list").stdout
     kept = fedclamp(*call, "--keep-stale")
-    assert "stale, kept" in kept.stderr and "1 trainings of older revisions" in kept.stdout
+    assert "stale, kept" in kept.stderr and "1 training of older revisions" in kept.stdout
     again = fedclamp(*call, timeout=300)
     assert "stale, computed again" in again.stderr and "rule norm-clip was revision 0, is 1" in again.stderr
     assert "older revisions" not in again.stdout

@@ -195,3 +195,23 @@ def test_cells_that_were_exchanged_are_refused(tmp_path, files):                
     b.rename(a)
     (tmp_path / "x").rename(b)
     assert "holds another training than its name says" in fedclamp("sweep", grid, *files, "--out", out, code=2).stderr
+
+
+def test_hyphens_that_became_dashes(tmp_path, files):                               # noqa: F811
+    """As PDF files and word processors have them."""
+    for typed, meant in (("\u2013-rounds", "--rounds"), ("\u2014rounds", "--rounds"), ("\u2212\u2212json", "--json")):
+        refused("run", *files, *RUN, typed, 3, "--out", tmp_path / "x.h5", code=64, folder=tmp_path, says=[f"{typed}: expected an option", meant])
+
+
+def test_an_attack_of_nobody_is_named(tmp_path, files):                             # noqa: F811
+    said = run(files, tmp_path / "x.h5", "--attack", "both", "--malicious", 0, "--fm-poison-fraction", 0).stderr
+    assert "no client attacks" in said and "no FM image is poisoned" in said
+
+
+def test_an_import_beside_the_original_files_can_be_repeated(tmp_path):
+    from test_import import write_idx
+    write_idx(tmp_path)
+    call = ["import", "mnist", "--from", tmp_path, "--out"]
+    fedclamp(*call, tmp_path / "mnist.h5")
+    fedclamp(*call, tmp_path / "mnist.h5", "--overwrite")
+    refused(*call, tmp_path / "train-labels-idx1-ubyte.gz", "--overwrite", says="is the input file", folder=tmp_path)

@@ -23,7 +23,8 @@ FORMER = {"lr": "rate", "initial-lr": "initialRate", "fusion-lr": "fusionRate", 
 def definition(*command):
     """The options of a command, by name, as the parser describes them."""
     dump = json.loads(fedclamp(*command, "--experimental-dump-help").stdout)["command"]
-    return {a["preferredName"]["name"]: a for a in dump["arguments"] if a["kind"] != "positional"}
+    found = {a["preferredName"]["name"]: a for a in dump["arguments"] if a["kind"] != "positional"}
+    return {name: a for name, a in found.items() if a["kind"] != "flag" or not name.startswith("no-") or name[3:] not in found}
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +114,29 @@ def test_configuration_file_and_command_line(tmp_path, tiny):
     with h5py.File(tmp_path / "out.h5") as file:
         values = json.loads(file["config/json"][()])
     assert values["seed"] == 6 and values["defense"] == ["clp", "fine-tuning"] and values["all-to-all"] is True
+
+
+def flags(*command):
+    return [name for name, option in definition(*command).items() if option["kind"] == "flag" and name not in {"help", "version"}]
+
+
+def test_a_flag_of_a_file_is_taken_back(tmp_path, tiny):
+    """--no-NAME for every flag, of every command that reads such files; help and the man page say so."""
+    config, out = tmp_path / "run.conf", tmp_path / "out.h5"
+    config.write_text("rounds = 1\nall-to-all = true\nevaluate-clients = true\nresume = true\njson = true\noverwrite = false\n")
+    done = fedclamp("run", *tiny, "--config", config, "--no-all-to-all", "--no-evaluate-clients", "--no-json", "--out", out)
+    with h5py.File(out) as file:
+        values = json.loads(file["config/json"][()])
+    assert values["all-to-all"] is False and values["evaluate-clients"] is False and not done.stdout.startswith("{")
+    refused("run", *tiny, "--config", config, "--no-resume", "--out", out, says="exists already", folder=tmp_path)
+    refused("run", *tiny, "--config", config, "--no-json", "--out", out, says="all-to-all was false, is true", folder=tmp_path)
+    config.write_text("no-json = true\n")
+    refused("run", *tiny, "--config", config, "--out", out, says=["run.conf:1", "no-json", "json = false"], folder=tmp_path)
+    page = fedclamp("manual").stdout.replace("\\-", "-")
+    for command in (["run"], ["step", "init"], ["reproduce"]):
+        assert len(flags(*command)) >= 2 and "takes back" in fedclamp("run", "--help").stdout
+        for name in flags(*command):
+            assert f"--no-{name}" in fedclamp(*command, "--help").stdout and f"\\fB--{name}\\fR, \\fB--no-{name}\\fR" in page
 
 
 ATTACKED = ["--attack", "both", "--malicious", 1, "--model-replacement", "auto", "--malicious-lr", 0.03, "--cover-fraction", 0.1,

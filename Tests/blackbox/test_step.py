@@ -268,3 +268,15 @@ def test_usage(tmp_path, round1, data, fm):
     refused("step", "init", "--synthetic", "holdout:5", *out, code=64, says="--data", folder=tmp_path)
     refused("step", "init", "--synthetic", fm, "--round", 3, *out, code=64, says="--rounds", folder=tmp_path)
     refused("step", "init", "--synthetic", fm, "--lr", -1, *out, code=64, says="lr", folder=tmp_path)
+
+
+def test_run_goes_on_with_what_steps_began(tmp_path, data, fm, tiny, clean_run):
+    """Without --data the file does not say what the clients have: an error asks for it, and with it the run is that of run alone."""
+    out = tmp_path / "g0.h5"
+    fedclamp("step", "init", *tiny[2:], "--out", out)
+    refused("run", "--resume", out, says=["no path of its data set", "--data FILE.h5"], folder=tmp_path)
+    done = fedclamp("run", "--resume", out, "--data", data)
+    assert f"shares of {data}" in done.stderr
+    mine, whole = contents(out), contents(clean_run)
+    assert [name for name in differing(mine, whole) if name not in ("initial/acc", "initial/asr", "initial/robust_accuracy")] == []
+    fedclamp("run", "--resume", out, "--rounds", 3)

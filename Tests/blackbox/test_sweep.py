@@ -319,3 +319,26 @@ def test_set_changes_what_a_table_of_the_paper_fixes(tmp_path, data, fm):
     shown = fedclamp("reproduce", "paper-3", "--scale", "smoke", "--data", data, "--synthetic", fm, "--set", "rounds=2", "--set", "batch=8", "--list", "--out", tmp_path / "x").stdout
     assert "rounds" not in shown, "what all have in common is not in their titles"
     assert "trainings" in shown
+
+
+def test_a_cell_goes_on_alone(tmp_path, data, fm):
+    """With `run --resume CELL`, from the paths that it has; from a cell of before these, with the options that an error names."""
+    file, out = grid(tmp_path, GRID.replace("seeds = 2", "").replace("lr = 0.02 | 0.05 | 0.1\n", "").replace("none | fm", "fm")), tmp_path / "out"
+    fedclamp("sweep", file, "--data", data, "--synthetic", fm, "--out", out)
+    (cell,) = [path for path in (out / "cells").glob("????????????????.h5")
+               if json.loads(fedclamp("inspect", path, "--json").stdout)["configuration"]["attack"] == "fm"]
+    alone, older = tmp_path / "alone.h5", tmp_path / "older.h5"
+    shutil.copy(cell, alone)
+    shutil.copy(cell, older)
+    fedclamp("run", "--resume", alone, "--rounds", 3, cwd="/")
+    with h5py.File(older, "r+") as stored:
+        values = json.loads(stored["config/json"][()])
+        values["data"], values["synthetic"] = "", "tiny-fm.h5"
+        del stored["config/json"]
+        stored["config/json"] = json.dumps(values).encode()
+    refused("run", "--resume", older, "--rounds", 3, says=["no path of its data set (tiny) and no file tiny-fm.h5", "--data FILE.h5 and --synthetic FILE.h5"],
+            folder=tmp_path, cwd="/")
+    fedclamp("run", "--resume", older, "--rounds", 3, "--data", data, "--synthetic", fm, cwd="/")
+    assert not differing(contents(alone), contents(older))
+    fedclamp("run", "--resume", cell, "--defense", "clp")
+    fedclamp("sweep", file, "--data", data, "--synthetic", fm, "--out", out)

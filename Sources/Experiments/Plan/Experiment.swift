@@ -30,6 +30,8 @@ public final class Experiment {
 
     public var onProgress: (Progress) -> Void = { _ in }
     public var stopSignal: () -> Int32? = { nil }
+    /// Where the data lie, for the cells, from which a run can go on alone.
+    public var data = "", synthetic = ""
     /// Whether what an older revision of the program computed is left as it is.
     public var keepsStale = false
     /// Trainings that could not be done, and why: their cells stay empty.
@@ -79,7 +81,8 @@ public final class Experiment {
             record = found.flatMap { !isStale && $0.allows(training.defenses) ? $0 : nil }
         var configuration = training.configuration
         configuration.defenses += training.defenses + (record?.kept(beside: training.defenses) ?? [])
-        configuration.isa = isa.rawValue
+        (configuration.isa, configuration.data) = (isa.rawValue, data)
+        if generated != nil { configuration.synthetic = synthetic }
         if let recorded = record?.instructionSet, recorded != isa.rawValue { configuration.isa = try resumable(recorded, path) }
         let run = try FederatedRun(configuration, data(configuration), threads: threads)
         if let record {
@@ -118,7 +121,7 @@ public final class Experiment {
     }
 
     private func data(_ configuration: RunConfiguration) throws -> RunData {
-        try RunData(configuration, dataset, generated, syntheticName: configuration.synthetic)
+        try RunData(configuration, dataset, generated, syntheticName: plan.base.synthetic)
     }
 
     /// A begun training keeps its instruction set.

@@ -24,6 +24,9 @@ public enum Numbers {
         return (value < 0 ? "-" : "") + ([digits] + groups).joined(separator: ",")
     }
 
+    /// "1 round", "1,000 rounds".
+    public static func counted(_ value: Int, _ noun: String) -> String { "\(grouped(value)) \(noun)\(value == 1 ? "" : "s")" }
+
     /// Image passes: "950", "15,500", "0.23 M".
     public static func passes(_ value: Double) -> String {
         (0..<100_000).contains(value) ? grouped(Int(value.rounded())) : fixed(value / 1e6, 2) + " M"

@@ -14,7 +14,7 @@ struct Report {
                 <header>
                 <h1>Backdoors and bounds on \(escaped(results.setting.dataset))</h1>
                 <p>\(escaped(results.provenance(results.setting.seeds))).</p>
-                \(results.missing.isEmpty ? "" : "<p class=\"note\">\(results.missing.count) trainings are missing: their places are empty.</p>")
+                \(results.missing.isEmpty ? "" : "<p class=\"note\">Missing: \(Numbers.counted(results.missing.count, "training")); places are empty.</p>")
                 <nav>\(contents.map { "<a href=\"#\($0.anchor)\">\(escaped($0.title))</a>" }.joined(separator: " "))</nav>
                 </header>
                 <main>

@@ -49,8 +49,9 @@ extension Results {
         let standIn =
             RunData.holdout(ifAny: setting.synthetic).map { "; FM data: stand-in, \(Numbers.grouped($0)) withheld training images" }
             ?? "; FM data: \(setting.synthetic)"
+        let old = Numbers.counted(stale.count, "training")
         return "\(setting.dataset), \(setting.conditions)\(standIn); \((split ?? setting.evaluateOn).rawValue) images; \(seedText); "
             + "\(instructionSets.joined(separator: " and ")); fedclamp \(programVersions.joined(separator: " and "))"
-            + (stale.isEmpty ? "" : "; \(stale.count) trainings of older revisions, the first: \(stale[0].title): \(stale[0].why)")
+            + (stale.isEmpty ? "" : "; \(old) of older revisions, the first: \(stale[0].title): \(stale[0].why)")
     }
 }

@@ -108,11 +108,13 @@ public enum RunFile {
             throw RunError.incompatible(
                 "\(file.path) was written with another configuration: \(difference); use the same options, or --overwrite")
         }
-        for (name, mine) in [("dataset_digest", run.data.datasetDigest), ("synthetic_digest", run.data.syntheticDigest)] {
-            let theirs = try file.stringAttribute(name, of: "/provenance") ?? "none"
-            guard theirs == mine else {
-                throw RunError.incompatible("\(file.path) was written with other data: \(name) was \(theirs), is \(mine)")
-            }
+        for (name, mine, option) in [
+            ("dataset_digest", run.data.datasetDigest, "--data"), ("synthetic_digest", run.data.syntheticDigest, "--synthetic"),
+        ] {
+            let theirs = try file.stringAttribute(name, of: "/provenance")
+            guard theirs != mine, option != "--data" || theirs != Provenance.unknown else { continue }  // step init without --data
+            throw RunError.incompatible(
+                "\(file.path) was written with other data: \(name) was \(theirs ?? "none"), is \(mine); give the right file with \(option)")
         }
     }
 }

@@ -43,12 +43,11 @@ extension RunConfiguration {
 
     /// Options that are not at their defaults and change nothing here, neither the training nor what is measured or defended on its model.
     public var withoutEffect: [String] {
-        let defended = Set(self.defenses.map { String($0.prefix { $0 != ":" }) })
-        return Self.settings.all.filter { setting in
+        Self.settings.all.filter { setting in
             guard case let .training(condition) = setting.effect, !setting.isStandard(in: values) else { return false }
             switch condition {
             case .always, .attackOrFloor, .triggered: return false
-            case let .defended(name): return !defended.contains(name)
+            case let .defended(name): return !asks(for: name)
             case .attacked, .clientsAttack, .syntheticAttack: return !holds(condition)
             }
         }.map(\.name)
@@ -95,7 +94,8 @@ extension RunConfiguration {
     }
 
     /// Why a run of this configuration cannot go on with what `stored` has begun: the first option that differs and may
-    /// not, as "name was X, is Y"; nil where it can. Digests of the data are compared elsewhere.
+    /// not, as "name was X, is Y"; nil where it can. Options of a defence that `stored` does not have may. Digests of the data are compared
+    /// elsewhere.
     public func difference(from stored: RunConfiguration) -> String? {
         let setting = Self.settings.all.first { setting in
             setting.scalar(in: values) != setting.scalar(in: stored.values) && !mayChange(setting, from: stored)
@@ -109,10 +109,13 @@ extension RunConfiguration {
         case .rounding: false
         case .partly: setting.isLikewise(in: values, and: stored.values)
         case .length: (setting.number(in: values) ?? 0) > (setting.number(in: stored.values) ?? 0)
-        case .training(.defended(let name)): !self.defenses.contains(name) && !stored.defenses.contains(name)
+        case .training(.defended(let name)): !stored.asks(for: name)
         case .training: false
         }
     }
+
+    /// Whether a defence is asked for, or a variant of it, "NAME:VARIANT".
+    private func asks(for defense: String) -> Bool { self.defenses.contains { $0.prefix { $0 != ":" } == defense } }
 }
 
 extension AnySetting {
