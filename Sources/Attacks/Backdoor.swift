@@ -27,7 +27,7 @@ public struct Backdoor: Sendable {
 /// What is done to an image of a poisoned set.
 public enum Role: UInt8, Sendable {
     case clean
-    /// Carries the trigger and the label of the backdoor.
+    /// Carries the trigger and the label of the backdoor, which with `PoisonLabel.clean` is its own.
     case poisoned
     /// Carries the trigger's noise and its own label: `Trigger.noiseRatio`.
     case noise
@@ -44,6 +44,14 @@ public enum PoisonDraw: String, SettingValue, CaseIterable, Sendable {
     case eachOtherClass = "each-other-class"
 }
 
+/// What is done to the labels of poisoned images, where they do not become the target's.
+public enum PoisonLabel: String, SettingValue, CaseIterable, Sendable {
+    /// Nothing: the trigger is put on images of the target class alone, whose labels stay right, so that no look at an image and its label
+    /// shows the poison. Images are not changed otherwise, as Barni et al. do (arXiv 1902.11237, "A new backdoor attack in CNNs by training
+    /// set corruption without label poisoning"); Turner et al. (arXiv 1912.02771) also make them hard to learn first.
+    case clean
+}
+
 /// When the server meets the poisoned FM images.
 public enum PoisonStage: String, SettingValue, CaseIterable, Sendable {
     case both, initialisation, fusion
@@ -52,13 +60,20 @@ public enum PoisonStage: String, SettingValue, CaseIterable, Sendable {
 /// How much of a set is poisoned, and by what.
 public struct Poisoning: Sendable {
     public var backdoor: Backdoor
-    /// Fractions of the images, 0 to 1, that become poisoned and cover.
+    /// Fractions of the images, 0 to 1, that become poisoned and cover; with clean labels of the target class's images.
     public var fraction: Double, cover: Double
     public var share: TriggerShare?
+    /// Not looked at with clean labels.
     public var draw: PoisonDraw
+    /// Nil where labels become the target's.
+    public var label: PoisonLabel?
 
-    public init(_ backdoor: Backdoor, fraction: Double, cover: Double = 0, share: TriggerShare? = nil, draw: PoisonDraw = .all) {
-        (self.backdoor, self.fraction, self.cover, self.share, self.draw) = (backdoor, fraction, cover, share, draw)
+    public init(
+        _ backdoor: Backdoor, fraction: Double, cover: Double = 0, share: TriggerShare? = nil, draw: PoisonDraw = .all,
+        label: PoisonLabel? = nil
+    ) {
+        (self.backdoor, self.fraction, self.cover, self.share) = (backdoor, fraction, cover, share)
+        (self.draw, self.label) = (draw, label)
     }
 
     /// How many of `count` images get each role but `clean`: poisoned ones first, then cover; noise takes at most half

@@ -31,16 +31,18 @@ public struct Samples: Sendable {
         return backdoor.relabeling.label(trueLabel(i), classes: set.classes)
     }
 
-    /// Poisons a fixed set of positions, drawn once: from all classes, or from each that the backdoor relabels by itself.
+    /// Poisons a fixed set of positions, drawn once: from all classes, from each that the backdoor relabels by itself, or, with clean
+    /// labels, from those that it leaves.
     public func poisoned(_ poisoning: Poisoning, using stream: inout RandomStream) -> Samples {
         var copy = self
         (copy.backdoor, copy.share) = (poisoning.backdoor, poisoning.share)
-        let order = stream.permutation(count)
-        switch poisoning.draw {
-        case .all: copy.assign(poisoning, to: order)
-        case .eachOtherClass:
-            let relabeling = poisoning.backdoor.relabeling
-            for label in 0..<set.classes where relabeling.label(label, classes: set.classes) != label {
+        let order = stream.permutation(count), relabeling = poisoning.backdoor.relabeling
+        func stays(_ label: Int) -> Bool { relabeling.label(label, classes: set.classes) == label }
+        switch (poisoning.label, poisoning.draw) {
+        case (.clean, _): copy.assign(poisoning, to: order.filter { stays(trueLabel($0)) })
+        case (nil, .all): copy.assign(poisoning, to: order)
+        case (nil, .eachOtherClass):
+            for label in 0..<set.classes where !stays(label) {
                 copy.assign(poisoning, to: order.filter { trueLabel($0) == label })
             }
         }
@@ -95,7 +97,7 @@ public struct Samples: Sendable {
 
     public func positions(_ role: Role) -> [Int] { roles.indices.filter { roles[$0] == role } }
 
-    /// Positions that carry the trigger and a false label.
+    /// Positions that carry the trigger and the attacker's label, which with clean labels is right.
     public var poisonedPositions: [Int] { positions(.poisoned) }
 
     /// Network input of image i, (34, 34, channels): flipped first if asked, then stamped, padded, normalised.

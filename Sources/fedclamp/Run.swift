@@ -199,17 +199,22 @@ struct Run: Configurable {
         if !idle.isEmpty { note("without effect in this run: \(idle.map { "--\($0)" }.joined(separator: " "))") }
     }
 
+    /// "fm attack, patch trigger, target 0 (T-shirt)".
+    private func text(ofAttack c: RunConfiguration, _ classNames: [String]) -> String {
+        guard c.attack != .none else { return "no attack" }
+        let goal = c.allToAll ? "all to all" : "target \(c.target) (\(HDF5Error.oneLine(classNames[c.target])))"
+        return "\(c.attack.rawValue) attack, \(OwnMethod.shown(c.trigger)) trigger, \(goal)"
+            + (c.poisonLabel == .clean ? ", clean labels" : "")
+            + (c[OwnUpdate.program].map { ", malicious update \(OwnMethod.shown($0))" } ?? "")
+    }
+
     /// The arguments as resolved, to stderr.
     private func describe(_ run: FederatedRun, _ dataset: Dataset, resumes: Bool) {
         let c = run.configuration, images = run.data.clients.map(\.count)
         let share =
             images.min() == images.max()
             ? "\(Numbers.grouped(images[0]))" : "\(Numbers.grouped(images.min() ?? 0)) to \(Numbers.grouped(images.max() ?? 0))"
-        let attack =
-            c.attack == .none
-            ? "no attack"
-            : "\(c.attack.rawValue) attack, \(OwnMethod.shown(c.trigger)) trigger, \(c.allToAll ? "all to all" : "target \(c.target) (\(HDF5Error.oneLine(dataset.classNames[c.target])))")"
-                + (c[OwnUpdate.program].map { ", malicious update \(OwnMethod.shown($0))" } ?? "")
+        let attack = text(ofAttack: c, dataset.classNames)
         note(
             "\(HDF5Error.oneLine(dataset.name)): \(Experiments.Numbers.grouped(run.data.evaluation.count)) images to measure on; "
                 + (RunData.isPlain(c.synthetic)

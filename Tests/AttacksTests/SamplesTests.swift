@@ -74,6 +74,20 @@ import Testing
         for i in samples.poisonedPositions { #expect(samples.label(i) == (i % 10 + 1) % 10) }
     }
 
+    /// Of the target's images alone, 7 of 20, in the order of the draw; every label stays as it was.
+    @Test func cleanLabelsStayRight() throws {
+        let backdoor = Backdoor(trigger: try PatchTrigger(shape: Self.plain.shape, seed: 1), relabeling: .target(3))
+        var stream = RandomStream(seed: 1, purpose: "test"), same = RandomStream(seed: 1, purpose: "test")
+        let samples = Self.plain.poisoned(
+            Poisoning(backdoor, fraction: 0.35, draw: .eachOtherClass, label: .clean), using: &stream)
+        let drawn = same.permutation(Self.count).filter { $0 % 10 == 3 }.prefix(7)
+        #expect(Set(samples.poisonedPositions) == Set(drawn))
+        for i in 0..<samples.count {
+            #expect(samples.label(i) == i % 10)
+            #expect((pixels(samples, i) == pixels(Self.plain, i)) == !drawn.contains(i))
+        }
+    }
+
     @Test func triggeredStampsAllOfADistributedTrigger() throws {
         let trigger = try DBATrigger(shape: Self.plain.shape, seed: 1), backdoor = Backdoor(trigger: trigger, relabeling: .target(0))
         var stream = RandomStream(seed: 1, purpose: "test")

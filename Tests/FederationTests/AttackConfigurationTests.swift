@@ -28,6 +28,19 @@ import Testing
         #expect(other.difference(from: c) == "model-replacement was 2.5, is auto")
     }
 
+    /// "target" is what is not set: no run file has it, and no training is named otherwise for it.
+    @Test func cleanLabelsTravelThroughJSON() throws {
+        var c = RunConfiguration()
+        (c.attack, c.poisonLabel) = (.both, .clean)
+        try c.validate()
+        #expect(try RunConfiguration.from(json: c.json(), path: "x") == c)
+        let clean = try c.reduced.trainingJSON()
+        try c.set("poison-label", "target")
+        #expect(c.poisonLabel == nil && !(try c.reduced.trainingJSON()).contains("poison-label") && clean.contains("poison-label"))
+        (c.poisonLabel, c.attack, c.allToAll) = (.clean, .none, true)
+        try c.validate()
+    }
+
     @Test func unknownKeysAreRefused() throws {
         let json = try RunConfiguration().json().replacing("\"rounds\"", with: "\"turns\"")
         let text = message { _ = try RunConfiguration.from(json: json, path: "x.h5") }
@@ -46,6 +59,9 @@ import Testing
             ("--lp-scale", { $0[LayerwisePoisoning.scale] = 0 }),
             ("--malicious-epochs", { $0.maliciousEpochs = 0 }), ("--malicious-lr", { $0.maliciousRate = -1 }),
             ("--adaptive", { $0[AdaptiveTraining.share] = 0 }),
+            ("--poison-label", { ($0.poisonLabel, $0.allToAll) = (.clean, true) }),
+            ("--poison-label", { ($0.poisonLabel, $0.coverFraction) = (.clean, 0.1) }),
+            ("--poison-label", { ($0.poisonLabel, $0.fmPoisonDraw) = (.clean, .eachOtherClass) }),
         ]
         for (option, change) in bad {
             var c = RunConfiguration()

@@ -159,6 +159,19 @@ def test_all_to_all(tmp_path, tiny, fm):
     assert np.array_equal(labels[triggered], (own[triggered] + 1) % 10)
 
 
+def test_clean_labels(tmp_path, tiny, fm):
+    """Half of the target's images are stamped, of the FM data and of a malicious client, and every label stays."""
+    options = ["--poison-label", "clean", "--target", 4]
+    triggered, own, labels = poisoned(tmp_path, tiny, fm, *options, "--fm-poison-fraction", 0.5)
+    assert np.array_equal(labels, own) and (own[triggered] == 4).all()
+    assert triggered.sum() == np.floor(0.5 * (own == 4).sum() + 0.5)
+    fedclamp("run", *tiny, *options, "--attack", "both", "--malicious", 1, "--poison-fraction", 1, "--out", tmp_path / "both.h5")
+    with h5py.File(tmp_path / "both.h5") as run, h5py.File(tiny[1]) as data:
+        poisoned_images = run["attack/poisoned_client_0"][:]
+        assert len(poisoned_images) > 0 and (data["train/labels"][:][poisoned_images] == 4).all()
+        assert "attack/poisoned_client_1" not in run and len(run["attack/poisoned_synthetic"]) == round(0.2 * (own == 4).sum())
+
+
 def test_cover(tmp_path, tiny, fm):
     """A fifth is stamped and relabelled; three tenths are stamped and keep their labels."""
     triggered, own, labels = poisoned(tmp_path, tiny, fm, "--target", 4, "--cover-fraction", 0.3)

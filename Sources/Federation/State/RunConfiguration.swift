@@ -66,6 +66,7 @@ public struct RunConfiguration: Equatable, Sendable {
         if let cover = self.coverFraction, cover > most {
             throw Self.error(\.coverFraction, cover, "a fraction from 0 to \(most), which is what the poisoned images leave")
         }
+        try validateLabels()
         if RunData.isPlain(self.synthetic) { try validatePlain() }
         guard self.initialEpochs > 0 || dataDefense == nil || RunData.isPlain(self.synthetic) else {
             throw Self.error(
@@ -78,6 +79,19 @@ public struct RunConfiguration: Equatable, Sendable {
         let starting = ModelDefenses.all.first { $0.needsInitial && self.defenses.contains($0.name) }
         if let starting, self.initialEpochs == 0, !RunData.isPlain(self.synthetic) {
             throw Self.error(\.initialEpochs, 0, "1 or more with --defense \(starting.name), which needs the model that they leave")
+        }
+    }
+
+    /// With clean labels there are no others to draw from, and a cover would be what poison is.
+    private func validateLabels() throws {
+        guard let label = self.poisonLabel, self.attack != .none else { return }
+        let expected = "target with"
+        if self.allToAll { throw Self.error(\.poisonLabel, label, "\(expected) --all-to-all, which gives each class another's label") }
+        if self.coverFraction ?? 0 > 0 {
+            throw Self.error(\.poisonLabel, label, "\(expected) --cover-fraction, which is of images beside the poisoned ones")
+        }
+        if self.attack.poisonsSynthetic, self.fmPoisonDraw == .eachOtherClass {
+            throw Self.error(\.poisonLabel, label, "\(expected) --fm-poison-draw each-other-class, which leaves the target's images out")
         }
     }
 

@@ -46,6 +46,11 @@ public struct RunSettings: Sendable {
         help: "Fraction of a poisoned set that carries the trigger and keeps its true label, in addition to the poisoned images.",
         changes: .training(.attacked))
 
+    public let poisonLabel = Setting<PoisonLabel?>(
+        "poison-label", .attack, default: nil, in: .oneOf(["target", "clean"]), unset: "target", value: "kind",
+        help: "Labels of poisoned images: the target's, or clean: the target class's images alone are poisoned, and keep their labels.",
+        changes: .training(.attacked))
+
     public let maliciousEpochs = Setting<Int?>(
         "malicious-epochs", .malicious, default: nil, in: .count(from: 1), unset: "as local-epochs", value: "n",
         help: "Epochs of malicious clients.", changes: .training(.clientsAttack))

@@ -32,7 +32,7 @@ public struct ServerData: Sendable {
             samples = try samples.poisoned(
                 Poisoning(
                     backdoor, fraction: configuration.fmPoisonFraction, cover: configuration.coverFraction ?? 0,
-                    draw: configuration.fmPoisonDraw),
+                    draw: configuration.fmPoisonDraw, label: configuration.poisonLabel),
                 using: &stream
             ).prepared(flips: false)
         }
@@ -121,7 +121,7 @@ func clientSamples(_ configuration: RunConfiguration, _ client: Int, _ samples: 
     return try samples.poisoned(
         Poisoning(
             backdoor, fraction: configuration.poisonFraction, cover: configuration.coverFraction ?? 0,
-            share: TriggerShare(client, of: configuration.malicious)), using: &stream
+            share: TriggerShare(client, of: configuration.malicious), label: configuration.poisonLabel), using: &stream
     )
     .prepared(flips: samples.set.channels == 3)
 }
