@@ -13,14 +13,46 @@ public enum Relabeling: Hashable, Sendable {
     }
 }
 
-/// The trigger and the label of a backdoor, shared by everybody who plants it.
+/// The triggers and the labels of a backdoor, shared by everybody who plants it.
+///
+/// Most backdoors have one of each. One with several targets has the same trigger in several forms (`Trigger.variant`), one for each
+/// target. Poisoned images are dealt to the targets in turn, and each carries its target's form. Attack success is the mean over targets of
+/// the rate at which images with a target's form are taken for that target. The setting is that of MulDoor (Li et al. 2024, "A multi-target
+/// backdoor attack against federated learning system"), without its contrastive training.
 public struct Backdoor: Sendable {
-    public var trigger: any Trigger
-    public var relabeling: Relabeling
+    /// A trigger and where it leads.
+    public struct Goal: Sendable {
+        public var trigger: any Trigger, relabeling: Relabeling
+    }
 
-    public init(trigger: any Trigger, relabeling: Relabeling) {
-        self.trigger = trigger
-        self.relabeling = relabeling
+    /// One at least.
+    public let goals: [Goal]
+
+    public init(trigger: any Trigger, relabeling: Relabeling) { goals = [Goal(trigger: trigger, relabeling: relabeling)] }
+
+    /// - Parameter name: the trigger's, as the user gave it.
+    /// - Throws: `AttackError.mostTargets` for more targets than the trigger has forms.
+    public init(_ trigger: any Trigger, named name: String, leadingTo targets: Targets) throws {
+        let count = targets.classes.count
+        guard count <= max(1, trigger.variants) else { throw AttackError.mostTargets(name: name, targets: count, most: trigger.variants) }
+        goals = targets.classes.enumerated().map { Goal(trigger: trigger.variant($0), relabeling: .target($1)) }
+    }
+
+    private init(_ goal: Goal) { goals = [goal] }
+
+    /// Of the first target, which most backdoors have alone.
+    public var trigger: any Trigger { goals[0].trigger }
+    public var relabeling: Relabeling { goals[0].relabeling }
+    /// Where it leads; nil for all to all.
+    public var targets: Targets? {
+        Targets(classes: goals.compactMap { if case let .target(target) = $0.relabeling { target } else { nil } })
+    }
+    /// A backdoor for each target.
+    public var each: [Backdoor] { goals.map { Backdoor($0) } }
+
+    /// This backdoor with that target alone: with the target's own trigger where it is one of several, else with the first.
+    public func leading(to target: Int) -> Backdoor {
+        each.first { $0.relabeling == .target(target) } ?? Backdoor(trigger: trigger, relabeling: .target(target))
     }
 }
 

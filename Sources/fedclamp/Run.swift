@@ -189,7 +189,8 @@ struct Run: Configurable {
             let some = empty.prefix(8).map { "\($0)" }.joined(separator: ", ")
             note(
                 "\(c.data): \(empty.count) of \(dataset.classNames.count) classes have no training image (\(some)\(empty.count > 8 ? ", ..." : ""))"
-                    + (empty.contains(c.target) && c.attack != .none ? "; the target, \(c.target), is one of them" : ""))
+                    + (c.attack == .none
+                        ? "" : c.target.classes.first(where: empty.contains).map { "; the target, \($0), is one of them" } ?? ""))
         }
         let owners = Set(dataset.train.clients ?? []).count
         if c.partition == .natural, owners > c.clients {
@@ -199,10 +200,16 @@ struct Run: Configurable {
         if !idle.isEmpty { note("without effect in this run: \(idle.map { "--\($0)" }.joined(separator: " "))") }
     }
 
+    /// "target 0 (T-shirt)"; "targets 0 3 7" where there are several.
+    static func text(of targets: Targets, _ classNames: [String]) -> String {
+        guard targets.classes.count == 1 else { return "targets \(targets.classes.map { "\($0)" }.joined(separator: " "))" }
+        return "target \(targets.first) (\(HDF5Error.oneLine(classNames[targets.first])))"
+    }
+
     /// "fm attack, patch trigger, target 0 (T-shirt)".
     private func text(ofAttack c: RunConfiguration, _ classNames: [String]) -> String {
         guard c.attack != .none else { return "no attack" }
-        let goal = c.allToAll ? "all to all" : "target \(c.target) (\(HDF5Error.oneLine(classNames[c.target])))"
+        let goal = c.allToAll ? "all to all" : Self.text(of: c.target, classNames)
         return "\(c.attack.rawValue) attack, \(OwnMethod.shown(c.trigger)) trigger, \(goal)"
             + (c.poisonLabel == .clean ? ", clean labels" : "")
             + (c[OwnUpdate.program].map { ", malicious update \(OwnMethod.shown($0))" } ?? "")

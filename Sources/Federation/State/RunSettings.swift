@@ -17,9 +17,10 @@ public struct RunSettings: Sendable {
         in: .oneOf(Triggers.choices, expected: Triggers.expected) { OwnMethod.isName($0, of: [.trigger]) }, value: "name",
         help: "The trigger: a name, your own picture (.png with alpha, .h5 with mask and pattern) or program.",
         changes: .training(.attackOrFloor))
-    public let target = Setting(
-        "target", .attack, default: 0, in: .count(from: 0, "a class"), value: "class",
-        help: "Class that the backdoor leads to.", changes: .training(.attackOrFloor))
+    public let target = Setting<Targets>(
+        "target", .attack, default: 0, in: .targets, value: "class",
+        help: "Class that the backdoor leads to, or several (0,3,7), each with its own form of the trigger: \(Triggers.ofSeveralTargets).",
+        changes: .training(.attackOrFloor))
     public let allToAll = Setting(
         "all-to-all", .attack, default: false,
         help: "Poisoned images get the class after their own instead of the target.",
