@@ -9,6 +9,8 @@ public struct Samples: Sendable {
     /// What is done to each image.
     public private(set) var roles: [Role]
     public private(set) var backdoor: Backdoor?
+    /// For each image, the number of the backdoor's goal that it is poisoned for; 0 where it is not.
+    private var goals: [UInt16]
     /// What is stamped of a distributed trigger; nil for all of it.
     public private(set) var share: TriggerShare?
 
@@ -17,6 +19,7 @@ public struct Samples: Sendable {
         self.indices = indices ?? Array(0..<set.count)
         self.normalization = normalization
         roles = [Role](repeating: .clean, count: self.indices.count)
+        goals = [UInt16](repeating: 0, count: self.indices.count)
     }
 
     public var count: Int { indices.count }
@@ -28,46 +31,53 @@ public struct Samples: Sendable {
     /// The label that training sees.
     public func label(_ i: Int) -> Int {
         guard roles[i] == .poisoned, let backdoor else { return trueLabel(i) }
-        return backdoor.relabeling.label(trueLabel(i), classes: set.classes)
+        return backdoor.goals[Int(goals[i])].relabeling.label(trueLabel(i), classes: set.classes)
     }
 
-    /// Poisons a fixed set of positions, drawn once: from all classes, or from each that the backdoor relabels by itself.
+    /// Poisons a fixed set of positions, drawn once: from all classes, from each that the backdoor relabels by itself, or, with clean
+    /// labels, from those that it leaves.
     public func poisoned(_ poisoning: Poisoning, using stream: inout RandomStream) -> Samples {
         var copy = self
         (copy.backdoor, copy.share) = (poisoning.backdoor, poisoning.share)
-        let order = stream.permutation(count)
-        switch poisoning.draw {
-        case .all: copy.assign(poisoning, to: order)
-        case .eachOtherClass:
-            let relabeling = poisoning.backdoor.relabeling
-            for label in 0..<set.classes where relabeling.label(label, classes: set.classes) != label {
-                copy.assign(poisoning, to: order.filter { trueLabel($0) == label })
+        let order = stream.permutation(count), goals = poisoning.backdoor.goals
+        func leaves(_ label: Int, _ goal: Int) -> Bool { goals[goal].relabeling.label(label, classes: set.classes) == label }
+        switch (poisoning.label, poisoning.draw) {
+        case (.clean, _):
+            for goal in goals.indices { copy.assign(poisoning, to: order.filter { leaves(trueLabel($0), goal) }, [goal]) }
+        case (nil, .all): copy.assign(poisoning, to: order, Array(goals.indices))
+        case (nil, .eachOtherClass):
+            for label in 0..<set.classes {
+                let others = goals.indices.filter { !leaves(label, $0) }
+                if !others.isEmpty { copy.assign(poisoning, to: order.filter { trueLabel($0) == label }, others) }
             }
         }
         return copy
     }
 
-    /// Gives the first of these positions the roles of poisoned, cover and noise images, as many as the poisoning says.
-    private mutating func assign(_ poisoning: Poisoning, to positions: [Int]) {
+    /// Gives the first of these positions the roles of poisoned, cover and noise images, as many as the poisoning says, and goals in turn.
+    private mutating func assign(_ poisoning: Poisoning, to positions: [Int], _ chosen: [Int]) {
         var rest = positions[...]
         for (role, images) in poisoning.counts(of: positions.count) {
-            for i in rest.prefix(images) { roles[i] = role }
+            for (number, i) in rest.prefix(images).enumerated() {
+                (roles[i], goals[i]) = (role, UInt16(chosen[number % chosen.count]))
+            }
             rest = rest.dropFirst(images)
         }
     }
 
-    /// Every image triggered: for measuring the attack.
+    /// Every image triggered, for the backdoor's goals in turn: for measuring the attack.
     public func triggered(_ backdoor: Backdoor) -> Samples {
         var copy = self
         copy.backdoor = backdoor
         copy.share = nil
         copy.roles = [Role](repeating: .poisoned, count: count)
+        copy.goals = (0..<count).map { UInt16($0 % backdoor.goals.count) }
         return copy
     }
 
     /// Itself, with its trigger ready for all images that carry it. Throws where a user's own trigger cannot be.
     public func prepared(flips: Bool) throws -> Samples {
-        try backdoor?.trigger.prepare(self, flips: flips)
+        for goal in backdoor?.goals ?? [] { try goal.trigger.prepare(self, flips: flips) }
         return self
     }
 
@@ -78,6 +88,7 @@ public struct Samples: Sendable {
     public func subset(_ positions: [Int]) -> Samples {
         var copy = Samples(set, indices: positions.map { indices[$0] }, normalization: normalization)
         copy.roles = positions.map { roles[$0] }
+        copy.goals = positions.map { goals[$0] }
         copy.backdoor = backdoor
         copy.share = share
         return copy
@@ -85,7 +96,7 @@ public struct Samples: Sendable {
 
     public func with(_ normalization: Normalization) -> Samples {
         var copy = Samples(set, indices: indices, normalization: normalization)
-        copy.roles = roles
+        (copy.roles, copy.goals) = (roles, goals)
         copy.backdoor = backdoor
         copy.share = share
         return copy
@@ -95,7 +106,7 @@ public struct Samples: Sendable {
 
     public func positions(_ role: Role) -> [Int] { roles.indices.filter { roles[$0] == role } }
 
-    /// Positions that carry the trigger and a false label.
+    /// Positions that carry the trigger and the attacker's label, which with clean labels is right.
     public var poisonedPositions: [Int] { positions(.poisoned) }
 
     /// Network input of image i, (34, 34, channels): flipped first if asked, then stamped, padded, normalised.
@@ -118,8 +129,8 @@ public struct Samples: Sendable {
             }
             switch roles[i] {
             case .clean: break
-            case .poisoned, .cover: backdoor?.trigger.stamp(base, share: share, key: indices[i])
-            case .noise: backdoor?.trigger.disturb(base, key: indices[i])
+            case .poisoned, .cover: backdoor?.goals[Int(goals[i])].trigger.stamp(base, share: share, key: indices[i])
+            case .noise: backdoor?.goals[Int(goals[i])].trigger.disturb(base, key: indices[i])
             }
             body(base)
         }

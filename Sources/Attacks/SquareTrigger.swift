@@ -3,6 +3,7 @@
 public struct SquareTrigger: Trigger {
     public static let name = "square"
     public static let takesNumber = true
+    public static let hasVariants = true
     private let patch: PatchTrigger
 
     public init(shape: ImageShape, seed: UInt64) throws { try self.init(shape: shape, seed: seed, number: 10) }
@@ -12,6 +13,9 @@ public struct SquareTrigger: Trigger {
         guard number >= 1 else { throw AttackError.unknownTrigger("\(Self.name):\(number)", known: ["\(Self.name):N, N from 1"]) }
         patch = try PatchTrigger(shape: shape, size: number)
     }
+
+    public var variants: Int { patch.variants }
+    public func variant(_ number: Int) -> any Trigger { patch.variant(number) }
 
     public func stamp(_ image: UnsafeMutablePointer<Float>, share: TriggerShare?) { patch.stamp(image, share: share) }
 

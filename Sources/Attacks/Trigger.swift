@@ -57,6 +57,12 @@ public protocol Trigger: Sendable {
     /// Disturbs an image as the trigger does, but at random: the disturbance is a function of `key`, the image's number
     /// in its data set.
     func disturb(_ image: UnsafeMutablePointer<Float>, key: Int)
+    /// Whether it has several forms, which a model can tell apart, so that each can lead to a target of its own.
+    static var hasVariants: Bool { get }
+    /// How many forms it has on these images; 1 for most triggers.
+    var variants: Int { get }
+    /// The form of that number, from 0, below `variants`; 0 is the trigger itself.
+    func variant(_ number: Int) -> any Trigger
     /// Told of all images that will be stamped, before they are; `flips`: they may come mirrored, too. Throws where that cannot be done.
     func prepare(_ samples: Samples, flips: Bool) throws
     /// Throws where `stamp`, which cannot throw, could not do its work.
@@ -75,6 +81,9 @@ extension Trigger {
     public var parts: Int { 1 }
     public var overlay: (mask: [Float], pattern: [Float])? { nil }
     public var noiseRatio: Double { 0 }
+    public static var hasVariants: Bool { false }
+    public var variants: Int { 1 }
+    public func variant(_ number: Int) -> any Trigger { self }
     public func disturb(_ image: UnsafeMutablePointer<Float>, key: Int) {}
     public func prepare(_ samples: Samples, flips: Bool) throws {}
     public func check() throws {}

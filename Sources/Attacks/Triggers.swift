@@ -32,6 +32,12 @@ public enum Triggers {
     /// The name without its number, "square" of "square:10"; nil for a user's own.
     public static func kind(_ name: String) -> String? { names.first { name == $0 || name.hasPrefix("\($0):") } }
 
+    /// For people, those that can lead to several targets: "patch, square, blend".
+    public static let ofSeveralTargets = all.filter { $0.hasVariants }.map { $0.name }.joined(separator: ", ")
+
+    /// Whether a trigger of this name can lead to several targets.
+    public static func canLeadToSeveral(_ name: String) -> Bool { all.contains { $0.hasVariants && $0.name == kind(name) } }
+
     public static var settings: [any AnySetting] {
         (all + [PictureTrigger.self]).flatMap { trigger in
             trigger.settings.map { $0.belonging(to: .attack, .triggered(with: trigger.name)) }

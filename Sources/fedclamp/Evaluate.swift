@@ -85,13 +85,11 @@ struct Evaluate: ParsableCommand {
 
     /// The trigger asked for, else the file's own; nil where there is neither.
     private func backdoor(_ checkpoint: Checkpoint, _ trigger: String?, _ shape: ImageShape) throws -> Backdoor? {
-        if let target, target >= checkpoint.network.classes { throw AttackError.target(target, classes: checkpoint.network.classes) }
-        var own = try trigger == nil ? checkpoint.backdoor(shape) : nil
-        if let target { own?.relabeling = .target(target) }
-        if let own { return own }
+        try target.map { Targets($0) }?.check(classes: checkpoint.network.classes)
+        if trigger == nil, let own = try checkpoint.backdoor(shape) { return target.map(own.leading) ?? own }
         guard let name = trigger ?? (target == nil ? nil : PatchTrigger.name) else { return nil }
-        let recorded = checkpoint.attack.map { $0.target } ?? 0
-        return Backdoor(trigger: try Triggers.make(name, shape: shape, seed: checkpoint.seed), relabeling: .target(target ?? recorded))
+        let targets = target.map { Targets($0) } ?? checkpoint.attack.map { $0.targets } ?? 0
+        return try Backdoor(Triggers.make(name, shape: shape, seed: checkpoint.seed), named: name, leadingTo: targets)
     }
 
     private func text(
@@ -106,11 +104,7 @@ struct Evaluate: ParsableCommand {
         var lines = table.rendered() + ["", "\(Numbers.grouped(plain.images)) test images of \(dataset.name); \(set.rawValue)"]
         if let backdoor {
             let name = OwnMethod.shown(trigger ?? type(of: backdoor.trigger).name)
-            let goal =
-                switch backdoor.relabeling {
-                case .target(let target): "target \(target) (\(dataset.classNames[target]))"
-                case .next: "all to all"
-                }
+            let goal = backdoor.targets.map { Run.text(of: $0, dataset.classNames) } ?? "all to all"
             lines.append("\(Numbers.grouped(plain.triggeredImages)) of them triggered: \(name), \(goal)")
         } else {
             lines.append("no attack in the file and no --trigger: ASR was not measured")

@@ -90,7 +90,7 @@ struct Inspection {
                     "attack",
                     [
                         ("attack", attack.attack), ("trigger", attack.trigger ?? "mask and pattern"),
-                        ("target", attack.allToAll ? "the next class (all to all)" : "\(attack.target)"),
+                        ("target", attack.allToAll ? "the next class (all to all)" : "\(attack.targets)"),
                     ]
                 ))
         }

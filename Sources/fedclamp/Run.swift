@@ -184,7 +184,8 @@ struct Run: Configurable {
             let some = empty.prefix(8).map { "\($0)" }.joined(separator: ", ")
             note(
                 "\(c.data): \(empty.count) of \(dataset.classNames.count) classes have no training image (\(some)\(empty.count > 8 ? ", ..." : ""))"
-                    + (empty.contains(c.target) && c.attack != .none ? "; the target, \(c.target), is one of them" : ""))
+                    + (c.attack == .none
+                        ? "" : c.target.classes.first(where: empty.contains).map { "; the target, \($0), is one of them" } ?? ""))
         }
         let owners = Set(dataset.train.clients ?? []).count
         if c.partition == .natural, owners > c.clients {
@@ -203,16 +204,27 @@ struct Run: Configurable {
         }
     }
 
+    /// "target 0 (T-shirt)"; "targets 0 3 7" where there are several.
+    static func text(of targets: Targets, _ classNames: [String]) -> String {
+        guard targets.classes.count == 1 else { return "targets \(targets.classes.map { "\($0)" }.joined(separator: " "))" }
+        return "target \(targets.first) (\(HDF5Error.oneLine(classNames[targets.first])))"
+    }
+
+    /// "fm attack, patch trigger, target 0 (T-shirt)".
+    private func text(ofAttack c: RunConfiguration, _ classNames: [String]) -> String {
+        guard c.attack != .none else { return "no attack" }
+        let goal = c.allToAll ? "all to all" : Self.text(of: c.target, classNames)
+        return "\(c.attack.rawValue) attack, \(OwnMethod.shown(c.trigger)) trigger, \(goal)"
+            + (c.poisonLabel == .clean ? ", clean labels" : "")
+            + (c[OwnUpdate.program].map { ", malicious update \(OwnMethod.shown($0))" } ?? "")
+    }
+
     /// The arguments as resolved, to stderr.
     private func describe(_ run: FederatedRun, _ dataset: Dataset, resumes: Bool) {
         let c = run.configuration, images = run.data.clients.map(\.count)
         let least = images.min() ?? 0, most = Numbers.counted(images.max() ?? 0, "image")
         let share = least == images.max() ? most : "\(Numbers.grouped(least)) to \(most)"
-        let attack =
-            c.attack == .none
-            ? "no attack"
-            : "\(c.attack.rawValue) attack, \(OwnMethod.shown(c.trigger)) trigger, \(c.allToAll ? "all to all" : "target \(c.target) (\(HDF5Error.oneLine(dataset.classNames[c.target])))")"
-                + (c[OwnUpdate.program].map { ", malicious update \(OwnMethod.shown($0))" } ?? "")
+        let attack = text(ofAttack: c, dataset.classNames)
         note(
             "\(HDF5Error.oneLine(dataset.name)): \(Experiments.Numbers.grouped(run.data.evaluation.count)) images to measure on; "
                 + (RunData.isPlain(c.synthetic)

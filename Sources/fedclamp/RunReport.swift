@@ -79,7 +79,7 @@ struct RunReport {
         if let name = c.dataDefense { members.append((name, .object(run.state.dataAudit.map { ($0.name, .text($0.value)) }))) }
         members += [
             ("rounds", .whole(final.round)), ("attack", .text(c.attack.rawValue)), ("trigger", .text(OwnMethod.shown(c.trigger))),
-            ("target", .whole(c.target)),
+            ("target", c.target.classes.count == 1 ? .whole(c.target.first) : .array(c.target.classes.map { .whole($0) })),
             ("defended", .object(defended)), ("seed", .text("\(c.seed)")), ("instruction_set", .text(c.isa)), ("out", .text(path)),
         ]
         return .object(members)

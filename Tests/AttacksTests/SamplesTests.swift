@@ -74,6 +74,51 @@ import Testing
         for i in samples.poisonedPositions { #expect(samples.label(i) == (i % 10 + 1) % 10) }
     }
 
+    /// Of the target's images alone, 7 of 20, in the order of the draw; every label stays as it was.
+    @Test func cleanLabelsStayRight() throws {
+        let backdoor = Backdoor(trigger: try PatchTrigger(shape: Self.plain.shape, seed: 1), relabeling: .target(3))
+        var stream = RandomStream(seed: 1, purpose: "test"), same = RandomStream(seed: 1, purpose: "test")
+        let samples = Self.plain.poisoned(
+            Poisoning(backdoor, fraction: 0.35, draw: .eachOtherClass, label: .clean), using: &stream)
+        let drawn = same.permutation(Self.count).filter { $0 % 10 == 3 }.prefix(7)
+        #expect(Set(samples.poisonedPositions) == Set(drawn))
+        for i in 0..<samples.count {
+            #expect(samples.label(i) == i % 10)
+            #expect((pixels(samples, i) == pixels(Self.plain, i)) == !drawn.contains(i))
+        }
+    }
+
+    /// Goals in turn, in the order of the draw; a class is drawn for the targets that are not its own.
+    @Test func severalTargetsAreDealt() throws {
+        let patch = try PatchTrigger(shape: Self.plain.shape, seed: 1), targets = [3, 7, 0]
+        let backdoor = try Backdoor(patch, named: "patch", leadingTo: try #require(Targets(classes: targets)))
+        func carries(_ samples: Samples, _ i: Int, _ goal: Int) -> Bool {
+            let image = Pixels(pixels(Self.plain, i))
+            patch.variant(goal).stamp(image.base)
+            return pixels(samples, i) == image.values
+        }
+        var stream = RandomStream(seed: 1, purpose: "test"), same = stream, third = stream, fourth = stream
+        let order = same.permutation(Self.count), all = Self.plain.poisoned(Poisoning(backdoor, fraction: 0.3, cover: 0.1), using: &stream)
+        for (number, i) in order.prefix(80).enumerated() {
+            let goal = number < 60 ? number % 3 : (number - 60) % 3
+            #expect(all.label(i) == (number < 60 ? targets[goal] : i % 10) && carries(all, i, goal))
+        }
+        let kept = all.subset([order[4], order[5]]).with(all.normalization)
+        #expect(kept.label(0) == 7 && kept.label(1) == 0 && pixels(kept, 0) == pixels(all, order[4]))
+        let each = Self.plain.poisoned(Poisoning(backdoor, fraction: 0.5, draw: .eachOtherClass), using: &third)
+        #expect(each.poisonedPositions.count == 100 && each.poisonedPositions.allSatisfy { each.label($0) != $0 % 10 })
+        #expect(Set(each.poisonedPositions.filter { $0 % 10 == 7 }.map(each.label)) == [3, 0])
+        let clean = Self.plain.poisoned(Poisoning(backdoor, fraction: 0.5, label: .clean), using: &fourth)
+        #expect(clean.poisonedPositions.count == 30)
+        for i in clean.poisonedPositions {
+            #expect(carries(clean, i, try #require(targets.firstIndex(of: i % 10))) && clean.label(i) == i % 10)
+        }
+        for (number, single) in backdoor.each.enumerated() {
+            let shown = Self.plain.triggered(single)
+            #expect((0..<20).allSatisfy { shown.label($0) == targets[number] && carries(shown, $0, number) })
+        }
+    }
+
     @Test func triggeredStampsAllOfADistributedTrigger() throws {
         let trigger = try DBATrigger(shape: Self.plain.shape, seed: 1), backdoor = Backdoor(trigger: trigger, relabeling: .target(0))
         var stream = RandomStream(seed: 1, purpose: "test")

@@ -16,6 +16,49 @@ import Testing
         #expect(stamped(trigger, [Float](repeating: 0, count: 48)) == plane + plane + plane)
     }
 
+    /// Forms for several targets: no two patches have a pixel in common, and the first is the trigger itself.
+    @Test(arguments: [("patch", 28, 9, 9), ("square:10", 28, 4, 100), ("square:20", 32, 1, 400), ("patch", 32, 9, 9)])
+    func squaresHaveTheirPlaces(name: String, side: Int, count: Int, size: Int) throws {
+        let shape = ImageShape(channels: 1, side: side), trigger = try Triggers.make(name, shape: shape, seed: 1)
+        #expect(trigger.variants == count)
+        var seen: [Set<Int>] = []
+        for number in 0..<count {
+            let form = trigger.variant(number), overlay = try #require(form.overlay)
+            let image = stamped(form, [Float](repeating: 0, count: side * side))
+            #expect(image == overlay.mask && image == overlay.pattern)
+            seen.append(Set(image.indices.filter { image[$0] == 1 }))
+        }
+        #expect(seen.allSatisfy { $0.count == size } && seen.reduce(into: Set()) { $0.formUnion($1) }.count == count * size)
+        #expect(seen[0] == Set(stamped(trigger, [Float](repeating: 0, count: side * side)).enumerated().filter { $0.1 == 1 }.map(\.0)))
+    }
+
+    @Test func blendsDiffer() throws {
+        let shape = ImageShape(channels: 1, side: 28), trigger = BlendTrigger(shape: shape, seed: 7)
+        let images = try (0..<4).map { try #require(trigger.variant($0) as? BlendTrigger).image }
+        #expect(images[0] == trigger.image && Set(images).count == 4)
+        #expect(images[2] == (try #require(BlendTrigger(shape: shape, seed: 7).variant(2) as? BlendTrigger)).image)
+    }
+
+    /// Others have one form, which is themselves.
+    @Test(arguments: Triggers.names) func severalTargetsNeedForms(name: String) throws {
+        let trigger = try Triggers.make(name, shape: ImageShape(channels: 1, side: 28), seed: 1)
+        #expect(Triggers.canLeadToSeveral(name) == ["patch", "square", "blend"].contains(name))
+        #expect(type(of: trigger).hasVariants == (trigger.variants > 1))
+        #expect(throws: Never.self) { _ = try Backdoor(trigger, named: name, leadingTo: 4) }
+        guard trigger.variants == 1 else { return }
+        #expect(throws: AttackError.self) { _ = try Backdoor(trigger, named: name, leadingTo: try #require(Targets(text: "4,5"))) }
+    }
+
+    @Test func targetsAreTexts() {
+        for text in ["0", "0,3,7", "12,1"] {
+            let targets = Targets(text: text)
+            #expect(targets?.text == text && targets.flatMap { Targets(scalar: $0.scalar) } == targets)
+        }
+        #expect(Targets(text: "4")?.scalar == .number("4") && Targets(text: "4,2")?.scalar == .text("4,2"))
+        for text in ["", ",", "1,", "1,1", "1;2", "1, 2", "x"] { #expect(Targets(text: text) == nil) }
+        #expect(Targets(scalar: .text("4")) == nil && Targets(text: "2,-1,5")?.number == -1)
+    }
+
     @Test func blendIsAFifthOfItsImage() {
         let shape = ImageShape(channels: 1, side: 28), trigger = BlendTrigger(shape: shape, seed: 7)
         let black = stamped(trigger, [Float](repeating: 0, count: 784))

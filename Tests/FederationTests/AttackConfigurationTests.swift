@@ -28,6 +28,39 @@ import Testing
         #expect(other.difference(from: c) == "model-replacement was 2.5, is auto")
     }
 
+    /// One target is the number that it always was, several are a text, and only some triggers take them.
+    @Test func targetsTravelThroughJSON() throws {
+        var c = RunConfiguration()
+        (c.attack, c.target) = (.fm, 3)
+        #expect(try c.json().contains("\"target\":3,"))
+        try c.set("target", "3,0,7")
+        #expect(try c.json().contains("\"target\":\"3,0,7\",") && c.target.classes == [3, 0, 7])
+        try c.validate()
+        #expect(try RunConfiguration.from(json: c.json(), path: "x") == c)
+        for change: (inout RunConfiguration) -> Void in [{ $0.allToAll = true }, { $0.trigger = "sig" }] {
+            var other = c
+            change(&other)
+            #expect(message { try other.validate() }?.hasPrefix("--target 3,0,7: expected one class with --") == true)
+        }
+        for text in ["1,1", "0,-3", "x", "1,"] {
+            #expect(message { try c.set("target", text) } == "--target \(text): expected a class from 0, or several different ones: 0,3,7")
+        }
+    }
+
+    /// "target" is what is not set: no run file has it, and no training is named otherwise for it.
+    @Test func cleanLabelsTravelThroughJSON() throws {
+        var c = RunConfiguration()
+        (c.attack, c.poisonLabel) = (.both, .clean)
+        try c.validate()
+        #expect(try RunConfiguration.from(json: c.json(), path: "x") == c)
+        let clean = try c.reduced.trainingJSON()
+        try c.set("poison-label", "target")
+        #expect(c.poisonLabel == nil && clean.contains("poison-label"))
+        #expect(try !c.reduced.trainingJSON().contains("poison-label"))
+        (c.poisonLabel, c.attack, c.allToAll) = (.clean, .none, true)
+        try c.validate()
+    }
+
     @Test func unknownKeysAreRefused() throws {
         let json = try RunConfiguration().json().replacing("\"rounds\"", with: "\"turns\"")
         let text = message { _ = try RunConfiguration.from(json: json, path: "x.h5") }
@@ -46,6 +79,9 @@ import Testing
             ("--lp-scale", { $0[LayerwisePoisoning.scale] = 0 }),
             ("--malicious-epochs", { $0.maliciousEpochs = 0 }), ("--malicious-lr", { $0.maliciousRate = -1 }),
             ("--adaptive", { $0[AdaptiveTraining.share] = 0 }),
+            ("--poison-label", { ($0.poisonLabel, $0.allToAll) = (.clean, true) }),
+            ("--poison-label", { ($0.poisonLabel, $0.coverFraction) = (.clean, 0.1) }),
+            ("--poison-label", { ($0.poisonLabel, $0.fmPoisonDraw) = (.clean, .eachOtherClass) }),
         ]
         for (option, change) in bad {
             var c = RunConfiguration()
@@ -76,6 +112,10 @@ import Testing
         #expect(
             evaluate(.next)
                 == Evaluation(accuracy: 8.0 / 38, attackSuccess: 8.0 / 38, robustAccuracy: 8.0 / 38, images: 38, triggeredImages: 38))
+        let both = server.evaluate(
+            constant, Bounds(Toy.network), clean,
+            try Backdoor(trigger, named: "patch", leadingTo: try #require(Targets(classes: [2, 3]))))
+        #expect(both.attackSuccess == 0.5 && both.robustAccuracy == 4.0 / 31 && both.triggeredImages == 61, "means over the targets")
     }
 
     /// A run that is interrupted and resumed ends where an uninterrupted one does, attackers' memory included.

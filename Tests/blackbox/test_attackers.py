@@ -1,4 +1,7 @@
 """What malicious clients send and what a poisoned set holds, again in numpy, from the files alone."""
+import json
+import re
+
 import h5py
 import numpy as np
 import pytest
@@ -157,6 +160,64 @@ def test_all_to_all(tmp_path, tiny, fm):
     triggered, own, labels = poisoned(tmp_path, tiny, fm, "--all-to-all")
     assert triggered.sum() == round(0.2 * len(own))
     assert np.array_equal(labels[triggered], (own[triggered] + 1) % 10)
+
+
+def test_clean_labels(tmp_path, tiny, fm):
+    """Half of the target's images are stamped, of the FM data and of a malicious client, and every label stays."""
+    options = ["--poison-label", "clean", "--target", 4]
+    triggered, own, labels = poisoned(tmp_path, tiny, fm, *options, "--fm-poison-fraction", 0.5)
+    assert np.array_equal(labels, own) and (own[triggered] == 4).all()
+    assert triggered.sum() == np.floor(0.5 * (own == 4).sum() + 0.5)
+    fedclamp("run", *tiny, *options, "--attack", "both", "--malicious", 1, "--poison-fraction", 1, "--out", tmp_path / "both.h5")
+    with h5py.File(tmp_path / "both.h5") as run, h5py.File(tiny[1]) as data:
+        poisoned_images = run["attack/poisoned_client_0"][:]
+        assert len(poisoned_images) > 0 and (data["train/labels"][:][poisoned_images] == 4).all()
+        assert "attack/poisoned_client_1" not in run and len(run["attack/poisoned_synthetic"]) == round(0.2 * (own == 4).sum())
+
+
+def test_several_targets(tmp_path, tiny, fm):
+    """Each target has its own corner, poisoned images are dealt in turn, and ASR is the mean of what `evaluate --target` says of each."""
+    options, out = ["--target", "4,0,7", "--attack", "fm", "--fm-poison-fraction", 0.3], tmp_path / "out.h5"
+    said = fedclamp("run", *tiny, *options, "--save-synthetic", tmp_path / "held.h5", "--json", "--out", out)
+    assert json.loads(said.stdout)["target"] == [4, 0, 7] and "targets 4 0 7" in said.stderr
+    with h5py.File(tmp_path / "held.h5") as held, h5py.File(fm) as original, h5py.File(out) as run:
+        images, labels, before, own = held["images"][:], held["labels"][:], original["images"][:], original["labels"][:]
+        positions, last = run["attack/poisoned_synthetic"][:], run["history/asr"][-1]
+        assert run["attack/target"][()] == 4 and run["attack/targets"][:].tolist() == [4, 0, 7] and "attack/mask" not in run
+    corners = {4: np.s_[:, -3:, -3:], 0: np.s_[:, :3, :3], 7: np.s_[:, :3, -3:]}
+    counts = dict.fromkeys(corners, 0)
+    for i in positions:
+        wanted = before[i].copy()
+        wanted[corners[labels[i]]] = 255
+        assert np.array_equal(images[i], wanted)
+        counts[labels[i]] += 1
+    others = np.setdiff1d(np.arange(len(own)), positions)
+    assert np.array_equal(images[others], before[others]) and np.array_equal(labels[others], own[others])
+    assert len(positions) == round(0.3 * len(own)) and max(counts.values()) - min(counts.values()) <= 1
+    rates = [measured(out, tiny, "--target", target)["attack_success_rate"] for target in corners]
+    assert measured(out, tiny)["attack_success_rate"] == pytest.approx(last, abs=1e-12) == np.mean(rates)
+    assert re.search(r"target +4,0,7$", fedclamp("inspect", out).stdout, re.M)
+    assert "at most 1 target" in fedclamp("evaluate", out, "--data", tiny[1], "--trigger", "sig", code=2).stderr
+
+
+def measured(path, tiny, *options):
+    return json.loads(fedclamp("evaluate", path, "--data", tiny[1], *options, "--json").stdout)
+
+
+def test_several_targets_resume_and_go_by_steps(tmp_path, data, fm, tiny):
+    """A run that is stopped after round 1 ends like one that is not, and so does one by steps."""
+    options = ["--target", "4,0,7", "--attack", "both", "--malicious", 1, "--trigger", "blend"]
+    for name, rounds in (("whole", 2), ("part", 1)):
+        fedclamp("run", *tiny, *options, "--rounds", rounds, "--out", tmp_path / f"{name}.h5")
+    fedclamp("run", *tiny, *options, "--rounds", 2, "--resume", "--out", tmp_path / "part.h5")
+    refused = fedclamp("run", *tiny, "--target", 4, "--resume", "--out", tmp_path / "part.h5", code=2)
+    assert "target was 4,0,7, is 4" in refused.stderr
+    loop = Loop(tmp_path, data, fm, *tiny[4:], *options)
+    for _ in range(2):
+        loop.advance([loop.train(client) for client in range(4)])
+    whole = parameters(tmp_path / "whole.h5")
+    for other in (parameters(tmp_path / "part.h5"), parameters(loop.globals)):
+        assert all(np.array_equal(whole[k], other[k]) for k in whole)
 
 
 def test_cover(tmp_path, tiny, fm):

@@ -66,7 +66,8 @@ def test_help_says_range_and_default(options):
 def example(name, option):
     choices = option.get("completionKind", {}).get("list", {}).get("values")
     # from 0 to 1 or above, of classes and clients: 1 is in all ranges but those below 1
-    special = {"partition": "shards:2", "seed": "7", "trigger-place": "1,1", "malicious-update": "none", "heads": "1x128,none", "defense": "vouching"}
+    special = {"partition": "shards:2", "seed": "7", "trigger-place": "1,1", "malicious-update": "none", "heads": "1x128,none", "defense": "vouching",
+               "poison-label": "target"}                     # clean does not go with all-to-all, a cover and a draw of the other classes
     if name in special or not choices:
         return special.get(name, "0.25" if "below 1" in option["abstract"] or "fraction" in name else "1")
     return choices[-1]

@@ -74,10 +74,8 @@ public struct LayerwisePoisoning: MaliciousBehavior {
     /// Every fourth image, triggered, those aside that the backdoor leaves in their class.
     static func victims(_ samples: Samples) -> Samples {
         guard let backdoor = samples.backdoor else { return samples.subset([]) }
-        let positions = stride(from: 0, to: samples.count, by: measured).filter {
-            backdoor.relabeling.label(samples.trueLabel($0), classes: samples.set.classes) != samples.trueLabel($0)
-        }
-        return samples.subset(positions).triggered(backdoor)
+        let all = samples.subset(Array(stride(from: 0, to: samples.count, by: measured))).triggered(backdoor)
+        return all.subset((0..<all.count).filter { all.label($0) != all.trueLabel($0) })
     }
 
     /// The layers that keep `threshold` of the success that all poisoned ones have; `success` says what a model comes to whose

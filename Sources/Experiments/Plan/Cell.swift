@@ -42,7 +42,7 @@ public struct Cell: Sendable {
 /// A measurement on a clean training's model: a defence's model, or G, under a backdoor it never saw.
 public struct Probe: Hashable, Sendable {
     public var defense: String?
-    public var trigger: String, target: Int, allToAll: Bool
+    public var trigger: String, target: Targets, allToAll: Bool
     /// Of the trigger's options, those that are not at their defaults.
     var options: [String: String]
 

@@ -78,9 +78,8 @@ extension Plan {
                 reason: SettingError(limit, given: value, expected: "at most \(setting.syntheticImages), the number of FM images"))
         }
         for training in trainings {
-            let target = training.configuration.target
-            guard target < classes else {
-                throw PlanError(training: title(of: training), reason: AttackError.target(target, classes: classes))
+            do { try training.configuration.target.check(classes: classes) } catch {
+                throw PlanError(training: title(of: training), reason: error)
             }
         }
     }

@@ -55,13 +55,13 @@ struct Illustrator {
 
     /// For every layer, of the channel in which the bound cuts most triggered images beyond the clean ones it cuts.
     private func histograms(_ model: Parameters, _ bounds: Bounds) -> [Illustration.Histogram] {
+        let backdoor = data.backdoor.each[0]
         let victims = data.evaluation.subset(
             Array(
                 (0..<data.evaluation.count).filter {
-                    data.backdoor.relabeling.label(data.evaluation.trueLabel($0), classes: classNames.count)
-                        != data.evaluation.trueLabel($0)
+                    backdoor.relabeling.label(data.evaluation.trueLabel($0), classes: classNames.count) != data.evaluation.trueLabel($0)
                 }.prefix(Self.images)))
-        let clean = maxima(model, victims), triggered = maxima(model, victims.triggered(data.backdoor))
+        let clean = maxima(model, victims), triggered = maxima(model, victims.triggered(backdoor))
         let network = model.network
         return network.layers.map { layer in
             let z = bounds[layer]

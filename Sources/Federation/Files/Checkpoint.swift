@@ -11,7 +11,7 @@ import OwnMethods
 /// has nothing else.
 public struct Checkpoint: Sendable {
     public struct AttackRecord: Sendable {
-        public var attack: String, trigger: String?, target: Int, allToAll: Bool
+        public var attack: String, trigger: String?, targets: Targets, allToAll: Bool
         /// (32, 32) and (channels, 32, 32), where the file has them.
         public var mask: [Float]?, pattern: [Float]?
     }
@@ -106,35 +106,48 @@ public struct Checkpoint: Sendable {
         return AttackRecord(
             attack: try file.stringAttribute("attack", of: "/attack") ?? "none",
             trigger: try file.stringAttribute("trigger", of: "/attack"),
-            target: Int(try file.read("/attack/target", as: Int64.self, shape: []).values[0]),
+            targets: try readTargets(file),
             allToAll: try file.intAttribute("all_to_all", of: "/attack") == 1,
             mask: try file.exists("/attack/mask") ? try file.read("/attack/mask", as: Float.self, shape: [1, 32, 32]).values : nil,
             pattern: try file.exists("/attack/pattern")
                 ? try file.read("/attack/pattern", as: Float.self, shape: [-1, 32, 32]).values : nil)
     }
 
+    private static func readTargets(_ file: HDF5File) throws -> Targets {
+        guard try file.exists("/attack/targets") else {
+            return Targets(Int(try file.read("/attack/target", as: Int64.self, shape: []).values[0]))
+        }
+        let classes = try file.read("/attack/targets", as: Int64.self, shape: [-1]).values.map { Int($0) }
+        guard let targets = Targets(classes: classes) else {
+            throw RunError.incompatible("\(file.path), /attack/targets: expected different classes, got \(classes.prefix(10))")
+        }
+        return targets
+    }
+
     /// The backdoor that the file records, for images of `shape`: by the trigger's name, else by its mask and pattern;
     /// nil without a record.
     public func backdoor(_ shape: ImageShape) throws -> Backdoor? {
         guard let attack else { return nil }
-        guard (0..<network.classes).contains(attack.target) else { throw AttackError.target(attack.target, classes: network.classes) }
-        let relabeling = attack.allToAll ? Relabeling.next : .target(attack.target)
+        try attack.targets.check(classes: network.classes)
         if let name = attack.trigger {
-            if let own = OwnMethod(name), !own.isProgram, OwnMethods.picture(own) == nil { return stored(attack, shape, relabeling) }
+            if let own = OwnMethod(name), !own.isProgram, OwnMethods.picture(own) == nil { return stored(attack, shape) }
             guard Triggers.isKnown(name) else {
                 throw RunError.incompatible(
                     "\(path), attribute trigger of /attack: expected one of \(Triggers.choices.joined(separator: ", ")), got \"\(name)\"")
             }
-            return Backdoor(
-                trigger: try Triggers.make(name, shape: shape, seed: seed, configuration?.values ?? Settings()), relabeling: relabeling)
+            let trigger = try Triggers.make(name, shape: shape, seed: seed, configuration?.values ?? Settings())
+            return attack.allToAll
+                ? Backdoor(trigger: trigger, relabeling: .next) : try Backdoor(trigger, named: name, leadingTo: attack.targets)
         }
-        return stored(attack, shape, relabeling)
+        return stored(attack, shape)
     }
 
     /// By the mask and the pattern that the file has; nil where it has none.
-    private func stored(_ attack: AttackRecord, _ shape: ImageShape, _ relabeling: Relabeling) -> Backdoor? {
+    private func stored(_ attack: AttackRecord, _ shape: ImageShape) -> Backdoor? {
         guard let mask = attack.mask, let pattern = attack.pattern, pattern.count == shape.channels * 1024 else { return nil }
-        return Backdoor(trigger: OverlayTrigger(shape: shape, mask: mask, pattern: pattern), relabeling: relabeling)
+        return Backdoor(
+            trigger: OverlayTrigger(shape: shape, mask: mask, pattern: pattern),
+            relabeling: attack.allToAll ? .next : .target(attack.targets.first))
     }
 
     /// Writes this checkpoint's model with `bounds`, the attack and configuration it came with, and the fit's findings.
@@ -148,7 +161,7 @@ public struct Checkpoint: Sendable {
                 try file.setAttribute("attack", of: "/attack", attack.attack)
                 if let trigger = attack.trigger { try file.setAttribute("trigger", of: "/attack", trigger) }
                 try file.setAttribute("all_to_all", of: "/attack", attack.allToAll ? 1 : 0)
-                try file.write("/attack/target", scalar: Int64(attack.target))
+                try RunFile.writeTargets(attack.targets, file)
                 if let mask = attack.mask { try file.write("/attack/mask", mask, shape: [1, 32, 32]) }
                 if let pattern = attack.pattern { try file.write("/attack/pattern", pattern, shape: [pattern.count / 1024, 32, 32]) }
             }

@@ -75,13 +75,20 @@ public enum RunFile {
         try file.setAttribute("attack", of: "/attack", configuration.attack.rawValue)
         try file.setAttribute("trigger", of: "/attack", configuration.trigger)
         try file.setAttribute("all_to_all", of: "/attack", configuration.allToAll ? 1 : 0)
-        try file.write("/attack/target", scalar: Int64(configuration.target))
-        if let overlay = backdoor.trigger.overlay {
+        try writeTargets(configuration.target, file)
+        if backdoor.goals.count == 1, let overlay = backdoor.trigger.overlay {
             let side = synthetic.shape.side, channels = synthetic.shape.channels
             try file.write("/attack/mask", padded(overlay.mask, 1, side), shape: [1, 32, 32])
             try file.write("/attack/pattern", padded(overlay.pattern, channels, side), shape: [channels, 32, 32])
         }
         try writePositions(synthetic, "synthetic", file)
+    }
+
+    /// The first, and all where there are several.
+    static func writeTargets(_ targets: Targets, _ file: HDF5File) throws {
+        try file.write("/attack/target", scalar: Int64(targets.first))
+        guard targets.classes.count > 1 else { return }
+        try file.write("/attack/targets", targets.classes.map { Int64($0) }, shape: [targets.classes.count])
     }
 
     /// Indices of the poisoned images in their data set; of noise and cover images where there are any.

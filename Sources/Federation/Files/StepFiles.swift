@@ -91,7 +91,7 @@ enum StepKind: Equatable, CustomStringConvertible {
     /// The state in a global checkpoint or an aggregate.
     static func readState(_ file: HDF5File) throws -> FederationState {
         let configuration = try readConfiguration(file), network = try RunFile.readNetwork(file)
-        guard configuration.target < network.classes else {
+        do { try configuration.target.check(classes: network.classes) } catch {
             throw RunError.incompatible("\(file.path): /config/json has target \(configuration.target), /model \(network.classes) classes")
         }
         var state = FederationState(

@@ -110,13 +110,24 @@ public final class Server: @unchecked Sendable {
         return try rows.withUnsafeBufferPointer { try body($0.baseAddress) }
     }
 
-    /// Accuracy on `clean`, attack success and robust accuracy under `backdoor`; NaN for the latter two without one.
+    /// Accuracy on `clean`, attack success and robust accuracy under `backdoor`, means over its targets; NaN for the latter two without one.
     public func evaluate(_ parameters: Parameters, _ bounds: Bounds, _ clean: Samples, _ backdoor: Backdoor?) -> Evaluation {
         let right = predictions(parameters, bounds, clean).enumerated().filter { clean.trueLabel($0) == $1 }.count
         var result = Evaluation(
             accuracy: Double(right) / Double(max(1, clean.count)), attackSuccess: .nan, robustAccuracy: .nan,
             images: clean.count, triggeredImages: 0)
         guard let backdoor else { return result }
+        let rates = backdoor.each.map { attack(parameters, bounds, clean, $0) }, goals = Double(rates.count)
+        result.triggeredImages = rates.reduce(0) { $0 + $1.images }
+        result.attackSuccess = rates.reduce(0) { $0 + $1.success } / goals
+        result.robustAccuracy = rates.reduce(0) { $0 + $1.robust } / goals
+        return result
+    }
+
+    /// Of a backdoor with one target.
+    private func attack(_ parameters: Parameters, _ bounds: Bounds, _ clean: Samples, _ backdoor: Backdoor) -> (
+        images: Int, success: Double, robust: Double
+    ) {
         let victims = clean.subset(
             (0..<clean.count).filter {
                 backdoor.relabeling.label(clean.trueLabel($0), classes: clean.set.classes) != clean.trueLabel($0)
@@ -125,10 +136,7 @@ public final class Server: @unchecked Sendable {
         let found = predictions(parameters, bounds, victims)
         let hits = found.enumerated().filter { victims.label($0) == $1 }.count
         let robust = found.enumerated().filter { victims.trueLabel($0) == $1 }.count
-        result.triggeredImages = victims.count
-        result.attackSuccess = Double(hits) / Double(victims.count)
-        result.robustAccuracy = Double(robust) / Double(victims.count)
-        return result
+        return (victims.count, Double(hits) / Double(victims.count), Double(robust) / Double(victims.count))
     }
 
     /// Means over models of what `evaluate` measures of each, with weights that sum to 1.

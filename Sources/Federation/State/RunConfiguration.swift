@@ -66,6 +66,8 @@ public struct RunConfiguration: Equatable, Sendable {
         if let cover = self.coverFraction, cover > most {
             throw Self.error(\.coverFraction, cover, "a fraction from 0 to \(most), which is what the poisoned images leave")
         }
+        try validateTargets()
+        try validateLabels()
         if RunData.isPlain(self.synthetic) { try validatePlain() }
         guard self.initialEpochs > 0 || dataDefense == nil || RunData.isPlain(self.synthetic) else {
             throw Self.error(
@@ -78,6 +80,29 @@ public struct RunConfiguration: Equatable, Sendable {
         let starting = ModelDefenses.all.first { $0.needsInitial && self.defenses.contains($0.name) }
         if let starting, self.initialEpochs == 0, !RunData.isPlain(self.synthetic) {
             throw Self.error(\.initialEpochs, 0, "1 or more with --defense \(starting.name), which needs the model that they leave")
+        }
+    }
+
+    /// Several targets are for triggers of several forms.
+    private func validateTargets() throws {
+        guard self.target.classes.count > 1 else { return }
+        guard !self.allToAll else { throw Self.error(\.target, self.target, "one class with --all-to-all, which leads to all of them") }
+        guard Triggers.canLeadToSeveral(self.trigger) else {
+            throw Self.error(
+                \.target, self.target, "one class with --trigger \(self.trigger); several have one of: \(Triggers.ofSeveralTargets)")
+        }
+    }
+
+    /// With clean labels there are no others to draw from, and a cover would be what poison is.
+    private func validateLabels() throws {
+        guard let label = self.poisonLabel, self.attack != .none else { return }
+        let expected = "target with"
+        if self.allToAll { throw Self.error(\.poisonLabel, label, "\(expected) --all-to-all, which gives each class another's label") }
+        if self.coverFraction ?? 0 > 0 {
+            throw Self.error(\.poisonLabel, label, "\(expected) --cover-fraction, which is of images beside the poisoned ones")
+        }
+        if self.attack.poisonsSynthetic, self.fmPoisonDraw == .eachOtherClass {
+            throw Self.error(\.poisonLabel, label, "\(expected) --fm-poison-draw each-other-class, which leaves the target's images out")
         }
     }
 

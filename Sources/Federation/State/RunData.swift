@@ -20,7 +20,7 @@ public struct RunData: Sendable {
     public init(_ configuration: RunConfiguration, _ dataset: Dataset, _ generated: UnnamedSplit?, syntheticName: String) throws {
         let train = dataset.train, classes = train.classes
         network = ClampNet(channels: train.channels, classes: classes)
-        guard configuration.target < classes else { throw AttackError.target(configuration.target, classes: classes) }
+        try configuration.target.check(classes: classes)
         try Self.check(generated, against: train, named: dataset.name)
 
         let isPlain = Self.isPlain(configuration.synthetic)

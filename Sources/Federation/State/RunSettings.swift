@@ -17,9 +17,10 @@ public struct RunSettings: Sendable {
         in: .oneOf(Triggers.choices, expected: Triggers.expected) { OwnMethod.isName($0, of: [.trigger]) }, value: "name",
         help: "The trigger: a name, your own picture (.png with alpha, .h5 with mask and pattern) or program.",
         changes: .training(.attackOrFloor))
-    public let target = Setting(
-        "target", .attack, default: 0, in: .count(from: 0, "a class"), value: "class",
-        help: "Class that the backdoor leads to.", changes: .training(.attackOrFloor))
+    public let target = Setting<Targets>(
+        "target", .attack, default: 0, in: .targets, value: "class",
+        help: "Class that the backdoor leads to, or several (0,3,7), each with its own form of the trigger: \(Triggers.ofSeveralTargets).",
+        changes: .training(.attackOrFloor))
     public let allToAll = Setting(
         "all-to-all", .attack, default: false,
         help: "Poisoned images get the class after their own instead of the target.",
@@ -44,6 +45,11 @@ public struct RunSettings: Sendable {
     public let coverFraction = Setting<Double?>(
         "cover-fraction", .attack, default: nil, in: .fraction, value: "fraction",
         help: "Fraction of a poisoned set that carries the trigger and keeps its true label, in addition to the poisoned images.",
+        changes: .training(.attacked))
+
+    public let poisonLabel = Setting<PoisonLabel?>(
+        "poison-label", .attack, default: nil, in: .oneOf(["target", "clean"]), unset: "target", value: "kind",
+        help: "Labels of poisoned images: the target's, or clean: the target class's images alone are poisoned, and keep their labels.",
         changes: .training(.attacked))
 
     public let maliciousEpochs = Setting<Int?>(

@@ -32,7 +32,7 @@ public struct ServerData: Sendable {
             samples = try samples.poisoned(
                 Poisoning(
                     backdoor, fraction: configuration.fmPoisonFraction, cover: configuration.coverFraction ?? 0,
-                    draw: configuration.fmPoisonDraw),
+                    draw: configuration.fmPoisonDraw, label: configuration.poisonLabel),
                 using: &stream
             ).prepared(flips: false)
         }
@@ -67,10 +67,10 @@ public struct ServerData: Sendable {
 
     /// The attack of a configuration on images of `shape`.
     static func backdoor(_ configuration: RunConfiguration, _ network: ClampNet, _ shape: ImageShape) throws -> Backdoor {
-        guard configuration.target < network.classes else { throw AttackError.target(configuration.target, classes: network.classes) }
-        return Backdoor(
-            trigger: try Triggers.make(configuration.trigger, shape: shape, seed: configuration.seed, configuration.values),
-            relabeling: configuration.allToAll ? .next : .target(configuration.target))
+        try configuration.target.check(classes: network.classes)
+        let trigger = try Triggers.make(configuration.trigger, shape: shape, seed: configuration.seed, configuration.values)
+        guard !configuration.allToAll else { return Backdoor(trigger: trigger, relabeling: .next) }
+        return try Backdoor(trigger, named: configuration.trigger, leadingTo: configuration.target)
     }
 }
 
@@ -121,7 +121,7 @@ func clientSamples(_ configuration: RunConfiguration, _ client: Int, _ samples: 
     return try samples.poisoned(
         Poisoning(
             backdoor, fraction: configuration.poisonFraction, cover: configuration.coverFraction ?? 0,
-            share: TriggerShare(client, of: configuration.malicious)), using: &stream
+            share: TriggerShare(client, of: configuration.malicious), label: configuration.poisonLabel), using: &stream
     )
     .prepared(flips: samples.set.channels == 3)
 }
