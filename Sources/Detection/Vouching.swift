@@ -19,10 +19,15 @@ import Options
 /// still (expectation maximisation). In a class without wrong labels e_l falls to 0, and all of them are trusted, those too that the
 /// federation would not have guessed. A class of which more than one label in a hundred is wrong is accused.
 ///
-/// Of an accused class those labels are trusted that are rather right than wrong. Such an image can still carry the trigger: an attacker who
-/// draws his images from all classes draws some of the target, and the federation errs. So a model is trained on the images of other classes
-/// and on the doubted ones of class l, those whose label is rather wrong than right, with the labels they came with. It knows class l by
-/// wrong images alone. So it learns the trigger, whatever this looks like. Images that it takes for l are not used.
+/// Of an accused class a label is doubted that is rather wrong than right. The others can still carry the trigger: an attacker who draws
+/// his images from all classes draws some of the target, and the federation errs. So a model is trained on the images of other classes and
+/// on doubted ones, with the labels they came with. It knows class l by wrong images alone. So it learns the trigger, whatever this looks
+/// like. Images that it takes for l are not used. It misses the part m of those doubted images, one in five, that it has not seen; of an
+/// image that it does not take for l either, the label is wrong with probability
+///
+///     p_i m / (p_i m + 1 - p_i)
+///
+/// Those with the smallest are trusted, as many as leave one label in fifty wrong.
 ///
 /// Doubted images are used without their label, for what they show: class y other than l with a probability in proportion to q_i(y) r_i(y),
 /// where q_i are the probabilities of a model that learned from the trusted images alone. They carry the trigger, and what they teach of it
@@ -52,7 +57,7 @@ public struct Vouching: Sendable {
     public private(set) var wrong: [Double]
     /// e, (classes): the part of a class's labels that are wrong; 0 for a class without labels.
     public private(set) var wrongParts: [Double]
-    /// Whether each label is trusted: all but those of accused classes that are doubted, and those that were dropped.
+    /// Whether each label is trusted: all but those of accused classes that are doubted or, once judged, not sure enough.
     public private(set) var trusted: [Bool]
 
     /// - Parameters:
@@ -87,21 +92,50 @@ public struct Vouching: Sendable {
     /// Whether an image is of an accused class and its label more likely wrong than right.
     func isDoubted(_ image: Int) -> Bool { isAccused(labels[image]) && wrong[image] > 0.5 }
 
-    /// Images that teach a model the trigger, with the labels they came with: those of classes that are not accused, and doubted ones.
-    /// Ascending.
-    public var lesson: [Int] { labels.indices.filter { !isAccused(labels[$0]) || isDoubted($0) } }
+    /// Images that teach a model the trigger, with the labels they came with: those of classes that are not accused, and doubted ones but
+    /// for the unseen. Ascending.
+    public var lesson: [Int] {
+        let unseen = Set(unseen)
+        return labels.indices.filter { !isAccused(labels[$0]) || isDoubted($0) && !unseen.contains($0) }
+    }
+
+    /// Doubted images that show what the model misses, one in five. Ascending.
+    public var unseen: [Int] {
+        let doubted = labels.indices.filter(isDoubted)
+        return stride(from: 0, to: doubted.count, by: DetectionSettings.unseenOneIn).map { doubted[$0] }
+    }
 
     /// Trusted images of accused classes, which may carry the trigger. Ascending.
     public var candidates: [Int] { labels.indices.filter { trusted[$0] && isAccused(labels[$0]) } }
 
-    /// No longer trusts these.
-    public mutating func drop(_ images: [Int]) { for image in images { trusted[image] = false } }
+    /// Judges the candidates by what the model says that learned the lesson.
+    /// - Parameters:
+    ///   - candidates: its predictions of them, in their order.
+    ///   - unseen: those of the unseen.
+    public mutating func judge(candidates said: [Int], unseen: [Int]) {
+        let missed = zip(self.unseen, unseen).count { labels[$0] != $1 }, m = Double(missed + 1) / Double(unseen.count + 2)
+        let all = candidates, carriers = zip(all, said).filter { labels[$0] == $1 }.map(\.0)
+        for image in all { trusted[image] = false }
+        for label in Set(all.map { labels[$0] }).sorted() {
+            let left = Set(all).subtracting(carriers).filter { labels[$0] == label }
+                .map { (leftWrong(wrong[$0], m), $0) }.sorted { $0 < $1 }
+            var sum = 0.0, sure = 0
+            for (place, next) in left.enumerated() {
+                sum += next.0
+                if sum <= DetectionSettings.wrongAtMost * Double(place + 1) { sure = place + 1 }
+            }
+            for (_, image) in left.prefix(sure) { trusted[image] = true }
+        }
+    }
+
+    /// The probability that a label is wrong, p before, once a model that misses the part m of such images has not found it.
+    private func leftWrong(_ p: Double, _ m: Double) -> Double { p * m / (p * m + 1 - p) }
 
     /// Whether any image is doubted.
     public var doubts: Bool { labels.indices.contains(where: isDoubted) }
 
-    /// What images that are not trusted show, (distrusted, classes): for a doubted one probabilities, with 0 for its label; for one that
-    /// was dropped, which may well be of its class, zeros.
+    /// What images that are not trusted show, (distrusted, classes): for a doubted one probabilities, with 0 for its label; for another,
+    /// which may well be of its class, zeros.
     /// - Parameter says: (distrusted, classes), logits of a model that learned from the trusted images alone.
     public func shown(_ says: [Float]) -> [Float] {
         precondition(says.count == distrusted.count * classes)

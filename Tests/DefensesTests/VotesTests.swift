@@ -30,8 +30,11 @@ import Testing
         return (found, Set(labels.indices.filter { labels[$0] != truth[$0] }), labels)
     }
 
-    /// Whether no class but 7 is doubted, and no more than one trusted label of it in ten is wrong; a class is not trusted whole.
+    /// Whether no class but 7 is doubted, and no more than one label of it in ten is wrong of those that are trusted in the end, if the model
+    /// that looks for the trigger finds nothing.
     private func finds(_ wrong: Set<Int>, _ found: Vouching, _ labels: [Int]) -> Bool {
+        var found = found
+        found.judge(candidates: found.candidates.map { _ in 0 }, unseen: found.unseen.map { _ in 0 })
         let kept = labels.indices.filter { labels[$0] == 7 && found.trusted[$0] }
         return found.wrongParts[7] > 0.1 && found.distrusted.allSatisfy { labels[$0] == 7 }
             && kept.count { wrong.contains($0) } * 10 <= kept.count
@@ -57,10 +60,8 @@ import Testing
     @Test func halfTheClientsAreEnough() {
         let (found, wrong, labels) = vouching(
             knows: { client, y in (client + y) % 2 == 0 || client < 2 && y == 7 }, malicious: 2, wrong: true)
-        #expect(
-            finds(wrong, found, labels),
-            "\(found.wrongParts) \(found.distrusted.count { labels[$0] != 7 }) \(found.distrusted.count) \(wrong.subtracting(found.distrusted).count)"
-        )
+        let missed = wrong.subtracting(found.distrusted).count
+        #expect(finds(wrong, found, labels) as Bool, "\(missed) of \(wrong.count) missed; \(found.wrongParts)")
     }
 
     /// Clients 0 and 1 say 7 of wrong labels 7, client 2 alone knows class 7, client 3 knows nothing of it. As many are named

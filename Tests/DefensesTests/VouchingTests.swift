@@ -45,19 +45,23 @@ import Testing
         }
     }
 
-    /// An image that was dropped shows nothing: it may well be of its class.
-    @Test func whatIsDroppedShowsNothing() {
+    /// An image that the model takes for its class shows nothing: it may well be of it. The better the model finds the unseen, the more it is
+    /// believed about the others.
+    @Test func theModelJudges() {
         let (truth, labels, wrong) = moved(0.2) { _ in 7 }
-        var vouching = vouching(truth, labels, sure: 0.99)
-        let candidates = vouching.candidates
-        #expect(
-            candidates == labels.indices.filter { labels[$0] == 7 && truth[$0] == 7 } && vouching.lesson.count == 2_000 - candidates.count)
-        vouching.drop(Array(candidates.prefix(3)))
-        #expect(vouching.distrusted == (wrong + candidates.prefix(3)).sorted())
-        let shown = vouching.shown([Float](repeating: 3e4, count: 10 * vouching.distrusted.count))
-        for (row, i) in vouching.distrusted.enumerated() {
-            let sum = shown[row * 10..<row * 10 + 10].reduce(0, +)
-            #expect(candidates.prefix(3).contains(i) ? sum == 0 : abs(sum - 1) < 1e-6 && shown[row * 10 + 7] == 0)
+        for (sure, missing) in [(0.99, false), (0.6, false), (0.6, true)] {
+            var vouching = vouching(truth, labels, sure: sure)
+            let candidates = vouching.candidates, unseen = vouching.unseen
+            #expect(candidates == labels.indices.filter { labels[$0] == 7 && truth[$0] == 7 } && unseen.count == (wrong.count + 4) / 5)
+            #expect(vouching.lesson.count == 2_000 - candidates.count - unseen.count && Set(vouching.lesson).isDisjoint(with: unseen))
+            let said = candidates.indices.map { $0 < 3 ? 7 : 1 }
+            vouching.judge(candidates: said, unseen: unseen.map { _ in missing ? 1 : 7 })
+            #expect(vouching.candidates == (missing ? [] : Array(candidates.dropFirst(3))))
+            let shown = vouching.shown([Float](repeating: 3e4, count: 10 * vouching.distrusted.count)), doubted = Set(wrong)
+            for (row, i) in vouching.distrusted.enumerated() {
+                let sum = shown[row * 10..<row * 10 + 10].reduce(0, +)
+                #expect(!doubted.contains(i) ? sum == 0 : abs(sum - 1) < 1e-6 && shown[row * 10 + 7] == 0)
+            }
         }
     }
 
@@ -120,7 +124,7 @@ import Testing
                 }
                 #expect(mine.allSatisfy { vouching.trusted[$0] == (want[$0] <= 0.5) })
                 #expect(vouching.candidates.filter { labels[$0] == l } == mine.filter { want[$0] <= 0.5 })
-                #expect(vouching.lesson.filter { labels[$0] == l } == mine.filter { want[$0] > 0.5 })
+                #expect((vouching.lesson + vouching.unseen).sorted().filter { labels[$0] == l } == mine.filter { want[$0] > 0.5 })
                 let says = vouching.distrusted.flatMap { i in (0..<k).map { Float(($0 * 7 + i) % 5) } }, shown = vouching.shown(says)
                 for (row, i) in vouching.distrusted.enumerated() where labels[i] == l {  // given that the label is wrong
                     let r = (0..<k).map { $0 == l ? 0 : v[i][$0] / means[$0] * exp(Double(says[row * k + $0])) }, sum = r.reduce(0, +)

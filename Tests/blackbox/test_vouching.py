@@ -117,9 +117,32 @@ def test_refusals(tmp_path, data, many, vouched):
         bad = tmp_path / "bad.h5"
         bad.write_bytes(vouched.read_bytes())
         with h5py.File(bad, "r+") as file:
-            del file["vouching/images"]
+            del file["vouching/images"], file["vouching/shown"]
             file["vouching/images"] = np.array(damaged)
         refused("run", "--resume", bad, "--rounds", 4, says="/vouching/images")
+    for damage in (lambda s: s * 0.5, lambda s: s - 1, lambda s: s * np.nan, lambda s: s[:-1], lambda s: s[:, :-1]):
+        bad.write_bytes(vouched.read_bytes())
+        with h5py.File(bad, "r+") as file:
+            shown = damage(file["vouching/shown"][:])
+            del file["vouching/shown"]
+            file["vouching/shown"] = shown
+        refused("run", "--resume", bad, "--rounds", 4, says="/vouching/shown")
+
+
+def test_doubted_images_are_used_without_their_label(vouched):
+    """Each row of /vouching/shown is probabilities of the other classes, or zeros for an image that is not used."""
+    with h5py.File(vouched) as file:
+        shown, images = file["vouching/shown"][:], file["vouching/images"][:]
+    assert shown.shape == (len(images), CLASSES) and (shown >= 0).all()
+    sums = shown.sum(axis=1)
+    assert ((abs(sums - 1) < 1e-5) | (sums == 0)).all() and (sums > 0).sum() > 90 and (shown == 0).any(axis=1).all()
+
+
+def test_all_clients_vouch_however_few_have_part_in_a_round(tmp_path, data, many):
+    """Round 0 asks all of them; the rounds after it a quarter."""
+    out = tmp_path / "run.h5"
+    fedclamp("step", "init", "--data", data, "--synthetic", many, *RUN, "--trigger", "frame", "--participation", 0.25, "--out", out)
+    assert json.loads(fedclamp("step", "clients", out, "--json").stdout)["clients"] == [0, 1, 2, 3]
 
 
 def test_recommended_is_one_name(tmp_path, data, many):

@@ -41,7 +41,7 @@ extension FederationState {
         let images = fmImages(synthetic)
         var vouching = Vouching(
             opinions.map { Mathematics.exp(Double($0)) }, labels: (0..<images.count).map(images.label), classes: network.classes)
-        let passes = try drop(carriersIn: &vouching, server, images)
+        let passes = try judge(candidatesOf: &vouching, server, images)
         distrusted = vouching.distrusted
         let asking = try look(at: vouching, server, images)
         dataAudit = vouching.audit + configuration.judge(distrusted, in: images) + findingsOfExcluded
@@ -73,17 +73,17 @@ extension FederationState {
         ]
     }
 
-    /// Drops candidates that a model takes for what their labels say though it learned from other images alone what carries such labels.
+    /// Judges candidates by a model that learned from other images alone what carries the labels of an accused class.
     /// - Returns: the passes over images that it took.
-    private func drop(carriersIn vouching: inout Vouching, _ server: Server, _ images: Samples) throws -> Double {
-        let candidates = vouching.candidates, lesson = vouching.lesson
+    private func judge(candidatesOf vouching: inout Vouching, _ server: Server, _ images: Samples) throws -> Double {
+        let candidates = vouching.candidates, lesson = vouching.lesson, unseen = vouching.unseen
         guard !candidates.isEmpty else { return 0 }
         let same = sameSteps(lesson.count, of: images.count)
         let model = try server.initialize(same, images.subset(lesson), network: network)
         guard model.allFinite else { throw RunError.diverged(round: 0, where: "initialisation") }
-        let said = server.predictions(model, Bounds(network), images.subset(candidates))
-        vouching.drop(zip(candidates, said).filter { images.label($0) == $1 }.map(\.0))
-        return Double(same.initialEpochs * lesson.count) + Double(candidates.count) / 3
+        func said(_ positions: [Int]) -> [Int] { server.predictions(model, Bounds(network), images.subset(positions)) }
+        vouching.judge(candidates: said(candidates), unseen: said(unseen))
+        return Double(same.initialEpochs * lesson.count) + Double(candidates.count + unseen.count) / 3
     }
 
     /// The configuration whose initialisation on so many images takes about as many steps as on all.
