@@ -12,7 +12,7 @@ struct MemoryPlan {
 
     init(_ rule: any AggregationRule, _ configuration: RunConfiguration, _ data: RunData, threads: Int) {
         let networks = configuration.presentHeads.map { ClampNet(channels: data.network.channels, classes: data.network.classes, head: $0) }
-        let model = 4 * (networks.map(\.parameterFloats).max() ?? 0), participants = configuration.participants
+        let model = 4 * (networks.map(\.parameterFloats).max() ?? 0), participants = configuration.mostParticipants
         let trainers = max(1, min(threads, participants))
         let size = RoundSize(clients: configuration.clients, participants: participants, rounds: configuration.rounds, modelBytes: model)
         let flips = configuration.defenses.contains(FlippedUpdates.name)
@@ -60,7 +60,7 @@ extension MemoryPlan {
     /// Throws `RunError.incompatible` with the bytes that are needed and those that are there.
     static func require(_ rule: any AggregationRule, _ configuration: RunConfiguration, _ network: ClampNet) throws {
         let size = RoundSize(
-            clients: configuration.clients, participants: configuration.participants, rounds: configuration.rounds,
+            clients: configuration.clients, participants: configuration.mostParticipants, rounds: configuration.rounds,
             modelBytes: network.parameterFloats * MemoryLayout<Float>.size)
         let needed = rule.memoryNeeded(size)
         guard let available, needed > available else { return }
