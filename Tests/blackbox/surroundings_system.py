@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import pathlib
+import re
 import resource
 import subprocess
 
@@ -82,7 +83,7 @@ def granted(most):
         for folder in list(place.folder.parents)[:2]:
             folder.chmod(0o755)
         place.trains(
-            "--threads", 4, before=drop(NPROC=most), says=[f"the system grants {most} of 4 threads", f"{most} threads"]
+            "--threads", 4, before=drop(NPROC=most), says=[f"the system grants {most} of 4 threads", f", {most} thread{'s' if most > 1 else ''}, "]
         )
 
 
@@ -239,10 +240,15 @@ limited("nothing to read within a second of processor time", 0, [], CPU=30)
 # --- how many threads -------------------------------------------------------------------------------------------------
 
 
+def threads_said(text):
+    """Of a run's first lines: "seed 1, avx2, 2 threads, 33 image passes"."""
+    return int(re.search(r", (\d+) threads?, ", text)[1])
+
+
 def threads(place, **options):
     """How many threads a run says that it uses."""
     done = place.trains(**options)
-    return int(done.err.split(" threads,")[0].split()[-1])
+    return threads_said(done.err)
 
 
 @contextlib.contextmanager
@@ -316,7 +322,7 @@ def affinity(place):
 def asked(place):
     with group([0.5]) as folder:
         before = lambda: (folder / "cgroup.procs").write_text(str(os.getpid()))
-        assert int(place.trains("--threads", 3, before=before).err.split(" threads,")[0].split()[-1]) == 3
+        assert threads_said(place.trains("--threads", 3, before=before).err) == 3
 
 
 @cell("CPU quota and affinity", "selftest says what it found")
