@@ -42,10 +42,10 @@ public struct Vouching: Sendable {
     public static let name = "vouching"
     public static let rounds = Setting(
         "vouching-rounds", default: 1, in: .count(from: 1), value: "n",
-        help: "Rounds before the initialisation, without the FM data.")
+        help: "Rounds before the initialisation, of all clients and without the FM data.")
     public static let epochs = Setting(
         "vouching-epochs", default: 5, in: .count(from: 1), value: "n",
-        help: "How many times as many epochs clients train in these rounds.")
+        help: "How many times as many epochs clients train in these rounds; 20 steps at the least.")
     public static let settings: [any AnySetting] = [rounds, epochs]
     /// So many FM images it needs at least.
     public static let leastImages = 50

@@ -35,9 +35,9 @@ public final class Server: @unchecked Sendable {
         let classes = synthetic.set.classes
         for number in 0..<configuration.initialEpochs {
             let order = order.permutation(synthetic.count)
-            withRows(shown) { row in
+            withRows(shown) { shown in
                 _ = epoch(trainer, synthetic, order, nil, batch, sgd) { label, position, batch, logits, gradient in
-                    guard let shown = row else {
+                    guard let shown else {
                         return Loss.crossEntropy(logits, classes: classes, label: label, batch: batch, gradient: gradient)
                     }
                     return Loss.crossEntropy(
@@ -96,13 +96,13 @@ public final class Server: @unchecked Sendable {
         var logits = logits
         for image in 0..<synthetic.count {
             let place = image * synthetic.set.classes + synthetic.label(image)
-            if shown[place] == 0 { logits[place] = -Self.sure }
+            if shown[place] == 0 { logits[place] = Self.silence }
         }
         return logits
     }
 
-    /// A logit that leaves no probability to the other classes, at any temperature, and whose square is finite.
-    private static let sure: Float = 1e18
+    /// A logit without probability at any temperature. It is finite, so that no product with it is NaN.
+    private static let silence: Float = -1e18
 
     /// Calls `body` with the first of the rows' numbers, or with nil where there are none.
     private func withRows<T>(_ rows: [Float]?, _ body: (UnsafePointer<Float>?) throws -> T) rethrows -> T {

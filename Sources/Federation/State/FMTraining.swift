@@ -1,3 +1,4 @@
+import Attacks
 import Defenses
 import Detection
 import Rules
@@ -37,4 +38,37 @@ extension RunConfiguration {
         let teaching = asksTeachers(inRound: round) ? Double(teachers) / 3 : 0
         return Double(images) * (teaching + (round > 0 ? Double(serverTraining.epochs * shapes) : 0))
     }
+}
+
+/// Which FM images have a part in the training, and what stands in the place of their labels.
+extension FederationState {
+    /// All FM images as the initialisation meets them.
+    func inInitialisation(_ synthetic: Samples) -> Samples { configuration.fmPoisonStage == .fusion ? synthetic.unpoisoned : synthetic }
+
+    /// All FM images as fusion meets them.
+    func inFusion(_ synthetic: Samples) -> Samples { configuration.fmPoisonStage == .initialisation ? synthetic.unpoisoned : synthetic }
+
+    /// The FM images as teachers meet them at the end of the next round; before the initialisation clients vote on all that the server is
+    /// ever given.
+    func fmImages(_ synthetic: Samples) -> Samples { nextRound > 0 ? used(inFusion(synthetic)) : synthetic }
+
+    /// Of all FM images those that are used, with their labels or without.
+    func used(_ all: Samples) -> Samples { distrusted.isEmpty ? all : all.subset(positionsOfUsed(all)) }
+
+    /// What those that are used show, (used, classes): 1 for the label of one that is trusted; nil where all labels are.
+    func shown(of all: Samples) -> [Float]? {
+        guard !shown.isEmpty else { return nil }
+        let rows = Dictionary(uniqueKeysWithValues: zip(distrusted, distrusted.indices))
+        return positionsOfUsed(all).flatMap { image in
+            rows[image].map { Array(shown(inRow: $0)) } ?? (0..<network.classes).map { $0 == all.label(image) ? 1 : 0 }
+        }
+    }
+
+    private func positionsOfUsed(_ all: Samples) -> [Int] {
+        let unused = zip(distrusted, distrusted.indices).filter { shown.isEmpty || shown(inRow: $0.1).allSatisfy { $0 == 0 } }
+        let out = Set(unused.map(\.0))
+        return (0..<all.count).filter { !out.contains($0) }
+    }
+
+    private func shown(inRow row: Int) -> ArraySlice<Float> { shown[row * network.classes..<(row + 1) * network.classes] }
 }

@@ -95,7 +95,7 @@ extension FederationState {
 
     /// Trains each prototype on the FM images that are used, in about as many steps however many these are.
     private mutating func initialize(_ server: Server, _ synthetic: Samples) throws {
-        let images = used(initialising(synthetic)), shown = shown(of: initialising(synthetic))
+        let images = used(inInitialisation(synthetic)), shown = shown(of: inInitialisation(synthetic))
         let sameSteps = sameSteps(images.count, of: synthetic.count)
         for index in prototypes.indices {
             let model = try server.initialize(sameSteps, images, network: prototypes[index].network, shown: shown)

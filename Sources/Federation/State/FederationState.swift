@@ -148,10 +148,9 @@ public struct FederationState: Sendable {
     @discardableResult
     mutating func fuse(_ teacherLogits: [Float], _ server: Server, _ synthetic: Samples) throws -> Double {
         guard nextRound > 0 else { return try vouch(teacherLogits, server, synthetic) }
-        let images = fmImages(synthetic)
+        let images = used(inFusion(synthetic)), shown = shown(of: inFusion(synthetic))
         for index in prototypes.indices {
-            let fused = server.fuse(
-                configuration, prototypes[index].global, teacherLogits, images, round: nextRound, shown: shown(of: synthetic))
+            let fused = server.fuse(configuration, prototypes[index].global, teacherLogits, images, round: nextRound, shown: shown)
             guard fused.allFinite else { throw RunError.diverged(round: nextRound, where: "fusion") }
             prototypes[index].global = fused
         }
@@ -197,42 +196,6 @@ public struct FederationState: Sendable {
     mutating func finish(_ row: HistoryRow) {
         finishedRounds = row.round
         if row.round >= 0 { history.append(row) }
-    }
-
-    /// The FM images as the initialisation meets them.
-    func initialising(_ synthetic: Samples) -> Samples { configuration.fmPoisonStage == .fusion ? synthetic.unpoisoned : synthetic }
-
-    /// The FM images as teachers meet them at the end of the next round; before the initialisation clients vote on all that the server is
-    /// ever given.
-    func fmImages(_ synthetic: Samples) -> Samples { nextRound > 0 ? fusing(synthetic) : synthetic }
-
-    /// The FM images as fusion and its teachers meet them.
-    func fusing(_ synthetic: Samples) -> Samples {
-        used(configuration.fmPoisonStage == .initialisation ? synthetic.unpoisoned : synthetic)
-    }
-
-    /// The FM images that are used, with their labels or without.
-    func used(_ synthetic: Samples) -> Samples {
-        distrusted.isEmpty ? synthetic : synthetic.subset(positionsOfUsed(synthetic))
-    }
-
-    private func positionsOfUsed(_ synthetic: Samples) -> [Int] {
-        let classes = network.classes
-        let out = Set(
-            distrusted.indices.filter { row in
-                shown.isEmpty || shown[row * classes..<(row + 1) * classes].allSatisfy { $0 == 0 }
-            }.map { distrusted[$0] })
-        return (0..<synthetic.count).filter { !out.contains($0) }
-    }
-
-    /// What the images that are used show, (used, classes): 1 for the label of one that is trusted; nil where all are.
-    func shown(of synthetic: Samples) -> [Float]? {
-        guard !shown.isEmpty else { return nil }
-        let classes = network.classes, rows = Dictionary(uniqueKeysWithValues: distrusted.enumerated().map { ($1, $0) })
-        return positionsOfUsed(synthetic).flatMap { image -> [Float] in
-            if let row = rows[image] { return Array(shown[row * classes..<(row + 1) * classes]) }
-            return (0..<classes).map { $0 == synthetic.label(image) ? 1 : 0 }
-        }
     }
 
     /// What a defence on a prototype's model (the first one's without) after `round` has.
