@@ -75,6 +75,13 @@ public struct Samples: Sendable {
         return copy
     }
 
+    /// The same images poisoned by another backdoor of as many goals.
+    public func carrying(_ backdoor: Backdoor) -> Samples {
+        var copy = self
+        copy.backdoor = backdoor
+        return copy
+    }
+
     /// Itself, with its trigger ready for all images that carry it. Throws where a user's own trigger cannot be.
     public func prepared(flips: Bool) throws -> Samples {
         for goal in backdoor?.goals ?? [] { try goal.trigger.prepare(self, flips: flips) }

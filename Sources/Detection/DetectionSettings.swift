@@ -88,13 +88,13 @@ package enum DetectionSettings {
     /// The part of wrong labels from which a class is accused: a large trigger is planted by a tenth of a class.
     static let accusedFrom = 0.01
     /// The part of wrong labels in a class from which clients that support them are left out: a large trigger is planted by a tenth of a
-    /// class.
-    /// Clean classes that were accused by mistake came to 0.06 at most, attacked ones to 0.17 and more.
+    /// class. Clean classes that were accused by mistake came to 0.06 at most, attacked ones to 0.17 and more.
     static let plantedFrom = 0.1
     /// What such a client says of likely wrong labels, as a probability, on average: more often than not. Malicious clients came to 0.77
-    /// and
-    /// more, honest ones to 0.33 at most.
+    /// and more, honest ones to 0.33 at most.
     static let supportFrom = 0.5
+    /// Clients that guess fewer FM labels than so many times chance cannot vouch; the run says so.
+    static let timesChance = 2.0
     /// The part of every opinion that is spread over all classes: the federation errs, however sure it is.
     static let doubt = 0.001
     /// The part of wrong labels that the estimate starts from.

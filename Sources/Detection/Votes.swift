@@ -81,8 +81,7 @@ public struct Votes: Sendable {
     }
 
     /// Clients that say a class of images that are likely labelled so by mistake, ascending by their place in the order of `add`. Only a
-    /// class
-    /// of which many labels are wrong counts: a client that alone knows a class supports the few labels of it that others doubt.
+    /// class of which many labels are wrong counts: a client that alone knows a class supports the few labels of it that others doubt.
     public func supporters(ofWrong vouching: Vouching, assumedMalicious: Int) -> [Int] {
         let planted = (0..<classes).filter { vouching.wrongParts[$0] >= DetectionSettings.plantedFrom }
         let support = votes.map { vote in

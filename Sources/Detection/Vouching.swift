@@ -162,9 +162,25 @@ public struct Vouching: Sendable {
     /// Images whose label is not trusted, ascending.
     public var distrusted: [Int] { labels.indices.filter { !trusted[$0] } }
 
-    /// How many labels are not trusted, and what part of each class's labels the federation takes to be wrong.
+    /// Images for whose label the federation's opinion stands out most, as their number. A federation that knows too little guesses them
+    /// hardly more often than by chance, and cannot vouch.
+    private var guessed: Int {
+        labels.indices.count { image in
+            let opinion = opinions[image * classes..<(image + 1) * classes]
+            return opinion.max() == opinion[opinion.startIndex + labels[image]]
+        }
+    }
+
+    /// How many labels are not trusted, how many the federation would have guessed, and what part of each class's labels it takes to be
+    /// wrong.
     public var audit: [Finding] {
-        let findings = [Finding("FM labels that are not trusted", "\(distrusted.count) of \(labels.count)")]
+        let guessed = guessed, tooFew = Double(guessed * classes) < DetectionSettings.timesChance * Double(labels.count)
+        let findings = [
+            Finding("FM labels that are not trusted", "\(distrusted.count) of \(labels.count)"),
+            Finding(
+                "FM labels that the clients guess",
+                "\(guessed) of \(labels.count)" + (tooFew ? "; they know too little, and wrong labels can be trusted" : "")),
+        ]
         guard wrongParts.count <= DetectionSettings.classesListed else { return findings }
         return findings + [Finding("part of each class's labels that is wrong", wrongParts.map { fixed($0, 2) }.joined(separator: " "))]
     }

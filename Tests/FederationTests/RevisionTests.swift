@@ -34,7 +34,9 @@ import Testing
         if part == "distillation" { c.defenses = [part] }
         if DataDefenses.names.contains(part) { (c.defenses, c.syntheticLimit) = ([part], 300) }
         if part == "vouching" { (c.defenses, c.rounds) = (["vouching"], 2) }
-        if part.hasPrefix("malicious ") { try c.set(name, name == "model-replacement" ? "auto" : "0.5") }
+        if part.hasPrefix("malicious ") { try c.set(name, ["model-replacement": "auto", "trigger-adaptation": "12"][name] ?? "0.5") }
+        // The white patch is as bright as a pattern can be.
+        if name == "trigger-adaptation" { c.trigger = "blend" }
         if name == "lp-scale" { try c.set("lp-attack", "0.5") }
         if part.hasPrefix("defence ") { c.defenses = [name] }
         for (option, few) in [

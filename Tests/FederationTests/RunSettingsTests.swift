@@ -119,7 +119,7 @@ import Testing
             "bounds-paper-factor",
             "bounds-paper-lr", "bounds-paper-passes", "dp-limit", "dp-noise", "rfout-deviations", "pruning-share", "pruning-deviations",
             "heads", "trigger-place", "malicious-update", "vouching-rounds", "vouching-epochs", "distillation-epochs", "spectral-part",
-            "fm-label-noise", "fm-imbalance", "poison-label", "lp-attack", "lp-scale",
+            "fm-label-noise", "fm-imbalance", "poison-label", "lp-attack", "lp-scale", "trigger-adaptation",
             "ft-sam-epochs", "ft-sam-rho", "flain-drop", "neural-cleanse-steps", "neural-cleanse-index", "neural-cleanse-epochs",
             "abl-share", "abl-gamma", "abl-epochs", "abl-unlearning-epochs",
         ]

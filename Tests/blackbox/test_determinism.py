@@ -10,7 +10,7 @@ from support import BINARY, COMPARED, contents, differing, fedclamp, refused
 
 LONG = ["--rounds", 6, "--attack", "both", "--defense", "foolsgold", "--defense", "bounds", "--seed", 5]
 NORMS = ["--rounds", 6, "--attack", "classic", "--malicious", 1, "--defense", "clip-cluster", "--defense", "pruning", "--seed", 5,
-         "--lp-attack", 0.95]
+         "--lp-attack", 0.95, "--trigger", "blend", "--trigger-adaptation", 2]
 
 
 def test_threads(tmp_path, tiny_few):

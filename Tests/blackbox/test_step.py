@@ -67,9 +67,10 @@ class Loop:
     ["--attack", "classic", "--malicious", 1, "--defense", "clip-cluster", "--participation", 0.75],
     ["--attack", "classic", "--lp-attack", 0.95, "--lp-scale", 0.5],
     ["--attack", "classic", "--malicious", 1, "--defense", "dp"],
+    ["--attack", "classic", "--malicious", 2, "--trigger", "blend", "--trigger-adaptation", 12],
     [],
 ], ids=["foolsgold, both", "norm-clip, bounds-paper", "fltrust, participation", "multi-krum, no fusion", "fltrust, both", "distillation", "clip-cluster", "LP", "dp",
-        "plain"])
+        "A3FL", "plain"])
 def test_loop_equals_run(tmp_path, few, options):
     data, fm = few
     fedclamp("run", "--data", data, "--synthetic", fm, *RUN, *options, "--out", tmp_path / "run.h5")

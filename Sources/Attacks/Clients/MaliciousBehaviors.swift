@@ -13,7 +13,9 @@ public enum MaliciousBehaviors {
     ]
 
     public static var settings: [any AnySetting] {
-        (all.flatMap { $0.settings } + [OwnUpdate.program as any AnySetting]).map { $0.belonging(to: .malicious, .clientsAttack) }
+        (all.flatMap { $0.settings } + [TriggerAdaptation.passes as any AnySetting, OwnUpdate.program]).map {
+            $0.belonging(to: .malicious, .clientsAttack)
+        }
     }
 
     /// Those that the settings ask for.

@@ -137,7 +137,8 @@ public final class Experiment {
             let model = run.defended.first(where: { $0.name == BoundFit.name })
         else { return }
         let server = Server(kernels: run.configuration.instructionSet.kernels, threads: threads)
-        try Illustrator(run.data, classNames: dataset.classNames, server).illustration(model.parameters, model.bounds)
+        try Illustrator(run.data, run.state.backdoor(run.data.backdoor), classNames: dataset.classNames, server)
+            .illustration(model.parameters, model.bounds)
             .write(to: folder.illustration(training.key))
     }
 

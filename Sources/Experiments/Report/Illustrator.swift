@@ -9,11 +9,12 @@ import Tensor
 struct Illustrator {
     private static let pictures = 10, images = 500, bins = 40
 
-    private let data: RunData, classNames: [String]
+    private let data: RunData, backdoor: Backdoor, classNames: [String]
     private let server: Server
 
-    init(_ data: RunData, classNames: [String], _ server: Server) {
-        (self.data, self.classNames, self.server) = (data, classNames, server)
+    /// - Parameter backdoor: what is measured.
+    init(_ data: RunData, _ backdoor: Backdoor, classNames: [String], _ server: Server) {
+        (self.data, self.backdoor, self.classNames, self.server) = (data, backdoor, classNames, server)
     }
 
     /// - Parameter bounds: fitted on `model`.
@@ -23,7 +24,7 @@ struct Illustrator {
 
     private var strips: [Illustration.Strip] {
         let synthetic = data.synthetic
-        let shown = oneOfEachClass(data.evaluation), triggered = shown.triggered(data.backdoor)
+        let shown = oneOfEachClass(data.evaluation), triggered = shown.triggered(backdoor)
         var strips = [
             strip("clean images", shown), strip("the same, triggered, with the attacker's label", triggered),
             strip("FM images", oneOfEachClass(synthetic.subset(synthetic.positions(.clean)))),
@@ -55,7 +56,7 @@ struct Illustrator {
 
     /// For every layer, of the channel in which the bound cuts most triggered images beyond the clean ones it cuts.
     private func histograms(_ model: Parameters, _ bounds: Bounds) -> [Illustration.Histogram] {
-        let backdoor = data.backdoor.each[0]
+        let backdoor = backdoor.each[0]
         let victims = data.evaluation.subset(
             Array(
                 (0..<data.evaluation.count).filter {

@@ -129,6 +129,7 @@ public struct Checkpoint: Sendable {
     public func backdoor(_ shape: ImageShape) throws -> Backdoor? {
         guard let attack else { return nil }
         try attack.targets.check(classes: network.classes)
+        if configuration?.adaptation != nil, let adapted = stored(attack, shape) { return adapted }
         if let name = attack.trigger {
             if let own = OwnMethod(name), !own.isProgram, OwnMethods.picture(own) == nil { return stored(attack, shape) }
             guard Triggers.isKnown(name) else {

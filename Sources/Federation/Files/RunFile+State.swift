@@ -19,6 +19,7 @@ extension RunFile {
         if state.boundsAreDue { try file.write("/state/bounds_are_due", scalar: Int64(1)) }
         for prototype in state.prototypes.dropFirst() { try write(prototype, nil, PrototypePlaces(prototype.head), file) }
         try writeDataDefense(state, file)
+        if let pattern = state.pattern { try writePattern(pattern, statePattern, state.network, file) }
         if !state.notes.isEmpty { try file.writeStrings("/state/notes", state.notes) }
         try writeConfiguration(state.configuration, state.provenance, file)
     }
@@ -61,6 +62,7 @@ extension RunFile {
             state.excluded = clients.map { Int($0) }
         }
         try readDataDefense(&state, file)
+        state.pattern = try file.exists(statePattern) ? try readPattern(statePattern, state, file) : nil
         state.notes = try file.exists("/state/notes") ? try file.readStrings("/state/notes") : []
         if let older = state.configuration.revisions.stale(revisions), !state.isFinished {
             let note = "begun by an older fedclamp: \(older); the rounds of both are in this file"

@@ -13,7 +13,7 @@ public enum RunFile {
         try HDF5File.write(path) { file in
             try writeState(run.state, file)
             for model in run.defended { try writeDefended(model, run, file) }
-            try writeAttack(run.configuration, run.data.backdoor, run.data.synthetic, file)
+            try writeAttack(run.configuration, run.state.backdoor(run.data.backdoor), run.data.synthetic, file)
             for (client, samples) in run.data.clients.enumerated() where samples.backdoor != nil {
                 try writePositions(samples, "client_\(client)", file)
             }

@@ -21,7 +21,7 @@ public enum GlobalFile {
     public static func write(_ state: FederationState, _ data: ServerData, audit: [Finding] = [], to path: String) throws {
         try HDF5File.write(path) { file in
             try RunFile.writeState(state, file)
-            try RunFile.writeAttack(state.configuration, data.backdoor, data.synthetic, file)
+            try RunFile.writeAttack(state.configuration, state.backdoor(data.backdoor), data.synthetic, file)
             guard !audit.isEmpty else { return }
             try file.createGroup("/audit")
             try file.write(audit, "/audit/")
@@ -50,7 +50,7 @@ public enum AggregateFile {
     static func write(_ round: AggregatedRound, _ data: ServerData, to path: String) throws {
         try HDF5File.write(path) { file in
             try RunFile.writeState(round.state, file)
-            try RunFile.writeAttack(round.state.configuration, data.backdoor, data.synthetic, file)
+            try RunFile.writeAttack(round.state.configuration, round.state.backdoor(data.backdoor), data.synthetic, file)
             try file.createGroup("/aggregate")
             for (name, field) in numbers { try file.setAttribute(name, of: "/aggregate", round.row[keyPath: field]) }
             for (name, clients) in [("clients", round.clients), ("missing", round.missing), ("rejected", round.rejected ?? [])] {

@@ -9,6 +9,8 @@ public struct UpdateFile: Sendable {
     public let sender: Sender
     /// Mean loss of the local training, as the client says.
     public let loss: Double
+    /// The trigger's pattern where a malicious client adapted it.
+    let pattern: [Float]?
 
     public static func write(_ result: LocalResult, _ sender: Sender, _ state: FederationState, isa: InstructionSet, to path: String) throws
     {
@@ -23,6 +25,7 @@ public struct UpdateFile: Sendable {
             try file.setAttribute("loss", of: "/update", result.loss)
             try file.setAttribute("global", of: "/update", state.fingerprint)
             try file.setAttribute("instruction_set", of: "/update", isa.rawValue)
+            if let pattern = result.pattern { try RunFile.writePattern(pattern, RunFile.updatePattern, state.network, file) }
         }
     }
 
@@ -62,6 +65,11 @@ public struct UpdateFile: Sendable {
                 try file.stringAttribute("global", of: "/update") == fingerprint, "was trained from another global model of that round")
             try require((1...1_000_000_000).contains(sender.images), "says that it has \(sender.images) images, expected 1 or more")
             loss = try file.doubleAttribute("loss", of: "/update") ?? .nan
+            pattern = try file.exists(RunFile.updatePattern) ? try RunFile.readPattern(RunFile.updatePattern, state, file) : nil
+            try require(
+                pattern == nil || state.configuration.isMalicious(sender.client), "has an adapted pattern and is not malicious in this run")
+            try require(
+                pattern.map { $0.count == state.pattern?.count ?? $0.count } ?? true, "has a pattern of another size than the run's")
             (self.path, self.sender) = (path, sender)
             _ = try RunFile.readModel(file, "/model", network)
         } catch let error as RunError {

@@ -31,7 +31,7 @@ public struct ClientModels {
             let bounds = prototypes[state.prototype(of: client)].bounds
             let local = server.evaluate(model, bounds, data.localTest(of: client), nil)
             if local.images > 0 { accuracies.append(local.accuracy) }
-            let attacked = server.evaluate(model, bounds, data.sharedTest, data.backdoor)
+            let attacked = server.evaluate(model, bounds, data.sharedTest, state.backdoor(data.backdoor))
             if attacked.triggeredImages > 0 { successes.append(attacked.attackSuccess) }
         }
         func mean(_ values: [Double]) -> Double { values.isEmpty ? .nan : values.reduce(0, +) / Double(values.count) }

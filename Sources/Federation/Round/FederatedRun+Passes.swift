@@ -49,15 +49,15 @@ extension FederatedRun {
         let clients = data.clients.indices.filter { round < 1 || !state.excluded.contains($0) },
             participants = min(configuration.participants(inRound: round), clients.count)
         let work = clients.reduce(0) { $0 + passes(ofClient: $1, inRound: round) }
-        return Double(work) * Double(participants) / Double(max(1, clients.count)) + serverPasses(participants)
+        return work * Double(participants) / Double(max(1, clients.count)) + serverPasses(participants)
             + configuration.passesOfFusion(
                 inRound: round, images: data.synthetic.count, shapes: state.prototypes.count, teachers: participants)
             + (round > 0 ? roundDefensePasses : 0)
     }
 
-    func passes(ofClient client: Int, inRound round: Int) -> Int {
+    func passes(ofClient client: Int, inRound round: Int) -> Double {
         let images = data.clients[client].count
-        return images * configuration.epochs(of: client, images: images, inRound: round)
+        return Double(images) * configuration.passes(of: client, images: images, inRound: round)
     }
 
     var roundDefensePasses: Double {

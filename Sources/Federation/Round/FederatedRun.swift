@@ -179,6 +179,7 @@ public final class FederatedRun {
         var row = state.row(of: results.aggregated, clients, results.losses)
         if round > 0 { row.ruleSeconds = results.aggregated.ruleSeconds }
         state.adopt(results.aggregated)
+        state.share(results.patterns)
         let judging = try state.fuse(results.aggregated.teacherLogits, server, data.synthetic)
         let local = clients.reduce(0) { $0 + passes(ofClient: $1, inRound: round) }
         let fusion = configuration.passesOfFusion(
@@ -186,27 +187,30 @@ public final class FederatedRun {
             teachers: results.aggregated.teachers)
         try finish(
             row,
-            passes: Double(local) + fusion + judging + serverPasses(clients.count)
+            passes: local + fusion + judging + serverPasses(clients.count)
                 + (round > 0 ? roundDefensePasses : round == 0 ? passesOfInitialisation : 0))
     }
 
     /// Clients whose updates are in memory at once; more than a machine has threads, so that these seldom wait.
     private static let clientsAtOnce = 32
 
-    private func trainAndAggregate(_ clients: [Int]) throws -> (aggregated: Aggregated, losses: [(client: Int, loss: Double)]) {
+    private func trainAndAggregate(_ clients: [Int]) throws -> (
+        aggregated: Aggregated, losses: [(client: Int, loss: Double)], patterns: [[Float]]
+    ) {
         let aggregation = try Aggregation(
             state, clients.map { Sender(client: $0, images: data.clients[$0].count) }, rule, server, data.synthetic)
         let behaviors = state.behaviors(server)
-        var losses: [(client: Int, loss: Double)] = []
+        var losses: [(client: Int, loss: Double)] = [], patterns: [[Float]] = []
         for first in stride(from: 0, to: clients.count, by: Self.clientsAtOnce) {
             let some = clients[first..<min(first + Self.clientsAtOnce, clients.count)]
             for (client, result) in zip(some, train(Array(some), behaviors)) {
                 guard result.update.allFinite else { throw RunError.diverged(round: state.nextRound, where: "local training") }
                 aggregation.add(try sent(result.update, by: client))
                 losses.append((client, result.loss))
+                if let pattern = result.pattern { patterns.append(pattern) }
             }
         }
-        return (try aggregation.finish(), losses)
+        return (try aggregation.finish(), losses, patterns)
     }
 
     /// What a client sends: of a malicious one what the user's program makes of its model.
@@ -242,7 +246,7 @@ public final class FederatedRun {
 
     /// The global models' accuracy, and what the attack comes to.
     private func measure(_ row: inout HistoryRow) throws {
-        let plain = server.evaluate(state.globals, state.shares, data.evaluation, data.backdoor)
+        let plain = server.evaluate(state.globals, state.shares, data.evaluation, state.backdoor(data.backdoor))
         try data.backdoor.trigger.check()
         if configuration.evaluateClients, row.round == configuration.rounds {
             report("clients' own models")
@@ -263,15 +267,14 @@ public final class FederatedRun {
         let outcomes = try state.apply(defense, server, data.synthetic, clients),
             models = outcomes.map { BoundedModel($0.parameters, $0.bounds) }
         let judged = outcomes[0].suspects.map { configuration.judge($0, in: data.synthetic) } ?? []
-        let seconds = monotonicSeconds() - begin, peak = measuresMemory ? ResidentMemory.peakBytes : .nan
-        let passes = outcomes.reduce(0) { $0 + $1.passes }
-        var evaluation = server.evaluate(models, state.shares, data.evaluation, data.backdoor)
+        let seconds = monotonicSeconds() - begin, peak = measuresMemory ? ResidentMemory.peakBytes : .nan,
+            passes = outcomes.reduce(0) { $0 + $1.passes }
+        var evaluation = server.evaluate(models, state.shares, data.evaluation, state.backdoor(data.backdoor))
         if configuration.evaluateClients { evaluation.clients = clientModels.evaluate(models) }
         defended.append(
             DefendedModel(
                 name: name, identity: defense.identity, models: models, evaluation: evaluation, seconds: seconds, passes: passes,
-                peakBytes: peak,
-                audit: state.audit(outcomes) + judged))
+                peakBytes: peak, audit: state.audit(outcomes) + judged))
         if !hadBounds, state.bounds != nil, let last = history.indices.last {
             state.history[last].accuracyBounded = evaluation.accuracy
             state.history[last].attackSuccessBounded = evaluation.attackSuccess

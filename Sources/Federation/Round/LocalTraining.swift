@@ -9,6 +9,8 @@ public struct LocalResult: Sendable {
     public var update: Parameters
     /// Mean loss over all its steps.
     public var loss: Double
+    /// The trigger's pattern where the client adapted it, (channels, side, side).
+    public var pattern: [Float]?
 }
 
 /// A client's local training: `localEpochs` of SGD with momentum from G, in an order of its own for every round and

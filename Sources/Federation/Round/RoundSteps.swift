@@ -61,7 +61,7 @@ public enum RoundSteps {
             throw RunError.incompatible(
                 "client \(client): its malicious update hands over a state to keep, which no update file carries; use fedclamp run")
         }
-        return LocalResult(update: sent.model, loss: result.loss)
+        return LocalResult(update: sent.model, loss: result.loss, pattern: result.pattern)
     }
 
     /// Aggregates the updates in `files`; `client` is the sender where that is known from elsewhere.
@@ -84,6 +84,11 @@ public enum RoundSteps {
         let row = state.row(of: aggregated, clients, updates.map { ($0.sender.client, $0.loss) })
         var after = state
         after.adopt(aggregated)
+        let patterns = updates.compactMap(\.pattern)
+        guard Set(patterns.map(\.count)).count <= 1 else {
+            throw RunError.incompatible("round \(state.nextRound): the adapted patterns are of images of several sizes")
+        }
+        after.share(patterns)
         return AggregatedRound(
             state: after, row: row, teacherLogits: aggregated.teacherLogits, clients: clients,
             missing: state.nextClients.filter { !clients.contains($0) }, rejected: aggregated.rejected, refusals: refusals)

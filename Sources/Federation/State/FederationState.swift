@@ -45,6 +45,8 @@ public struct FederationState: Sendable {
     /// Clients that `vouching` left out of the rounds, ascending.
     public internal(set) var excluded: [Int] = []
     public internal(set) var history: [HistoryRow] = []
+    /// The trigger's pattern, (channels, side, side), as malicious clients last adapted it; nil before that, and where they do not.
+    public internal(set) var pattern: [Float]?
 
     init(_ configuration: RunConfiguration, _ network: ClampNet, _ normalization: Normalization, _ provenance: Provenance) {
         (self.configuration, self.normalization, self.provenance) = (configuration, normalization, provenance)
@@ -121,10 +123,13 @@ public struct FederationState: Sendable {
 
     /// One client's part in the next round.
     public func train(_ client: Int, _ samples: Samples, _ trainers: Trainers, _ behaviors: [[any MaliciousBehavior]]) -> LocalResult {
-        let index = prototype(of: client), global = prototypes[index].global
-        return localTraining(
-            configuration, samples, from: global, round: nextRound, client: client, trainer: trainers[global.network],
+        let index = prototype(of: client), global = prototypes[index].global, trainer = trainers[global.network]
+        let adapted = adapted(samples, client, global, trainer.kernels)
+        var result = localTraining(
+            configuration, adapted ?? samples, from: global, round: nextRound, client: client, trainer: trainer,
             behaviors: configuration.isMalicious(client) ? behaviors[index] : [])
+        result.pattern = adapted?.backdoor?.trigger.overlay?.pattern
+        return result
     }
 
     /// Takes up what aggregation made of the round's updates; the round is not finished before fusion. Where the server learns from

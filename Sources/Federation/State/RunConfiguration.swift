@@ -87,6 +87,9 @@ public struct RunConfiguration: Equatable, Sendable {
     private func validateTargets() throws {
         guard self.target.classes.count > 1 else { return }
         guard !self.allToAll else { throw Self.error(\.target, self.target, "one class with --all-to-all, which leads to all of them") }
+        guard adaptation == nil else {
+            throw Self.error(\.target, self.target, "one class with --trigger-adaptation, which adapts one pattern")
+        }
         guard Triggers.canLeadToSeveral(self.trigger) else {
             throw Self.error(
                 \.target, self.target, "one class with --trigger \(self.trigger); several have one of: \(Triggers.ofSeveralTargets)")
@@ -146,6 +149,12 @@ public struct RunConfiguration: Equatable, Sendable {
     public var instructionSet: InstructionSet { InstructionSet(rawValue: self.isa) ?? .baseline }
     /// Malicious clients are the first ones, where clients attack at all.
     public func isMalicious(_ client: Int) -> Bool { self.attack.poisonsClients && client < self.malicious }
+    /// What malicious clients do to the trigger's pattern in a round; nil where it stays.
+    var adaptation: TriggerAdaptation? { self.attack.poisonsClients ? TriggerAdaptation(values) : nil }
+    /// Passes over a client's images in a round: of its training, and of adapting a pattern.
+    func passes(of client: Int, images: Int, inRound round: Int) -> Double {
+        Double(epochs(of: client, images: images, inRound: round)) + (isMalicious(client) ? adaptation?.plannedPasses ?? 0 : 0)
+    }
     /// Epochs of a client's training in a round, given how many images it has. Before the initialisation it trains `vouching-epochs` times
     /// as many, or as many as come to `DetectionSettings.leastSteps`.
     public func epochs(of client: Int, images: Int, inRound round: Int) -> Int {

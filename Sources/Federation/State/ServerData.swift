@@ -69,8 +69,12 @@ public struct ServerData: Sendable {
     static func backdoor(_ configuration: RunConfiguration, _ network: ClampNet, _ shape: ImageShape) throws -> Backdoor {
         try configuration.target.check(classes: network.classes)
         let trigger = try Triggers.make(configuration.trigger, shape: shape, seed: configuration.seed, configuration.values)
-        guard !configuration.allToAll else { return Backdoor(trigger: trigger, relabeling: .next) }
-        return try Backdoor(trigger, named: configuration.trigger, leadingTo: configuration.target)
+        let backdoor =
+            configuration.allToAll
+            ? Backdoor(trigger: trigger, relabeling: .next)
+            : try Backdoor(trigger, named: configuration.trigger, leadingTo: configuration.target)
+        guard configuration.adaptation == nil || backdoor.isAdaptable else { throw AttackError.notAdaptable(configuration.trigger) }
+        return backdoor
     }
 }
 
