@@ -79,4 +79,11 @@ extension String {
         else { return "" }
         return String(scalars[first...last])
     }
+
+    /// Without the quotation marks around it, where it has a pair and no other: other programs' files of options need them.
+    public var unquoted: String {
+        guard let mark = first, mark == "\"" || mark == "'", count > 1, last == mark else { return self }
+        let inside = dropFirst().dropLast()
+        return inside.contains(mark) ? self : String(inside)
+    }
 }

@@ -50,7 +50,7 @@ enum ConfigFile {
             guard let equals = text.utf8.firstIndex(of: UInt8(ascii: "=")) else {
                 throw Failure.input("\(place): expected \"name = value\", got \"\(text.prefix(100))\"")
             }
-            let name = String(text[..<equals]).trimmed, value = String(text[text.utf8.index(after: equals)...]).trimmed
+            let name = String(text[..<equals]).trimmed, value = String(text[text.utf8.index(after: equals)...]).trimmed.unquoted
             entries.append(Entry(place: place, name: name, value: value, text: text))
         }
         return entries

@@ -91,7 +91,7 @@ import Testing
         func split(_ partition: Partition, _ count: Int, _ clients: Int, cap: Int? = nil) -> String? {
             message { _ = try partition.split(labels: labels, among: Array(0..<count), clients: clients, imagesPerClient: cap, seed: 1) }
         }
-        #expect(split(.iid, 9, 10)?.contains("expected at least 1 images for each, got 9 in all") == true)
+        #expect(split(.iid, 9, 10)?.contains("expected at least 1 image for each, got 9 in all") == true)
         #expect(split(.shards(3), 29, 10)?.contains("expected at least 3 images for each, got 29 in all") == true)
         #expect(
             split(.iid, 10, 0) != nil && split(.shards(1000), 10, .max) != nil && split(.iid, 10, -1) != nil

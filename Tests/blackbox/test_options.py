@@ -108,6 +108,15 @@ def test_unknown_names(tmp_path, tiny):
         refused("run", *tiny, "--config", tmp_path / "run.conf", "--out", tmp_path / "out.h5", says=["run.conf:1", near], folder=tmp_path)
 
 
+@pytest.mark.parametrize("text", ['out = "{}"\nattack = \'fm\'', "out = '{}'\nattack = \"fm\"", "out = {}\nattack = fm"])
+def test_quotation_marks_are_not_part_of_a_value(tmp_path, tiny, text):
+    out = tmp_path / "with space.h5"
+    (tmp_path / "run.conf").write_text(text.format(out))
+    fedclamp("run", *tiny, "--config", tmp_path / "run.conf")
+    with h5py.File(out) as file:
+        assert file["attack"].attrs["attack"] in (b"fm", "fm")
+
+
 def test_configuration_file_and_command_line(tmp_path, tiny):
     """The line wins; a list in a file adds up."""
     (tmp_path / "run.conf").write_text("rounds = 1\nseed = 5\ndefense = clp\ndefense = fine-tuning\nall-to-all = true\n")

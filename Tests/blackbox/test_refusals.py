@@ -51,6 +51,7 @@ def test_unknown_names(tmp_path, tiny, options, says):
     (["--partition", "dirichlet:x"], "dirichlet"),
     (["--partition", "shards:0"], "shards"),
     (["--synthetic", "holdout:x"], "holdout"),
+    (["--synthetic", "holdout"], "holdout:N"),
     (["--synthetic", "holdout:0"], "holdout"),
     (["--defense", "krum", "--defense", "median"], "median"),
     (["--resume", "--overwrite"], "overwrite"),

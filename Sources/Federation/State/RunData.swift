@@ -54,9 +54,10 @@ public struct RunData: Sendable {
         return Samples(train, indices: shares.flatMap { $0 }, normalization: none).measuredNormalization()
     }
 
-    /// N of `holdout:N`; nil for a path.
+    /// N of `holdout:N`, 0 where there is no number; nil for a path.
     public static func holdout(ifAny synthetic: String) -> Int? {
-        synthetic.hasPrefix("holdout:") ? Int(synthetic.dropFirst(8)) ?? 0 : nil
+        if synthetic == "holdout" { return 0 }
+        return synthetic.hasPrefix("holdout:") ? Int(synthetic.dropFirst(8)) ?? 0 : nil
     }
 
     /// Stands for the digest of FM data that are withheld training images, or none.
