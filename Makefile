@@ -39,7 +39,7 @@ reproduce: data      ## the main table at SCALE (default smoke: minutes) into re
 
 UNITS := -c release --scratch-path .build-test -Xswiftc -enable-testing
 
-# XCTest runs one test after another, Swift Testing many at once: side by side they keep two cores busy.
+# All tests are Swift Testing but those that count allocations: they need a process in which nothing else runs.
 test:                ## lint, unit tests (optimised), then black-box tests of build/fedclamp
 	@$(MAKE) --no-print-directory -j3 lint units .venv/ready
 	@$(MAKE) --no-print-directory -j2 xctest swift-testing

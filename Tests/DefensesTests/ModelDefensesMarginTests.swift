@@ -1,7 +1,7 @@
 import Datasets
 import Glibc
 import Network
-import XCTest
+import Testing
 @testable import Bounds
 @testable import DefenseInterface
 @testable import Defenses
@@ -11,15 +11,15 @@ import XCTest
 @testable import Rules
 
 /// MMAC, the images it is made of, and MM-BD.
-final class ModelDefensesMarginTests: XCTestCase {
-    func testScheduleIsPublishedFromTenThousandImages() {
+@Suite struct ModelDefensesMarginTests {
+    @Test func scheduleIsPublishedFromTenThousandImages() {
         let method = MaximumMarginClipping(), few = method.schedule(2_000, classes: 10)
-        XCTAssertEqual(
-            method.schedule(10_000, classes: 10),
-            .init(steps: 900, batch: 200, sets: 3, margins: .init(perClass: 50, steps: 300, rate: 0.01)))
-        XCTAssertEqual(few, .init(steps: 225, batch: 50, sets: 1, margins: .init(perClass: 20, steps: 75, rate: 0.04)))
-        XCTAssertLessThan(few.passes(2_000, classes: 10), 30_000)
-        XCTAssertLessThan(method.schedule(2_000, classes: 100).passes(2_000, classes: 100), 40_000)
+        #expect(
+            method.schedule(10_000, classes: 10)
+                == .init(steps: 900, batch: 200, sets: 3, margins: .init(perClass: 50, steps: 300, rate: 0.01)))
+        #expect(few == .init(steps: 225, batch: 50, sets: 1, margins: .init(perClass: 20, steps: 75, rate: 0.04)))
+        #expect(few.passes(2_000, classes: 10) < 30_000)
+        #expect(method.schedule(2_000, classes: 100).passes(2_000, classes: 100) < 40_000)
     }
 
     /// Logit k is k times the sum of the 16 pools that one path leaves of the image: the margin of the last class grows with
@@ -40,32 +40,32 @@ final class ModelDefensesMarginTests: XCTestCase {
         return trainer
     }
 
-    func testMarginImagesClimb() {
+    @Test func marginImagesClimb() {
         let trainer = trainer(brightness()), images = MarginImages(classes: 5, perClass: 3, side: 28, Normalization(mean: [0], std: [0.5]))
         var stream = RandomStream(seed: 1, purpose: "margin test")
         images.draw(&stream)
-        XCTAssertEqual(images.pixels.values.reduce(0, +) / Float(images.pixels.count), 0.5, accuracy: 0.02)
+        #expect(abs(images.pixels.values.reduce(0, +) / Float(images.pixels.count) - 0.5) <= 0.02)
         images.ascend(trainer, steps: 100, rate: 0.05)
         // The image's 4 x 4 largest pixels of 8 x 8 count, each 1 / 0.5 = 2: margin of class 4 over class 3 when white.
-        for i in 12..<15 { XCTAssertEqual(images.margins.base[i], 16 * 2, accuracy: 1e-3) }
-        for i in 0..<3 { XCTAssertLessThan(images.margins.base[i], 0) }
-        XCTAssertTrue(trainer.sum.bounds.values.allSatisfy { $0 == 0 }, "left as found")
+        for i in 12..<15 { #expect(abs(images.margins.base[i] - 16 * 2) <= 1e-3) }
+        for i in 0..<3 { #expect(images.margins.base[i] < 0) }
+        #expect(trainer.sum.bounds.values.allSatisfy { $0 == 0 }, "left as found")
     }
 
     /// One class's margin is unlimited through a planted unit; MMAC takes it away and keeps what the images need.
-    func testClippingTakesThePlantedMarginAway() throws {
+    @Test func clippingTakesThePlantedMarginAway() throws {
         let model = ModelToy.scaled(0.1)
         ModelToy.edit(model, "fc2/weight") { $0[3 * 128 + 9] = 4 }  // unit 9 speaks for class 3 ...
         ModelToy.edit(model, "fc1/weight") { for i in 0..<2048 { $0[9 * 2048 + i] = 0.02 } }  // ... on far more than clean images show
         let context = ModelToy.context(300), maps = FinePruning.LastConvolution(model, context.synthetic, context).activity()
         ModelToy.edit(model, "fc1/bias") { $0[9] = -0.02 * 16 * 1.6 * Float(maps.reduce(0, +)) }
-        XCTAssertGreaterThan(ModelToy.accuracy(model), 0.95)
+        #expect(ModelToy.accuracy(model) > 0.95)
 
         let outcome = try MaximumMarginClipping().apply(model, context)
         let z = outcome.bounds
-        XCTAssertTrue(z.buffer.values.allSatisfy { $0 >= 0 && $0.isFinite })
-        XCTAssertGreaterThan(ModelToy.accuracy(model, z), 0.9, "\(outcome.audit)")
-        XCTAssertEqual(Array(outcome.parameters.buffer.values), Array(model.buffer.values))
+        #expect(z.buffer.values.allSatisfy { $0 >= 0 && $0.isFinite })
+        #expect(ModelToy.accuracy(model, z) > 0.9, "\(outcome.audit)")
+        #expect(Array(outcome.parameters.buffer.values) == Array(model.buffer.values))
 
         let trainer = trainer(model), images = MarginImages(classes: 5, perClass: 10, side: 28, context.synthetic.normalization)
         var stream = RandomStream(seed: 2, purpose: "margin test")
@@ -75,41 +75,41 @@ final class ModelDefensesMarginTests: XCTestCase {
         trainer.bounds.buffer.copy(from: z.buffer)
         images.ascend(trainer, steps: 1, rate: 0)
         let after = images.largest(of: 10)[3]
-        XCTAssertLessThan(after, before / 2, "\(outcome.audit)")
+        #expect(after < before / 2, "\(outcome.audit)")
     }
 
     /// Closed forms: an exponential's tail, an Erlang's, a half-integer shape's gamma function, and the recurrences.
-    func testGammaFunctions() {
+    @Test func gammaFunctions() {
         let wave = GammaDistribution(shape: 1, scale: 2), erlang = GammaDistribution(shape: 3, scale: 1)
         for x in [0.1, 1, 5, 30, 200] {
             let e = wave.tail(2 * x), t = erlang.tail(x)
-            XCTAssertEqual(e / Double.exponential(-x), 1, accuracy: 1e-12)
-            XCTAssertEqual(t / (Double.exponential(-x) * (1 + x + x * x / 2)), 1, accuracy: 1e-12)
+            #expect(abs(e / Double.exponential(-x) - 1) <= 1e-12)
+            #expect(abs(t / (Double.exponential(-x) * (1 + x + x * x / 2)) - 1) <= 1e-12)
         }
-        XCTAssertEqual(wave.tail(0), 1)
-        XCTAssertEqual(logGamma(0.5), 0.5723649429247001, accuracy: 1e-14)  // log sqrt(pi)
-        XCTAssertEqual(logGamma(171), 706.5730622457874, accuracy: 1e-11)  // log 170!
-        XCTAssertEqual(digamma(1), -0.5772156649015329, accuracy: 1e-14)
-        XCTAssertEqual(trigamma(1), 1.6449340668482264, accuracy: 1e-14)  // pi^2 / 6
+        #expect(wave.tail(0) == 1)
+        #expect(abs(logGamma(0.5) - 0.5723649429247001) <= 1e-14)  // log sqrt(pi)
+        #expect(abs(logGamma(171) - 706.5730622457874) <= 1e-11)  // log 170!
+        #expect(abs(digamma(1) - -0.5772156649015329) <= 1e-14)
+        #expect(abs(trigamma(1) - 1.6449340668482264) <= 1e-14)  // pi^2 / 6
         for x in [0.01, 0.7, 3, 9.99, 10, 1e4] {
-            XCTAssertEqual(digamma(x + 1) - digamma(x), 1 / x, accuracy: 1e-12 / x + 1e-14)
-            XCTAssertEqual(trigamma(x) - trigamma(x + 1), 1 / (x * x), accuracy: 1e-12 / (x * x) + 1e-14)
+            #expect(abs(digamma(x + 1) - digamma(x) - 1 / x) <= 1e-12 / x + 1e-14)
+            #expect(abs(trigamma(x) - trigamma(x + 1) - 1 / (x * x)) <= 1e-12 / (x * x) + 1e-14)
         }
     }
 
-    func testDetection() throws {
+    @Test func detection() throws {
         let alike = MaximumMarginDetection([10, 11, 9.5, 10.4, 9.9, 10.8, 10.1, 9.7, 10.3, 10.6])
-        XCTAssertFalse(alike.detected)
+        #expect(!alike.detected)
         let one = MaximumMarginDetection([10, 11, 9.5, 10.4, 9.9, 25, 10.1, 9.7, 10.3, 10.6])
-        XCTAssertTrue(one.detected)
-        XCTAssertEqual(one.suspect, 5)
-        XCTAssertLessThan(try XCTUnwrap(one.p), 1e-9)
-        XCTAssertNil(MaximumMarginDetection([1, 2]).p, "two classes")
-        XCTAssertNil(MaximumMarginDetection([1, 2, -1, 4]).p, "a margin below 0")
-        XCTAssertTrue(MaximumMarginDetection([1, 1, 1, 2]).detected, "others equal")
-        XCTAssertTrue(alike.findings(.init(perClass: 10, steps: 75, rate: 0.04)).contains { $0.value.contains("none detected") })
-        XCTAssertEqual(MaximumMarginDetection.exceeded(0.5, 2), 0.75, accuracy: 1e-15)
-        XCTAssertEqual(MaximumMarginDetection.exceeded(1e-9, 10), 1e-8, accuracy: 1e-15)
+        #expect(one.detected)
+        #expect(one.suspect == 5)
+        #expect(try #require(one.p) < 1e-9)
+        #expect(MaximumMarginDetection([1, 2]).p == nil, "two classes")
+        #expect(MaximumMarginDetection([1, 2, -1, 4]).p == nil, "a margin below 0")
+        #expect(MaximumMarginDetection([1, 1, 1, 2]).detected, "others equal")
+        #expect(alike.findings(.init(perClass: 10, steps: 75, rate: 0.04)).contains { $0.value.contains("none detected") })
+        #expect(abs(MaximumMarginDetection.exceeded(0.5, 2) - 0.75) <= 1e-15)
+        #expect(abs(MaximumMarginDetection.exceeded(1e-9, 10) - 1e-8) <= 1e-15)
     }
 }
 

@@ -1,6 +1,6 @@
 import Datasets
 import Network
-import XCTest
+import Testing
 @testable import Bounds
 @testable import DefenseInterface
 @testable import Defenses
@@ -10,58 +10,56 @@ import XCTest
 @testable import Rules
 
 /// Fine-tuning and channel Lipschitz pruning, and what holds of every defence on the model.
-final class ModelDefensesTests: XCTestCase {
-    func testNames() {
-        XCTAssertEqual(
-            ModelDefenses.names,
-            [
+@Suite struct ModelDefensesTests {
+    @Test func names() {
+        #expect(
+            ModelDefenses.names == [
                 "bounds", "bounds-paper", "bounds-unlearning", "unlearning", "fine-tuning", "clp", "anp", "mm-bm", "mmac", "fine-pruning",
                 "pruning", "ft-sam", "flain", "neural-cleanse", "abl",
             ])
-        XCTAssertEqual(Set(ModelDefenses.names).count, ModelDefenses.names.count)
+        #expect(Set(ModelDefenses.names).count == ModelDefenses.names.count)
     }
 
-    func testToyIsLearnt() { XCTAssertGreaterThan(ModelToy.accuracy(ModelToy.trained), 0.95) }
+    @Test func toyIsLearnt() { #expect(ModelToy.accuracy(ModelToy.trained) > 0.95) }
 
-    func testSameBitsForAnyThreadCount() throws {
+    @Test func sameBitsForAnyThreadCount() throws {
         for name in ModelDefenses.names {
-            let defense = try XCTUnwrap(ModelToy.make(name))
+            let defense = try #require(ModelToy.make(name))
             let one = try defense.apply(ModelToy.trained, ModelToy.context(50, for: defense, threads: 1))
             let four = try defense.apply(ModelToy.trained, ModelToy.context(50, for: defense, threads: 4))
-            XCTAssertEqual(Array(one.parameters.buffer.values), Array(four.parameters.buffer.values), name)
-            XCTAssertEqual(Array(one.bounds.buffer.values), Array(four.bounds.buffer.values), name)
-            XCTAssertEqual(one.audit, four.audit, name)
+            #expect(Array(one.parameters.buffer.values) == Array(four.parameters.buffer.values), Comment(rawValue: name))
+            #expect(Array(one.bounds.buffer.values) == Array(four.bounds.buffer.values), Comment(rawValue: name))
+            #expect(one.audit == four.audit, Comment(rawValue: name))
         }
     }
 
-    func testModelsThatAreNotFiniteAreRefused() throws {
+    @Test func modelsThatAreNotFiniteAreRefused() throws {
         let broken = Parameters(copying: ModelToy.trained)
         broken.base[5] = .nan
         for name in ModelDefenses.names {
-            let defense = try XCTUnwrap(ModelToy.make(name))
-            XCTAssertThrowsError(try defense.apply(broken, ModelToy.context(50)), name) { XCTAssertTrue($0 is DefenseError) }
+            let defense = try #require(ModelToy.make(name))
+            #expect(throws: DefenseError.self, Comment(rawValue: name)) { try defense.apply(broken, ModelToy.context(50)) }
         }
     }
 
-    func testTooFewImagesAreRefusedWithNumbers() throws {
+    @Test func tooFewImagesAreRefusedWithNumbers() throws {
         for name in ModelDefenses.names where !["clp", "pruning"].contains(name) {
-            let defense = try XCTUnwrap(ModelToy.make(name))
-            XCTAssertThrowsError(try defense.apply(ModelToy.trained, ModelToy.context(1)), name) {
-                XCTAssertTrue("\($0)".contains("got 1"), "\($0)")
-            }
+            let defense = try #require(ModelToy.make(name))
+            let error = #expect(throws: (any Error).self) { try defense.apply(ModelToy.trained, ModelToy.context(1)) }
+            #expect(error.map { "\($0)" }?.contains("got 1") == true, Comment(rawValue: name))
         }
     }
 
-    func testFineTuningIsAsPlannedAndKeepsWhatFits() throws {
+    @Test func fineTuningIsAsPlannedAndKeepsWhatFits() throws {
         var tuning = FineTuning()
         tuning.sgd.decay = 0
         let outcome = try tuning.apply(ModelToy.trained, ModelToy.context(100))
-        XCTAssertEqual(outcome.passes, 500)
-        XCTAssertEqual(ModelToy.accuracy(outcome.parameters), ModelToy.accuracy(ModelToy.trained), accuracy: 0.02)
+        #expect(outcome.passes == 500)
+        #expect(abs(ModelToy.accuracy(outcome.parameters) - ModelToy.accuracy(ModelToy.trained)) <= 0.02)
     }
 
     /// One image in one batch, no decay, no momentum yet: w - rate * gradient, the gradient from the trainer by itself.
-    func testFineTuningStepAgainstItsGradient() throws {
+    @Test func fineTuningStepAgainstItsGradient() throws {
         var tuning = FineTuning()
         tuning.epochs = 1
         tuning.sgd = SGD(rate: 0.01, momentum: 0.9, decay: 5e-4, clip: 0.5)
@@ -79,12 +77,13 @@ final class ModelDefensesTests: XCTestCase {
         for i in g.indices {
             let w = Double(start.base[i]), expected = w - 0.01 * (factor * g[i] + 5e-4 * w)
             guard abs(Double(tuned.base[i]) - expected) <= 1e-6 * (1 + abs(expected)) else {
-                return XCTFail("parameter \(i): \(tuned.base[i]), expected \(expected)")
+                Issue.record("parameter \(i): \(tuned.base[i]), expected \(expected)")
+                return
             }
         }
     }
 
-    func testLipschitzPruningFindsAPlantedKernel() throws {
+    @Test func lipschitzPruningFindsAPlantedKernel() throws {
         let model = ModelToy.random()
         let inputs = (0..<64).map { Float($0 % 7) - 3 }, taps = (0..<9).map { Float($0) - 2 }
         ModelToy.edit(model, "conv4/weight") { values in  // channel 11: the outer product, of norm |inputs| |taps|
@@ -92,19 +91,19 @@ final class ModelDefensesTests: XCTestCase {
         }
         ModelToy.edit(model, "conv4/bias") { $0[11] = 3 }
         func norm(_ x: [Float]) -> Double { x.reduce(0) { $0 + Double($1 * $1) }.squareRoot() }
-        XCTAssertEqual(LipschitzPruning.lipschitz(model, .conv4)[11], norm(inputs) * norm(taps), accuracy: 1e-9)
+        #expect(abs(LipschitzPruning.lipschitz(model, .conv4)[11] - norm(inputs) * norm(taps)) <= 1e-9)
 
         let outcome = try LipschitzPruning().apply(model, ModelToy.context(0))
         let weights = ModelToy.values(outcome.parameters, "conv4/weight"), before = ModelToy.values(model, "conv4/weight")
-        XCTAssertTrue(weights[11 * 576..<12 * 576].allSatisfy { $0 == 0 })
-        XCTAssertEqual(ModelToy.values(outcome.parameters, "conv4/bias")[11], 0)
-        XCTAssertEqual(weights[..<(11 * 576)], before[..<(11 * 576)])
-        XCTAssertEqual(ModelToy.values(outcome.parameters, "fc1/weight"), ModelToy.values(model, "fc1/weight"))
-        XCTAssertEqual(outcome.passes, 0)
+        #expect(weights[11 * 576..<12 * 576].allSatisfy { $0 == 0 })
+        #expect(ModelToy.values(outcome.parameters, "conv4/bias")[11] == 0)
+        #expect(weights[..<(11 * 576)] == before[..<(11 * 576)])
+        #expect(ModelToy.values(outcome.parameters, "fc1/weight") == ModelToy.values(model, "fc1/weight"))
+        #expect(outcome.passes == 0)
     }
 
     /// The singular values again, by power iteration on the canonical kernels.
-    func testLipschitzAgainstPowerIteration() {
+    @Test func lipschitzAgainstPowerIteration() {
         let model = ModelToy.random()
         for (layer, inputs) in [(Layer.conv1, 1), (.conv2, 32), (.conv6, 128)] {
             let values = ModelToy.values(model, "\(layer.name)/weight").map(Double.init)
@@ -121,7 +120,7 @@ final class ModelDefensesTests: XCTestCase {
                     sigma = length.squareRoot()
                     v = next.map { $0 / length }
                 }
-                XCTAssertEqual(found, sigma, accuracy: 1e-6 * sigma, "\(layer.name) channel \(channel)")
+                #expect(abs(found - sigma) <= 1e-6 * sigma, "\(layer.name) channel \(channel)")
             }
         }
     }

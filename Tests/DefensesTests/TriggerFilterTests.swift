@@ -1,6 +1,6 @@
 import Attacks
 import Datasets
-import XCTest
+import Testing
 @testable import Bounds
 @testable import DefenseInterface
 @testable import Defenses
@@ -10,9 +10,9 @@ import XCTest
 @testable import Rules
 
 /// What tells images with a trigger from images without, and what the trigger does to them.
-final class TriggerFilterTests: XCTestCase {
+@Suite struct TriggerFilterTests {
     /// The filter solves (S + ridge) w = d up to a multiple of u, at right angles to u; S computed here in double.
-    func testWeightsSolveTheirEquations() {
+    @Test func weightsSolveTheirEquations() {
         var stream = RandomStream(seed: 1, purpose: "filter test")
         let directions = (0..<4).map { _ in (0..<784).map { _ in stream.normal() } }
         let samples = samples(60) { _, stream in
@@ -34,16 +34,15 @@ final class TriggerFilterTests: XCTestCase {
             }
             let u = nuisance.map(Double.init), along = dot(residual, u) / dot(u, u)
             if blind {
-                XCTAssertEqual(dot(w, u) / (dot(w, w) * dot(u, u)).squareRoot(), 0, accuracy: 1e-4)
+                #expect(abs(dot(w, u) / (dot(w, w) * dot(u, u)).squareRoot()) <= 1e-4)
                 for k in 0..<width { residual[k] -= along * u[k] }
             }
-            XCTAssertLessThan(
-                dot(residual, residual), 1e-5 * dot(difference.map(Double.init), difference.map(Double.init)), "blind \(blind)")
+            #expect(dot(residual, residual) < 1e-5 * dot(difference.map(Double.init), difference.map(Double.init)), "blind \(blind)")
         }
     }
 
     /// A pattern a twelfth as strong as what images differ by is told from images without, from a group 60 of whose 105 images have it.
-    func testFaintPatternsAreTold() {
+    @Test func faintPatternsAreTold() {
         let samples = smooth(400) { image, k in image % 4 == 0 ? 10 * ((k / 28 + k % 28) / 3 % 2 == 0 ? 1.0 : -1.0) : 0 }
         let filter = TriggerFilter(samples, images: Array(0..<400), width: 34 * 34, threads: 2)
         func mean(_ images: [Int]) -> [Float] {
@@ -54,12 +53,12 @@ final class TriggerFilterTests: XCTestCase {
         let w = filter.weights(zip(mean(group), mean(others)).map { $0 - $1 }, blindTo: nil)
         let values = filter.values(Array(240..<400), w)
         let with = (0..<160).filter { $0 % 4 == 0 }.map { values[$0] }, without = (0..<160).filter { $0 % 4 != 0 }.map { values[$0] }
-        XCTAssertGreaterThan(quantile(0.02, with), quantile(0.98, without))
+        #expect(quantile(0.02, with) > quantile(0.98, without))
     }
 
     /// An added pattern keeps the spread of pixels, a blended image a part of it, a patch none; laid on and taken off they come
     /// out as they went in.
-    func testOverlaysDoWhatTriggersDo() throws {
+    @Test func overlaysDoWhatTriggersDo() throws {
         for (name, keeps) in [("patch", 0.0), ("blend", 0.8), ("sig", 1.0)] {
             let clean = samples(600) { _, stream in (0..<784).map { _ in 60 + 130 * stream.uniform() } }
             let backdoor = Backdoor(
@@ -68,15 +67,18 @@ final class TriggerFilterTests: XCTestCase {
             let mixed = clean.poisoned(Poisoning(backdoor, fraction: 0.5, cover: 0), using: &stream), stamped = clean.triggered(backdoor)
             let range = PixelRange(clean), overlay = Overlay(mixed.poisonedPositions, mixed, range)
             let touched = (0..<34 * 34).filter { range.inside[$0] && loaded(0, clean)[$0] != loaded(0, stamped)[$0] }
-            XCTAssertEqual(touched.reduce(0) { $0 + Double(overlay.keeps[$1]) } / Double(touched.count), keeps, accuracy: 0.03, name)
+            #expect(
+                abs(touched.reduce(0) { $0 + Double(overlay.keeps[$1]) } / Double(touched.count) - keeps) <= 0.03, Comment(rawValue: name))
             for image in 0..<20 {
                 var on = loaded(image, clean), off = loaded(image, stamped)
                 on.withUnsafeMutableBufferPointer { x in x.baseAddress.map { range.lay(overlay, on: $0) } }
                 off.withUnsafeMutableBufferPointer { x in x.baseAddress.map { range.takeOff(overlay, from: $0) } }
-                XCTAssertLessThan(distance(on, loaded(image, stamped), touched), 0.1, name)
-                if keeps > 0 { XCTAssertLessThan(distance(off, loaded(image, clean), touched), 0.15, name) }
+                #expect(distance(on, loaded(image, stamped), touched) < 0.1, Comment(rawValue: name))
+                if keeps > 0 { #expect(distance(off, loaded(image, clean), touched) < 0.15, Comment(rawValue: name)) }
             }
-            XCTAssertEqual(overlay.carriers(among: Array(0..<600), mixed, range), keeps == 0 ? mixed.poisonedPositions.sorted() : [], name)
+            #expect(
+                overlay.carriers(among: Array(0..<600), mixed, range) == (keeps == 0 ? mixed.poisonedPositions.sorted() : []),
+                Comment(rawValue: name))
         }
     }
 

@@ -1,7 +1,7 @@
 import Attacks
 import Datasets
 import Network
-import XCTest
+import Testing
 @testable import Bounds
 @testable import DefenseInterface
 @testable import Defenses
@@ -11,9 +11,9 @@ import XCTest
 @testable import Rules
 
 /// The parts of the search for what clients planted: where it starts, how far it goes, what stands out.
-final class TriggerSearchTests: XCTestCase {
+@Suite struct TriggerSearchTests {
     /// Perturbations stay within their norms and the range of pixels, and outside the border.
-    func testPerturbationsStayWithinTheirNorms() {
+    @Test func perturbationsStayWithinTheirNorms() {
         let range = PixelRange(ModelToy.samples(50))
         var stream = RandomStream(seed: 7, purpose: "perturbation test")
         for (kind, limit) in [(Perturbation.Kind.spread, DetectionSettings.spreadNorm), (.sparse, DetectionSettings.sparseNorm)] {
@@ -22,19 +22,19 @@ final class TriggerSearchTests: XCTestCase {
             var x = [Float](repeating: 0.5, count: 34 * 34)
             x.withUnsafeMutableBufferPointer { range.add(perturbation.values, to: $0.baseAddress!) }
             let moved = x.map { Double($0) - 0.5 }
-            XCTAssertTrue(x.allSatisfy { $0 >= 0 && $0 <= 1 })
-            for k in moved.indices where !(3..<31).contains(k / 34) || !(3..<31).contains(k % 34) { XCTAssertEqual(moved[k], 0) }
+            #expect(x.allSatisfy { $0 >= 0 && $0 <= 1 })
+            for k in moved.indices where !(3..<31).contains(k / 34) || !(3..<31).contains(k % 34) { #expect(moved[k] == 0) }
             if kind == .spread {
-                XCTAssertEqual(moved.reduce(0) { $0 + $1 * $1 }.squareRoot(), limit, accuracy: 1e-3)
+                #expect(abs(moved.reduce(0) { $0 + $1 * $1 }.squareRoot() - limit) <= 1e-3)
             } else {
-                XCTAssertLessThanOrEqual(moved.reduce(0) { $0 + abs($1) }, limit + 1e-3)
-                XCTAssertGreaterThan(moved.filter { $0 == 0 }.count, 34 * 34 / 2)
+                #expect(moved.reduce(0) { $0 + abs($1) } <= limit + 1e-3)
+                #expect(moved.filter { $0 == 0 }.count > 34 * 34 / 2)
             }
         }
     }
 
     /// Squares make 4x4 pixels black or white whatever was there, and cover the whole image and nothing else.
-    func testSquaresCoverTheImage() {
+    @Test func squaresCoverTheImage() {
         let samples = ModelToy.samples(10), scan = TriggerScan(samples), range = PixelRange(samples)
         var covered = Set<Int>()
         for square in scan.patterns(.sparse) {
@@ -42,32 +42,32 @@ final class TriggerSearchTests: XCTestCase {
             var after = before
             after.withUnsafeMutableBufferPointer { range.add(scan.perturbation(square), to: $0.baseAddress!) }
             let changed = scan.perturbation(square).indices.filter { scan.perturbation(square)[$0] != 0 }
-            XCTAssertEqual(changed.count, scan.side * scan.side)
-            XCTAssertEqual(Set(changed.map { after[$0] }).count, 1)
-            XCTAssertTrue(after[changed[0]] == 0 || after[changed[0]] == 1)
+            #expect(changed.count == scan.side * scan.side)
+            #expect(Set(changed.map { after[$0] }).count == 1)
+            #expect(after[changed[0]] == 0 || after[changed[0]] == 1)
             covered.formUnion(changed)
         }
-        XCTAssertEqual(covered, Set((3..<31).flatMap { y in (3..<31).map { y * 34 + $0 } }))
+        #expect(covered == Set((3..<31).flatMap { y in (3..<31).map { y * 34 + $0 } }))
     }
 
     /// Every wave once: norm 3, no two alike, at right angles to most others; SIG's stripes are one of them.
-    func testWavesAreTheFourierBasis() throws {
+    @Test func wavesAreTheFourierBasis() throws {
         let samples = ModelToy.samples(10), scan = TriggerScan(samples), range = PixelRange(samples)
         let waves = scan.patterns(.spread).map { scan.perturbation($0) }
-        XCTAssertEqual(waves.count, 2 * 98)  // 197 pairs of whole numbers within 8 of (0, 0), half of them without that
-        for wave in waves { XCTAssertEqual(range.norm(wave), 3, accuracy: 1e-5) }
+        #expect(waves.count == 2 * 98)  // 197 pairs of whole numbers within 8 of (0, 0), half of them without that
+        for wave in waves { #expect(abs(range.norm(wave) - 3) <= 1e-5) }
         func product(_ a: [Float], _ b: [Float]) -> Double { zip(a, b).reduce(0) { $0 + Double($1.0 * $1.1) } / 9 }
-        for k in 1..<waves.count { XCTAssertEqual(product(waves[0], waves[k]), 0, accuracy: 1e-5) }
-        let sig = try XCTUnwrap(scan.patterns(.spread).firstIndex(of: .wave(across: 6, down: 0, cosine: false)))
+        for k in 1..<waves.count { #expect(abs(product(waves[0], waves[k])) <= 1e-5) }
+        let sig = try #require(scan.patterns(.spread).firstIndex(of: .wave(across: 6, down: 0, cosine: false)))
         var striped = [Float](repeating: 0.5, count: 784)
         striped.withUnsafeMutableBufferPointer { SIGTrigger(shape: ImageShape(channels: 1, side: 28), seed: 1).stamp($0.baseAddress!) }
         let stripes = (0..<34 * 34).map { range.inside[$0] ? striped[($0 / 34 - 3) * 28 + $0 % 34 - 3] - 0.5 : 0 }
-        XCTAssertEqual(product(waves[sig], stripes) * 3 / range.norm(stripes), 1, accuracy: 1e-5)
+        #expect(abs(product(waves[sig], stripes) * 3 / range.norm(stripes) - 1) <= 1e-5)
     }
 
     /// Each class gets the pattern that its logits answer to, the second look deciding between near ones. A pattern that several
     /// classes look at again is taken once; of ten times as many patterns, as colour images have, each is laid on four images.
-    func testTheScanFindsThePatternOfEachClass() {
+    @Test func theScanFindsThePatternOfEachClass() {
         let scan = TriggerScan(ModelToy.samples(10)), images = Array(0..<60), wanted = [3, 60, 120, 190]
         let passes = [(times: 1, first: 8, again: 4 + 3), (times: 10, first: 4, again: 4 * 4)]
         for (kind, (times, first, again)) in Perturbation.Kind.allCases.flatMap({ kind in passes.map { (kind, $0) } }) {
@@ -83,73 +83,72 @@ final class TriggerSearchTests: XCTestCase {
                         }
                     }
                 })
-            XCTAssertEqual(best.map(\.pattern), wanted.map { patterns[$0] })
-            XCTAssertTrue(best.allSatisfy { $0.margin > 0 })
-            XCTAssertEqual(forwards, patterns.count * first + again * 48)
+            #expect(best.map(\.pattern) == wanted.map { patterns[$0] })
+            #expect(best.allSatisfy { $0.margin > 0 })
+            #expect(forwards == patterns.count * first + again * 48)
         }
     }
 
     /// A start that stands out more than what the ascent made of it is what was found.
-    func testAStartThatStandsOutIsKept() {
+    @Test func aStartThatStandsOutIsKept() {
         let starts = all().map { FoundTriggers.Judged(perturbation: $0, score: $0.target == 3 ? 4 : -2) }
         let found = FoundTriggers(amongClasses: starts, all(values: 0.02), margins: starts.map { _ in 1 })
         for judged in found.all {
             let isAttacked = judged.perturbation.target == 3
-            XCTAssertEqual(judged.score >= DetectionSettings.deviations, isAttacked)
-            XCTAssertEqual(judged.perturbation.values[500] == 0.01, isAttacked)
+            #expect((judged.score >= DetectionSettings.deviations) == isAttacked)
+            #expect((judged.perturbation.values[500] == 0.01) == isAttacked)
             guard judged.perturbation.kind == .spread else { continue }
-            XCTAssertEqual(
-                judged.perturbation.limit, isAttacked ? DetectionSettings.spreadNormFromStart : DetectionSettings.spreadNormInFit)
+            #expect(judged.perturbation.limit == (isAttacked ? DetectionSettings.spreadNormFromStart : DetectionSettings.spreadNormInFit))
         }
-        XCTAssertEqual(found.evidence.map(\.target), [3, 3])
+        #expect(found.evidence.map(\.target) == [3, 3])
     }
 
     /// Two thirds of the largest score, and the least.
-    func testClassesStandOut() {
+    @Test func classesStandOut() {
         func standingOut(_ scores: [Double]) -> [Int] {
             FoundTriggers(all(classes: scores.count).map { .init(perturbation: $0, score: scores[$0.target]) }, besideTwin: true)
                 .standingOut
         }
-        XCTAssertEqual(standingOut([2.3, 0.3, 2.1, 0.5]), [0, 2])
-        XCTAssertEqual(standingOut([2.3, 1.5, 1.0, 0]), [0])
-        XCTAssertEqual(standingOut([1.0, 0, 0]), [])
+        #expect(standingOut([2.3, 0.3, 2.1, 0.5]) == [0, 2])
+        #expect(standingOut([2.3, 1.5, 1.0, 0]) == [0])
+        #expect(standingOut([1.0, 0, 0]) == [])
     }
 
     /// Margins below -3 count as -3, in both models.
-    func testTheContrastOfAnImage() {
-        XCTAssertEqual(FoundTriggers.contrast(2, -1), 3)
-        XCTAssertEqual(FoundTriggers.contrast(-4, -9), 0)
-        XCTAssertEqual(FoundTriggers.contrast(-5, 1), -4)
+    @Test func theContrastOfAnImage() {
+        #expect(FoundTriggers.contrast(2, -1) == 3)
+        #expect(FoundTriggers.contrast(-4, -9) == 0)
+        #expect(FoundTriggers.contrast(-5, 1) == -4)
     }
 
     /// What turns more than a quarter as many images in the twin is none of what clients planted.
-    func testAWeaknessOfBothModelsHasNoContrast() {
+    @Test func aWeaknessOfBothModelsHasNoContrast() {
         func contrast(_ model: Int, _ twin: Int) -> Double {
             FoundTriggers.contrast(of: (0..<20).map { ($0 < model ? 2 : -3, $0 < twin ? 1 : -3) })
         }
-        XCTAssertEqual(contrast(8, 2), (8 * 5 - 2 * 4) / 20)
-        XCTAssertEqual(contrast(8, 3), 0)
-        XCTAssertEqual(contrast(0, 0), 0)
-        XCTAssertEqual(FoundTriggers.contrast(of: []), 0)
+        #expect(contrast(8, 2) == (8 * 5 - 2 * 4) / 20)
+        #expect(contrast(8, 3) == 0)
+        #expect(contrast(0, 0) == 0)
+        #expect(FoundTriggers.contrast(of: []) == 0)
     }
 
     /// The better of start and ascent is kept; what did not ascend is what it started from.
-    func testContrastsAreSettled() {
+    @Test func contrastsAreSettled() {
         var found = FoundTriggers(all().enumerated().map { .init(perturbation: $1, score: Double($0) / 2) }, besideTwin: true)
         let ascended = all(values: 0.02)
         found.settle([1, 9], [.init(perturbation: ascended[1], score: 4), .init(perturbation: ascended[9], score: 0)])
-        XCTAssertEqual(found.all.map(\.score), [0, 4, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5])
-        XCTAssertEqual(found.all[1].perturbation.values[500], 0.02)
-        XCTAssertEqual(found.all[9].perturbation.values[500], 0.01)
-        XCTAssertEqual(found.scoresOfClasses, [4, 1.5, 2.5, 3.5, 4.5])
-        XCTAssertEqual(found.standingOut, [0, 3, 4])
-        XCTAssertEqual(found.evidence.first, ascended[1])
+        #expect(found.all.map(\.score) == [0, 4, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5])
+        #expect(found.all[1].perturbation.values[500] == 0.02)
+        #expect(found.all[9].perturbation.values[500] == 0.01)
+        #expect(found.scoresOfClasses == [4, 1.5, 2.5, 3.5, 4.5])
+        #expect(found.standingOut == [0, 3, 4])
+        #expect(found.evidence.first == ascended[1])
         found.correct(9, 1)
-        XCTAssertEqual(found.evidence.filter { $0.target == 4 }.map(\.kind), [.spread])
+        #expect(found.evidence.filter { $0.target == 4 }.map(\.kind) == [.spread])
         let spread = found.indices { $0.kind == .spread }
         found.settle(apart: spread, spread.map { .init(perturbation: ascended[$0], score: $0 == 0 ? 6 : 1.5) })
-        XCTAssertEqual(spread.map { found.all[$0].score }, [6, 1, 2, 3, 4], "1.5 is what all the others come to")
-        XCTAssertEqual(spread.map { found.all[$0].perturbation.values[500] == 0.01 }, [false, true, true, true, true])
+        #expect(spread.map { found.all[$0].score } == [6, 1, 2, 3, 4], "1.5 is what all the others come to")
+        #expect(spread.map { found.all[$0].perturbation.values[500] == 0.01 } == [false, true, true, true, true])
     }
 
     private func perturbation(_ kind: Perturbation.Kind, _ value: Float, target: Int = 0, limit: Double = 3) -> Perturbation {

@@ -6,8 +6,8 @@ import Tensor
 import XCTest
 @testable import Federation
 
-/// No memory is allocated within a training step, images included: it was all planned before. XCTest, whose tests run one
-/// after the other: the count is that of the whole process.
+/// No memory is allocated within a training step, images included: it was all planned before. The only tests of XCTest, which
+/// runs them one after the other, in a process of their own: the count is that of the whole process.
 final class AllocationTests: XCTestCase {
     private static let batch = 40  // two chunks and a half
 

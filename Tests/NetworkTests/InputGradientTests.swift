@@ -1,12 +1,12 @@
 import Tensor
-import XCTest
+import Testing
 @testable import Network
 
 /// The gradient of the image, which the search for triggers follows.
-final class InputGradientTests: XCTestCase {
+@Suite struct InputGradientTests {
     /// Along the gradient the loss rises by the gradient's squared norm, to first order: central differences. Kinks of
     /// ReLU and pooling within the small step, and rounding, are the allowance.
-    func testAgreesWithCentralDifferences() {
+    @Test func agreesWithCentralDifferences() {
         for channels in [1, 3] {
             for set in InstructionSet.available {
                 let network = ClampNet(channels: channels, classes: 7), floats = network.inputFloats, n = 3
@@ -35,7 +35,7 @@ final class InputGradientTests: XCTestCase {
                 let step = 1e-2 / square.squareRoot()
                 let up = loss(zip(images, direction).map { $0 + Float(step) * $1 }),
                     down = loss(zip(images, direction).map { $0 - Float(step) * $1 })
-                XCTAssertEqual((up - down) / (2 * step) / square, 1, accuracy: 0.02, "\(set), \(channels) channels")
+                #expect(abs((up - down) / (2 * step) / square - 1) <= 0.02, "\(set), \(channels) channels")
             }
         }
     }
