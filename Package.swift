@@ -85,7 +85,9 @@ let package = Package(
         room("Attacks", ["OwnMethods", "Options", "Datasets", "Network", "Tensor", "HDF5"]),
         room("Numerics", ["Datasets", "Tensor"]),
         room("DefenseInterface", ["Options", "Attacks", "Datasets", "Network", "Tensor"]),
-        room("Rules", ["OwnMethods", "Options", "Attacks", "DefenseInterface", "Numerics", "Datasets", "Network", "Tensor"]),
+        room(
+            "Rules",
+            ["OwnMethods", "Options", "Attacks", "DefenseInterface", "Numerics", "Datasets", "Network", "Tensor", "KernelTable"]),
         room("Detection", ["Options", "DefenseInterface", "Numerics", "Attacks", "Datasets", "Network", "Tensor"]),
         room("Bounds", ["Detection", "DefenseInterface", "Numerics", "Attacks", "Datasets", "Network", "Tensor"]),
         room("ModelDefenses", ["OwnMethods", "DefenseInterface", "Numerics", "Attacks", "Datasets", "Network", "Tensor"]),

@@ -19,6 +19,13 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
         return Self.mix(key &+ counter &* 0x9E37_79B9_7F4A_7C15)
     }
 
+    /// The stream as it will be after `count` more numbers.
+    public func skipping(_ count: Int) -> RandomStream {
+        var later = self
+        later.counter &+= UInt64(count)
+        return later
+    }
+
     /// Uniform in [0, 1), 53 bits.
     public mutating func uniform() -> Double { Double(next() >> 11) * 0x1p-53 }
 
@@ -31,7 +38,7 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
         }
     }
 
-    /// Standard normal (Box-Muller; the second value of a pair is not used).
+    /// Standard normal of two numbers of the stream (Box-Muller; the second value of a pair is not used).
     public mutating func normal() -> Double {
         let radius = (-2 * Mathematics.log(1 - uniform())).squareRoot()
         return radius * Mathematics.cos(2 * Double.pi * uniform())

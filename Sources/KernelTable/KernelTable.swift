@@ -124,6 +124,21 @@ public struct KernelTable: Sendable {
     /// (rows, columns) to (columns, rows), rows and columns multiples of 32, with leading dimensions.
     public typealias Transpose =
         @Sendable (_ x: Floats, _ xStride: Int, _ y: MutableFloats, _ yStride: Int, _ rows: Int, _ columns: Int) -> Void
+    public typealias MutableDoubles = UnsafeMutablePointer<Double>
+    /// For each of `count` pairs of rows of `width` floats, in order: of every column the smaller value goes to the first row, the larger
+    /// one to the second.
+    public typealias ExchangeRows = @Sendable (_ rows: MutableFloats, _ width: Int, _ pairs: UnsafePointer<Int32>, _ count: Int) -> Void
+    /// `groups` times eight floats of x as doubles, less those of `origin`, into row `row` of y, which `pairProducts` and `pairDistances`
+    /// read: `strip` rows of 8 * groups doubles.
+    public typealias Widen =
+        @Sendable (_ x: Floats, _ origin: Floats?, _ groups: Int, _ y: MutableDoubles, _ row: Int, _ strip: Int) -> Void
+    /// sums(i, j, 8) += products or squared differences of rows a(i) and b(j), in eight interleaved parts; where `lower`, of pairs with
+    /// j <= i at least. Whole tiles are computed: a, b and sums have rows up to a multiple of 8, columns up to one of 3.
+    public typealias PairSums =
+        @Sendable (
+            _ a: UnsafePointer<Double>, _ rows: Int, _ b: UnsafePointer<Double>, _ columns: Int, _ lower: Bool, _ groups: Int,
+            _ strip: Int, _ sums: MutableDoubles, _ sumStride: Int
+        ) -> Void
     /// Runs `iterations` rounds of independent fused multiply-adds and returns the floating-point operations done.
     public typealias Peak = @Sendable (_ iterations: Int) -> Int
 
@@ -142,6 +157,10 @@ public struct KernelTable: Sendable {
     public var sgd: Sgd
     public var add: Add
     public var transpose: Transpose
+    public var exchangeRows: ExchangeRows
+    public var widen: Widen
+    public var pairProducts: PairSums
+    public var pairDistances: PairSums
     public var peak: Peak
 
     public init(
@@ -153,7 +172,9 @@ public struct KernelTable: Sendable {
         channelMaxima: @escaping ChannelMaxima, biasRelu: @escaping BiasRelu, clamp: @escaping Clamp, sgd: @escaping Sgd,
         add: @escaping Add,
         transpose:
-            @escaping Transpose, peak: @escaping Peak
+            @escaping Transpose, exchangeRows: @escaping ExchangeRows, widen: @escaping Widen, pairProducts: @escaping PairSums,
+        pairDistances: @escaping PairSums,
+        peak: @escaping Peak
     ) {
         self.name = name
         self.lanes = lanes
@@ -172,6 +193,10 @@ public struct KernelTable: Sendable {
         self.sgd = sgd
         self.add = add
         self.transpose = transpose
+        self.exchangeRows = exchangeRows
+        self.widen = widen
+        self.pairProducts = pairProducts
+        self.pairDistances = pairDistances
         self.peak = peak
     }
 }

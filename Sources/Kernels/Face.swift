@@ -14,5 +14,6 @@ public func kernelTable() -> KernelTable {
         name: setName, lanes: lanes, gemm: gemm, tileInput: tileInput, tileOutput: tileOutput,
         tileGradient: tileGradient, weightTiles: weightTiles, weightGradient: weightGradient, pool: pool,
         poolBackward: poolBackward, boundBackward: boundBackward, channelMaxima: channelMaxima, biasRelu: biasRelu, clamp: clamp, sgd: sgd,
-        add: add, transpose: transpose, peak: peak)
+        add: add, transpose: transpose, exchangeRows: exchangeRows, widen: widen, pairProducts: pairProducts, pairDistances: pairDistances,
+        peak: peak)
 }

@@ -38,7 +38,34 @@ public final class Parameters: @unchecked Sendable {
         for (i, value) in values.enumerated() { base[tensor.place(i)] = value }
     }
 
-    public var allFinite: Bool { buffer.values.allSatisfy(\.isFinite) }
+    public var allFinite: Bool {
+        var carries: UInt32 = 0  // into the sign, from an exponent of ones only: infinity or NaN; a loop without a branch
+        for k in 0..<count { carries |= (base[k].bitPattern & 0x7f80_0000) &+ 0x0080_0000 }
+        return carries & 0x8000_0000 == 0
+    }
+}
+
+extension ClampNet {
+    /// Every parameter once: its place in the flat blocked vector and its index in canonical order. Neighbours in this order are close to
+    /// each other in both: 32 outputs of one input after those of another.
+    package var elements: [(place: Int32, index: Int32)] {
+        var elements: [(place: Int32, index: Int32)] = [], before = 0
+        elements.reserveCapacity(parameterCount)
+        for tensor in tensors {
+            let outputs = tensor.shape[0], taps = tensor.shape.dropFirst(2).reduce(1, *), inputs = tensor.canonicalCount / (outputs * taps)
+            for panel in stride(from: 0, to: outputs, by: 32) {
+                for input in 0..<inputs {
+                    for output in panel..<min(outputs, panel + 32) {
+                        for i in (output * inputs + input) * taps..<(output * inputs + input + 1) * taps {
+                            elements.append((Int32(tensor.place(i)), Int32(before + i)))
+                        }
+                    }
+                }
+            }
+            before += tensor.canonicalCount
+        }
+        return elements
+    }
 }
 
 extension Parameters {

@@ -8,17 +8,16 @@ public final class Predictor: @unchecked Sendable {
     private let prepared: PreparedWeights
     private let workspaces: [Workspace]
 
-    public init(_ network: ClampNet, kernels: KernelTable, threads: Int) {
+    /// - Parameter workspaces: to work in, one for each thread; others may use them in between. Nil for its own.
+    public init(_ network: ClampNet, kernels: KernelTable, threads: Int, in workspaces: [Workspace]? = nil) {
         self.network = network
         self.kernels = kernels
         prepared = PreparedWeights(network)
-        workspaces = (0..<max(1, threads)).map { _ in Workspace(network, kernels, backward: false) }
+        self.workspaces = workspaces ?? (0..<max(1, threads)).map { _ in Workspace(network, kernels, backward: false) }
     }
 
-    /// Bytes that one takes.
-    public static func bytes(_ network: ClampNet, threads: Int) -> Int {
-        PreparedWeights.bytes(network) + max(1, threads) * Workspace.bytes(network, backward: false)
-    }
+    /// Bytes that one takes besides its workspaces.
+    public static func bytes(_ network: ClampNet) -> Int { PreparedWeights.bytes(network) }
 
     /// Takes `count` images through the network in chunks; `visit(first, n, workspace)` sees each chunk's results, on
     /// any thread and in any order.

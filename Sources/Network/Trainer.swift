@@ -32,7 +32,8 @@ public final class Trainer: @unchecked Sendable {
     private let workspaces: [Workspace]
     private let losses: FloatBuffer64
 
-    public init(_ network: ClampNet, kernels: KernelTable, lanes: Int = 1, threads: Int = 1) {
+    /// - Parameter workspaces: to work in, one for each thread; others may use them in between. Nil for its own.
+    public init(_ network: ClampNet, kernels: KernelTable, lanes: Int = 1, threads: Int = 1, in workspaces: [Workspace]? = nil) {
         self.network = network
         self.kernels = kernels
         parameters = Parameters(network)
@@ -40,14 +41,15 @@ public final class Trainer: @unchecked Sendable {
         prepared = PreparedWeights(network)
         velocity = FloatBuffer(network.parameterFloats)
         gradients = (0..<lanes).map { _ in Gradient(network) }
-        workspaces = (0..<max(1, min(threads, lanes))).map { _ in Workspace(network, kernels) }
+        let needed = max(1, min(threads, lanes))
+        precondition(workspaces.map { $0.count >= needed } ?? true)
+        self.workspaces = workspaces.map { Array($0.prefix(needed)) } ?? (0..<needed).map { _ in Workspace(network, kernels) }
         losses = FloatBuffer64(lanes)
     }
 
-    /// Bytes that one takes.
-    public static func bytes(_ network: ClampNet, lanes: Int = 1, threads: Int = 1) -> Int {
+    /// Bytes that one takes besides its workspaces.
+    public static func bytes(_ network: ClampNet, lanes: Int = 1) -> Int {
         8 * network.parameterFloats + PreparedWeights.bytes(network) + lanes * Gradient.bytes(network)
-            + max(1, min(threads, lanes)) * Workspace.bytes(network, backward: true)
     }
 
     /// Starts from other parameters and bounds, with momentum zero.

@@ -1,6 +1,7 @@
 import Attacks
 import Datasets
 import DefenseInterface
+import KernelTable
 import Network
 import Options
 import OwnMethods
@@ -22,13 +23,22 @@ public struct ClientUpdate: Sendable {
 
 /// A model that teaches in fusion, and how much its logits count (weights need not sum to 1).
 public struct Teacher: Sendable {
-    public var parameters: Parameters
+    private let source: Parameters
+    /// Scales the source's update of this model; nil for the source itself.
+    private let scaling: (factor: Double, global: Parameters)?
     public var weight: Double
 
     public init(_ parameters: Parameters, weight: Double = 1) {
-        self.parameters = parameters
-        self.weight = weight
+        (source, scaling, self.weight) = (parameters, nil, weight)
     }
+
+    /// G + factor (W - G), made when it is asked for: nobody asks where there is no fusion.
+    init(_ parameters: Parameters, scaledBy factor: Double, around global: Parameters, weight: Double = 1) {
+        (source, scaling, self.weight) = (parameters, factor == 1 ? nil : (factor, global), weight)
+    }
+
+    /// The model; a scaled one is made anew each time.
+    public var parameters: Parameters { scaling.map { weightedSum($0.global, [source], [$0.factor]) } ?? source }
 }
 
 /// What a rule makes of a round's updates.
@@ -86,6 +96,8 @@ public struct RuleContext {
     public var seed: UInt64
     public var round: Int
     public var threads: Int
+    /// What pairs of models are compared with; no result depends on the instruction set.
+    public var kernels: KernelTable
     /// Memory from round to round, by name (FoolsGold's history by client); saved with the run.
     public var memory: [String: [Float]]
     /// The same for a user's own rule.
@@ -93,11 +105,15 @@ public struct RuleContext {
     /// Nil where there is no FM data at hand: rules that need it then refuse.
     public var server: RuleServer?
 
-    public init(assumedMalicious: Int, seed: UInt64, round: Int, threads: Int, memory: [String: [Float]] = [:], server: RuleServer? = nil) {
+    public init(
+        assumedMalicious: Int, seed: UInt64, round: Int, threads: Int, kernels: KernelTable = InstructionSet.best.kernels,
+        memory: [String: [Float]] = [:], server: RuleServer? = nil
+    ) {
         self.assumedMalicious = assumedMalicious
         self.seed = seed
         self.round = round
         self.threads = threads
+        self.kernels = kernels
         self.memory = memory
         self.server = server
     }
@@ -166,7 +182,8 @@ extension AggregationRule {
     /// Throws `DefenseError` when the updates are not those of a round or the rule's conditions do not hold.
     public func aggregate(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
         let updates = updates.sorted { $0.client < $1.client }
-        for update in updates where !update.parameters.allFinite {
+        let areFinite = parallelMap(updates.count, threads: context.threads) { i, _ in updates[i].parameters.allFinite }
+        for (update, isFinite) in zip(updates, areFinite) where !isFinite {
             throw DefenseError.update("the update of client \(update.client) holds NaN or infinite parameters")
         }
         for (a, b) in zip(updates, updates.dropFirst()) where a.client == b.client {

@@ -19,19 +19,25 @@ public struct Bulyan: AggregationRule {
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
         let n = updates.count, assumed = context.assumedMalicious
         let f = min(assumed, (n - 3) / 4)
-        let selected = select(updates.map(\.parameters), f, threads: context.threads)
+        let selected = select(updates.map(\.parameters), f, context)
         let chosen = selected.map { updates[$0] }
-        let theta = chosen.count, low = (theta - 1) / 2, high = theta / 2
-        let model = fromSortedCoordinates(chosen.map(\.parameters), like: global, threads: context.threads) { rows, out in
-            forEachColumn { k in
-                let middle = (rows.at(low, k) + rows.at(high, k)) / 2
-                var first = 0, last = theta - 1  // the nearest values are neighbours once sorted
-                for _ in 0..<2 * f {
-                    if middle - rows.at(first, k) > rows.at(last, k) - middle { first += 1 } else { last -= 1 }
+        let theta = chosen.count, low = (theta - 1) / 2, high = theta / 2, kept = theta - 2 * f
+        let model = fromSortedCoordinates(chosen.map(\.parameters), like: global, context.kernels, threads: context.threads) { rows, out in
+            forEachEightColumns(out) { k in
+                let middle = (rows.eight(low, k) + rows.eight(high, k)) / 2
+                // The nearest values are neighbours once sorted. The first t are farther than those that would take their place, up to
+                // some t: as many are left out below.
+                var below = SIMD8<Double>.zero
+                for t in 0..<2 * f {
+                    let farther = middle - rows.eight(t, k) .> rows.eight(t + kept, k) - middle
+                    below.replace(with: below + 1, where: farther)
                 }
-                var sum = 0.0
-                for rank in first...last { sum += rows.at(rank, k) }
-                out[k] = Float(sum / Double(theta - 2 * f))
+                var sum = SIMD8<Double>.zero
+                for rank in 0..<theta {
+                    let place = SIMD8<Double>(repeating: Double(rank)), isKept = place .>= below .& place .< below + Double(kept)
+                    sum += SIMD8<Double>.zero.replacing(with: rows.eight(rank, k), where: isKept)
+                }
+                return sum / Double(kept)
             }
         }
         return Aggregate(
@@ -41,11 +47,11 @@ public struct Bulyan: AggregationRule {
     }
 
     /// Positions of n - 2f models, each Krum's choice among those left, ascending.
-    func select(_ models: [Parameters], _ f: Int, threads: Int) -> [Int] {
-        let distances = pairwise(models, threads: threads, blockDistance)
+    func select(_ models: [Parameters], _ f: Int, _ context: RuleContext) -> [Int] {
+        let neighbours = Neighbours(squaredDistances(models, context.kernels, threads: context.threads))
         var left = Array(models.indices), selected: [Int] = []
         for _ in 0..<models.count - 2 * f {
-            let scores = krumScores(distances, among: left, f)
+            let scores = neighbours.krumScores(among: left, f)
             guard let best = left.indices.min(by: { (scores[$0], $0) < (scores[$1], $1) }) else { break }
             selected.append(left.remove(at: best))
         }

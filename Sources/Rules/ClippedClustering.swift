@@ -39,7 +39,7 @@ public struct ClippedClustering: AggregationRule {
         guard all.allSatisfy({ $0 >= 0 }) else {
             throw DefenseError.model("\(Self.name): the run's memory holds norms below 0")
         }
-        let distances = cosineDistances(cosines(updateProducts(models, around: global, threads: threads)))
+        let distances = cosineDistances(cosines(updateProducts(models, around: global, context.kernels, threads: threads)))
         let compared = zip(norms, kept).map { Double($1) > limit ? $0 : Double($1) }
         return clippedMean(global, updates, compared, to: limit, admitted: Self.larger(distances), threads: threads)
     }

@@ -16,6 +16,6 @@ func clippedMean(_ global: Parameters, _ updates: [ClientUpdate], _ norms: [Doub
     let models = admitted.map { updates[$0].parameters }, factors = clipFactors(admitted.map { norms[$0] }, limit)
     let model = weightedSum(global, models, factors.map { $0 / Double(models.count) }, threads: threads)
     return Aggregate(
-        model: model, teachers: rescaled(models, factors, around: global).map { Teacher($0) },
+        model: model, teachers: zip(models, factors).map { Teacher($0, scaledBy: $1, around: global) },
         rejected: updates.indices.filter { !admitted.contains($0) }.map { updates[$0].client })
 }

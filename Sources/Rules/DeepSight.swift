@@ -41,7 +41,8 @@ public struct DeepSight: AggregationRule {
         let layers = models.map { OutputUpdate($0, global) }
         let suspicious = Self.suspicious(layers.map(\.exceedings))
         let ddif = (0..<Self.draws).map { draw in
-            divisionDifferences(models, global, server, RandomImages(side: server.side, draw: draw, count: images, context))
+            divisionDifferences(
+                models, global, server, RandomImages(side: server.side, draw: draw, count: images, context), threads: context.threads)
         }
         let accepted = Self.accepted(clusters(layers, ddif), suspicious)
         return clippedMean(global, updates, admitted: accepted, threads: context.threads).aggregate
@@ -81,20 +82,27 @@ public struct DeepSight: AggregationRule {
     }
 
     /// DDif (client, class).
-    private func divisionDifferences(_ models: [Parameters], _ global: Parameters, _ server: RuleServer, _ images: RandomImages)
-        -> [[Double]]
-    {
+    private func divisionDifferences(
+        _ models: [Parameters], _ global: Parameters, _ server: RuleServer, _ images: RandomImages, threads: Int
+    ) -> [[Double]] {
         let classes = global.network.classes
-        let load = { images.load($0, server.normalization, into: $1) }
-        let reference = logProbabilities(server.logits(global, images.count, load), classes)
-        return models.map { model in
-            let own = logProbabilities(server.logits(model, images.count, load), classes)
-            return (0..<classes).map { c in
-                // A ratio beyond e^300 says no more, and its square is still finite.
-                stride(from: c, to: own.count, by: classes).reduce(0) { $0 + Mathematics.exp(min(300, own[$1] - reference[$1])) }
-                    / Double(images.count)
+        var sums = models.map { _ in [Double](repeating: 0, count: classes) }
+        for first in stride(from: 0, to: images.count, by: RandomImages.atOnce) {
+            let n = min(RandomImages.atOnce, images.count - first), floats = global.network.inputFloats
+            let inputs = images.inputs(first, n, server.normalization, floats, threads: threads)
+            let load = { (i: Int, x: UnsafeMutablePointer<Float>) in x.update(from: inputs.base + i * floats, count: floats) }
+            let reference = logProbabilities(server.logits(global, n, load), classes)
+            for (client, model) in models.enumerated() {
+                let own = logProbabilities(server.logits(model, n, load), classes)
+                for c in 0..<classes {
+                    // A ratio beyond e^300 says no more, and its square is still finite.
+                    sums[client][c] = stride(from: c, to: own.count, by: classes).reduce(sums[client][c]) {
+                        $0 + Mathematics.exp(min(300, own[$1] - reference[$1]))
+                    }
+                }
             }
         }
+        return sums.map { $0.map { $0 / Double(images.count) } }
     }
 
     private func logProbabilities(_ logits: [Float], _ classes: Int) -> [Double] {
@@ -148,7 +156,17 @@ private struct RandomImages {
         round = context.round
     }
 
-    func load(_ i: Int, _ normalization: Normalization, into x: UnsafeMutablePointer<Float>) {
+    /// Images whose inputs are in memory at once: 28 MB of three channels.
+    static let atOnce = 2_000
+
+    /// Network inputs of `n` images from `first` on, each of so many floats: made once for all models.
+    func inputs(_ first: Int, _ n: Int, _ normalization: Normalization, _ floats: Int, threads: Int) -> FloatBuffer {
+        let inputs = FloatBuffer(n * floats)
+        parallel(n, threads: threads) { i, _ in load(first + i, normalization, into: inputs.base + i * floats) }
+        return inputs
+    }
+
+    private func load(_ i: Int, _ normalization: Normalization, into x: UnsafeMutablePointer<Float>) {
         var stream = RandomStream(seed: seed, purpose: "deepsight images \(draw)", round: round, client: i)
         let pixels = (0..<normalization.mean.count * side * side).map { _ in Float(stream.uniform()) }
         pixels.withUnsafeBufferPointer { buffer in

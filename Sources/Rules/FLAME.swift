@@ -23,12 +23,12 @@ public struct FLAME: AggregationRule {
 
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
         let n = updates.count, models = updates.map(\.parameters)
-        let distances = cosineDistances(cosines(pairwise(models, threads: context.threads, blockProduct)))
+        let distances = cosineDistances(cosines(products(models, context.kernels, threads: context.threads)))
         let labels = HDBSCAN(minClusterSize: n / 2 + 1, minSamples: 1, allowSingleCluster: true).labels(distances)
         let admitted = updates.indices.filter { labels[$0] == 0 }  // more than half are needed for a cluster: there is one at most
         let (aggregate, scale) = clippedMean(global, updates, admitted: admitted, threads: context.threads)
-        var stream = RandomStream(seed: context.seed, purpose: "flame noise", round: context.round)
-        addNoise(aggregate.model, deviation: noise * scale, &stream)
+        let stream = RandomStream(seed: context.seed, purpose: "flame noise", round: context.round)
+        addNoise(aggregate.model, deviation: noise * scale, stream, threads: context.threads)
         return aggregate
     }
 }

@@ -32,7 +32,7 @@ public struct FLTrust: AggregationRule {
         let factors = trusted.map { referenceNorm / norms[$0] }
         return Aggregate(
             model: weightedSum(global, chosen, zip(weights, factors).map { $0 * $1 }, threads: context.threads),
-            teachers: zip(rescaled(chosen, factors, around: global), weights).map { Teacher($0, weight: $1) },
+            teachers: chosen.indices.map { Teacher(chosen[$0], scaledBy: factors[$0], around: global, weight: weights[$0]) },
             rejected: updates.indices.filter { trust[$0] == 0 }.map { updates[$0].client })
     }
 }

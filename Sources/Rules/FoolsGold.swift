@@ -29,9 +29,12 @@ public struct FoolsGold: AggregationRule {
     }
 
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
-        let histories = try updates.map { try history($0, global, context) }
+        let elements = global.network.elements, pasts = try updates.map { try past($0.client, elements.count, context) }
+        let histories = parallelMap(updates.count, threads: context.threads) { i, _ in
+            Self.history(pasts[i], updates[i].parameters, global, elements)
+        }
         for (update, history) in zip(updates, histories) { context.memory[Self.memoryName(update.client)] = history.flattened }
-        let weights = Self.weights(cosines(pairwise(histories, threads: context.threads, blockProduct)), confidence)
+        let weights = Self.weights(cosines(products(histories.map(\.parameters), context.kernels, threads: context.threads)), confidence)
         let total = weights.reduce(0, +)
         guard total > 0 else { return .noStep(global, rejecting: updates) }
         let models = updates.map(\.parameters)
@@ -44,20 +47,38 @@ public struct FoolsGold: AggregationRule {
     /// The name in `RuleContext.memory` of a client's history: all parameters in canonical order.
     static func memoryName(_ client: Int) -> String { "foolsgold_client_\(client)" }
 
-    /// A client's history with this round's update.
-    private func history(_ update: ClientUpdate, _ global: Parameters, _ context: RuleContext) throws -> Parameters {
-        var sum = Parameters(global.network)
-        if let stored = context.memory[Self.memoryName(update.client)] {
-            guard let past = Parameters(global.network, flattened: stored) else {
-                throw DefenseError.model(
-                    "the history of client \(update.client) has \(stored.count) numbers, the network \(global.network.parameterCount) parameters"
-                )
-            }
-            sum = past
+    /// A client's history before this round; nil in its first.
+    private func past(_ client: Int, _ count: Int, _ context: RuleContext) throws -> [Float]? {
+        guard let stored = context.memory[Self.memoryName(client)] else { return nil }
+        guard stored.count == count else {
+            throw DefenseError.model("the history of client \(client) has \(stored.count) numbers, the network \(count) parameters")
         }
-        let h = sum.base, w = update.parameters.base, g = global.base
-        for k in 0..<global.count { h[k] = Float(Double(h[k]) + (Double(w[k]) - Double(g[k]))) }
-        return sum
+        return stored
+    }
+
+    /// The history with this round's update, as parameters and in canonical order.
+    private static func history(_ past: [Float]?, _ model: Parameters, _ global: Parameters, _ elements: [(place: Int32, index: Int32)])
+        -> (
+            parameters: Parameters, flattened: [Float]
+        )
+    {
+        let sum = Parameters(global.network), h = sum.base, w = model.base, g = global.base
+        let flattened = [Float](unsafeUninitializedCapacity: elements.count) { flat, count in
+            guard let flat = flat.baseAddress else { return }
+            count = elements.count
+            flat.initialize(repeating: 0, count: count)
+            past?.withUnsafeBufferPointer { past in
+                if let past = past.baseAddress { flat.update(from: past, count: elements.count) }
+            }
+            elements.withUnsafeBufferPointer { elements in
+                for element in elements {
+                    let k = Int(element.place), i = Int(element.index), x = Float(Double(flat[i]) + (Double(w[k]) - Double(g[k])))
+                    h[k] = x
+                    flat[i] = x
+                }
+            }
+        }
+        return (sum, flattened)
     }
 
     /// a_i from the cosines of the histories.

@@ -27,17 +27,35 @@ func unmetByKrum(_ n: Int, _ f: Int) -> String? { 2 * f + 2 < n ? nil : "2f + 2 
 
 /// Positions of the updates, lowest score first; ties go to the lower client number.
 func krumOrder(_ updates: [ClientUpdate], _ context: RuleContext) -> [Int] {
-    let n = updates.count, f = context.assumedMalicious
-    let distances = pairwise(updates.map(\.parameters), threads: context.threads, blockDistance)
-    let scores = krumScores(distances, among: Array(0..<n), f)
+    let distances = squaredDistances(updates.map(\.parameters), context.kernels, threads: context.threads)
+    let scores = Neighbours(distances).krumScores(among: Array(updates.indices), context.assumedMalicious)
     return scores.indices.sorted { (scores[$0], $0) < (scores[$1], $1) }
 }
 
-/// Krum's scores of the models `members`, among themselves, from all squared distances. As Bulyan's set shrinks below
-/// f + 3 models, one neighbour is still counted.
-func krumScores(_ squaredDistances: [[Double]], among members: [Int], _ f: Int) -> [Double] {
-    members.map { i in
-        let others = members.filter { $0 != i }.map { squaredDistances[i][$0] }.sorted()
-        return others.prefix(max(1, members.count - f - 2)).reduce(0, +)
+/// All squared distances, for each model those to the others in ascending order: sorted once, however often scores are asked for.
+struct Neighbours {
+    private let sorted: [[(model: Int, distance: Double)]]
+
+    init(_ squaredDistances: [[Double]]) {
+        sorted = squaredDistances.indices.map { i in
+            squaredDistances[i].enumerated().filter { $0.offset != i }.map { (model: $0.offset, distance: $0.element) }
+                .sorted { $0.distance < $1.distance }
+        }
+    }
+
+    /// Krum's scores of the models `members`, among themselves. As Bulyan's set shrinks below f + 3 models, one neighbour is still
+    /// counted.
+    func krumScores(among members: [Int], _ f: Int) -> [Double] {
+        var isMember = [Bool](repeating: false, count: sorted.count)
+        for i in members { isMember[i] = true }
+        return members.map { i in
+            var sum = 0.0, left = max(1, members.count - f - 2)
+            for neighbour in sorted[i] where isMember[neighbour.model] {
+                if left == 0 { break }
+                sum += neighbour.distance
+                left -= 1
+            }
+            return sum
+        }
     }
 }

@@ -10,8 +10,8 @@ public struct CoordinateMedian: AggregationRule {
 
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
         let n = updates.count, low = (n - 1) / 2, high = n / 2
-        let model = fromSortedCoordinates(updates.map(\.parameters), like: global, threads: context.threads) { rows, out in
-            forEachColumn { out[$0] = Float((rows.at(low, $0) + rows.at(high, $0)) / 2) }
+        let model = fromSortedCoordinates(updates.map(\.parameters), like: global, context.kernels, threads: context.threads) { rows, out in
+            forEachEightColumns(out) { (rows.eight(low, $0) + rows.eight(high, $0)) / 2 }
         }
         return Aggregate(model: model, teachers: updates.map { Teacher($0.parameters) })
     }

@@ -55,8 +55,8 @@ final class ClippedStream: UpdateStream {
 
     func finish() -> Parameters {
         let model = sum.model
-        var stream = RandomStream(seed: context.seed, purpose: "\(rule) noise", round: context.round)
-        addNoise(model, deviation: noise, &stream)
+        let stream = RandomStream(seed: context.seed, purpose: "\(rule) noise", round: context.round)
+        addNoise(model, deviation: noise, stream, threads: context.threads)
         return model
     }
 }

@@ -26,7 +26,9 @@ public struct GeometricMedian: AggregationRule {
             for _ in 0..<iterations {
                 distances.withUnsafeMutableBufferPointer { distances in
                     guard let distances = distances.baseAddress else { return }
-                    parallel(models.count, threads: threads) { i, _ in distances[i] = distance(v, models[i]) }
+                    parallel((models.count + 3) / 4, threads: threads) { group, _ in
+                        self.distances(v, models, 4 * group, into: distances)
+                    }
                 }
                 weights = zip(shares, distances).map { $0 / max(smoothing, $1) }
                 mean(models, weights, into: v, threads: threads)
@@ -40,28 +42,42 @@ public struct GeometricMedian: AggregationRule {
 
     /// sum b_i W_i / sum b_i.
     private func mean(_ models: [Parameters], _ weights: [Double], into v: UnsafeMutablePointer<Double>, threads: Int) {
-        let total = weights.reduce(0, +), bases = models.map(\.base)
+        let total = weights.reduce(0, +), bases = models.map(\.base), shares = weights.map { $0 / total }
         forEachBlock(models[0].count, threads: threads) { first, width, _ in
             for k in first..<first + width { v[k] = 0 }
-            for (base, weight) in zip(bases, weights) {
-                let share = weight / total
-                for k in first..<first + width { v[k] += share * Double(base[k]) }
+            forEachFour(bases, shares) { w, shares in
+                for k in first..<first + width {
+                    var x = v[k]
+                    x += shares.0 * Double(w.0[k])
+                    x += shares.1 * Double(w.1[k])
+                    x += shares.2 * Double(w.2[k])
+                    x += shares.3 * Double(w.3[k])
+                    v[k] = x
+                }
+            } rest: { w, share in
+                for k in first..<first + width { v[k] += share * Double(w[k]) }
             }
         }
     }
 
-    /// ||v - W||.
-    private func distance(_ v: UnsafePointer<Double>, _ model: Parameters) -> Double {
-        let w = model.base
-        var sum = 0.0
-        for first in stride(from: 0, to: model.count, by: 8) {  // counts are multiples of 32
-            var part = SIMD8<Double>.zero
-            for lane in 0..<8 {
-                let d = v[first + lane] - Double(w[first + lane])
-                part[lane] = d * d
-            }
-            sum += part.sum()
+    /// ||v - W_i|| of up to four models from `first` on: side by side, as each sum waits for itself.
+    private func distances(_ v: UnsafePointer<Double>, _ models: [Parameters], _ first: Int, into result: UnsafeMutablePointer<Double>) {
+        let last = models.count - 1, count = models[first].count
+        let w = (
+            models[first].base, models[min(first + 1, last)].base, models[min(first + 2, last)].base, models[min(first + 3, last)].base
+        )
+        var sums = SIMD4<Double>.zero
+        for k in stride(from: 0, to: count, by: 8) {  // counts are multiples of 32
+            let at = UnsafeRawPointer(v + k).loadUnaligned(as: SIMD8<Double>.self)
+            sums += SIMD4(squares(at, w.0 + k), squares(at, w.1 + k), squares(at, w.2 + k), squares(at, w.3 + k))
         }
-        return sum.squareRoot()
+        for i in first...min(first + 3, last) { result[i] = sums[i - first].squareRoot() }
+    }
+
+    /// The sum of eight (v_k - w_k)^2.
+    @inline(__always)
+    private func squares(_ v: SIMD8<Double>, _ w: UnsafePointer<Float>) -> Double {
+        let d = v - eight(w)
+        return (d * d).sum()
     }
 }

@@ -68,6 +68,6 @@ public struct SignGuard: AggregationRule {
         var stream = RandomStream(seed: context.seed, purpose: "sign-guard coordinates", round: context.round)
         let all = network.tensors.flatMap { tensor in (0..<tensor.canonicalCount).map { tensor.place($0) } }
         let count = max(1, Int(share * Double(all.count)))
-        return stream.permutation(all.count).prefix(count).map { all[$0] }
+        return stream.permutation(all.count).prefix(count).map { all[$0] }.sorted()  // whose signs are counted in any order
     }
 }

@@ -19,11 +19,11 @@ public struct TrimmedMean: AggregationRule {
 
     public func combine(_ global: Parameters, _ updates: [ClientUpdate], _ context: inout RuleContext) throws -> Aggregate {
         let n = updates.count, cut = cut(n)
-        let model = fromSortedCoordinates(updates.map(\.parameters), like: global, threads: context.threads) { rows, out in
-            forEachColumn { k in
-                var sum = 0.0
-                for rank in cut..<n - cut { sum += rows.at(rank, k) }
-                out[k] = Float(sum / Double(n - 2 * cut))
+        let model = fromSortedCoordinates(updates.map(\.parameters), like: global, context.kernels, threads: context.threads) { rows, out in
+            forEachEightColumns(out) { k in
+                var sum = SIMD8<Double>.zero
+                for rank in cut..<n - cut { sum += rows.eight(rank, k) }
+                return sum / Double(n - 2 * cut)
             }
         }
         return Aggregate(model: model, teachers: updates.map { Teacher($0.parameters) })

@@ -51,9 +51,12 @@ package func blockProduct(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, 
     return sum
 }
 
+/// Eight floats as doubles; one by one, as the library's conversion may stay a call.
 @inline(__always)
-private func eight(_ a: UnsafePointer<Float>) -> SIMD8<Double> {
-    SIMD8<Double>(UnsafeRawPointer(a).loadUnaligned(as: SIMD8<Float>.self))
+func eight(_ a: UnsafePointer<Float>) -> SIMD8<Double> {
+    var wide = SIMD8<Double>.zero
+    for lane in 0..<8 { wide[lane] = Double(a[lane]) }
+    return wide
 }
 
 /// ||a - b||^2 over all parameters.
@@ -93,48 +96,6 @@ private func blockUpdateProduct(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Fl
     return sum
 }
 
-/// The symmetric matrix of `term` summed over all parameters, for every pair of models, each with itself included.
-package func pairwise(_ models: [Parameters], threads: Int, _ term: BlockSum) -> [[Double]] {
-    let bases = models.map(\.base)
-    return pairSums(models.count, models.first?.count ?? 0, threads: threads) { i, j, first, width in
-        term(bases[i] + first, bases[j] + first, width)
-    }
-}
-
-/// The symmetric matrix of (W_i - G) . (W_j - G) over all parameters.
-package func updateProducts(_ models: [Parameters], around global: Parameters, threads: Int) -> [[Double]] {
-    let bases = models.map(\.base), g = global.base
-    return pairSums(models.count, global.count, threads: threads) { i, j, first, width in
-        blockUpdateProduct(bases[i] + first, bases[j] + first, g + first, width)
-    }
-}
-
-/// The symmetric (n, n) matrix of `term(i, j, first, width)` summed over blocks of `count` coordinates, in order.
-private func pairSums(_ n: Int, _ count: Int, threads: Int, _ term: (_ i: Int, _ j: Int, _ first: Int, _ width: Int) -> Double)
-    -> [[Double]]
-{
-    let pairs = n * (n + 1) / 2, blocks = (count + coordinateBlock - 1) / coordinateBlock
-    var partial = [Double](repeating: 0, count: blocks * pairs)  // every block its own row: no order of threads shows
-    partial.withUnsafeMutableBufferPointer { buffer in
-        guard let partial = buffer.baseAddress else { return }
-        forEachBlock(count, threads: threads) { first, width, _ in
-            let row = partial + first / coordinateBlock * pairs
-            for i in 0..<n {
-                for j in 0...i { row[i * (i + 1) / 2 + j] = term(i, j, first, width) }
-            }
-        }
-    }
-    var matrix = [[Double]](repeating: [Double](repeating: 0, count: n), count: n)
-    for i in 0..<n {
-        for j in 0...i {
-            let pair = i * (i + 1) / 2 + j
-            matrix[i][j] = (0..<blocks).reduce(0) { $0 + partial[$1 * pairs + pair] }
-            matrix[j][i] = matrix[i][j]
-        }
-    }
-    return matrix
-}
-
 /// Cosines from the matrix of products: 1 for equal vectors, 0 where one is zero, never outside -1...1.
 package func cosines(_ products: [[Double]]) -> [[Double]] {
     products.indices.map { i in
@@ -161,13 +122,44 @@ package func weightedSum(_ global: Parameters, _ models: [Parameters], _ weights
         withUnsafeTemporaryAllocation(of: Double.self, capacity: width) { buffer in
             guard let sum = buffer.baseAddress else { return }
             for k in 0..<width { sum[k] = Double(g[first + k]) }
-            for (base, weight) in zip(bases, weights) {
-                for k in 0..<width { sum[k] += weight * (Double(base[first + k]) - Double(g[first + k])) }
+            forEachFour(bases, weights) { w, weights in  // four terms for each load of a sum
+                for k in 0..<width {
+                    let before = Double(g[first + k])
+                    var x = sum[k]
+                    x += weights.0 * (Double(w.0[first + k]) - before)
+                    x += weights.1 * (Double(w.1[first + k]) - before)
+                    x += weights.2 * (Double(w.2[first + k]) - before)
+                    x += weights.3 * (Double(w.3[first + k]) - before)
+                    sum[k] = x
+                }
+            } rest: { w, weight in
+                for k in 0..<width { sum[k] += weight * (Double(w[first + k]) - Double(g[first + k])) }
             }
             for k in 0..<width { result.base[first + k] = Float(sum[k]) }
         }
     }
     return result
+}
+
+/// Calls `body` with four vectors and their weights at a time, in order, then `rest` with each that is left.
+@inline(__always)
+func forEachFour(
+    _ bases: [UnsafeMutablePointer<Float>], _ weights: [Double],
+    _ body: (
+        (UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>),
+        (Double, Double, Double, Double)
+    ) -> Void, rest: (UnsafeMutablePointer<Float>, Double) -> Void
+) {
+    var i = 0
+    while i + 4 <= bases.count {
+        body(
+            (bases[i], bases[i + 1], bases[i + 2], bases[i + 3]), (weights[i], weights[i + 1], weights[i + 2], weights[i + 3]))
+        i += 4
+    }
+    while i < bases.count {
+        rest(bases[i], weights[i])
+        i += 1
+    }
 }
 
 /// 1 / max(1, ||D|| / limit) for every norm.
@@ -189,12 +181,18 @@ package func updateNorms(_ models: [Parameters], _ global: Parameters, threads: 
 }
 
 /// Adds N(0, deviation^2) to every parameter, in canonical order; padding stays zero.
-package func addNoise(_ model: Parameters, deviation: Double, _ stream: inout RandomStream) {
+package func addNoise(_ model: Parameters, deviation: Double, _ stream: RandomStream, threads: Int) {
     guard deviation > 0 else { return }
+    var drawn = 0
     for tensor in model.network.tensors {
-        for i in 0..<tensor.canonicalCount {
-            let place = tensor.place(i)
-            model.base[place] = Float(Double(model.base[place]) + deviation * stream.normal())
+        let before = drawn
+        forEachBlock(tensor.canonicalCount, threads: threads) { first, width, _ in
+            var stream = stream.skipping(2 * (before + first))  // a normal number takes two
+            for i in first..<first + width {
+                let place = tensor.place(i)
+                model.base[place] = Float(Double(model.base[place]) + deviation * stream.normal())
+            }
         }
+        drawn += tensor.canonicalCount
     }
 }

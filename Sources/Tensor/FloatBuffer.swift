@@ -4,16 +4,18 @@ import Glibc
 public final class FloatBuffer: @unchecked Sendable {
     public let base: UnsafeMutablePointer<Float>
     public let count: Int
+    private let memory: UnsafeMutableRawPointer
 
     public init(_ count: Int) {
         self.count = count
         let bytes = max(64, (count * 4 + 63) / 64 * 64)
-        guard let memory = aligned_alloc(64, bytes) else { outOfMemory(bytes) }
-        memset(memory, 0, bytes)
-        base = memory.bindMemory(to: Float.self, capacity: bytes / 4)
+        // Pages that come fresh from the system are zero, and take no memory until they are written to.
+        guard let memory = calloc(1, bytes + 63) else { outOfMemory(bytes) }
+        self.memory = memory
+        base = memory.alignedUp(toMultipleOf: 64).bindMemory(to: Float.self, capacity: bytes / 4)
     }
 
-    deinit { free(base) }
+    deinit { free(memory) }
 
     public func copy(from other: FloatBuffer) {
         precondition(count == other.count)

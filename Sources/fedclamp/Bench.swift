@@ -1,4 +1,5 @@
 import ArgumentParser
+import Defenses
 import Experiments
 import Network
 import Numerics
@@ -16,12 +17,19 @@ struct Bench: ParsableCommand {
 
               fedclamp bench
               fedclamp bench --threads 2 --isa avx2 --json
+              fedclamp bench --updates 100                  every rule, for a round of 100 clients
             """))
 
     @OptionGroup var machine: MachineOptions
 
     @Option(help: ArgumentHelp("Length of each measurement.", valueName: "s"))
     var seconds = 1.0
+
+    @Option(help: ArgumentHelp("Measure the rules before aggregation instead, for a round of so many made-up updates.", valueName: "n"))
+    var updates: Int?
+
+    @Option(name: .customLong("defense"), help: ArgumentHelp("With updates: such a rule only; may be repeated.", valueName: "name"))
+    var rules: [String] = []
 
     @Flag(help: "One JSON object instead of text.")
     var json = false
@@ -33,8 +41,29 @@ struct Bench: ParsableCommand {
         if let bad = checks.first(where: { !$0.holds }) {
             throw Failure.check("\(set.rawValue): \(bad.name): error \(bad.error), at most \(bad.limit) expected; nothing was measured")
         }
+        if let updates { return try measureRules(updates, set, threads) }
         let speeds = Self.counts(threads).map { Throughput(set, threads: $0).measure(seconds: seconds) }
         output(json ? rendered(speeds, set, checks.count).rendered() : text(speeds, set, checks.count))
+    }
+
+    private func measureRules(_ updates: Int, _ set: InstructionSet, _ threads: Int) throws {
+        guard (1...1000).contains(updates) else { throw Failure.usage("--updates \(updates): expected a number from 1 to 1000") }
+        let named = try rules.map { try choose($0, "rule", from: AggregationRules.all.map { ($0.name, $0) }) }
+        let times = try RuleTimes(set, threads: threads, updates: updates)
+            .measure(named.isEmpty ? AggregationRules.all : named, seconds: seconds)
+        if json {
+            let members: [(String, JSON)] = [
+                ("cpu", .text(Throughput.cpuName)), ("instruction_set", .text(set.rawValue)), ("threads", .whole(threads)),
+                ("updates", .whole(updates)), ("rules", .array(times.map { .object($0.members) })),
+            ]
+            return output(JSON.object(members).rendered())
+        }
+        var table = TextTable([.left])
+        table.add(["rule", "seconds", "passed", "sha256"])
+        for time in times { table.add([time.rule, Numbers.fixed(time.seconds, 4), "\(time.passed)", time.digest]) }
+        let parameters = Numbers.grouped(ClampNet(channels: 3, classes: 10).parameterCount)
+        output("CPU: \(Throughput.cpuName)\n\(set.rawValue), \(threads) threads, \(updates) updates of \(parameters) parameters\n")
+        output(table.rendered().joined(separator: "\n"))
     }
 
     /// 1, 2, 4 ... up to `most`, and `most`.

@@ -21,6 +21,14 @@ import Testing
             ])
     }
 
+    @Test func skips() {
+        var stream = RandomStream(seed: 1, purpose: "partition")
+        #expect(first(stream.skipping(0)) == first(stream))
+        let later = stream.skipping(5)
+        for _ in 0..<5 { _ = stream.next() }
+        #expect(first(later) == first(stream))
+    }
+
     @Test func namesGiveDifferentStreams() {
         var seen: Set<UInt64> = [], count = 0
         for seed in 0..<4 as Range<UInt64> {

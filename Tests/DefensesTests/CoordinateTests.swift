@@ -63,15 +63,17 @@ import Testing
         }
     }
 
-    /// Whole models, the last block too, against the sort of the standard library.
+    /// Whole models, the last block too, on every instruction set, against the sort of the standard library.
     @Test func sortsEveryCoordinate() {
         for n in [1, 2, 7, 12] {
             let models = (0..<n).map { Toy.random(UInt64(97 * n + $0)) }
-            let third = fromSortedCoordinates(models, like: models[0], threads: 2) { rows, out in
-                forEachColumn { out[$0] = Float(rows.at(n / 3, $0)) }
+            for set in InstructionSet.available {
+                let third = fromSortedCoordinates(models, like: models[0], set.kernels, threads: 2) { rows, out in
+                    forEachEightColumns(out) { rows.eight(n / 3, $0) }
+                }
+                let wrong = (0..<third.count).filter { k in third.base[k] != models.map { $0.base[k] }.sorted()[n / 3] }
+                #expect(wrong.count == 0, "\(n) clients, \(set)")
             }
-            let wrong = (0..<third.count).filter { k in third.base[k] != models.map { $0.base[k] }.sorted()[n / 3] }
-            #expect(wrong.count == 0, "\(n) clients")
         }
     }
 

@@ -105,11 +105,29 @@ import Testing
             }
         }
         let a = Toy.random(1), b = Toy.random(2), g = Toy.random(3)
-        let matrix = pairwise([a, b, g], threads: 2, blockDistance)
+        let kernels = InstructionSet.best.kernels, matrix = squaredDistances([a, b, g], kernels, threads: 2)
         #expect(matrix[0][1] == squaredDistance(a, b) && matrix[1][0] == matrix[0][1] && matrix[2][2] == 0)
         var direct = 0.0
         for k in 0..<a.count { direct += (Double(a.base[k]) - Double(g.base[k])) * (Double(b.base[k]) - Double(g.base[k])) }
         #expect(abs(updateProduct(a, b, around: g) - direct) <= 1e-9 * abs(direct))
+    }
+
+    /// Matrices of pairs are the sums of each pair, to the bit, on every instruction set, in one strip or in three.
+    @Test func pairsOfModels() {
+        let models = (1...7).map { Toy.random(UInt64($0)) }, g = Toy.random(8)
+        for set in InstructionSet.available {
+            for (strip, threads) in [(3, 2), (stripModels, 1)] {
+                let distances = squaredDistances(models, set.kernels, threads: threads, strip: strip)
+                let dots = products(models, set.kernels, threads: threads, strip: strip)
+                let updates = updateProducts(models, around: g, set.kernels, threads: threads, strip: strip)
+                for (i, a) in models.enumerated() {
+                    for (j, b) in models.enumerated() {
+                        #expect(distances[i][j] == squaredDistance(a, b) && dots[i][j] == product(a, b), "\(set) \(strip)")
+                        #expect(updates[i][j] == updateProduct(a, b, around: g), "\(set) \(strip)")
+                    }
+                }
+            }
+        }
     }
 
     private func sinLike(_ i: Int) -> Double { Double((i * 37 + 11) % 29) / 14.5 - 1 }
@@ -118,5 +136,8 @@ import Testing
         let model = Toy.random(5)
         #expect(Parameters(Toy.network, flattened: model.flattened).map { Toy.equal($0, model) } == true)
         #expect(Parameters(Toy.network, flattened: [1, 2]) == nil)
+        let elements = Toy.network.elements, flattened = model.flattened
+        #expect(elements.allSatisfy { model.base[Int($0.place)] == flattened[Int($0.index)] })
+        #expect(Set(elements.map(\.index)).count == Toy.network.parameterCount && elements.count == Toy.network.parameterCount)
     }
 }

@@ -30,8 +30,8 @@ struct MemoryPlan {
             (
                 "the server",
                 sum {
-                    Trainer.bytes($0, lanes: Trainer.serverLanes, threads: threads) + Predictor.bytes($0, threads: threads) + 3 * 4
-                        * $0.parameterFloats
+                    Trainer.bytes($0, lanes: Trainer.serverLanes) + Predictor.bytes($0) + 3 * 4 * $0.parameterFloats
+                        + max(1, threads) * Workspace.bytes($0, backward: true)  // clients work in these, too
                 }
             ),
             ("\(rule.label) with \(participants) of \(configuration.clients) clients", rule.memoryNeeded(size)),

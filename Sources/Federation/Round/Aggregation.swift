@@ -156,7 +156,7 @@ final class Group {
         let mean = state.meanImages ?? senders.reduce(0) { $0 + $1.images } / senders.count
         context = RuleContext(
             assumedMalicious: state.assumedMalicious(senders.count), seed: Self.seed(state.configuration.seed, index),
-            round: state.nextRound, threads: server.threads, memory: prototype.memory,
+            round: state.nextRound, threads: server.threads, kernels: server.kernels, memory: prototype.memory,
             server: RuleServer(state, prototype, server, synthetic, rootImages: mean))
         context.ownState = prototype.ownStates[Prototype.ownRule] ?? [:]
         stream = (rule as? any StreamingRule)?.stream(prototype.global, images: senders.map(\.images), context)

@@ -57,7 +57,7 @@ public final class FederatedRun {
         state = FederationState(configuration, data.network, data.clientsNormalization, data.provenance)
         state.meanImages = data.meanImages
         server = Server(kernels: kernels, threads: threads)
-        trainers = (0..<max(1, min(threads, configuration.participants))).map { _ in Trainers(kernels: kernels) }
+        trainers = server.clientTrainers(configuration.participants)
     }
 
     /// The defences asked for: at most one aggregation rule and any number of defences on the model; `vouching` is

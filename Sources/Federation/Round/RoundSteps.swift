@@ -53,7 +53,7 @@ public enum RoundSteps {
             throw RunError.incompatible("client \(client) has no part in round \(state.nextRound): \(clientsOf(state))")
         }
         if state.configuration.isMalicious(client) { try state.configuration.requireGranted([.maliciousUpdate]) }
-        let result = state.train(client, samples, Trainers(kernels: server.kernels), state.behaviors(server))
+        let result = state.train(client, samples, server.clientTrainers(1)[0], state.behaviors(server))
         guard result.update.allFinite else { throw RunError.diverged(round: state.nextRound, where: "local training of client \(client)") }
         guard let own = state.ownUpdate(client, server) else { return result }
         let sent = try own.update(result.update, client: client, images: samples.count, state: [:])

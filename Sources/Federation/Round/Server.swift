@@ -11,12 +11,20 @@ public final class Server: @unchecked Sendable {
     private let predictors: Predictors
     public let kernels: KernelTable
     public let threads: Int
+    /// One for each thread.
+    private let workspaces: [SharedWorkspace]
 
     public init(kernels: KernelTable, threads: Int) {
         self.kernels = kernels
         self.threads = threads
-        trainers = Trainers(kernels: kernels, lanes: Trainer.serverLanes, threads: threads)
-        predictors = Predictors(kernels: kernels, threads: threads)
+        workspaces = (0..<max(1, threads)).map { _ in SharedWorkspace(kernels: kernels) }
+        trainers = Trainers(kernels: kernels, lanes: Trainer.serverLanes, in: workspaces)
+        predictors = Predictors(kernels: kernels, in: workspaces)
+    }
+
+    /// What a client trains with on each of so many threads, while the server waits.
+    func clientTrainers(_ count: Int) -> [Trainers] {
+        workspaces.prefix(max(1, count)).map { Trainers(kernels: kernels, in: [$0]) }
     }
 
     public func predictor(_ network: ClampNet) -> Predictor { predictors[network] }
@@ -28,6 +36,7 @@ public final class Server: @unchecked Sendable {
         _ configuration: RunConfiguration, _ synthetic: Samples, network: ClampNet, shown: [Float]? = nil,
         look: (_ epoch: Int, _ model: Parameters) throws -> Void = { _, _ in }
     ) throws -> Parameters {
+        guard synthetic.count > 0 else { return initialWeights(configuration, network) }
         let trainer = trainers[network]
         trainer.reset(initialWeights(configuration, network))
         var order = RandomStream(seed: configuration.seed, purpose: "initialisation order")
