@@ -58,7 +58,8 @@ public enum Partition: Hashable, Sendable, CustomStringConvertible {
         let perClient = if case .shards(let k) = self { k } else { 1 }
         guard indices.count / perClient >= clients else {
             throw .argument(
-                what: "partition \(self) over \(clients) clients", expected: "at least \(perClient) \(perClient == 1 ? "image" : "images") for each",
+                what: "partition \(self) over \(clients) clients",
+                expected: "at least \(perClient) \(perClient == 1 ? "image" : "images") for each",
                 got: "\(indices.count) in all")
         }
         var stream = RandomStream(seed: seed, purpose: "partition")

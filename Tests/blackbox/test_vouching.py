@@ -155,3 +155,11 @@ def test_recommended_is_one_name(tmp_path, data, many):
     assert told[0]["accuracy"] == told[1]["accuracy"] and told[0]["attack_success_rate"] == told[1]["attack_success_rate"]
     fedclamp("run", *files, "--defense", "multi-krum", "--out", other)
     refused("evaluate", other, "--data", data, "--defended", "recommended", says=["multi-krum, vouching, bounds-unlearning", "got multi-krum"])
+
+
+def test_more_threads_than_clients_of_a_round(tmp_path, data, many):
+    """All clients vouch, whatever part of them a round has."""
+    for threads in (1, 4):
+        fedclamp("run", "--data", data, "--synthetic", many, *RUN, "--participation", 0.25, "--rounds", 1, "--threads", threads,
+                 "--out", tmp_path / f"{threads}.h5")
+    assert not differing(contents(tmp_path / "1.h5", GROUPS), contents(tmp_path / "4.h5", GROUPS))

@@ -13,7 +13,7 @@ struct MemoryPlan {
     init(_ rule: any AggregationRule, _ configuration: RunConfiguration, _ data: RunData, threads: Int) {
         let networks = configuration.presentHeads.map { ClampNet(channels: data.network.channels, classes: data.network.classes, head: $0) }
         let model = 4 * (networks.map(\.parameterFloats).max() ?? 0), participants = configuration.mostParticipants
-        let trainers = max(1, min(threads, participants)), trainings = configuration.adaptation == nil ? 1 : 3
+        let trainers = max(1, min(threads, configuration.mostTrained)), trainings = configuration.adaptation == nil ? 1 : 3
         let size = RoundSize(clients: configuration.clients, participants: participants, rounds: configuration.rounds, modelBytes: model)
         let flips = configuration.defenses.contains(FlippedUpdates.name)
         let looks =

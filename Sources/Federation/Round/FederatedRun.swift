@@ -57,7 +57,7 @@ public final class FederatedRun {
         state = FederationState(configuration, data.network, data.clientsNormalization, data.provenance)
         state.meanImages = data.meanImages
         server = Server(kernels: kernels, threads: threads)
-        trainers = server.clientTrainers(configuration.participants)
+        trainers = server.clientTrainers(configuration.mostTrained)
     }
 
     /// The defences asked for: at most one aggregation rule and any number of defences on the model; `vouching` is

@@ -180,6 +180,9 @@ public struct RunConfiguration: Equatable, Sendable {
     /// Clients of a round, as long as none are excluded: all of them in the rounds before the initialisation, where the federation vouches.
     public func participants(inRound round: Int) -> Int { round > 0 ? participants : self.clients }
 
+    /// The most clients that a round trains.
+    var mostTrained: Int { participants(inRound: allRounds.lowerBound) }
+
     /// The most clients that a round with a rule has: the last one before the initialisation ends with a vote, and asks no rule.
     var mostParticipants: Int { vouchingRounds > 1 ? self.clients : participants }
 }
