@@ -126,7 +126,7 @@ import Testing
         func contrast(_ model: Int, _ twin: Int) -> Double {
             FoundTriggers.contrast(of: (0..<20).map { ($0 < model ? 2 : -3, $0 < twin ? 1 : -3) })
         }
-        #expect(contrast(8, 2) == (8.0 * 5 - 2 * 4) / 20)
+        #expect(contrast(8, 2) == 1.6)  // (8 * 5 - 2 * 4) / 20
         #expect(contrast(8, 3) == 0)
         #expect(contrast(0, 0) == 0)
         #expect(FoundTriggers.contrast(of: []) == 0)
