@@ -163,3 +163,18 @@ public struct Samples: Sendable {
         return Normalization(mean: mean.map(Float.init), std: std.map(Float.init))
     }
 }
+
+extension Samples {
+    /// Writes the gradient of an image's network input, (34, 34, channels), as one of its pixels, (channels, side, side).
+    public func pixels(ofInputGradient gradient: UnsafePointer<Float>, into target: UnsafeMutablePointer<Float>) {
+        let side = set.height, border = (34 - side) / 2, channels = set.channels
+        for c in 0..<channels {
+            for y in 0..<side {
+                for x in 0..<side {
+                    let at = ((y + border) * 34 + x + border) * channels + c
+                    target[(c * side + y) * side + x] = gradient[at] / normalization.std[c]
+                }
+            }
+        }
+    }
+}

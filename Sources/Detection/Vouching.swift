@@ -179,7 +179,7 @@ public struct Vouching: Sendable {
             Finding("FM labels that are not trusted", "\(distrusted.count) of \(labels.count)"),
             Finding(
                 "FM labels that the clients guess",
-                "\(guessed) of \(labels.count)" + (tooFew ? "; they know too little, and wrong labels can be trusted" : "")),
+                "\(guessed) of \(labels.count)" + (tooFew ? "; they know too little to tell wrong labels from right ones" : "")),
         ]
         guard wrongParts.count <= DetectionSettings.classesListed else { return findings }
         return findings + [Finding("part of each class's labels that is wrong", wrongParts.map { fixed($0, 2) }.joined(separator: " "))]

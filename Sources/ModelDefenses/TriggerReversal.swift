@@ -139,21 +139,8 @@ final class TriggerReversal {
             loss: { i, y, dy in
                 taken[i] = Loss.prediction(y, classes: classes) == label
                 return Loss.crossEntropy(y, classes: classes, label: label, batch: positions.count, gradient: dy)
-            }, image: { i, gradient in self.keep(gradient, self.gradients.base + i * floats) })
+            }, image: { i, gradient in self.samples.pixels(ofInputGradient: gradient, into: self.gradients.base + i * floats) })
         return (gradient(positions.count, cost), (0..<positions.count).filter { taken[$0] }.count)
-    }
-
-    /// The gradient of the network's input, (34, 34, channels), as one of pixels, (channels, side, side).
-    private func keep(_ gradient: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>) {
-        let side = samples.set.height, border = (34 - side) / 2
-        for c in 0..<channels {
-            for y in 0..<side {
-                for x in 0..<side {
-                    let at = ((y + border) * 34 + x + border) * channels + c
-                    target[(c * side + y) * side + x] = gradient[at] / samples.normalization.std[c]
-                }
-            }
-        }
     }
 
     /// Of a and b, summed over the batch in order.

@@ -34,6 +34,9 @@ public struct TriggerAdaptation: Sendable {
 
     let passes: Int
 
+    /// Memory that a client takes for it: two trainers with workspaces of their own.
+    public static func bytes(_ network: ClampNet) -> Int { 2 * (Trainer.bytes(network) + Workspace.bytes(network, backward: true)) }
+
     public init?(_ settings: Settings) {
         guard let passes = settings[Self.passes] else { return nil }
         self.passes = passes
@@ -130,20 +133,9 @@ final class PatternSearch {
             positions.count, load: { i, x in stamped.load(positions[i], into: x) },
             loss: { i, y, dy in
                 Loss.crossEntropy(y, classes: classes, label: stamped.label(positions[i]), batch: positions.count, gradient: dy)
-            }, image: { i, gradient in self.keep(gradient, self.gradients.base + i * floats) })
+            }, image: { i, gradient in self.samples.pixels(ofInputGradient: gradient, into: self.gradients.base + i * floats) })
         for i in positions.indices {
             for k in 0..<floats { sum[k] += factor * Double(gradients.base[i * floats + k]) * Double(mask[k % mask.count]) }
-        }
-    }
-
-    /// The gradient of the network's input, (34, 34, channels), as one of pixels, (channels, side, side).
-    private func keep(_ gradient: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>) {
-        let side = samples.set.height, border = (34 - side) / 2, channels = samples.set.channels
-        for c in 0..<channels {
-            for k in 0..<side * side {
-                let at = ((k / side + border) * 34 + k % side + border) * channels + c
-                target[c * side * side + k] = gradient[at] / samples.normalization.std[c]
-            }
         }
     }
 }

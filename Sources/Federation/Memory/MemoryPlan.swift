@@ -1,3 +1,4 @@
+import Attacks
 import CPlatform
 import Defenses
 import Detection
@@ -13,7 +14,7 @@ struct MemoryPlan {
     init(_ rule: any AggregationRule, _ configuration: RunConfiguration, _ data: RunData, threads: Int) {
         let networks = configuration.presentHeads.map { ClampNet(channels: data.network.channels, classes: data.network.classes, head: $0) }
         let model = 4 * (networks.map(\.parameterFloats).max() ?? 0), participants = configuration.mostParticipants
-        let trainers = max(1, min(threads, configuration.mostTrained)), trainings = configuration.adaptation == nil ? 1 : 3
+        let trainers = max(1, min(threads, configuration.mostTrained)), adapts = configuration.adaptation != nil
         let size = RoundSize(clients: configuration.clients, participants: participants, rounds: configuration.rounds, modelBytes: model)
         let flips = configuration.defenses.contains(FlippedUpdates.name)
         let looks =
@@ -26,7 +27,7 @@ struct MemoryPlan {
             ? Votes.bytes(clients: configuration.clients, images: data.synthetic.count, classes: data.network.classes) : 0
         func sum(_ bytes: (ClampNet) -> Int) -> Int { networks.reduce(0) { $0 + bytes($1) } }
         parts = [
-            ("\(trainers) clients at a time", trainers * trainings * sum { Trainer.bytes($0) }),
+            ("\(trainers) clients at a time", trainers * sum { Trainer.bytes($0) + (adapts ? TriggerAdaptation.bytes($0) : 0) }),
             (
                 "the server",
                 sum {

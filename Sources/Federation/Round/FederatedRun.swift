@@ -259,8 +259,7 @@ public final class FederatedRun {
 
     private func apply(_ defense: any ModelDefense) throws {
         try stopIfAsked()
-        let name = defense.label
-        report("defence \(name)")
+        report("defence \(defense.label)")
         if measuresMemory { ResidentMemory.resetPeak() }
         let begin = monotonicSeconds()
         let hadBounds = state.bounds != nil, clients = AskedClients(data.clients)
@@ -273,7 +272,7 @@ public final class FederatedRun {
         if configuration.evaluateClients { evaluation.clients = clientModels.evaluate(models) }
         defended.append(
             DefendedModel(
-                name: name, identity: defense.identity, models: models, evaluation: evaluation, seconds: seconds, passes: passes,
+                name: defense.label, identity: defense.identity, models: models, evaluation: evaluation, seconds: seconds, passes: passes,
                 peakBytes: peak, audit: state.audit(outcomes) + judged))
         if !hadBounds, state.bounds != nil, let last = history.indices.last {
             state.history[last].accuracyBounded = evaluation.accuracy
