@@ -90,9 +90,14 @@ package enum DetectionSettings {
     /// The part of wrong labels in a class from which clients that support them are left out: a large trigger is planted by a tenth of a
     /// class. Clean classes that were accused by mistake came to 0.06 at most, attacked ones to 0.17 and more.
     static let plantedFrom = 0.1
-    /// What such a client says of likely wrong labels, as a probability, on average: more often than not. Malicious clients came to 0.77
-    /// and more, honest ones to 0.33 at most.
-    static let supportFrom = 0.5
+    /// How much more a client says a class, as a probability, of labels that others doubt than of other images: from here on it is not
+    /// heard about a class that few clients know. Malicious clients came to 0.41 and more where there are ten.
+    static let unheardFrom = 0.4
+    /// The same of labels that are likely wrong, from which a client is left out of the rounds. Malicious clients came to 0.46 and more,
+    /// one of 48 to 0.34; honest ones to 0.23 at most.
+    static let supportFrom = 0.3
+    /// What a client expects of each class at the least, over chance: less would let it speak loudest of classes that it does not know.
+    static let leastExpected = 0.5
     /// Clients that guess fewer FM labels than so many times chance cannot vouch; the run says so.
     static let timesChance = 2.0
     /// The part of every opinion that is spread over all classes: the federation errs, however sure it is.

@@ -3,30 +3,38 @@ import Tensor
 
 /// What clients' models take each FM image for, one vote a client and image, and the federation's opinion that comes of them.
 ///
+/// A client that has few classes says these of every image, whatever it shows. So a vote is not the probability p_ki(y) by itself, but how
+/// much more client k says y of image i than of others, scaled to a sum of 1 over the classes (a logit adjusted by what the client expects
+/// anyway: Menon et al., "Long-tail learning via logit adjustment", 2021, with what it says of all images in the place of its share of y):
+///
+///     P_ki(y)  =  p_ki(y) / (mean over all images j of p_kj(y) + h) / sum over classes,     h half of chance
+///
 /// Malicious clients vote, too. Where the trigger that they planted is on FM images, they say what its label says, and two sure votes of
-/// ten are more than chance. So not every client is heard about the label l. P_ki(l) is what client k says, as a probability, of image i.
-/// Image i is doubted where the median client says l less often than of the average image. Of all clients as many as a rule assumes to be
-/// malicious are not heard about l, those with the largest
+/// ten are more than chance. So not every client is heard about the label l.
+/// Image i is doubted where the median client says l less often than of the average image. A client supports the label l by
 ///
-///     s_k(l)  =  mean of P_ki(l) over doubted images with label l  -  mean of P_ki(l) over the other doubted images,
+///     s_k(l)  =  mean of P_ki(l) over doubted images with label l  -  mean of P_ki(l) over the other doubted images.
 ///
-/// which support labels that others doubt. Honest clients can be among them: where every client knows every class, the rest says the same.
-/// Where few clients know a class (one client may hold all of it), those few support its labels against all others, just as malicious
-/// clients do. Hence all clients are heard about l unless those that are left know l better than as many as were not heard:
-/// a client's knowledge of l is how often it says l, over the share of the label l or over chance, whichever is less, and 1 at most.
+/// As many as a rule assumes to be malicious are not heard about l, those with the largest support. So no client can hide a wrong label by
+/// supporting it a little. Honest clients can be among them: where most clients know every class, the rest says the same. But where few
+/// know a class (one client may hold all of it), those few support its labels against all others, just as malicious clients do. Hence,
+/// unless the rest know l half as well as they could, only clients whose support is large are not heard, and nobody unless the rest know l
+/// better than as many as are assumed to be malicious. A client's knowledge of l is how often it says l, over the share of the label l or
+/// over chance, whichever is less, and 1 at most.
 ///
 /// The mean over those heard about the label l, as probabilities, is the opinion v_li(y) of image i. A federation sees some classes
 /// everywhere and others nowhere, so that an opinion counts by how it stands out:
 ///
 ///     r_li(y)  =  v_li(y) / mean over all images j of v_lj(y)
 ///
-/// A client that says l of likely wrong labels l more often than not has learned to: it plants what these images plant. Such clients have
-/// no part in the rounds, those first that say it most, at most as many as a rule assumes to be malicious.
+/// Once it is known which labels l are likely wrong, a client's support of them is how much more it says l of these images than of images
+/// with other labels. A client whose support is large has learned to say l of what these images carry: it plants what they plant. Such
+/// clients have no part in the rounds, those first that support most, at most as many as a rule assumes to be malicious.
 ///
 /// Source: ours.
 public struct Votes: Sendable {
     private let labels: [Int], classes: Int
-    /// Of each client: (images, classes), probabilities.
+    /// P, of each client: (images, classes).
     private var votes: [[Float]] = []
     /// Of each client: (classes), the mean of its vote over all images.
     private var means: [[Double]] = []
@@ -44,7 +52,14 @@ public struct Votes: Sendable {
     /// - Parameter logits: (images, classes), finite.
     public mutating func add(_ logits: [Float]) {
         precondition(logits.count == labels.count * classes)
-        let vote = stride(from: 0, to: logits.count, by: classes).flatMap { softmax(logits[$0..<$0 + classes]).map(Float.init) }
+        var vote = stride(from: 0, to: logits.count, by: classes).flatMap { softmax(logits[$0..<$0 + classes]).map(Float.init) }
+        let least = DetectionSettings.leastExpected / Double(classes)
+        let expected = (0..<classes).map { Float(mean(vote, $0) { _ in true } + least) }
+        for image in stride(from: 0, to: vote.count, by: classes) {
+            for y in 0..<classes { vote[image + y] /= expected[y] }
+            let sum = vote[image..<image + classes].reduce(0, +)
+            for y in 0..<classes { vote[image + y] /= sum }
+        }
         votes.append(vote)
         means.append((0..<classes).map { mean(vote, $0) { _ in true } })
     }
@@ -73,22 +88,32 @@ public struct Votes: Sendable {
     func heard(about label: Int, assumedMalicious: Int) -> [Int] {
         let all = Array(votes.indices)
         guard labels.contains(label) else { return all }
-        let support = support(of: label)
-        let heard = all.sorted { (-support[$0], $0) < (-support[$1], $1) }.dropFirst(assumedMalicious).sorted()
+        let support = support(of: label), most = largest(support, atMost: assumedMalicious)
         let asOften = min(Double(labels.count { $0 == label }) / Double(max(1, labels.count)), 1 / Double(classes))
-        let know = heard.reduce(0) { $0 + min(1, means[$1][label] / asOften) }
-        return know > Double(assumedMalicious) ? heard : all
+        func know(_ rest: [Int]) -> Double { rest.reduce(0) { $0 + min(1, means[$1][label] / asOften) } }
+        func without(_ some: [Int]) -> [Int] { all.filter { !some.contains($0) } }
+        let rest = without(most)
+        if !rest.isEmpty, know(rest) >= Double(rest.count) / 2 { return rest }
+        let heard = without(most.filter { support[$0] > DetectionSettings.unheardFrom })
+        return know(heard) > Double(assumedMalicious) ? heard : all
     }
 
-    /// Clients that say a class of images that are likely labelled so by mistake, ascending by their place in the order of `add`. Only a
-    /// class of which many labels are wrong counts: a client that alone knows a class supports the few labels of it that others doubt.
+    /// Clients that support labels which are likely wrong, ascending by their place in the order of `add`. Only a class of which many
+    /// labels are wrong counts: a client that alone knows a class supports the few labels of it that others doubt.
     public func supporters(ofWrong vouching: Vouching, assumedMalicious: Int) -> [Int] {
         let planted = (0..<classes).filter { vouching.wrongParts[$0] >= DetectionSettings.plantedFrom }
         let support = votes.map { vote in
-            planted.map { label in mean(vote, label) { labels[$0] == label && vouching.isDoubted($0) } }.max() ?? 0
+            planted.map { label in
+                mean(vote, label) { labels[$0] == label && vouching.isDoubted($0) } - mean(vote, label) { labels[$0] != label }
+            }.max() ?? 0
         }
-        let likely = votes.indices.filter { support[$0] > DetectionSettings.supportFrom }
-        return likely.sorted { (-support[$0], $0) < (-support[$1], $1) }.prefix(min(assumedMalicious, votes.count - 1)).sorted()
+        let most = largest(support, atMost: min(assumedMalicious, votes.count - 1))
+        return most.filter { support[$0] > DetectionSettings.supportFrom }.sorted()
+    }
+
+    /// The clients with the largest support, that with the largest first.
+    private func largest(_ support: [Double], atMost most: Int) -> [Int] {
+        Array(support.indices.sorted { (-support[$0], $0) < (-support[$1], $1) }.prefix(most))
     }
 
     /// s, (clients): how much more each client says `label` of doubted images that carry it than of others.

@@ -114,7 +114,7 @@ import Testing
                 }
                 if zip(part, before).allSatisfy({ abs($0 - $1) <= 1e-6 }) { break }
             }
-            let vouching = Self.vouching(logits: logits, labels: labels, classes: k)
+            let vouching = Vouching((0..<n * k).map { v[$0 / k][$0 % k] / means[$0 % k] }, labels: labels, classes: k)
             #expect(zip(vouching.wrong, want).allSatisfy { abs($0 - $1) < 1e-9 })
             for l in 0..<k {
                 let mine = (0..<n).filter { labels[$0] == l }
