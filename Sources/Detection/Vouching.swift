@@ -27,7 +27,8 @@ import Options
 ///
 ///     p_i m / (p_i m + 1 - p_i)
 ///
-/// Those with the smallest are trusted, as many as leave one label in fifty wrong.
+/// Those with the smallest are trusted, as many as leave one label in fifty wrong. Where the model finds f wrong labels, more than the votes
+/// expect, the votes know the class badly. Then the odds of all its candidates are multiplied so that the p_i sum to f / (1 - m).
 ///
 /// Doubted images are used without their label, for what they show: class y other than l with a probability in proportion to q_i(y) r_i(y),
 /// where q_i are the probabilities of a model that learned from the trusted images alone. They carry the trigger, and what they teach of it
@@ -117,8 +118,9 @@ public struct Vouching: Sendable {
         let all = candidates, carriers = zip(all, said).filter { labels[$0] == $1 }.map(\.0)
         for image in all { trusted[image] = false }
         for label in Set(all.map { labels[$0] }).sorted() {
-            let left = Set(all).subtracting(carriers).filter { labels[$0] == label }
-                .map { (leftWrong(wrong[$0], m), $0) }.sorted { $0 < $1 }
+            let mine = all.filter { labels[$0] == label }, found = carriers.count { labels[$0] == label }
+            let scale = scale(of: mine, wrong: Double(found) / (1 - m))
+            let left = Set(mine).subtracting(carriers).map { (leftWrong(scale * odds($0), m), $0) }.sorted { $0 < $1 }
             var sum = 0.0, sure = 0
             for (place, next) in left.enumerated() {
                 sum += next.0
@@ -128,8 +130,25 @@ public struct Vouching: Sendable {
         }
     }
 
-    /// The probability that a label is wrong, p before, once a model that misses the part m of such images has not found it.
-    private func leftWrong(_ p: Double, _ m: Double) -> Double { p * m / (p * m + 1 - p) }
+    /// By what the odds of images must be multiplied so that, in sum over their probabilities, as many labels are wrong; 1 where they say
+    /// so already.
+    private func scale(of images: [Int], wrong count: Double) -> Double {
+        let odds = images.map(odds), count = min(count, Double(images.count) - 0.5)
+        func sum(_ scale: Double) -> Double { odds.reduce(0) { $0 + scale * $1 / (1 + scale * $1) } }
+        var (low, high) = (1.0, 1.0)
+        while sum(high) < count, high < DetectionSettings.largestScale { high *= 2 }
+        while high - low > DetectionSettings.still * high {
+            let middle = (low + high) / 2
+            if sum(middle) < count { low = middle } else { high = middle }
+        }
+        return high
+    }
+
+    /// The odds that a label is wrong, by what the clients say.
+    private func odds(_ image: Int) -> Double { wrong[image] / max(1 - wrong[image], .leastNormalMagnitude) }
+
+    /// The probability that a label is wrong, given the odds before, once a model that misses the part m of such images has not found it.
+    private func leftWrong(_ odds: Double, _ m: Double) -> Double { odds * m / (odds * m + 1) }
 
     /// Whether any image is doubted.
     public var doubts: Bool { labels.indices.contains(where: isDoubted) }

@@ -98,8 +98,8 @@ public struct RuleContext {
     public var threads: Int
     /// What pairs of models are compared with; no result depends on the instruction set.
     public var kernels: KernelTable
-    /// Memory from round to round, by name (FoolsGold's history by client); saved with the run.
-    public var memory: [String: [Float]]
+    /// What the rule keeps from round to round, by name (FoolsGold's history by client); saved with the run.
+    public var state: [String: [Float]]
     /// The same for a user's own rule.
     public var ownState: OwnState = [:]
     /// Nil where there is no FM data at hand: rules that need it then refuse.
@@ -107,14 +107,14 @@ public struct RuleContext {
 
     public init(
         assumedMalicious: Int, seed: UInt64, round: Int, threads: Int, kernels: KernelTable = InstructionSet.best.kernels,
-        memory: [String: [Float]] = [:], server: RuleServer? = nil
+        state: [String: [Float]] = [:], server: RuleServer? = nil
     ) {
         self.assumedMalicious = assumedMalicious
         self.seed = seed
         self.round = round
         self.threads = threads
         self.kernels = kernels
-        self.memory = memory
+        self.state = state
         self.server = server
     }
 }
@@ -142,7 +142,7 @@ public protocol AggregationRule: Sendable {
     /// Passes over images that the server makes for the rule in a round of n clients, a forward counting a third;
     /// `rootPasses` is what `RuleServer.train` takes.
     func serverPasses(clients n: Int, rootPasses: Double) -> Double
-    /// Bytes that a round takes besides the data: the updates that are held at once, and memory from round to round.
+    /// Bytes that a round takes besides the data: the updates that are held at once, and what is kept from round to round.
     func memoryNeeded(_ size: RoundSize) -> Int
 }
 

@@ -33,22 +33,22 @@ public struct ClippedClustering: AggregationRule {
         let models = updates.map(\.parameters), threads = context.threads
         let norms = updateNorms(models, global, threads: threads), kept = norms.map(Self.kept)
         for (update, norm) in zip(updates, kept) {
-            context.memory[Self.memoryName(update.client), default: []].append(norm)
+            context.state[Self.stateName(update.client), default: []].append(norm)
         }
-        let all = context.memory.values.flatMap { $0.map(Double.init) }, limit = median(all)
+        let all = context.state.values.flatMap { $0.map(Double.init) }, limit = median(all)
         guard all.allSatisfy({ $0 >= 0 }) else {
-            throw DefenseError.model("\(Self.name): the run's memory holds norms below 0")
+            throw DefenseError.model("\(Self.name): the rule's state holds norms below 0")
         }
         let distances = cosineDistances(cosines(updateProducts(models, around: global, context.kernels, threads: threads)))
         let compared = zip(norms, kept).map { Double($1) > limit ? $0 : Double($1) }
         return clippedMean(global, updates, compared, to: limit, admitted: Self.larger(distances), threads: threads)
     }
 
-    /// A norm as memory has it: finite, as run files demand.
+    /// A norm as the state has it: finite, as run files demand.
     private static func kept(_ norm: Double) -> Float { min(Float(norm), .greatestFiniteMagnitude) }
 
-    /// The name in `RuleContext.memory` of the norms of a client's updates, one for each round it took part in.
-    static func memoryName(_ client: Int) -> String { "clip_cluster_client_\(client)" }
+    /// The name in `RuleContext.state` of the norms of a client's updates, one for each round it took part in.
+    static func stateName(_ client: Int) -> String { "clip_cluster_client_\(client)" }
 
     /// Positions in the larger of two clusters.
     static func larger(_ distances: [[Double]]) -> [Int] {

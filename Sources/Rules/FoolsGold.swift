@@ -33,7 +33,7 @@ public struct FoolsGold: AggregationRule {
         let histories = parallelMap(updates.count, threads: context.threads) { i, _ in
             Self.history(pasts[i], updates[i].parameters, global, elements)
         }
-        for (update, history) in zip(updates, histories) { context.memory[Self.memoryName(update.client)] = history.flattened }
+        for (update, history) in zip(updates, histories) { context.state[Self.stateName(update.client)] = history.flattened }
         let weights = Self.weights(cosines(products(histories.map(\.parameters), context.kernels, threads: context.threads)), confidence)
         let total = weights.reduce(0, +)
         guard total > 0 else { return .noStep(global, rejecting: updates) }
@@ -44,12 +44,12 @@ public struct FoolsGold: AggregationRule {
             rejected: zip(updates, weights).filter { $0.1 == 0 }.map(\.0.client))
     }
 
-    /// The name in `RuleContext.memory` of a client's history: all parameters in canonical order.
-    static func memoryName(_ client: Int) -> String { "foolsgold_client_\(client)" }
+    /// The name in `RuleContext.state` of a client's history: all parameters in canonical order.
+    static func stateName(_ client: Int) -> String { "foolsgold_client_\(client)" }
 
     /// A client's history before this round; nil in its first.
     private func past(_ client: Int, _ count: Int, _ context: RuleContext) throws -> [Float]? {
-        guard let stored = context.memory[Self.memoryName(client)] else { return nil }
+        guard let stored = context.state[Self.stateName(client)] else { return nil }
         guard stored.count == count else {
             throw DefenseError.model("the history of client \(client) has \(stored.count) numbers, the network \(count) parameters")
         }

@@ -23,11 +23,11 @@ import Testing
         #expect(first.teachers.map { Toy.values($0.parameters, 2) } == [[1, 0], [3, 0], [2, 0]])
         #expect(first.rejected == [3])
         #expect(
-            context.memory == [[1], [4], [2], [8]].enumerated().reduce(into: [:]) { $0["clip_cluster_client_\($1.offset)"] = $1.element })
+            context.state == [[1], [4], [2], [8]].enumerated().reduce(into: [:]) { $0["clip_cluster_client_\($1.offset)"] = $1.element })
         let second = try round([[10, 0], [10, 0], [0, 10], [10, 0]])
         #expect(Toy.values(second.model, 2) == [9, 0])
         #expect(second.rejected == [2])
-        #expect(context.memory["clip_cluster_client_3"] == [8, 10])
+        #expect(context.state["clip_cluster_client_3"] == [8, 10])
     }
 
     /// Directions of the updates, not of the models, of which the last would stand apart.
@@ -55,9 +55,9 @@ import Testing
         let updates = Toy.updates([1, 1, 3e38, -1].map { Toy.model([Float](repeating: $0, count: 32)) })
         let aggregate = try ClippedClustering().aggregate(Toy.model([0]), updates, &context)
         #expect(aggregate.rejected == [3] && aggregate.teachers.count == 3)
-        #expect(context.memory["clip_cluster_client_2"] == [.greatestFiniteMagnitude])
+        #expect(context.state["clip_cluster_client_2"] == [.greatestFiniteMagnitude])
         for teacher in aggregate.teachers { #expect(Toy.values(teacher.parameters, 32).allSatisfy { abs($0 - 1) < 1e-6 }) }
-        context.memory["clip_cluster_client_7"] = [-1]
+        context.state["clip_cluster_client_7"] = [-1]
         #expect(refusal { _ = try ClippedClustering().aggregate(Toy.model([0]), updates, &context) }?.contains("norms below 0") == true)
     }
 

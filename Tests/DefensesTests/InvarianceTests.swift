@@ -54,7 +54,7 @@ import Testing
             #expect(Toy.equal(aggregate.model, first.model) && aggregate.rejected == first.rejected)
             #expect(aggregate.teachers.map(\.weight) == first.teachers.map(\.weight))
             #expect(zip(aggregate.teachers, first.teachers).allSatisfy { Toy.equal($0.parameters, $1.parameters) })
-            #expect(other.memory == context.memory)
+            #expect(other.state == context.state)
         }
         #expect(
             Toy.equal(round.global, Self.global) && zip(round.updates, Self.models).allSatisfy { Toy.equal($0.parameters, $1) },

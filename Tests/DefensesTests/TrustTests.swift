@@ -31,9 +31,9 @@ import Testing
         _ = try round(&context, [0, 1], [[1, 0], [0, 1]])
         let second = try round(&context, [1, 2], [[0, 1], [1, 0]])
         #expect(Toy.values(second.model, 2) == [0.5, 0.5])
-        #expect(Set(context.memory.keys) == ["foolsgold_client_0", "foolsgold_client_1", "foolsgold_client_2"])
-        #expect(context.memory["foolsgold_client_1"]?.count == Toy.network.parameterCount)
-        #expect(context.memory["foolsgold_client_1"]?.filter { $0 != 0 } == [2])
+        #expect(Set(context.state.keys) == ["foolsgold_client_0", "foolsgold_client_1", "foolsgold_client_2"])
+        #expect(context.state["foolsgold_client_1"]?.count == Toy.network.parameterCount)
+        #expect(context.state["foolsgold_client_1"]?.filter { $0 != 0 } == [2])
     }
 
     /// The memory is the rule's whole state: a copy of it, as a file brings it back, goes on exactly.
@@ -41,12 +41,12 @@ import Testing
         var context = Toy.context()
         _ = try round(&context, [0, 1, 2], [[1, 2, 0], [0, 1, 3], [2, 0, 0.5]])
         var resumed = Toy.context(), forgotten = Toy.context()
-        resumed.memory = context.memory
+        resumed.state = context.state
         let models: [[Float]] = [[1, 1, 0], [1, 0.5, 0], [0, 0, 1]]
         let went = try round(&context, [0, 1, 2], models).model
         #expect(Toy.equal(went, try round(&resumed, [0, 1, 2], models).model))
         #expect(!Toy.equal(went, try round(&forgotten, [0, 1, 2], models).model))
-        resumed.memory["foolsgold_client_0"] = [1, 2]
+        resumed.state["foolsgold_client_0"] = [1, 2]
         #expect(refusal { _ = try round(&resumed, [0, 1, 2], models) }?.contains("client 0 has 2 numbers") == true)
     }
 

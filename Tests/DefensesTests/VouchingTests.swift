@@ -65,6 +65,18 @@ import Testing
         }
     }
 
+    /// Where the model finds many more wrong labels than the votes expect, the labels that it does not find are not believed, either.
+    @Test func votesThatMissMuchAreNotBelieved() {
+        let (truth, labels, _) = moved(0.2) { _ in 7 }
+        for (found, believed) in [(3, true), (180, false)] {
+            var vouching = vouching(truth, labels, sure: 0.6)
+            let candidates = vouching.candidates, expected = candidates.reduce(0) { $0 + vouching.wrong[$1] }
+            #expect((expected < Double(found)) == !believed)
+            vouching.judge(candidates: candidates.indices.map { $0 < found ? 7 : 1 }, unseen: vouching.unseen.map { _ in 7 })
+            #expect(vouching.candidates == (believed ? Array(candidates.dropFirst(found)) : []))
+        }
+    }
+
     /// A federation that seldom says some classes, as few of its clients have them, still trusts their labels, and finds a target among
     /// them.
     @Test func aClassThatIsSeldomSaidIsNotAccused() {

@@ -22,7 +22,7 @@ public struct OwnUpdate: Sendable {
     }
 
     /// The name under which a client's memory is kept.
-    public func memoryName(_ client: Int) -> String { "\(method.kind.rawValue) \(method.label) client_\(client)" }
+    public func stateName(_ client: Int) -> String { "\(method.kind.rawValue) \(method.label) client_\(client)" }
 
     /// What is sent in place of `model`, and what the client remembers. Throws `OwnMethodError`.
     public func update(

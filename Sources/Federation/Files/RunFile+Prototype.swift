@@ -8,7 +8,7 @@ import OwnMethods
 /// Where a prototype's parts stand in a checkpoint. The first, in most runs the only one, has the places that every reader knows;
 /// the others have the same under /prototypes/HEAD.
 struct PrototypePlaces {
-    let model: String, bounds: String, initial: String, previous: String, memory: String, carried: String, own: String
+    let model: String, bounds: String, initial: String, previous: String, ruleState: String, carried: String, own: String
 
     static let first = PrototypePlaces(model: "/model", bounds: "/bounds", initial: "/initial", state: "/state")
 
@@ -22,7 +22,7 @@ struct PrototypePlaces {
 
     private init(model: String, bounds: String, initial: String, state: String) {
         (self.model, self.bounds, self.initial) = (model, bounds, initial)
-        (previous, memory, carried, own) = ("\(state)/previous_model", "\(state)/memory", "\(state)/carried", "\(state)/own")
+        (previous, ruleState, carried, own) = ("\(state)/previous_model", "\(state)/memory", "\(state)/carried", "\(state)/own")
     }
 }
 
@@ -33,9 +33,9 @@ extension RunFile {
         if let bounds = prototype.bounds { try writeBounds(bounds, at.bounds, file) }
         if let initial = prototype.initial { try writeModel(initial, at.initial, nil, file) }
         if let previous = prototype.previousGlobal { try writeModel(previous, at.previous, nil, file) }
-        if !prototype.memory.isEmpty { try file.createGroup(at.memory) }
-        for (name, values) in prototype.memory.sorted(by: { $0.key < $1.key }) {
-            try file.write("\(at.memory)/\(name)", values, shape: [values.count])
+        if !prototype.ruleState.isEmpty { try file.createGroup(at.ruleState) }
+        for (name, values) in prototype.ruleState.sorted(by: { $0.key < $1.key }) {
+            try file.write("\(at.ruleState)/\(name)", values, shape: [values.count])
         }
         if !prototype.carried.isEmpty { try file.createGroup(at.carried) }
         for (label, carried) in prototype.carried.sorted(by: { $0.key < $1.key }) {
@@ -75,13 +75,13 @@ extension RunFile {
         prototype.bounds = try file.exists(at.bounds) ? try readBounds(file, at.bounds, network) : nil
         prototype.initial = try file.exists("\(at.initial)/conv1") ? try readModel(file, at.initial, network) : nil
         prototype.previousGlobal = try file.exists(at.previous) ? try readModel(file, at.previous, network) : nil
-        prototype.memory = try file.exists(at.memory) ? try readMemory(file, at.memory, network, configuration) : [:]
+        prototype.ruleState = try file.exists(at.ruleState) ? try readRuleState(file, at.ruleState, network, configuration) : [:]
         prototype.ownStates = try file.exists(at.own) ? try readOwn(file, at.own, configuration) : [:]
         prototype.carried = try file.exists(at.carried) ? try readCarried(file, at.carried) : [:]
     }
 
     /// What the rule remembers: at most one vector of the model's size for each client, finite.
-    private static func readMemory(_ file: HDF5File, _ group: String, _ network: ClampNet, _ configuration: RunConfiguration) throws
+    private static func readRuleState(_ file: HDF5File, _ group: String, _ network: ClampNet, _ configuration: RunConfiguration) throws
         -> [String: [Float]]
     {
         let names = try file.children(of: group), most = network.parameterCount
@@ -89,15 +89,15 @@ extension RunFile {
             throw RunError.incompatible(
                 "\(file.path), \(group): expected at most one entry for each of \(configuration.clients) clients, got \(names.count)")
         }
-        var memory: [String: [Float]] = [:]
+        var ruleState: [String: [Float]] = [:]
         for name in names {
             let values = try file.read("\(group)/\(name)", as: Float.self, shape: [-1], limit: most * 4).values
             guard values.allSatisfy(\.isFinite) else {
                 throw RunError.incompatible("\(file.path), \(group)/\(name): expected finite numbers, got NaN or infinity")
             }
-            memory[name] = values
+            ruleState[name] = values
         }
-        return memory
+        return ruleState
     }
 
     /// What defences carry from round to round, LABEL/NAME, float64: vectors of at most a million numbers, for defences that exist.

@@ -19,15 +19,15 @@ public struct Sender: Equatable, Sendable {
 public struct Aggregated: Sendable {
     /// A prototype's part in it.
     public struct Part: Sendable {
-        public var model: Parameters, memory: [String: [Float]]
+        public var model: Parameters, ruleState: [String: [Float]]
         /// What a user's own rule remembers.
         public var own: OwnState = [:]
     }
 
     /// Of the prototypes that have clients in the round, by their position.
     public var parts: [Int: Part]
-    /// Of a rule that chooses among clients of several shapes: its memory, which stays with the first prototype.
-    public var memoryOfAll: [String: [Float]]?
+    /// Of a rule that chooses among clients of several shapes: its state, which stays with the first prototype.
+    public var ruleStateOfAll: [String: [Float]]?
     /// Weighted mean of the teachers' logits on the FM data that are trusted, (count, classes); of a vote the logarithms of its opinions;
     /// empty where there is no fusion.
     public var teacherLogits: [Float]
@@ -49,7 +49,7 @@ public final class Aggregation {
     private let senders: [Sender]
     /// Whether the rule chooses among clients of several shapes.
     private let choosesByTrunk: Bool
-    private let assumedMalicious: Int, memoryOfAll: [String: [Float]]
+    private let assumedMalicious: Int, ruleStateOfAll: [String: [Float]]
     /// By the position of the prototype.
     private var groups: [Int: Group] = [:]
     private let groupOf: [Int]
@@ -74,7 +74,7 @@ public final class Aggregation {
             let mine = zip(senders, groupOf).filter { $0.1 == index }.map(\.0)
             groups[index] = Group(state, prototype, index, mine, rule, server, synthetic)
         }
-        memoryOfAll = state.prototypes[0].memory
+        ruleStateOfAll = state.prototypes[0].ruleState
         assumedMalicious = state.assumedMalicious(senders.count)
         choosesByTrunk = state.prototypes.count > 1 && type(of: rule).scope == .trunk
         logits = TeacherLogits(server, synthetic, state.configuration, inRound: state.nextRound)
@@ -99,19 +99,19 @@ public final class Aggregation {
         var result = Aggregated(parts: [:], teacherLogits: [], teachers: 0, notes: [])
         var teachers: [Teacher] = []
         if choosesByTrunk {
-            var choice = TrunkChoice(groups, assumedMalicious: assumedMalicious, memory: memoryOfAll)
+            var choice = TrunkChoice(groups, assumedMalicious: assumedMalicious, ruleState: ruleStateOfAll)
             result.rejected = try timed { try choice.rejected() }
-            result.memoryOfAll = choice.memory
+            result.ruleStateOfAll = choice.ruleState
         }
         for (index, group) in groups.sorted(by: { $0.key < $1.key }) {
             if let stream = group.stream {
-                result.parts[index] = Aggregated.Part(model: timed { stream.finish() }, memory: group.context.memory)
+                result.parts[index] = Aggregated.Part(model: timed { stream.finish() }, ruleState: group.context.state)
                 result.teachers += group.senders.count
                 continue
             }
             guard !group.kept.isEmpty else { continue }
             let aggregate = try timed { try group.rule.aggregate(group.global, group.kept, &group.context) }
-            result.parts[index] = Aggregated.Part(model: aggregate.model, memory: group.context.memory, own: group.context.ownState)
+            result.parts[index] = Aggregated.Part(model: aggregate.model, ruleState: group.context.state, own: group.context.ownState)
             result.teachers += aggregate.teachers.count
             result.notes += aggregate.notes.filter { !result.notes.contains($0) }
             if let rejected = aggregate.rejected { result.rejected = ((result.rejected ?? []) + rejected).sorted() }
@@ -156,7 +156,7 @@ final class Group {
         let mean = state.meanImages ?? senders.reduce(0) { $0 + $1.images } / senders.count
         context = RuleContext(
             assumedMalicious: state.assumedMalicious(senders.count), seed: Self.seed(state.configuration.seed, index),
-            round: state.nextRound, threads: server.threads, kernels: server.kernels, memory: prototype.memory,
+            round: state.nextRound, threads: server.threads, kernels: server.kernels, state: prototype.ruleState,
             server: RuleServer(state, prototype, server, synthetic, rootImages: mean))
         context.ownState = prototype.ownStates[Prototype.ownRule] ?? [:]
         stream = (rule as? any StreamingRule)?.stream(prototype.global, images: senders.map(\.images), context)

@@ -216,7 +216,7 @@ public final class FederatedRun {
     /// What a client sends: of a malicious one what the user's program makes of its model.
     private func sent(_ model: Parameters, by client: Int) throws -> Parameters {
         guard let own = state.ownUpdate(client, server) else { return model }
-        let name = own.memoryName(client), index = state.prototype(of: client)
+        let name = own.stateName(client), index = state.prototype(of: client)
         let sent = try own.update(
             model, client: client, images: data.clients[client].count, state: state.prototypes[index].ownStates[name] ?? [:])
         state.prototypes[index].ownStates[name] = sent.state.isEmpty ? nil : sent.state

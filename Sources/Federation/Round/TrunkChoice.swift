@@ -8,12 +8,12 @@ struct TrunkChoice {
     private let groups: [Group]
     private let assumedMalicious: Int
     /// What the rule remembers of all clients, whatever their shapes.
-    private(set) var memory: [String: [Float]]
+    private(set) var ruleState: [String: [Float]]
 
     /// - Parameter groups: by the position of the prototype.
-    init(_ groups: [Int: Group], assumedMalicious: Int, memory: [String: [Float]]) {
+    init(_ groups: [Int: Group], assumedMalicious: Int, ruleState: [String: [Float]]) {
         self.groups = groups.sorted { $0.key < $1.key }.map(\.value)
-        (self.assumedMalicious, self.memory) = (assumedMalicious, memory)
+        (self.assumedMalicious, self.ruleState) = (assumedMalicious, ruleState)
     }
 
     /// Those who are turned away, ascending; the groups keep the others, and a plain mean as their rule.
@@ -27,9 +27,9 @@ struct TrunkChoice {
             }
         }
         var context = first.context
-        (context.assumedMalicious, context.memory) = (assumedMalicious, memory)
+        (context.assumedMalicious, context.state) = (assumedMalicious, ruleState)
         let rejected = try first.rule.aggregate(Parameters(shape), updates, &context).rejected ?? []
-        memory = context.memory
+        ruleState = context.state
         for group in groups {
             group.kept.removeAll { rejected.contains($0.client) }
             group.rule = FedAvg()

@@ -140,10 +140,10 @@ public struct FederationState: Sendable {
         for (index, part) in aggregated.parts {
             if remember { prototypes[index].previousGlobal = prototypes[index].global }
             if !configuration.distils { prototypes[index].global = part.model }
-            prototypes[index].memory = part.memory
+            prototypes[index].ruleState = part.ruleState
             prototypes[index].ownStates[Prototype.ownRule] = part.own.isEmpty ? nil : part.own
         }
-        if let memory = aggregated.memoryOfAll { prototypes[0].memory = memory }
+        if let state = aggregated.ruleStateOfAll { prototypes[0].ruleState = state }
         notes += aggregated.notes.filter { !notes.contains($0) }
         excluded += aggregated.excluded
     }

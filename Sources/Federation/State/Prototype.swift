@@ -15,7 +15,7 @@ public struct Prototype: Sendable {
     /// What defences that work in every round carry, by their label.
     public internal(set) var carried: [String: CarriedState] = [:]
     /// The rule's, by name.
-    public internal(set) var memory: [String: [Float]] = [:]
+    public internal(set) var ruleState: [String: [Float]] = [:]
     /// What a user's own methods remember: the rule, by `ownRule`, and each malicious client.
     public internal(set) var ownStates: [String: OwnState] = [:]
     static let ownRule = "rule"
