@@ -93,7 +93,7 @@ public struct Votes: Sendable {
         func know(_ rest: [Int]) -> Double { rest.reduce(0) { $0 + min(1, means[$1][label] / asOften) } }
         func without(_ some: [Int]) -> [Int] { all.filter { !some.contains($0) } }
         let rest = without(most)
-        if !rest.isEmpty, know(rest) >= Double(rest.count) / 2 { return rest }
+        if !rest.isEmpty, know(rest) >= DetectionSettings.knownFrom * Double(rest.count) { return rest }
         let heard = without(most.filter { support[$0] > DetectionSettings.unheardFrom })
         return know(heard) > Double(assumedMalicious) ? heard : all
     }
