@@ -85,8 +85,6 @@ package enum DetectionSettings {
 
     // MARK: Vouching
 
-    /// The part of wrong labels from which a class is accused: a large trigger is planted by a tenth of a class.
-    static let accusedFrom = 0.01
     /// The part of wrong labels in a class from which clients that support them are left out: a large trigger is planted by a tenth of a
     /// class. Clean classes that were accused by mistake came to 0.06 at most, attacked ones to 0.17 and more.
     static let plantedFrom = 0.1

@@ -3,6 +3,7 @@ import DefenseInterface
 import Network
 import Numerics
 import Options
+import Tensor
 
 /// The federation vouches for the FM labels: models of clients that never saw the FM data say what they take each image for. Nothing is
 /// asked of a trigger, so it may look like anything: poison is a wrong label, whatever the image carries.
@@ -17,7 +18,12 @@ import Options
 ///
 /// p_i is the probability that label i is wrong, e_l the part of wrong labels in class l; the two lines are repeated until e stands
 /// still (expectation maximisation). In a class without wrong labels e_l falls to 0, and all of them are trusted, those too that the
-/// federation would not have guessed. A class of which more than one label in a hundred is wrong is accused.
+/// federation would not have guessed. A class is accused where e_l explains its labels so much better than 0 does that it is worth a
+/// parameter (the Bayesian information criterion; Schwarz, "Estimating the dimension of a model", 1978), with n images in all:
+///
+///     sum over i with label l of ln(e_l o_i / r_i(l) + 1 - e_l)  >  ln(n) / 2
+///
+/// In other classes e_l and p_i are 0.
 ///
 /// Of an accused class a label is doubted that is rather wrong than right. The others can still carry the trigger: an attacker who draws
 /// his images from all classes draws some of the target, and the federation errs. So a model is trained on the images of other classes and
@@ -56,7 +62,7 @@ public struct Vouching: Sendable {
     private let opinions: [Double]
     /// p, (images): the probability that a label is wrong.
     public private(set) var wrong: [Double]
-    /// e, (classes): the part of a class's labels that are wrong; 0 for a class without labels.
+    /// e, (classes): the part of a class's labels that are wrong; 0 for a class that is not accused.
     public private(set) var wrongParts: [Double]
     /// Whether each label is trusted: all but those of accused classes that are doubted or, once judged, not sure enough.
     public private(set) var trusted: [Bool]
@@ -85,10 +91,19 @@ public struct Vouching: Sendable {
             wrongParts = next
             if moved <= DetectionSettings.still { break }
         }
-        for i in labels.indices { trusted[i] = !isDoubted(i) }
+        var evidence = [Double](repeating: 0, count: classes)  // log-likelihood over that without wrong labels
+        for (i, label) in labels.enumerated() {
+            evidence[label] += Mathematics.log(wrongParts[label] * other[i] / right[i] + 1 - wrongParts[label])
+        }
+        let aParameter = Mathematics.log(Double(labels.count)) / 2
+        for label in 0..<classes where evidence[label] <= aParameter { wrongParts[label] = 0 }
+        for (i, label) in labels.enumerated() {
+            if !isAccused(label) { wrong[i] = 0 }
+            trusted[i] = !isDoubted(i)
+        }
     }
 
-    private func isAccused(_ label: Int) -> Bool { wrongParts[label] > DetectionSettings.accusedFrom }
+    private func isAccused(_ label: Int) -> Bool { wrongParts[label] > 0 }
 
     /// Whether an image is of an accused class and its label more likely wrong than right.
     func isDoubted(_ image: Int) -> Bool { isAccused(labels[image]) && wrong[image] > 0.5 }

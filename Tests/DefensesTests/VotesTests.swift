@@ -66,7 +66,7 @@ import Testing
     /// Clients 0 and 1 say 7 of wrong labels 7, client 2 alone knows class 7, client 3 knows nothing of it. As many are named
     /// as are assumed malicious, those first that say it most; none where few labels are wrong, and never all.
     @Test func whoSupportsWrongLabels() {
-        for (wrongOf100, expected) in [(60, [0, 1]), (5, [])] {
+        for (wrongOf100, expected) in [(60, [0, 1]), (8, [])] {
             let truth = (0..<1000).map { $0 % Self.classes },
                 labels = truth.indices.map { truth[$0] == 3 && $0 / 10 < wrongOf100 ? 7 : truth[$0] }
             var votes = Votes(labels: labels, classes: Self.classes)
@@ -81,7 +81,7 @@ import Testing
                     })
             }
             let found = Vouching(votes.opinions(assumedMalicious: 2), labels: labels, classes: Self.classes)
-            #expect(found.wrongParts[7] > 0.01)
+            #expect(found.wrongParts[7] > 0)
             #expect(votes.supporters(ofWrong: found, assumedMalicious: 2) == expected, "\(found.wrongParts)")
             #expect(votes.supporters(ofWrong: found, assumedMalicious: 1) == Array(expected.prefix(1)))
             #expect(

@@ -93,6 +93,16 @@ import Testing
         }
     }
 
+    /// A class whose labels are explained by wrong ones hardly better than by right ones is not accused: here all images of class 7 look
+    /// as much like class 8, so that any part of wrong labels explains them.
+    @Test(arguments: [20, 200]) func aPartThatExplainsNothingAccusesNobody(ofClass: Int) {
+        let truth = (0..<10).flatMap { [Int](repeating: $0, count: ofClass) }
+        var opinions = truth.flatMap { y in (0..<10).map { $0 == y ? 5.0 : 0.5 } }
+        for i in truth.indices where truth[i] == 7 { for y in 0..<10 { opinions[i * 10 + y] = 1 + (y == 8 ? 0.02 : 0) } }
+        let vouching = Vouching(opinions, labels: truth, classes: 10)
+        #expect(vouching.wrongParts == [Double](repeating: 0, count: 10) && vouching.distrusted.isEmpty && vouching.candidates.isEmpty)
+    }
+
     /// Right labels stay, however unsure the federation is.
     @Test(arguments: [0.3, 0.5, 0.9]) func rightLabelsStay(sure: Double) {
         let (truth, labels, _) = moved(0) { $0 }
@@ -126,11 +136,22 @@ import Testing
                 }
                 if zip(part, before).allSatisfy({ abs($0 - $1) <= 1e-6 }) { break }
             }
+            for l in 0..<k {  // whether the part is worth a parameter, by the products of the likelihoods
+                let mine = (0..<n).filter { labels[$0] == l }
+                let better = mine.reduce(1) { better, i in
+                    let ifRight = v[i][l] / means[l]
+                    let ifWrong = (0..<k).filter { $0 != l }.map { v[i][$0] / means[$0] / Double(k - 1) }.reduce(0, +)
+                    return better * (part[l] * ifWrong + (1 - part[l]) * ifRight) / ifRight
+                }
+                guard better <= sqrt(Double(n)) else { continue }
+                part[l] = 0
+                for i in mine { want[i] = 0 }
+            }
             let vouching = Vouching((0..<n * k).map { v[$0 / k][$0 % k] / means[$0 % k] }, labels: labels, classes: k)
             #expect(zip(vouching.wrong, want).allSatisfy { abs($0 - $1) < 1e-9 })
             for l in 0..<k {
                 let mine = (0..<n).filter { labels[$0] == l }
-                guard part[l] > 0.01 else {
+                guard part[l] > 0 else {
                     #expect(mine.allSatisfy { vouching.trusted[$0] })
                     continue
                 }
