@@ -19,6 +19,7 @@ import time
 
 import corpus
 import h5py
+from own import ENVIRONMENT, REMEMBERS, method
 from support import BINARY, contents, differing
 
 GROUPS = ("model", "bounds", "defended", "history", "initial", "state", "attack", "config")
@@ -32,9 +33,13 @@ VARIANTS = {
     "model replacement, median": ["--rounds", "6", "--attack", "classic", "--model-replacement", "2", "--defense", "median", "--trigger", "dba"],
     "clip-cluster, pruning": ["--rounds", "8", "--attack", "classic", "--defense", "clip-cluster", "--defense", "pruning"],
     "foolsgold, bounds-paper": ["--rounds", "4", "--attack", "fm", "--defense", "foolsgold", "--defense", "bounds-paper"],
+    "vouching, median": ["--rounds", "6", "--attack", "both", "--defense", "vouching", "--defense", "median"],
+    "two shapes of clients, distillation, A3FL": ["--rounds", "6", "--attack", "both", "--heads", "1x128,2x192", "--defense", "distillation",
+                                                  "--trigger-adaptation", "2"],
+    "own rule that remembers": ["--rounds", "6", "--attack", "both", "--defense", "exec:OWN"],
     "foolsgold, neurotoxin, bounds": ["--rounds", "4", "--attack", "both", "--neurotoxin", "0.1", "--defense", "foolsgold", "--defense", "bounds"],
 }
-SLOW = {name for name, options in VARIANTS.items() if "bounds-paper" in options or "bounds" in options}
+SLOW = {name for name, options in VARIANTS.items() if {"bounds-paper", "bounds", "exec:OWN"} & set(options)}
 SIGNALS = [signal.SIGKILL] * 3 + [signal.SIGTERM, signal.SIGINT]
 
 
@@ -55,7 +60,7 @@ def kill(command, out, seconds, rng, counts):
     number, before = rng.choice(SIGNALS), finished_rounds(out)
     during_save, twice = rng.random() < 0.3, rng.random() < 0.2
     with tempfile.TemporaryFile("w+") as log:
-        program = subprocess.Popen([BINARY, *command], stdout=subprocess.DEVNULL, stderr=log, stdin=subprocess.DEVNULL)
+        program = subprocess.Popen([BINARY, *command], stdout=subprocess.DEVNULL, stderr=log, stdin=subprocess.DEVNULL, env=ENVIRONMENT)
         moment = time.monotonic() + rng.uniform(0.03, max(0.1, seconds))
         while time.monotonic() < moment and program.poll() is None:
             time.sleep(0.001)
@@ -85,14 +90,15 @@ def kill(command, out, seconds, rng, counts):
 
 
 def program(command, code=0):
-    done = subprocess.run([BINARY, *command], capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
+    done = subprocess.run([BINARY, *command], capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL, env=ENVIRONMENT)
     if done.returncode != code:
         raise Broken(f"exit code {done.returncode}: {done.stderr[-400:]}")
     return done
 
 
 def run_command(folder, variant, out, threads):
-    return ["run", "--data", str(folder / "data/default.h5"), "--synthetic", str(folder / "data/fm.h5"), *BASE, *VARIANTS[variant],
+    options = [option.replace("OWN", str(folder / "own.py")) for option in VARIANTS[variant]]
+    return ["run", "--data", str(folder / "data/default.h5"), "--synthetic", str(folder / "data/fm.h5"), *BASE, *options,
             "--threads", str(threads), "--out", str(out)]
 
 
@@ -180,6 +186,7 @@ def torture(kills, seed, workers, log=print, variants=None, reproduce=True):
         folder = pathlib.Path(inside)
         (folder / "data").mkdir()
         corpus.datasets(folder / "data")
+        method(folder / "own.py", REMEMBERS).chmod(0o755)
         known, problems = references(folder, variants or list(VARIANTS), log)
         rng = random.Random(seed)
         with multiprocessing.get_context("fork").Pool(workers) as pool:
