@@ -7,14 +7,38 @@ public struct TextLines: Sendable {
         /// Without its end.
         public let text: String
 
-        /// The text up to a comment, which "#" begins at the start of a line or after white space.
+        /// The text up to a comment, which "#" begins at the start of a line or after white space, but not between quotation marks
+        /// around a value.
         public var uncommented: String {
-            var previous: Unicode.Scalar = " "
-            let comment = text.unicodeScalars.firstIndex { scalar in
-                defer { previous = scalar }
-                return scalar == "#" && previous.properties.isWhitespace
+            let scalars = text.unicodeScalars
+            var previous: Unicode.Scalar = " ", at = scalars.startIndex, open = "\"'"
+            while at < scalars.endIndex {
+                let scalar = scalars[at]
+                if scalar == "#", previous.properties.isWhitespace { break }
+                if open.unicodeScalars.contains(scalar), Self.bordersValue(previous) {
+                    if let end = Self.end(of: scalar, in: scalars[at...].dropFirst()) {
+                        at = end
+                    } else {
+                        open.unicodeScalars.removeAll { $0 == scalar }  // no second one follows, so none need be looked for again
+                    }
+                }
+                previous = scalar
+                at = scalars.index(after: at)
             }
-            return String(text[..<(comment ?? text.endIndex)])
+            return String(text[..<at])
+        }
+
+        /// Whether a quotation mark beside it is at the beginning or the end of a value.
+        private static func bordersValue(_ scalar: Unicode.Scalar) -> Bool {
+            scalar.properties.isWhitespace || scalar == "=" || scalar == "|"
+        }
+
+        /// Where the value ends that `mark` began.
+        private static func end(of mark: Unicode.Scalar, in rest: Substring.UnicodeScalarView) -> String.Index? {
+            rest.indices.first { at in
+                guard rest[at] == mark else { return false }
+                return rest[at...].dropFirst().first.map(bordersValue) ?? true
+            }
         }
 
         /// Name and value around the first " = ", by bytes: a value may begin with a combining character.

@@ -93,7 +93,7 @@ enum ConfigFile {
         _ argument: [String], _ command: any ParsableCommand.Type, _ required: [String], _ place: String, _ text: String
     ) throws {
         do { _ = try command.parse(required + argument) } catch {
-            throw Failure.input("\(place): \(text): \(command.message(for: error))")
+            throw Failure.input("\(place): \(text): \(ParserText.said(command.message(for: error)))")
         }
     }
 

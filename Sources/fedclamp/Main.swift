@@ -38,7 +38,7 @@ struct FedClamp: ParsableCommand {
         do {
             try requireHyphens(typed)
             try requireCommand(typed)
-            var command = try parseAsRoot(try withConfigFile(typed))
+            var command = try parseAsRoot(try withConfigFile(ParserText.joined(typed)))
             try command.run()
         } catch {
             end(error, command: name(of: typed), typed)
@@ -95,7 +95,7 @@ struct FedClamp: ParsableCommand {
             Glibc.exit(0)
         }
         let isParser = !(error is Failure) && exitCode(for: error) == .validationFailure
-        let text = isParser ? withSuggestion(message(for: error), command) : "\(error)"
+        let text = isParser ? ParserText.said(withSuggestion(message(for: error), command)) : "\(error)"
         let code = isParser ? 64 : Failure.code(error)
         let config = code == 64 ? ConfigFile.blamed(for: text, typed) : nil
         let hint = code == 64 && config == nil ? " (see: \(command) --help)" : ""

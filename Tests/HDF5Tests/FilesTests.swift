@@ -70,6 +70,18 @@ import Testing
         }
     }
 
+    @Test func commentsAndQuotationMarks() throws {
+        for (text, left) in [
+            ("a = \"b #1\" # c", "a = \"b #1\" "), ("a = 'b #1'", "a = 'b #1'"), ("a='b #1'#2", "a='b "), ("a = \"b #1", "a = \"b "),
+            ("a = it's #1 or 'so", "a = it's "), ("a = 'x #1' | \"y #2\"|z # c", "a = 'x #1' | \"y #2\"|z "), ("# 'a' #", ""),
+            ("a = '' # '", "a = '' "), ("a = 'it's #1' # c", "a = 'it's #1' "),
+        ] {
+            #expect(try lines(Array(text.utf8))[0].uncommented == left, "\(text)")
+        }
+        let marks = try lines(Array(String(repeating: " \"", count: 30_000).utf8) + Array("x # c".utf8))[0].uncommented
+        #expect(marks.utf8.count == 60_002)
+    }
+
     @Test func whatIsNoText() {
         for (bytes, words) in [
             ([0x61, 10, 0x62, 0xe9], "f: line 2: expected text in UTF-8, got the byte"), ([0xff, 0xfe, 0x61, 0], "UTF-16"),

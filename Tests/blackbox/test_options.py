@@ -117,6 +117,37 @@ def test_quotation_marks_are_not_part_of_a_value(tmp_path, tiny, text):
         assert file["attack"].attrs["attack"] in (b"fm", "fm")
 
 
+@pytest.mark.parametrize("line", ['out = "{}"', "out = '{}'  # not this", 'out="{}" # "nor this" #'])
+def test_number_signs_between_quotation_marks(tmp_path, tiny, line):
+    out = tmp_path / "set #2 of #3.h5"
+    (tmp_path / "run.conf").write_text(line.format(out) + "\n")
+    fedclamp("run", *tiny, "--config", tmp_path / "run.conf")
+    assert {path.name for path in tmp_path.iterdir()} == {out.name, "run.conf"}
+
+
+# Options that commands declare themselves, beside those of a run.
+OF_COMMANDS = {
+    "run": ["threads", "exec-seconds"], "sweep": ["threads", "seeds", "first-seed", "shard"], "reproduce": ["threads", "seeds", "first-seed", "shard", "exec-seconds"],
+    "evaluate": ["target", "threads"], "bound": ["seed", "threads"], "bench": ["updates", "threads"], "import": ["classes"], "step local": ["client", "threads"],
+}
+REQUIRED = {"sweep": ["none.conf", "--out=x"], "reproduce": ["--out=x"], "evaluate": ["none.h5", "--data=none.h5"], "bound": ["none.h5", "--synthetic=none.h5", "--out=x.h5"],
+            "import": ["idx", "--from=none", "--out=x.h5"], "step local": ["none.h5", "--data=none.h5", "--out=x.h5"], "run": ["--out=x.h5"], "bench": []}
+
+
+@pytest.mark.parametrize("command", OF_COMMANDS)
+def test_numbers_that_cannot_be(tmp_path, command):
+    """A number below zero, words and a fraction: the option, what was given, and what was expected, not that a value is missing."""
+    (tmp_path / "none.conf").write_text("rounds = 1\n")
+    for option in OF_COMMANDS[command]:
+        for text in ("-1", "-.5", "much"):
+            given = [] if option == "client" else ["--client=0"] * (command == "step local")
+            done = refused(*command.split(), *REQUIRED[command], *given, f"--{option}", text, code=64, folder=tmp_path, cwd=tmp_path)
+            assert re.search(rf"^fedclamp {command}: --{option} {re.escape(text.replace('-.5', '-'))}[.05]*: expected ", done.stderr), done.stderr
+    (tmp_path / "run.conf").write_text("threads = much\n")
+    if command == "run":
+        refused("run", "--config", tmp_path / "run.conf", "--out", tmp_path / "x.h5", says="run.conf:1: threads = much: --threads much: expected a whole number")
+
+
 def test_configuration_file_and_command_line(tmp_path, tiny):
     """The line wins; a list in a file adds up."""
     (tmp_path / "run.conf").write_text("rounds = 1\nseed = 5\ndefense = clp\ndefense = fine-tuning\nall-to-all = true\n")
