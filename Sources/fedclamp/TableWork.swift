@@ -33,6 +33,10 @@ struct TableWork {
         let sizes = DataSizes(train: loaded.dataset.train.count, test: loaded.dataset.test.count, generated: loaded.generated?.set.count)
         let trainings = options.shard.map { plan.shard($0.index, of: $0.count, sizes) } ?? plan.trainings
         loaded.remarks.forEach(note)
+        let experiment = Experiment(plan, folder, loaded.dataset, loaded.generated, threads: threads, isa: isa)
+        experiment.keepsStale = options.keepStale
+        (experiment.data, experiment.synthetic) = (loaded.data, loaded.synthetic)
+        try blaming { try experiment.check(trainings) }
         if options.list {
             let listing = TableListing(plan, sizes, threads, isa)
             return output(try listing.text(trainings, begun == nil ? nil : folder, keepsStale: options.keepStale))
@@ -41,9 +45,6 @@ struct TableWork {
         try folder.make()
         try OutputLock.take(folder: out)
         let joined = try folder.adopt(setting)
-        let experiment = Experiment(plan, folder, loaded.dataset, loaded.generated, threads: threads, isa: isa)
-        experiment.keepsStale = options.keepStale
-        (experiment.data, experiment.synthetic) = (loaded.data, loaded.synthetic)
         try announce(plan, trainings, folder, sizes, "\(Numbers.counted(threads, "thread")), \(isa.rawValue)")
         try work(experiment, trainings)
         try ResultPrinter(folder, joined).finish(

@@ -213,10 +213,21 @@ def test_floors_of_a_trigger_that_varies(tmp_path, data, fm):
     ("defense = none\nnorm-clip-limit = 1 | 2", ["grid.conf", "norm-clip-limit", "depends on"]),
     ("attack = fm\ntarget = 0 | 12", ["grid.conf", "12"]),
     ("synthetic-limit = 30 | 5000", ["grid.conf", "60"]),
+    ("partition = iid | natural", ["grid.conf", "partition natural", "/train/clients"]),
+    ("malicious = 0\nclients = 4 | 5000", ["grid.conf", "5000 clients"]),
+    ("attack = fm\ntrigger = patch | none.png", ["none.png: cannot open"]),
     ("\n".join(f"{name} = {' | '.join(str(k) for k in range(1, 40))}" for name in ("rounds", "clients", "batch", "initial-epochs")), ["grid.conf", "at most 20000 cells"]),
 ], ids=lambda v: v[:24] if isinstance(v, str) else "")
 def test_grids_that_are_refused(tmp_path, data, fm, text, says):
     refused("sweep", grid(tmp_path, text + "\n"), "--data", data, "--synthetic", fm, "--out", tmp_path / "out", says=says, folder=tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_table_that_the_data_cannot_have(tmp_path, data, fm):
+    """Before any of its cells is trained."""
+    refused("reproduce", "main", "--scale", "smoke", "--data", data, "--synthetic", fm, "--set", "partition=natural", "--out", tmp_path / "out",
+            says=["partition natural", "/train/clients"], folder=tmp_path)
+    assert not (tmp_path / "out").exists()
 
 
 def test_no_grid(tmp_path, data):

@@ -43,6 +43,24 @@ public final class Experiment {
         sizes = DataSizes(train: dataset.train.count, test: dataset.test.count, generated: generated?.set.count)
     }
 
+    /// Whether the data can be divided as each training that is not finished wants it, which shows before the first is trained. Seeds are
+    /// alike in that: the first stands for all.
+    ///
+    /// - Throws: `PlanError` with the first that cannot be.
+    public func check(_ trainings: [Training]) throws {
+        for training in trainings where training.configuration.seed == plan.seeds.first {
+            guard try !folder.isFinished(training, keepsStale: keepsStale) else { continue }
+            var configuration = training.configuration
+            configuration.defenses += training.defenses
+            configuration.isa = isa.rawValue
+            do {
+                try FederatedRun.check(configuration, dataset, generated)
+            } catch let error where !Self.isOfTheCell(error) {
+                throw PlanError(training: plan.title(of: training), reason: error)
+            } catch {}
+        }
+    }
+
     /// Does the trainings that are not finished yet. A training whose rule or numbers fail (too few clients, divergence)
     /// is noted in `failures`; other errors end the work, which a second call goes on with.
     public func run(_ trainings: [Training]) throws {

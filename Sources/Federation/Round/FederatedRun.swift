@@ -93,6 +93,16 @@ public final class FederatedRun {
         try rule.checkClients(participants, malicious: configuration.assumedMalicious(participants))
     }
 
+    /// What options and data show together, before anything is trained, without the work of dividing the data.
+    ///
+    /// - Throws: what `RunData` throws, `SettingError`, `RunError.incompatible` where a round does not fit into memory.
+    public static func check(_ configuration: RunConfiguration, _ dataset: Dataset, _ generated: UnnamedSplit?) throws {
+        try configuration.validate()
+        let rule = try defenses(configuration).0
+        try checkPrototypes(configuration, rule)
+        try MemoryPlan.require(rule, configuration, try RunData.check(configuration, dataset, generated))
+    }
+
     /// Throws `SettingError` for a rule that cannot work on clients of several shapes.
     private static func checkPrototypes(_ configuration: RunConfiguration, _ rule: any AggregationRule) throws {
         let heads = configuration.presentHeads

@@ -45,6 +45,17 @@ public struct RunData: Sendable {
         syntheticDigest = generated?.digest ?? Self.holdoutDigest(configuration, dataset)
     }
 
+    /// What of a configuration does not fit the data; the network that would be trained.
+    ///
+    /// - Throws: as the initialiser, of which these are the checks.
+    static func check(_ configuration: RunConfiguration, _ dataset: Dataset, _ generated: UnnamedSplit?) throws -> ClampNet {
+        let train = dataset.train, network = ClampNet(channels: train.channels, classes: train.classes)
+        try check(generated, against: train, named: dataset.name)
+        _ = try Withheld(configuration, train, holdsOut: generated == nil && !isPlain(configuration.synthetic)).shares(configuration, train)
+        _ = try ServerData.backdoor(configuration, network, ImageShape(channels: train.channels, side: train.height))
+        return network
+    }
+
     /// Whether a run has no FM data at all: plain federated learning, without initialisation and fusion.
     public static func isPlain(_ synthetic: String) -> Bool { synthetic == "none" }
 
