@@ -20,10 +20,11 @@ struct Merge: ParsableCommand {
     var out: String
 
     func run() throws {
-        let folder = ResultFolder(out)
+        let folder = ResultFolder(out), parts = parts.map { ResultFolder($0) }
+        try folder.requireJoinable(parts)
         try folder.make()
         try OutputLock.take(folder: out)
-        let setting = try folder.merge(parts.map { ResultFolder($0) })
+        let setting = try folder.merge(parts)
         try ResultPrinter(folder, setting).finish(wanted: setting.tables, failures: [], isShard: false)
     }
 }

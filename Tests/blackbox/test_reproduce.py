@@ -161,6 +161,7 @@ def test_without_data(tmp_path):
 
 def test_merge_refuses(tmp_path):
     refused("merge", tmp_path / "none", "--out", tmp_path / "out", says="none", folder=tmp_path)
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_vouching_leaves_alone_is_not_trained_again(results):

@@ -8,6 +8,21 @@ extension ResultFolder {
     ///
     /// - Throws: `RunError.incompatible` naming the difference, before anything is written; `FileError`.
     public func merge(_ parts: [ResultFolder]) throws -> Setting {
+        let setting = try adopt(try Self.joined(parts)), plan = try Plan(setting)
+        for training in plan.trainings {
+            for part in parts where part.path != path { try take(training, from: part) }
+        }
+        return setting
+    }
+
+    /// Checks, without writing, that `merge` can begin. Throws `RunError.incompatible` naming the difference.
+    public func requireJoinable(_ parts: [ResultFolder]) throws {
+        let joined = try Self.joined(parts)
+        if let begun = try setting() { _ = try joined.joined(with: begun, at: path, replacesOwn: true) }
+    }
+
+    /// The setting of all of `parts`.
+    private static func joined(_ parts: [ResultFolder]) throws -> Setting {
         var joined: Setting?
         for part in parts {
             guard let setting = try part.setting() else {
@@ -16,11 +31,7 @@ extension ResultFolder {
             joined = try joined?.joined(with: setting, at: part.path) ?? setting
         }
         guard let joined else { throw RunError.incompatible("expected at least one folder") }
-        let setting = try adopt(joined), plan = try Plan(setting)
-        for training in plan.trainings {
-            for part in parts where part.path != path { try take(training, from: part) }
-        }
-        return setting
+        return joined
     }
 
     private func take(_ training: Training, from part: ResultFolder) throws {
