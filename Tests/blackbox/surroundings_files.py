@@ -282,7 +282,7 @@ def not_cifar(place):
 # --- Slurm ------------------------------------------------------------------------------------------------------------
 
 
-def slurm(name, answer, expected):
+def slurm(name, answer, expected, code=0):
     @cell("sbatch of several clusters", name)
     def run(place):
         """With commands of Slurm's names that write down what they are given."""
@@ -301,7 +301,10 @@ def slurm(name, answer, expected):
             timeout=20,
             env={"PATH": f"{tools}:{os.environ['PATH']}", "FEDCLAMP": "true"},
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == code, done.stderr
+        if code:
+            assert "expected the number of a job" in done.stderr and log.read_text().count("--job-name") == 1
+            return
         calls = log.read_text().splitlines()
         assert "--dependency=afterany:4711" in calls
         assert [c for c in calls if c.startswith("--clusters")] == expected
@@ -309,3 +312,5 @@ def slurm(name, answer, expected):
 
 slurm("id;cluster", "4711;north", ["--clusters=north"])
 slurm("id alone", "4711", [])
+slurm("notes of the site around it", "sbatch: account x, 12 hours left\n4711;north\nsee https://site", ["--clusters=north"])
+slurm("no id", "sbatch: see 12", [], code=2)

@@ -33,7 +33,8 @@ options=$(printf ' %q' "$@")
 read -ra extra <<< "${SBATCH_OPTIONS:-}"
 array=$(sbatch --parsable --job-name="$name" --array="1-$shards" --requeue --open-mode=append --signal=B:USR1@30 --output="$folder/log/%a.log" "${extra[@]}" --wrap \
     "exec $(printf %q "$fedclamp") $command$options --threads \${SLURM_CPUS_PER_TASK:-1} --shard \$SLURM_ARRAY_TASK_ID/$shards --out $(printf %q "$folder")/part-\$SLURM_ARRAY_TASK_ID")
-# "id", or "id;cluster" where sites have several clusters: the merge goes to the same one.
+# "id", or "id;cluster" where sites have several clusters: the merge goes to the same one. What else a site's sbatch says is left out.
+array=$(grep -E '^[0-9]+(;[^;]+)?$' <<< "$array" | tail -n 1) || { echo "reproduce.sh: expected the number of a job from sbatch" >&2; exit 2; }
 cluster=${array#"${array%%;*}"} array=${array%%;*}
 merge=$(sbatch --parsable --job-name="$name" ${cluster:+--clusters="${cluster#;}"} --dependency="afterany:$array" --open-mode=append --output="$folder/log/merge.log" --wrap \
     "exec $(printf %q "$fedclamp") merge $(for shard in $(seq "$shards"); do printf '%q ' "$folder/part-$shard"; done)--out $(printf %q "$folder/merged")")
