@@ -21,7 +21,7 @@ deps:                ## check for Swift and the Debian packages; install what is
 FOLDER_DEPENDENT := --remove-section=.swift_modhash --remove-section=.note.gnu.build-id
 
 build: deps          ## the static, stripped executable build/fedclamp
-	LINK_MAP=$(CURDIR)/.build/fedclamp.map swift build -c release --product fedclamp
+	LINK_MAP="$(CURDIR)/.build/fedclamp.map" swift build -c release --product fedclamp
 	@mkdir -p build
 	strip $(FOLDER_DEPENDENT) -o build/fedclamp .build/release/fedclamp
 
@@ -119,10 +119,10 @@ WHEEL := .venv-wheel/bin/python -m build --wheel --no-isolation --outdir build/w
 
 wheel: build .venv-wheel/ready ## the Python package with the executable: build/wheels, for x86-64 and, after make arm64, aarch64
 	python3 tools/dist/licences.py .build/fedclamp.map build/licences
-	FEDCLAMP_BINARY=$(CURDIR)/build/fedclamp FEDCLAMP_MACHINE=$$(uname -m) FEDCLAMP_LICENCES=$(CURDIR)/build/licences $(WHEEL)
+	FEDCLAMP_BINARY="$(CURDIR)/build/fedclamp" FEDCLAMP_MACHINE=$$(uname -m) FEDCLAMP_LICENCES="$(CURDIR)/build/licences" $(WHEEL)
 	test ! -x build/fedclamp-arm64 || { \
 	    python3 tools/dist/licences.py .build-arm64/scratch/fedclamp.map build/licences-arm64 --machine aarch64 && \
-	    FEDCLAMP_BINARY=$(CURDIR)/build/fedclamp-arm64 FEDCLAMP_MACHINE=aarch64 FEDCLAMP_LICENCES=$(CURDIR)/build/licences-arm64 $(WHEEL); }
+	    FEDCLAMP_BINARY="$(CURDIR)/build/fedclamp-arm64" FEDCLAMP_MACHINE=aarch64 FEDCLAMP_LICENCES="$(CURDIR)/build/licences-arm64" $(WHEEL); }
 
 dist: build          ## the release: build/dist has a tarball for this machine and, after make arm64, aarch64, and SHA256SUMS
 	tools/dist/pack.sh
