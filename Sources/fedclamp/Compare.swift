@@ -54,7 +54,8 @@ struct Compare: ParsableCommand {
             ])
         }
         return .object([
-            ("runs", .array(runs)), ("differences", .object(comparison.differences.map { ($0.name, .array($0.values.map { .text($0) })) })),
+            ("runs", .array(runs)),
+            ("differences", .object(comparison.differences.map { ($0.name, .array($0.values.map { .plain($0) })) })),
             ("remarks", .array(comparison.remarks.map { .text($0) })),
         ])
     }

@@ -16,7 +16,7 @@ struct Inspection {
     var kind = "HDF5 file of another kind"
     /// Facts in sections: a heading, then name and value.
     private var sections: [(heading: String, facts: [(String, String)])] = []
-    private var history: [HistoryRow] = []
+    private var history: [HistoryRow] = [], defended: [(name: String, accuracy: Double, attackSuccess: Double)] = []
     private var cells: [CellIndex.Entry] = []
     /// What a check of the content found wrong.
     private(set) var fault: String?
@@ -98,13 +98,10 @@ struct Inspection {
             sections.append(("configuration", configuration.readable.map { ($0.name, $0.value.isEmpty ? "none" : $0.value) }))
         }
         if !provenance.isEmpty { sections.append(("provenance", provenance)) }
-        if !checkpoint.defended.isEmpty {
-            sections.append(
-                (
-                    "defended models",
-                    checkpoint.defended.map { ($0.name, "ACC \(Numbers.fixed($0.accuracy, 4))  ASR \(Numbers.fixed($0.attackSuccess, 4))") }
-                ))
-        }
+        defended = checkpoint.defended
+        add(
+            Self.defendedHeading,
+            defended.map { ($0.name, "ACC \(Numbers.fixed($0.accuracy, 4))  ASR \(Numbers.fixed($0.attackSuccess, 4))") })
         if let name = checkpoint.configuration?.dataDefense, !checkpoint.dataAudit.isEmpty {
             sections.append(("\(name), of the FM data", checkpoint.dataAudit.map { ($0.name, $0.value) }))
         }
@@ -188,14 +185,27 @@ struct Inspection {
             })
     }
 
+    private static let defendedHeading = "defended models"
+
+    private var defendedJSON: JSON {
+        .object(
+            defended.map {
+                ($0.name, .object([("accuracy", .number($0.accuracy)), ("attack_success_rate", .number($0.attackSuccess))]))
+            })
+    }
+
+    /// Facts that are names, also where a name is a number.
+    private static let names: Set<String> = ["name", "source", "digest", "dataset", "synthetic", "dataset_digest", "synthetic_digest"]
+
     var json: JSON {
         var members: [(String, JSON)] = [("path", .text(path)), ("kind", .text(kind))]
-        members += sections.map { section in
+        members += sections.filter { $0.heading != Self.defendedHeading }.map { section in
             (
                 section.heading.split(separator: " (")[0].split(separator: " ").joined(separator: "_"),
-                .object(section.facts.map { ($0.0, .plain($0.1)) })
+                .object(section.facts.map { ($0.0, Self.names.contains($0.0) ? .text($0.1) : .fact($0.1)) })
             )
         }
+        if !defended.isEmpty { members.append(("defended_models", defendedJSON)) }
         if !history.isEmpty {
             members.append(
                 (

@@ -40,6 +40,16 @@ enum JSON {
         return isNumber(text) ? .numeral(text) : .text(text)
     }
 
+    /// Likewise, of what `inspect` found: 549,994 is one number, and numbers between spaces, or commas and spaces, are several.
+    static func fact(_ text: String) -> JSON {
+        let groups = text.split(separator: ",", omittingEmptySubsequences: false)
+        if groups.count > 1, groups.dropFirst().allSatisfy({ $0.utf8.count == 3 && !$0.contains(".") }), isNumber(groups.joined()) {
+            return .numeral(groups.joined())
+        }
+        let parts = text.split(separator: " ").map { $0.hasSuffix(",") ? $0.dropLast() : $0 }.map(String.init)
+        return parts.count > 1 && parts.allSatisfy(isNumber) ? .array(parts.map(JSON.numeral)) : plain(text)
+    }
+
     /// Digits of more than these places are a name.
     private static let longestNumber = 20
 

@@ -28,8 +28,8 @@ def third(files, tiny):
 
 def test_what_differs_and_what_was_measured(clean_run, fm_run, third):
     shown = json.loads(fedclamp("compare", clean_run, fm_run, third, "--json").stdout)
-    assert shown["differences"] == {"attack": ["none", "fm", "fm"], "defense": ["none", "bounds", "norm-clip clp"], "rounds": ["2", "2", "3"],
-                                    "evaluate-clients": ["false", "false", "true"], "seed": ["1", "1", "7"]}
+    assert shown["differences"] == {"attack": ["none", "fm", "fm"], "defense": ["none", "bounds", "norm-clip clp"], "rounds": [2, 2, 3],
+                                    "evaluate-clients": [False, False, True], "seed": [1, 1, 7]}
     assert [run["name"] for run in shown["runs"]] == ["clean", "fm", "third"]
     for run, path in zip(shown["runs"], (clean_run, fm_run, third)):
         with h5py.File(path) as file:

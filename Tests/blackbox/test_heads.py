@@ -44,7 +44,7 @@ def test_inspect(tmp_path):
     model = json.loads(shown)["model"]
     assert model["head"] == "3x192" and "bounds of head3" in model and model["classes"] == 10
     count = sum(v.size for name, v in reference.random_model(1, 10, 1, "3x192").items() if not name.startswith("input"))
-    assert model["parameters"].replace(",", "").replace(" ", "") == str(count)
+    assert model["parameters"] == count
     plain = json.loads(fedclamp("inspect", checkpoint(tmp_path / "plain.h5", "none"), "--json").stdout)["model"]
     assert "head" not in plain and "bounds of head1" not in plain
 

@@ -1,6 +1,7 @@
 """What a user may not have meant: files of theirs in the way of ours, options without effect, another program's files."""
 import json
 import os
+import re
 import struct
 import subprocess
 import zlib
@@ -121,6 +122,21 @@ def test_numbers_are_numbers_in_json(tmp_path, files):                          
     shown = json.loads(fedclamp("inspect", out, "--json").stdout)
     assert shown["configuration"]["lr"] == 0.02 and shown["configuration"]["evaluate-clients"] is False and shown["model"]["classes"] > 1
     assert json.loads(log.read_text().splitlines()[0])["options"]["rounds"] == 1
+    run(files, tmp_path / "b.h5", "--defense", "clp", "--rounds", 2)
+    for words in (["inspect", out], ["inspect", tmp_path / "b.h5"], ["inspect", files[1]], ["inspect", files[3]], ["compare", out, tmp_path / "b.h5"]):
+        shown = json.loads(fedclamp(*words, "--json").stdout)
+        assert not texts_of_numbers(shown), words
+    assert 0 <= json.loads(fedclamp("inspect", tmp_path / "b.h5", "--json").stdout)["defended_models"]["clp"]["accuracy"] <= 1
+
+
+def texts_of_numbers(value, name=""):
+    """Names of texts that are numbers, or several of them."""
+    if isinstance(value, dict):
+        return [found for key in value for found in texts_of_numbers(value[key], key)]
+    if isinstance(value, list):
+        return [found for part in value for found in texts_of_numbers(part, name)]
+    parts = value.replace(",", "").split() if isinstance(value, str) else []
+    return [name] if parts and all(re.fullmatch(r"-?\d+(\.\d+)?(e[+-]?\d+)?", part) for part in parts) else []
 
 
 def test_a_half_line_of_the_log_goes(tmp_path, files):                              # noqa: F811

@@ -68,7 +68,7 @@ def test_killed_resumed_compared_read(swept):
     cells = json.loads(fedclamp("inspect", out / "results.h5", "--json").stdout)["cells"]
     chosen = [out / "cells" / c["file"] for c in cells if c["options"]["seed"] == 1 and c["options"]["attack"] == "fm"]
     shown = json.loads(fedclamp("compare", *chosen, "--json").stdout)
-    assert shown["differences"] == {"lr": ["0.02", "0.05", "0.1"]} and shown["remarks"] == []
+    assert shown["differences"] == {"lr": [0.02, 0.05, 0.1]} and shown["remarks"] == []
     program = """
 import sys, pandas
 table = pandas.read_csv(sys.argv[1]).query("kind == 'seed'")
