@@ -8,6 +8,14 @@ public enum OwnKind: String, CaseIterable, Sendable {
     case maliciousUpdate = "malicious-update"
     /// A program that stamps images, or a file with a picture.
     case trigger
+
+    /// The option that names one.
+    public var option: String {
+        switch self {
+        case .rule, .modelDefense: "defense"
+        case .maliciousUpdate, .trigger: rawValue
+        }
+    }
 }
 
 /// The identity of a user's own method: what it is called, what it is for, and the first 16 hexadecimal digits of the

@@ -49,7 +49,7 @@ struct GrantOptions: ParsableArguments {
     }
 }
 
-/// A user's own methods that get rows in tables.
+/// A user's own methods that get places in tables.
 struct RowOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -59,13 +59,13 @@ struct RowOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Rows for a trigger of your own, in the tables that vary triggers: exec:PROGRAM, a .png, or a .h5. "
+            "Places for a trigger of your own, columns of main and rows where triggers vary: exec:PROGRAM, a .png, or a .h5. "
                 + "May be repeated.", valueName: "trigger"), completion: .file())
     var trigger: [String] = []
 
     @Option(
         help: ArgumentHelp(
-            "Rows for a malicious update of your own, in the tables that vary attacks: exec:PROGRAM. "
+            "Places for a malicious update of your own, columns of main and rows where attacks vary: exec:PROGRAM. "
                 + "May be repeated.", valueName: "exec:program"))
     var maliciousUpdate: [String] = []
 

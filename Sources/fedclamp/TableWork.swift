@@ -20,7 +20,12 @@ struct TableWork {
         let threads = try machine.threadCount(), isa = try machine.instructionSet(), seeds = try options.seeds(else: scale.seeds)
         try blaming { try planWithoutData(grid, [], Array(seeds.prefix(1))).checkGrid() }
         let own = try own(), granted = try blaming { try grid.granted() }
-        try blaming { try planWithoutData(granted, own, Array(seeds.prefix(1))).checkOptions() }
+        let planned = try planWithoutData(granted, own, Array(seeds.prefix(1)))
+        try blaming {
+            try planned.checkGrid()
+            try planned.checkOptions()
+        }
+        try planned.checkOwn()
         let folder = ResultFolder(out), begun = try folder.setting()
         let loaded = try options.source.load(holdout: scale.holdout, allowsNone: scale.name == Scale.sweep.name)
         let setting = Setting(

@@ -50,6 +50,26 @@ extension Plan {
         }
     }
 
+    /// Checks that each own method has a place in the tables.
+    ///
+    /// - Throws: `SettingError` for the first that has none, as a trigger where no table varies triggers; it names the tables that have one.
+    public func checkOwn() throws {
+        guard let method = setting.own.first(where: { !uses($0) }) else { return }
+        var other = setting
+        let having = try Tables.names.filter { name in
+            other.tables = [name]
+            return try Plan(other).uses(method)
+        }
+        throw SettingError(
+            method.kind.option, given: method.label,
+            expected: "a table that has a place for it: \(having.joined(separator: " ")); \(tables.map(\.name).joined(separator: " ")) "
+                + "\(tables.count > 1 ? "have" : "has") none")
+    }
+
+    private func uses(_ method: OwnMethod) -> Bool {
+        trainings.contains { $0.configuration.ownMethods.contains(method) || $0.defenses.contains(method.text) }
+    }
+
     /// Checks every training's options.
     ///
     /// - Throws: `PlanError` with the first that cannot be.

@@ -5,14 +5,17 @@ import Federation
 public struct MainTable: Table {
     public static let name = "main"
     public private(set) var rows: [String]
-    public let columns: [String]
+    private let attacks: AttackRows
 
     public init(_ scale: Scale) {
         rows = scale.defenses ?? AllDefenses.names + [Self.answers, Self.recommended]
         rows += scale.own.defenses
-        columns = scale.attacks.map { $0.column }
+        attacks = AttackRows(
+            scale.attacks.map { attack in (attack, ConfigurationChange(attack.column) { _ in }) }
+                + scale.own.columns(beside: scale.attacks))
     }
 
+    public var columns: [String] { attacks.names }
     public var caption: String { "every defence against every attack, IID clients" }
 
     public var claim: String {
@@ -21,7 +24,7 @@ public struct MainTable: Table {
     }
 
     public func cell(_ row: String, _ column: String, _ base: RunConfiguration) -> Cell? {
-        Attack(column: column).map { Cell(base, attack: $0, defense: row) }
+        attacks.cell(column, row, base)
     }
 }
 

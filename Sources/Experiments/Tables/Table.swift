@@ -63,7 +63,7 @@ struct CrossedRows: Sendable {
     }
 }
 
-/// Rows that are attacks, each with a change of the base.
+/// Rows, or columns, that are attacks, each with a change of the base.
 struct AttackRows: Sendable {
     private let cases: [(attack: Attack, variant: ConfigurationChange)]
 
