@@ -119,9 +119,11 @@ WHEEL := .venv-wheel/bin/python -m build --wheel --no-isolation --outdir build/w
 
 wheel: build .venv-wheel/ready ## the Python package with the executable: build/wheels, for x86-64 and, after make arm64, aarch64
 	python3 tools/dist/licences.py .build/fedclamp.map build/licences
+	cp /usr/share/doc/dataset-fashion-mnist/copyright build/licences/fashion-mnist.txt
 	FEDCLAMP_BINARY="$(CURDIR)/build/fedclamp" FEDCLAMP_MACHINE=$$(uname -m) FEDCLAMP_LICENCES="$(CURDIR)/build/licences" $(WHEEL)
 	test ! -x build/fedclamp-arm64 || { \
 	    python3 tools/dist/licences.py .build-arm64/scratch/fedclamp.map build/licences-arm64 --machine aarch64 && \
+	    cp build/licences/fashion-mnist.txt build/licences-arm64 && \
 	    FEDCLAMP_BINARY="$(CURDIR)/build/fedclamp-arm64" FEDCLAMP_MACHINE=aarch64 FEDCLAMP_LICENCES="$(CURDIR)/build/licences-arm64" $(WHEEL); }
 
 dist: build          ## the release: build/dist has a tarball for this machine and, after make arm64, aarch64, and SHA256SUMS

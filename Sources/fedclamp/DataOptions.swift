@@ -39,7 +39,9 @@ struct DataOptions: ParsableArguments {
         guard let path = data ?? Self.find("fashion-mnist.h5") else {
             throw Failure.input(
                 "data/fashion-mnist.h5 is neither here nor beside the executable; make it with: "
-                    + "fedclamp import fashion-mnist --from /usr/share/datasets/fashion-mnist --out data/fashion-mnist.h5 (Debian package dataset-fashion-mnist), or name a data set with --data"
+                    + (Files.exists("data") ? "" : "mkdir data && ")
+                    + "fedclamp import fashion-mnist --from /usr/share/datasets/fashion-mnist --out data/fashion-mnist.h5 "
+                    + "(Debian package dataset-fashion-mnist), or name a data set with --data"
             )
         }
         var remarks: [String] = []
@@ -57,14 +59,16 @@ struct DataOptions: ParsableArguments {
             remarks: remarks)
     }
 
-    /// data/NAME in the working directory, then beside the executable; nil where there is neither.
+    /// data/NAME in the working directory, then beside the executable, then ../share/fedclamp/NAME from there, where wheels have it; nil
+    /// where there is none of them.
     private static func find(_ name: String) -> String? {
         var candidates = ["data/\(name)"]
         var buffer = [CChar](repeating: 0, count: 4096)
         let length = readlink("/proc/self/exe", &buffer, buffer.count)
         if length > 0 {
             let executable = Files.path(buffer.prefix(length).map { UInt8(bitPattern: $0) })
-            candidates.append("\(Files.split(executable).folder)/data/\(name)")
+            let folder = Files.split(executable).folder
+            candidates += ["\(folder)/data/\(name)", "\(Files.split(folder).folder)/share/fedclamp/\(name)"]
         }
         return candidates.first { exists($0) }
     }

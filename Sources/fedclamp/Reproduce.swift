@@ -24,7 +24,7 @@ struct Reproduce: Configurable {
               fedclamp reproduce main --scale smoke --row none --row multi-krum --out results/smoke
               fedclamp reproduce main --scale quick --set rounds=10 --set partition=dirichlet:0.3 --out results/uneven
 
-            Without --data, data/fashion-mnist.h5 is looked for here, then beside the executable; without --synthetic, \
+            Without --data, data/fashion-mnist.h5 is looked for here, then beside the executable, then in ../share/fedclamp; without --synthetic, \
             data/fashion-mnist-fm.h5 likewise, and where that is missing, withheld training images stand in for it.
             """))
 
