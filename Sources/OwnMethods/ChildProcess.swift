@@ -185,8 +185,12 @@ final class ChildProcess {
         close(errors)
         if killed { return "did not end by itself" }
         let signal = status & 0x7f
-        return signal == 0 ? "ended with exit code \((status >> 8) & 0xff)" : "died of signal \(signal)"
+        return signal == 0 ? Self.ended + "\((status >> 8) & 0xff)" : "died of signal \(signal)"
     }
+
+    private static let ended = "ended with exit code "
+    /// How a program ends that has nothing more to do.
+    static let endedWell = ended + "0"
 
     /// Whether the process has come to its end; it is not reaped yet.
     private var hasEnded: Bool {

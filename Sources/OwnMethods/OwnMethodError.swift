@@ -16,7 +16,8 @@ public enum OwnMethodError: Error, CustomStringConvertible {
             "the \(method.kind.rawValue) \(method.label) (sha256 \(method.digest)...) is needed, and nothing that a file "
                 + "names is started: "
                 + (method.kind == .trigger ? "name it with --trigger or --own" : "name the program with --own exec:PROGRAM")
-        case let .conversation(label, asked, what, said): "\(label), asked for \(asked): \(what)\(Self.quoted(said))"
+        case let .conversation(label, asked, what, said):
+            "\(label), asked for \(asked): \(what)\(what.hasSuffix(said) ? "" : Self.quoted(said))"
         case let .answer(label, asked, expected, got, said):
             "\(label), asked for \(asked): expected \(expected), got \(got)\(Self.quoted(said))"
         }

@@ -44,7 +44,8 @@ public enum OwnMethods {
         let found = kinds.filter { offered.contains($0.rawValue) }
         guard !found.isEmpty, found.count == 1 || kinds == OwnKind.allCases else {
             let wanted = kinds.map(\.rawValue).joined(separator: ", "), there = offered.joined(separator: ", ")
-            throw OwnMethodError.start(request: request, reason: "expected a program with one of: \(wanted); it offers \(there)")
+            let reason = "expected a program with \(found.isEmpty ? "one" : "just one") of: \(wanted); it offers \(there)"
+            throw OwnMethodError.start(request: request, reason: reason)
         }
         if let other = programs.values.first(where: { $0.label == program.label && $0.request != request }) {
             throw OwnMethodError.start(
@@ -111,9 +112,12 @@ public enum OwnMethods {
         isFolderMade = false
     }
 
-    /// Removes a folder for arrays, with the files in it.
+    /// Removes a folder for arrays, with all that is in it; a program may have made folders there. Links are not followed.
     public static func remove(folder: String) {
-        for name in Files.names(in: folder) where name != "." && name != ".." { Files.unlink("\(folder)/\(name)") }
+        for name in Files.names(in: folder) where name != "." && name != ".." {
+            let path = "\(folder)/\(name)"
+            if Files.withBytes(path, { Glibc.unlink($0) }) != 0, errno == EISDIR { remove(folder: path) }
+        }
         Files.withBytes(folder) { _ = rmdir($0) }
     }
 

@@ -202,7 +202,9 @@ public final class OwnProgram: @unchecked Sendable {
             line = try child.answer(to: try Self.line(members, label), before: ChildProcess.now + OwnMethods.seconds)
         } catch {
             switch error {
-            case let .ended(how): throw broken("expected a line of JSON, but it \(how)")
+            case let .ended(how):
+                let serves = members["hello"] == nil || how != ChildProcess.endedWell
+                throw broken("expected a line of JSON, but it \(how)" + (serves ? "" : "; in Python its last line is fedclamp.serve()"))
             case .tooLong: throw broken("expected an answer within \(OwnMethods.seconds) s (--exec-seconds), got none")
             case .longLine: throw broken("expected a line of at most 1 MiB, got more")
             }

@@ -49,6 +49,8 @@ MISBEHAVIOURS = {
     "prints much": ("print('x' * 3000000, flush=True)", ["1 MiB"]),
     "gives an aggregate of infinity": ("give(aggregate=np.full(h5py.File(question['input'])['global'].shape, np.inf)); say()", ["finite", "inf"]),
     "says an error": ("say(error='no idea')", ["no idea"]),
+    "makes a folder": ("os.mkdir(question['output']); os.symlink('/', question['output'] + '/root'); say()", ["a regular file", "a folder"]),
+    "says what it printed": ("print('no idea', file=sys.stderr, flush=True); time.sleep(0.3); say(error='no idea')", ["it says: no idea"]),
     "overflows single precision": ("give(aggregate=np.full(h5py.File(question['input'])['global'].shape, 1e300)); say()", ["finite", "inf"]),
 }
 
@@ -62,7 +64,7 @@ def test_a_misbehaving_rule_ends_the_round_with_one_line(seven, tmp_path, name):
     assert line.startswith("fedclamp run: exec:mine, asked for rule, round 1:"), done.stderr
     for word in says:
         assert word in line, f"{word!r} is not in: {line}"
-    assert len(line) < 700
+    assert len(line) < 700 and line.count("no idea") <= 1
     with h5py.File(out) as file:                        # the last good file stays
         assert file["state/finished_rounds"][()] == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.py", "run.h5"]
@@ -86,7 +88,9 @@ def test_start_and_kinds(seven, tmp_path):
     no(f"exec:{bare(tmp_path / 'new.py', '', hello=HELLO.replace('1', '2') % 'rule')}", "protocol")
     silent = tmp_path / "silent.py"
     silent.write_text("import sys\nsys.exit(0)\n")
-    no(f"exec:{silent}", "exit code 0")
+    no(f"exec:{silent}", "exit code 0", "its last line is fedclamp.serve()")
+    both = bare(tmp_path / "both.py", "", hello=HELLO % 'rule", "model-defense')
+    no(f"exec:{both}", "just one of: rule, model-defense; it offers rule, model-defense")
     krum, twin = method(tmp_path / "krum.py", KRUM), tmp_path / "a"
     twin.mkdir()
     method(twin / "krum.py", "@fedclamp.malicious_update\ndef f(p, c):\n    return p\n")
