@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 
 PROTOCOL = 1
+LONGEST_ERROR, LONGEST_FINDING = 2000, 200  # characters; a line has 1 MiB at most
 _methods: dict[str, tuple[Callable[..., Any], bool]] = {}
 
 
@@ -96,7 +97,7 @@ class Context:
 class Aggregate:
     """What a rule returns that does more than weigh: the new global model, and who teaches in fusion (default: all)."""
 
-    parameters: np.ndarray
+    parameters: np.ndarray | dict[str, Any]  # flat, or a state_dict
     weights: np.ndarray | None = None
 
 
@@ -162,7 +163,8 @@ def _answered(question: dict[str, Any]) -> dict[str, Any]:
         return _answer(question)
     except Exception as error:  # told to FedClamp, which ends the round with it
         traceback.print_exc()
-        return {"id": question.get("id"), "error": f"{type(error).__name__}: {error}"}
+        text = f"{type(error).__name__}: {error}".encode(errors="backslashreplace").decode()  # a file's name may be no text
+        return {"id": question.get("id"), "error": text[:LONGEST_ERROR]}
 
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
@@ -180,8 +182,10 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
         for name, value in _results(kind, result, context).items():
             file[name] = value
         for name, value in context.state.items():
-            file[f"state/{name}"] = np.asarray(value)
-    audit = {str(name): str(value) for name, value in context.audit.items()}
+            if not isinstance(name, str) or not name or "/" in name or name == ".":
+                raise ValueError(f"context.state: expected names without /, got {name!r}")
+            file[f"state/{name}"] = _array(value, f"context.state[{name!r}]")
+    audit = {str(name): str(value)[:LONGEST_FINDING] for name, value in context.audit.items()}
     return (
         {"id": question["id"], "round": question["round"], "audit": audit}
         if "round" in question
@@ -217,7 +221,7 @@ def _results(kind: str, result: Any, context: Context) -> dict[str, np.ndarray]:
     if result is None:
         raise ValueError(f"{_methods[kind][0].__name__} returned None: expected {_EXPECTED[kind]}; is a return missing?")
     if kind == "rule":
-        return _rule_results(result)
+        return _rule_results(result, context)
     if kind == "trigger":
         return {"images": _stamped(_array(result, "images"))}
     if kind == "malicious-update":
@@ -245,11 +249,15 @@ def _stamped(images: np.ndarray) -> np.ndarray:
     return result
 
 
-def _rule_results(result: Any) -> dict[str, np.ndarray]:
+def _rule_results(result: Any, context: Context) -> dict[str, np.ndarray]:
     if isinstance(result, Aggregate):
-        weights = {} if result.weights is None else _rule_results(result.weights)
-        return {"aggregate": _array(result.parameters, "parameters of an Aggregate").astype(np.float32), **weights}
+        weights = {} if result.weights is None else _rule_results(result.weights, context)
+        if not isinstance(result.parameters, dict):
+            return {"aggregate": _array(result.parameters, "parameters of an Aggregate").astype(np.float32), **weights}
+        return {"aggregate": context.flatten(result.parameters), **weights}
     values = _array(result, _EXPECTED["rule"])
+    if context.global_ is not None and values.shape == context.global_.shape != np.shape(context.clients):
+        raise ValueError(f"expected {_EXPECTED['rule']}, got parameters: return fedclamp.Aggregate(parameters)")
     return {"accepted": values.astype(np.uint8)} if values.dtype == bool else {"weights": values.astype(np.float64)}
 
 

@@ -27,6 +27,7 @@ def ask(tmp_path, monkeypatch):
         with h5py.File(tmp_path / "in.h5", "w") as file:
             if kind == "rule":
                 file["models"], file["global"] = np.ones((3, 20), np.float32), np.zeros(20, np.float32)
+                file["clients"] = np.arange(3)
             elif kind == "trigger":
                 file["images"] = np.full((2, 1, 28, 28), 51, np.uint8)
             else:
@@ -45,6 +46,12 @@ WRONG = {
     "a rule without return": ("rule", lambda u, c: None, ["mine returned None", "weights or booleans", "return missing"]),
     "a rule with a dict": ("rule", {"weights": [1, 1, 1]}, ["weights or booleans", "dict"]),
     "a rule with texts": ("rule", ["yes", "no", "yes"], ["weights or booleans", "numbers"]),
+    "a rule with parameters": ("rule", lambda u, c: c.global_ + u.mean(axis=0), ["return fedclamp.Aggregate(parameters)"]),
+    "an aggregate that lacks a key": ("rule", fedclamp.Aggregate({"fc2.bias": np.zeros(2)}), ["missing are conv1.weight"]),
+    "state of texts": ("rule", lambda u, c: [c.state.update(name="x"), np.ones(3)][1], ["context.state['name']", "numbers"]),
+    "state of nothing": ("rule", lambda u, c: [c.state.update(last=None), np.ones(3)][1], ["context.state['last']", "NoneType"]),
+    "state with a slash": ("rule", lambda u, c: [c.state.update({"a/b": 1}), np.ones(3)][1], ["context.state", "'a/b'"]),
+    "an error that is no text": ("rule", lambda u, c: open(b"/nowhere/\xff"), ["FileNotFoundError", "nowhere"]),
     "an aggregate of nothing": ("rule", fedclamp.Aggregate(None), ["Aggregate", "NoneType"]),
     "a defence without return": ("model-defense", lambda p, c: None, ["mine returned None", "parameters (flat, or a state_dict)", "suspects", "return missing"]),
     "a defence with a typo": ("model-defense", {"parameter": np.zeros(20)}, ["parameters, bounds, suspects", "conv1.weight", "a dict with parameter"]),
@@ -68,7 +75,7 @@ WRONG = {
 def test_a_wrong_result_is_an_error_that_says_what_is_expected(ask, name):
     kind, result, says = WRONG[name]
     error, _ = ask(kind, result)
-    assert error and not error.startswith("KeyError") and "\n" not in error, error
+    assert error and not error.startswith("KeyError") and "\n" not in error and error.isprintable(), error
     for word in says:
         assert word in error, f"{word!r} is not in: {error}"
 
@@ -77,6 +84,7 @@ RIGHT = {
     "weights": ("rule", [1, 0, 2], {"weights": [1, 0, 2]}),
     "booleans": ("rule", np.array([True, False, True]), {"accepted": [1, 0, 1]}),
     "an aggregate": ("rule", fedclamp.Aggregate(np.arange(20), [1, 1, 0]), {"aggregate": np.arange(20), "weights": [1, 1, 0]}),
+    "an aggregate as a state_dict": ("rule", fedclamp.Aggregate(STATE), {"aggregate": [1] * 18 + [0, 0]}),
     "flat parameters": ("model-defense", lambda p, c: p * 2, {"parameters": 2 * np.arange(20)}),
     "a state_dict": ("model-defense", STATE | {"input.mean": np.zeros(1)}, {"parameters": [1] * 18 + [0, 0]}),
     "a state_dict among answers": ("model-defense", {"parameters": STATE, "suspects": [3], "bounds": None}, {"parameters": [1] * 18 + [0, 0], "suspects": [3]}),
