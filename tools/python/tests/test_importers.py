@@ -139,7 +139,7 @@ def test_parquet_as_the_hub_has_it(tmp_path):
             arrow.table({"image": [cell(k) for k in part], "label": [int(labels[k]) for k in part]}),
             tmp_path / f"{name}.parquet",
         )
-    from_parquet([tmp_path / "train.parquet"], [tmp_path / "test.parquet"], tmp_path / "a.h5")
+    from_parquet(tmp_path / "train.parquet", str(tmp_path / "test.parquet"), tmp_path / "a.h5")
     same(tmp_path / "a.h5", "train", images[:20], labels[:20])
     same(tmp_path / "a.h5", "test", images[20:], labels[20:])
     with pytest.raises(BadData, match="expected a column mask"):

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..border import reading, regular_file
 from ..program import PathLike
-from .dataset import BadData, Split, as_bytes, plain, split, write_dataset
+from .dataset import BadData, Split, as_bytes, listed_paths, plain, split, write_dataset
 from .labels import whole_numbers
 from .output import checked
 
@@ -93,10 +93,6 @@ def _joined(parts: list[tuple[str, str, np.ndarray, np.ndarray]], place: str, na
     return split(np.concatenate(pixels), np.concatenate(labels), place, np.concatenate(owners) if natural else None, invert)
 
 
-def _paths(files: PathLike | Iterable[PathLike]) -> list[PathLike]:
-    return [files] if isinstance(files, (str, os.PathLike)) else list(files)
-
-
 def from_tff(
     train: PathLike | Iterable[PathLike],
     test: PathLike | Iterable[PathLike],
@@ -114,7 +110,7 @@ def from_tff(
     A split may lie in several files; a client of one name is the same in all. `invert`: white becomes black, which makes of
     TFF's EMNIST (1 is paper) what MNIST looks like.
     """
-    train, test = _paths(train), _paths(test)
+    train, test = listed_paths(train), listed_paths(test)
     checked(out, [*train, *test], overwrite)
 
     def read(paths: Sequence[PathLike], natural: bool) -> Split:
@@ -164,8 +160,8 @@ def _first(group: h5py.Group, names: tuple[str, ...], place: str) -> np.ndarray:
 
 
 def from_leaf(
-    train: Iterable[PathLike],
-    test: Iterable[PathLike],
+    train: PathLike | Iterable[PathLike],
+    test: PathLike | Iterable[PathLike],
     out: PathLike,
     *,
     shape: tuple[int, ...] = (28, 28),
@@ -175,7 +171,7 @@ def from_leaf(
     overwrite: bool = False,
 ) -> None:
     """LEAF's JSON: user_data/USER with x, flat images of `shape`, 0 to 1, and y. Training images keep their users."""
-    train, test = _paths(train), _paths(test)
+    train, test = listed_paths(train), listed_paths(test)
     checked(out, [*train, *test], overwrite)
 
     def read(paths: Sequence[PathLike], natural: bool) -> Split:

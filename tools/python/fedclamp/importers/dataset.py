@@ -19,6 +19,11 @@ SIDES = (28, 32)
 LAYOUTS = "(n, h, w), (n, h, w, c) or (n, c, h, w), 1 or 3 channels"
 
 
+def listed_paths(files: PathLike | Iterable[PathLike]) -> list[PathLike]:
+    """One file, or several, as a list."""
+    return [files] if isinstance(files, (str, os.PathLike)) else list(files)
+
+
 @dataclass
 class Split:
     """images: uint8 (n, channels, side, side); labels: (n,) from 0; clients: (n,) whose image each is, or None."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..border import library, reading, regular_file
 from ..program import PathLike
-from .dataset import BadData, Split, plain, resized, split, write_dataset
+from .dataset import BadData, Split, listed_paths, plain, resized, split, write_dataset
 from .folders import drop_empty, listed
 from .labels import note, whole_numbers
 from .output import checked
@@ -130,8 +130,8 @@ def _batches(files: list[pathlib.Path], key: str) -> Split:
 
 
 def from_parquet(
-    train: Iterable[PathLike],
-    test: Iterable[PathLike],
+    train: PathLike | Iterable[PathLike],
+    test: PathLike | Iterable[PathLike],
     out: PathLike,
     *,
     image: str | None = None,
@@ -144,7 +144,7 @@ def from_parquet(
     """Parquet files as Hugging Face's hub has them: pictures in image or img, classes in label or fine_label."""
     parquet = library("pyarrow.parquet", "pyarrow", "importers", "reading Parquet")
     pillow()
-    train, test = list(train), list(test)
+    train, test = listed_paths(train), listed_paths(test)
     checked(out, [*train, *test], overwrite)
     transparent = 0
 
