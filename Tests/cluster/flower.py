@@ -63,10 +63,11 @@ class Processes:
 
 class Deployment(Processes):
     """A SuperLink whose ServerApp goes on from federation.first, and SuperNodes or their simulation. `keys`: a folder of
-    certificates.sh."""
+    certificates.sh; `own`: the own methods that the server and the nodes grant."""
 
-    def __init__(self, folder, federation, keys=None, simulation=False):
+    def __init__(self, folder, federation, keys=None, simulation=False, own=""):
         super().__init__(folder)
+        self.own = own
         self.federation, self.keys, self.simulation, self.port = federation, keys, simulation, free_port()
         self.work = folder / "work"
 
@@ -78,7 +79,7 @@ class Deployment(Processes):
         self.start("link", "flower-superlink", *secure, *kind, "--host", "127.0.0.1", "--port", self.port, "--isolation", "subprocess",
                    "--disable-runtime-dependency-installation", FEDCLAMP=BINARY, FEDCLAMP_GLOBAL=self.federation.first,
                    FEDCLAMP_SYNTHETIC=self.federation.fm, FEDCLAMP_WORK=self.work,
-                   FEDCLAMP_DATA=self.federation.folder / "node-{client}.h5")
+                   FEDCLAMP_DATA=self.federation.folder / "node-{client}.h5", FEDCLAMP_OWN=self.own)
         client = self.folder / "cli"
         client.mkdir(parents=True)
         trust = f'root-certificates = "{self.keys / "ca.crt"}"' if self.keys else "insecure = true"
@@ -99,7 +100,7 @@ class Deployment(Processes):
 
     def node(self, client, name=None, executable=BINARY, data=None, key=None):
         secure = ["--insecure"] if not self.keys else ["--root-certificates", self.keys / "ca.crt", "--auth-supernode-private-key", key]
-        settings = f'client={client} fedclamp="{executable}" data="{data or self.federation.node(client)}"'
+        settings = f'client={client} fedclamp="{executable}" data="{data or self.federation.node(client)}" own="{self.own}"'
         return self.start(name or f"node{client}", "flower-supernode", *secure, "--superlink", f"127.0.0.1:{self.port}", "--host", "127.0.0.1",
                           "--port", free_port(), "--isolation", "subprocess", "--max-retries", 3, "--node-config", settings)
 

@@ -111,6 +111,22 @@ exec {BINARY} step local "$3" --client 0 --data {federation.node(0)} --out "$9"
     assert not differing(contents(expected, SAME), contents(last(d), SAME))
 
 
+def test_own_methods(tmp_path, own_federation):
+    """A rule that remembers, a trigger and a malicious update: the bits of run. A node that grants none is named."""
+    federation, own = own_federation
+    with Deployment(tmp_path / "d", federation, own=own) as d:
+        d.node(0), d.node(1)
+        d.online(2)
+        succeeded, log = d.run()
+    assert succeeded, log
+    assert not differing(contents(federation.run, ["model", "state"]), contents(last(d, name="global"), ["model", "state"]))
+    with Deployment(tmp_path / "e", federation) as d:
+        d.node(0), d.node(1)
+        d.online(2)
+        succeeded, log = d.run()
+    assert not succeeded and "is needed, and nothing that a file names is started" in " ".join(log.split()), log
+
+
 def test_simulation(tmp_path, federation):
     """Flower's simulation on this machine, with the same app."""
     with Deployment(tmp_path / "d", federation, simulation=True) as d:
