@@ -101,7 +101,7 @@ struct Inspect: ParsableCommand {
     private static func provenance(_ file: HDF5File) throws -> [(String, String)] {
         guard try file.exists("/provenance") else { return [] }
         return try file.attributes(of: "/provenance").compactMap { name in
-            try file.stringAttribute(name, of: "/provenance").map { (name, $0) }
+            try file.stringsAttribute(name, of: "/provenance").map { (name, $0.joined(separator: ", ")) }
         }
     }
 }

@@ -1,5 +1,7 @@
 """Own methods: programs as rules, defences, malicious updates and triggers, held to the built-in ones."""
 
+import json
+
 import h5py
 import numpy as np
 import pytest
@@ -95,6 +97,19 @@ def test_a_defence_on_the_model_hands_out_parameters_bounds_and_findings(seven, 
         assert np.array_equal(left["fc2/weight"][()], file["model/fc2/weight"][()] / 2)
         assert left["bounds/conv1"][0] == 2 and np.isinf(left["bounds/fc1"][0])
     fedclamp("evaluate", tmp_path / "run.h5", "--data", seven[1], "--defended", "exec:halves")
+
+
+def test_a_file_of_several_own_methods_can_be_inspected(seven, tmp_path):
+    """A run file, and a global checkpoint; each method is named with what it is for."""
+    rule, stays = method(tmp_path / "rule.py", REMEMBERS), method(tmp_path / "stays.py", "@fedclamp.malicious_update\ndef f(p, c):\n    return p\n")
+    options = [*seven, "--attack", "classic", "--defense", f"exec:{rule}", "--malicious-update", f"exec:{stays}"]
+    run(*options, "--out", tmp_path / "run.h5")
+    fedclamp("step", "init", *options, "--out", tmp_path / "g0.h5", env=ENVIRONMENT)
+    for name in ("run", "g0"):
+        text = fedclamp("inspect", tmp_path / f"{name}.h5").stdout
+        assert "exec:rule@rule:" in text and "exec:stays@malicious-update:" in text
+        said = json.loads(fedclamp("inspect", tmp_path / f"{name}.h5", "--json").stdout)
+        assert "exec:stays@malicious-update:" in json.dumps(said["provenance"])
 
 
 def test_a_changed_defence_is_done_again_on_resume(seven, tmp_path):
