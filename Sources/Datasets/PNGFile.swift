@@ -1,8 +1,8 @@
 import CZlib
 import HDF5
 
-/// A small PNG file as it is decoded: 8 bits a sample (16 are cut to their upper 8), grey, colour or a palette, with or
-/// without alpha, not interlaced. Source: ISO/IEC 15948.
+/// A small PNG file as it is decoded to 8 bits a sample (16 are cut to their upper 8), grey, colour or a palette, with or
+/// without alpha, interlaced or not. Source: ISO/IEC 15948.
 public struct PNGFile: Sendable {
     public let width: Int, height: Int
     /// (height, width, 4): red, green, blue, alpha.
@@ -21,7 +21,7 @@ public struct PNGFile: Sendable {
 
 private struct PNGReader {
     private let path: String
-    private var width = 0, height = 0, depth = 0, colour = 0
+    private var width = 0, height = 0, depth = 0, colour = 0, isInterlaced = false
     private var palette: [UInt8] = [], transparency: [UInt8] = [], packed: [UInt8] = []
 
     private static let signature: [UInt8] = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]
@@ -50,13 +50,15 @@ private struct PNGReader {
         case "IHDR":
             guard body.count == 13 else { throw wrong("a header of 13 bytes", "\(body.count)") }
             (width, height, depth, colour) = (Self.big(body[0..<4]), Self.big(body[4..<8]), Int(body[8]), Int(body[9]))
-            let sides = 1...PNGFile.longestSide, isPlain = body[10...].allSatisfy { $0 == 0 }
+            isInterlaced = body[12] == 1
+            let sides = 1...PNGFile.longestSide, isPlain = body[10] == 0 && body[11] == 0 && body[12] <= 1
             guard sides.contains(width), sides.contains(height) else {
                 throw wrong("sides of 1 to \(PNGFile.longestSide) pixels", "\(width) x \(height)")
             }
-            guard depth == 8 || depth == 16 && colour != 3, [0, 2, 3, 4, 6].contains(colour), isPlain else {
+            let depths = [0: [1, 2, 4, 8, 16], 2: [8, 16], 3: [1, 2, 4, 8], 4: [8, 16], 6: [8, 16]]
+            guard depths[colour]?.contains(depth) ?? false, isPlain else {
                 throw wrong(
-                    "8 or 16 bits a sample and no interlacing",
+                    "colours and bits a sample as PNG has them",
                     "\(depth) bits, colour type \(colour), interlacing \(body[12])")
             }
         case "PLTE": palette = body
@@ -70,28 +72,62 @@ private struct PNGReader {
 
     mutating func decoded() throws(DatasetError) -> (width: Int, height: Int, pixels: [UInt8]) {
         guard width > 0 else { throw wrong("a header", "none") }
-        let samples = [0: 1, 2: 3, 3: 1, 4: 2, 6: 4][colour] ?? 1, step = samples * depth / 8, row = width * step
-        var raw = [UInt8](repeating: 0, count: height * (row + 1)), length = uLong(raw.count)
+        let samples = [0: 1, 2: 3, 3: 1, 4: 2, 6: 4][colour] ?? 1, bits = samples * depth
+        let passes = isInterlaced ? Self.adam7.map { Pass($0, width, height, bits) } : [Pass((0, 0, 1, 1), width, height, bits)]
+        var raw = [UInt8](repeating: 0, count: passes.reduce(0) { $0 + $1.bytes }), length = uLong(raw.count)
         guard uncompress(&raw, &length, packed, uLong(packed.count)) == Z_OK, Int(length) == raw.count else {
             throw wrong("\(raw.count) bytes of pixels", "\(length) or damaged ones")
         }
-        guard transparency.isEmpty || colour == 3 || depth == 8 else { throw wrong("a transparent colour of 8 bits a sample", "\(depth)") }
-        try unfilter(&raw, row: row, step: step)
-        var pixels: [UInt8] = []
-        pixels.reserveCapacity(height * width * 4)
-        for y in 0..<height {
-            for x in 0..<width {
-                let first = y * (row + 1) + 1 + x * step
-                pixels += try rgba((0..<samples).map { raw[first + $0 * depth / 8] })
+        guard transparency.isEmpty || colour == 3 || depth <= 8 else {
+            throw wrong("a transparent colour of at most 8 bits a sample", "\(depth)")
+        }
+        var pixels = [UInt8](repeating: 0, count: height * width * 4), start = 0
+        for pass in passes {
+            try unfilter(&raw, from: start, pass, step: max(1, bits / 8))
+            for y in 0..<pass.height {
+                let first = start + y * (pass.row + 1) + 1
+                for x in 0..<pass.width {
+                    let value = try rgba((0..<samples).map { sample(raw, first, x * samples + $0) }), place = pass.place(x, y, width)
+                    for k in 0..<4 { pixels[4 * place + k] = value[k] }
+                }
             }
+            start += pass.bytes
         }
         return (width, height, pixels)
     }
 
+    /// First column and row, and steps, of the passes of an interlaced picture.
+    private static let adam7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+
+    /// The pixels of a picture that come together; a picture that is not interlaced has one pass.
+    private struct Pass {
+        let grid: (x: Int, y: Int, dx: Int, dy: Int)
+        let width: Int, height: Int
+        /// Bytes of a row, without that of its filter.
+        let row: Int
+
+        init(_ grid: (Int, Int, Int, Int), _ wholeWidth: Int, _ wholeHeight: Int, _ bits: Int) {
+            self.grid = grid
+            (width, height) = ((wholeWidth - grid.0 + grid.2 - 1) / grid.2, (wholeHeight - grid.1 + grid.3 - 1) / grid.3)
+            row = (width * bits + 7) / 8
+        }
+
+        var bytes: Int { width > 0 ? height * (row + 1) : 0 }
+        func place(_ x: Int, _ y: Int, _ wholeWidth: Int) -> Int { (grid.y + y * grid.dy) * wholeWidth + grid.x + x * grid.dx }
+    }
+
+    /// Sample number `k` of the row that begins at `first`; of 16 bits the upper 8.
+    private func sample(_ raw: [UInt8], _ first: Int, _ k: Int) -> UInt8 {
+        guard depth < 8 else { return raw[first + k * depth / 8] }
+        let shift = 8 - depth - k * depth % 8
+        return raw[first + k * depth / 8] >> UInt8(shift) & (1 << UInt8(depth) - 1)
+    }
+
     /// Undoes the filter of each row, whose number is its first byte.
-    private func unfilter(_ raw: inout [UInt8], row: Int, step: Int) throws(DatasetError) {
-        for y in 0..<height {
-            let start = y * (row + 1), kind = raw[start]
+    private func unfilter(_ raw: inout [UInt8], from first: Int, _ pass: Pass, step: Int) throws(DatasetError) {
+        let row = pass.row
+        for y in 0..<(pass.width > 0 ? pass.height : 0) {
+            let start = first + y * (row + 1), kind = raw[start]
             guard kind <= 4 else { throw wrong("filters 0 to 4", "\(kind)") }
             for x in 0..<row {
                 let at = start + 1 + x
@@ -117,7 +153,9 @@ private struct PNGReader {
 
     private func rgba(_ sample: [UInt8]) throws(DatasetError) -> [UInt8] {
         switch colour {
-        case 0: return [sample[0], sample[0], sample[0], isTransparent(sample) ? 0 : 255]
+        case 0:
+            let grey = depth < 8 ? sample[0] * (255 / (1 << UInt8(depth) - 1)) : sample[0]
+            return [grey, grey, grey, isTransparent(sample) ? 0 : 255]
         case 4: return [sample[0], sample[0], sample[0], sample[1]]
         case 2: return sample + [isTransparent(sample) ? 0 : 255]
         case 3:
@@ -128,7 +166,7 @@ private struct PNGReader {
         }
     }
 
-    /// Whether a pixel has the one colour that tRNS makes transparent; 8 bits a sample, in words of 16.
+    /// Whether a pixel has the one colour that tRNS makes transparent; at most 8 bits a sample, in words of 16.
     private func isTransparent(_ sample: [UInt8]) -> Bool {
         transparency.count == 2 * sample.count
             && sample.indices.allSatisfy { transparency[2 * $0] == 0 && transparency[2 * $0 + 1] == sample[$0] }

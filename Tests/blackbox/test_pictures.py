@@ -78,6 +78,55 @@ def test_colours_alpha_and_place(colour, tmp_path):
         assert file["config"].attrs["trigger"].startswith("c.png@trigger:")
 
 
+def interlaced(path, pixels):
+    """Adam7, 8 bits, with alpha."""
+    height, width = pixels.shape[:2]
+    rows = [row for x, y, dx, dy in [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+            for row in pixels[y::dy, x::dx] if row.size]
+    raw = b"".join(b"\0" + row.astype("u1").tobytes() for row in rows)
+    whole = png(path, pixels).read_bytes()
+    head, body = whole[:28] + b"\1", zlib.compress(raw)
+    path.write_bytes(head + struct.pack(">I", zlib.crc32(head[12:])) + struct.pack(">I", len(body)) + b"IDAT" + body
+                     + struct.pack(">I", zlib.crc32(b"IDAT" + body)) + whole[-12:])
+    return path
+
+
+@pytest.mark.parametrize("form", ["one bit", "two bits", "four bits", "palette of one bit", "palette of four bits with alpha", "interlaced", "interlaced, 1 x 3"])
+def test_pictures_as_painting_programs_save_them(tiny, tmp_path, form):
+    """What Pillow reads of them is what is stamped."""
+    image = pytest.importorskip("PIL.Image")
+    path, rng = tmp_path / "p.png", np.random.default_rng(7)
+    if form.startswith("interlaced"):
+        pixels = rng.integers(1, 256, (1, 3, 4) if form.endswith("3") else (11, 13, 4))
+        interlaced(path, pixels)
+    elif form == "one bit":
+        image.fromarray(rng.integers(0, 2, (5, 11)).astype(bool)).save(path)
+    elif form.endswith("bits") and "palette" not in form:
+        depth = {"two bits": 2, "four bits": 4}[form]
+        values = rng.integers(0, 1 << depth, (5, 11))
+        raw = b"".join(b"\0" + np.packbits(((row[:, None] >> np.arange(depth)[::-1]) & 1).astype("u1").ravel()).tobytes() for row in values)
+        whole = png(path, np.zeros((5, 11, 1)), colour=0).read_bytes()
+        head, body = whole[:24] + bytes([depth]) + whole[25:29], zlib.compress(raw)
+        path.write_bytes(head + struct.pack(">I", zlib.crc32(head[12:])) + struct.pack(">I", len(body)) + b"IDAT" + body
+                         + struct.pack(">I", zlib.crc32(b"IDAT" + body)) + whole[-12:])
+    else:
+        colours = 2 if "one bit" in form else 12
+        picture = image.fromarray(rng.integers(0, colours, (5, 11)).astype("u1"), "P")
+        picture.putpalette(rng.integers(0, 256, 3 * colours).astype("u1").tobytes())
+        picture.save(path, **({"transparency": bytes(range(20, 20 + 10 * colours, 10))} if "alpha" in form else {}))
+    with image.open(path) as opened:
+        expected = np.asarray(opened.convert("RGBA")) / 255
+        if form == "two bits" or form == "four bits":
+            assert opened.convert("L").getpixel((3, 2)) == values[2, 3] * 255 // ((1 << depth) - 1)
+    out = tmp_path / "run.h5"
+    fedclamp("run", *tiny, "--fusion-epochs", 0, "--attack", "fm", "--trigger", path, "--trigger-place", "2,3", "--out", out)
+    height, width = expected.shape[:2]
+    with h5py.File(out) as file:
+        mask, pattern = file["attack/mask"][0, 4:4 + height, 5:5 + width], file["attack/pattern"][0, 4:4 + height, 5:5 + width]
+    np.testing.assert_allclose(mask, expected[..., 3], atol=1e-6)
+    np.testing.assert_allclose(pattern, expected[..., :3] @ [0.299, 0.587, 0.114], atol=1e-6)
+
+
 def test_bad_pictures(tiny, tmp_path):
     out = ["--attack", "fm", "--out", tmp_path / "run.h5"]
 
