@@ -80,7 +80,8 @@ def test_an_own_trigger_and_an_own_update_are_columns_of_main(few, tmp_path):
     boost = EXAMPLES / "boost.py"
     own = ["--defense", f"exec:{krum}", "--trigger", f"exec:{stamp}", "--malicious-update", f"exec:{boost}"]
     call = ["reproduce", "main", "--scale", "smoke", "--data", data, "--synthetic", fm, "--out", tmp_path / "out"]
-    done = fedclamp(*call, *own, "--row", "exec:krum", "--column", "classic, exec:stamp", "--column", "classic, exec:boost", env=ENVIRONMENT)
+    done = fedclamp(*call, *own, "--row", "exec:krum", "--column", "classic, exec:stamp", "--column", "classic, exec:boost",
+                    env=ENVIRONMENT, timeout=400)
     assert "exec:krum, classic, trigger exec:stamp" in done.stderr
     lines = [line for line in csv.reader((tmp_path / "out/main.csv").open()) if line[1] == "exec:krum"]
     columns = {line[2] for line in lines}
