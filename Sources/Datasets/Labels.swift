@@ -9,13 +9,20 @@ struct Labels {
     let oneHotClasses: Int?
 
     /// - Parameter images: how many labels there must be.
-    /// - Throws: `malformed` for other shapes, kinds and rows; `file` for values beyond 16 bits.
+    /// - Throws: `malformed` for other shapes, kinds, rows and values.
     init(_ file: HDF5File, _ path: String, _ name: String, images: Int) throws(DatasetError) {
         let info = try readingHDF5 { () throws(HDF5Error) in try file.info(of: name) }
         switch info.shape {
         case [images], [images, 1]:
             guard Self.isWhole(info.kind) else { throw Self.wrongKind(path, name, info.kind) }
-            values = try readingHDF5 { () throws(HDF5Error) in try file.read(name, as: UInt16.self).values }
+            do {
+                values = try file.read(name, as: UInt16.self).values
+            } catch .mismatch(_, _, _, let got) {
+                throw .malformed(
+                    path: path, what: name, expected: "labels from 0 to the number of classes - 1", got: got, hint: Self.numbered(name))
+            } catch {
+                throw .file(error)
+            }
             oneHotClasses = nil
         case let shape where shape.count == 2 && shape[0] == images && ImageSet.classLimits.contains(shape[1]):
             values = try Self.oneHot(file, path, name, info.kind, shape[1])
@@ -36,11 +43,13 @@ struct Labels {
 
     private static func wrongKind(_ path: String, _ name: String, _ kind: HDF5Kind) -> DatasetError {
         let isReal = if case .float = kind { true } else { false }
-        let hint =
-            isReal
-            ? replacing(name, "y.astype(\"uint8\")")
-            : "number the classes; " + replacing(name, "numpy.unique(y, return_inverse=True)[1]")
+        let hint = isReal ? "if all are whole numbers, " + replacing(name, "y.astype(\"int64\")") : numbered(name)
         return .malformed(path: path, what: name, expected: "whole numbers from 0", got: "\(kind)", hint: hint)
+    }
+
+    /// What to do about labels that are no numbers of classes.
+    private static func numbered(_ name: String) -> String {
+        "number the classes; " + replacing(name, "numpy.unique(y, return_inverse=True)[1]")
     }
 
     /// How to put other labels `y` in place of these.

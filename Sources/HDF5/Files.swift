@@ -104,6 +104,16 @@ extension Files {
 
     public static func exists(_ path: String) -> Bool { withBytes(path) { access($0, F_OK) } == 0 }
 
+    /// Whether it is a file that may be executed.
+    public static func isProgram(_ path: String) -> Bool { !isFolder(path) && withBytes(path) { access($0, X_OK) } == 0 }
+
+    /// The folder of the running executable; nil where the system does not say.
+    public static var executableFolder: String? {
+        var buffer = [CChar](repeating: 0, count: 4096)
+        let length = readlink("/proc/self/exe", &buffer, buffer.count)
+        return length > 0 ? split(path(buffer.prefix(length).map { UInt8(bitPattern: $0) })).folder : nil
+    }
+
     public static func isFolder(_ path: String) -> Bool { status(path).map { $0.st_mode & S_IFMT == S_IFDIR } ?? false }
 
     public static func rename(_ path: String, to other: String) -> Bool {

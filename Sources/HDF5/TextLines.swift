@@ -56,14 +56,15 @@ public struct TextLines: Sendable {
         try TextLines(try Files.read(path, limit: limit, regular: regular), path: path)
     }
 
-    /// Throws `mismatch` naming the first line that is not UTF-8 or has a zero in it.
+    /// - Parameter bytes: the file; a byte order mark before it and the Ctrl-Z that DOS ends it with are not part of the text.
+    /// - Throws: `mismatch` naming the first line that is not UTF-8 or has a zero in it.
     public init(_ bytes: [UInt8], path: String) throws(HDF5Error) {
         let mark: [UInt8] = [0xef, 0xbb, 0xbf]
         if bytes.starts(with: [0xff, 0xfe]) || bytes.starts(with: [0xfe, 0xff]) {
             throw .mismatch(path: path, object: "line 1", expected: "text in UTF-8", got: "text in UTF-16 (save it as UTF-8)")
         }
         var lines: [Line] = []
-        for part in Self.split(bytes.dropFirst(bytes.starts(with: mark) ? mark.count : 0)) {
+        for part in Self.split(bytes.dropFirst(bytes.starts(with: mark) ? mark.count : 0).dropLast(bytes.last == 0x1a ? 1 : 0)) {
             let number = lines.count + 1
             guard let text = String(validating: part, as: UTF8.self), !part.contains(0) else {
                 throw .mismatch(path: path, object: "line \(number)", expected: "text in UTF-8", got: Self.wrong(part))

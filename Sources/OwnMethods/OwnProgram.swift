@@ -132,10 +132,10 @@ public final class OwnProgram: @unchecked Sendable {
                 request: request,
                 reason: "the program was changed since this command began; start the command again")
         }
-        let isScript = path.hasSuffix(".py") && Files.withBytes(path) { access($0, X_OK) } != 0
+        let isScript = path.hasSuffix(".py") && !Files.isProgram(path)
         do {
             child = try ChildProcess(
-                (isScript ? ["python3"] : []) + [path] + arguments,
+                (isScript ? [Self.python] : []) + [path] + arguments,
                 environment: ChildProcess.environment + ["FEDCLAMP_EXEC=1"], log: OwnMethods.log)
         } catch {
             throw OwnMethodError.start(
@@ -145,6 +145,12 @@ public final class OwnProgram: @unchecked Sendable {
             stop()
             throw error
         }
+    }
+
+    /// Beside the executable there is a python3 where `pip install` put both into a virtual environment, which has the package.
+    private static var python: String {
+        let beside = Files.executableFolder.map { "\($0)/python3" }
+        return beside.flatMap { Files.isProgram($0) ? $0 : nil } ?? "python3"
     }
 
     /// What is wrong with the first line of a script that does not start; nil where nothing is.

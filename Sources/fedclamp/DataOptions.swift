@@ -2,7 +2,6 @@ import ArgumentParser
 import Datasets
 import Experiments
 import Federation
-import Glibc
 import HDF5
 
 /// Where `reproduce` finds its data.
@@ -63,11 +62,7 @@ struct DataOptions: ParsableArguments {
     /// where there is none of them.
     private static func find(_ name: String) -> String? {
         var candidates = ["data/\(name)"]
-        var buffer = [CChar](repeating: 0, count: 4096)
-        let length = readlink("/proc/self/exe", &buffer, buffer.count)
-        if length > 0 {
-            let executable = Files.path(buffer.prefix(length).map { UInt8(bitPattern: $0) })
-            let folder = Files.split(executable).folder
+        if let folder = Files.executableFolder {
             candidates += ["\(folder)/data/\(name)", "\(Files.split(folder).folder)/share/fedclamp/\(name)"]
         }
         return candidates.first { exists($0) }

@@ -71,6 +71,7 @@ good_config("empty lines, a form feed", lambda t: t.replace(b"\n", b"\n\n\x0c\n"
 good_config("comments behind values", lambda t: t.replace(b"= 4\n", b"= 4 # four\n").replace(b"= 8\n", b"= 8\t#\n"))
 good_config("comments in other scripts", lambda t: t + "# Runden: größer, 回合\n".encode())
 good_config("Ctrl-Z at the end is a comment's", lambda t: t + b"# \x1a\n")
+good_config("Ctrl-Z at the end, as DOS puts it", lambda t: t.replace(b"\n", b"\r\n") + b"\x1a")
 bad_config("UTF-16, little endian", OPTIONS.decode().encode("utf-16"), ["line 1", "UTF-16"])
 bad_config("UTF-16, big endian", b"\xfe\xff" + OPTIONS.decode().encode("utf-16-be"), ["UTF-16"])
 bad_config("UTF-16 without a mark", OPTIONS.decode().encode("utf-16-le"), ["line 1", "a zero byte"])

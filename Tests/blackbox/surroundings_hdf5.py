@@ -66,10 +66,11 @@ refuses("soft", np.full((COUNT, 10), 0.1), "row 0", "one-hot", "argmax(1)")
 refuses("two ones in a row", np.minimum(ONE_HOT + np.roll(ONE_HOT, 1, 1), 1), "row 0", "one-hot")
 refuses("no one in a row", np.zeros((COUNT, 3)), "row 0", "argmax(1)")
 refuses("not a number", np.full((COUNT, 3), np.nan), "row 0")
-refuses("float32", LABELS.astype("f4"), "whole numbers", 'astype("uint8")')
+refuses("float32", LABELS.astype("f4"), "whole numbers", 'astype("int64")')
 refuses("texts", np.array([b"cat"] * COUNT), "whole numbers", "numpy.unique")
 refuses("(1, N)", LABELS[None], "one for each image")
-refuses("negative", LABELS.astype("i2") - 1, "-1 at index 0")
+refuses("negative", LABELS.astype("i2") - 1, "-1 at index 0", "number the classes")
+refuses("of 64 bits", LABELS.astype("u8") + np.uint64(1 << 63), "9223372036854775808 at index 0", "number the classes")
 
 
 @cell("labels as others write them", "11 classes whose names are given, the first one empty")

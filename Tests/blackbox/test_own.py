@@ -2,12 +2,16 @@
 
 import json
 
+import shutil
+import subprocess
+import sys
+
 import h5py
 import numpy as np
 import pytest
 
 from own import EXAMPLES, KRUM, REMEMBERS, ENVIRONMENT, method, run
-from support import contents, differing, fedclamp, refused
+from support import BINARY, ROOT, contents, differing, fedclamp, refused
 
 
 def test_multi_krum_as_a_program_gives_the_same_bits(seven, tmp_path):
@@ -178,3 +182,17 @@ def test_examples(seven, tmp_path, name):
 
 def test_every_example_is_tried():
     assert {path.stem for path in EXAMPLES.glob("*.py")} == set(EXAMPLE_OPTIONS)
+
+
+def test_python_beside_the_executable_comes_first(seven, tmp_path):
+    """As in a virtual environment that nobody activated: only its python3 has the package."""
+    env = tmp_path / "env/bin"
+    env.mkdir(parents=True)
+    program = shutil.copy(BINARY, env / "fedclamp")
+    (env / "python3").write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\nPYTHONPATH={ROOT}/tools/python exec {sys.executable} \"$@\"\n")
+    (env / "python3").chmod(0o755)
+    krum = method(tmp_path / "krum.py", KRUM)
+    krum.chmod(0o644)
+    command = [program, "run", *seven, "--attack", "classic", "--defense", f"exec:{krum}", "--out", tmp_path / "run.h5"]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=300, env={"PATH": "/usr/bin:/bin"})
+    assert done.returncode == 0 and (tmp_path / "asked").exists(), done.stderr
