@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from typing import Any
 
 PathLike = str | os.PathLike[str]
@@ -89,3 +90,25 @@ def reproduce(*tables: str, out: PathLike, quiet: bool = False, **options: Any) 
     fedclamp.reproduce("main", out="results", scale="smoke", defense="exec:./mine.py")
     """
     return call("reproduce", *tables, *arguments({"out": out} | options), quiet=quiet)
+
+
+def sweep(grid: PathLike | dict[str, Any], *, out: PathLike, quiet: bool = False, **options: Any) -> str:
+    """`fedclamp sweep`: trains every combination of a grid into the folder `out`; what it prints. `results(out)` has the numbers.
+
+    The grid is a file, or a dict with the names of options ("_" for "-"), in which a list is several values.
+
+    fedclamp.sweep({"attack": ["none", "fm"], "lr": [0.02, 0.05], "seeds": 2}, out="grid", data="d.h5", synthetic="fm.h5")
+    """
+    words = arguments({"out": out} | options)
+    if not isinstance(grid, dict):
+        return call("sweep", grid, *words, quiet=quiet)
+    with tempfile.TemporaryDirectory(prefix="fedclamp-") as folder:
+        file = pathlib.Path(folder) / "grid.conf"
+        file.write_text("".join(f"{name.replace('_', '-')} = {_values(value)}\n" for name, value in grid.items()))
+        return call("sweep", file, *words, quiet=quiet)
+
+
+def _values(value: Any) -> str:
+    """One value, or several with bars between them, as a grid has them."""
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return " | ".join(str(one).lower() if isinstance(one, bool) else str(one) for one in values)

@@ -1,5 +1,10 @@
 """The executable from Python: runs, own methods, run files and results."""
 
+import os
+import pathlib
+import subprocess
+import sys
+
 import h5py
 import numpy as np
 import pytest
@@ -133,3 +138,31 @@ def test_a_sweep_as_a_data_frame(data, fm, tmp_path):
     assert list(means.index) == [(0.02, "fm"), (0.02, "none"), (0.05, "fm"), (0.05, "none")]
     with h5py.File(tmp_path / "out" / "results.h5") as file:
         assert means[0.05, "none"] == file["sweep/acc"][1, 0, 0]
+
+
+def test_sweep_of_a_dict(data, fm, tmp_path):
+    pytest.importorskip("pandas")
+    small = {name: value for name, value in SMALL.items() if name != "quiet"}
+    grid = small | {"lr": [0.02, 0.05], "attack": "fm", "all_to_all": True, "seeds": 2}
+    fedclamp.sweep(grid, out=tmp_path / "grid", data=data, synthetic=fm, quiet=True)
+    table = fedclamp.results(tmp_path / "grid")
+    assert set(table["lr"]) == {0.02, 0.05} and set(table["seed"]) == {1, 2}
+    with pytest.raises(fedclamp.FedClampError) as error:
+        fedclamp.sweep({"lrr": [1, 2]}, out=tmp_path / "none", data=data, synthetic=fm, quiet=True)
+    assert error.value.code != 0 and "lrr" in str(error.value)
+
+
+def test_the_tour(data, fm, tmp_path):
+    """The example that reads like a notebook runs from its first cell to its last, and prints what its cells promise."""
+    pytest.importorskip("pandas")
+    tour = pathlib.Path(__file__).parents[1] / "examples/tour.py"
+    done = subprocess.run(
+        [sys.executable, tour, data, fm, tmp_path / "tour"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(pathlib.Path(fedclamp.__file__).parents[1])},
+    )
+    assert done.returncode == 0, done.stderr
+    for printed in ("multi-krum", "ours", "conv1.weight (32, 1, 3, 3)", "mean"):
+        assert printed in done.stdout
+    assert len(list((tmp_path / "tour/grid/cells").glob("*.h5"))) == 16
