@@ -197,12 +197,20 @@ struct Inspection {
     /// Facts that are names, also where a name is a number.
     private static let names: Set<String> = ["name", "source", "digest", "dataset", "synthetic", "dataset_digest", "synthetic_digest"]
 
+    /// Facts of a step that are lists of clients, also where one or none is in it.
+    private static let lists: Set<String> = ["clients", "missing", "rejected"]
+
+    private static func value(of name: String, _ text: String, under heading: String) -> JSON {
+        if heading == "step", lists.contains(name) { return .array(text.split(separator: " ").filter { $0 != "none" }.map { .fact(String($0)) }) }
+        return names.contains(name) ? .text(text) : .fact(text)
+    }
+
     var json: JSON {
         var members: [(String, JSON)] = [("path", .text(path)), ("kind", .text(kind))]
         members += sections.filter { $0.heading != Self.defendedHeading }.map { section in
             (
                 section.heading.split(separator: " (")[0].split(separator: " ").joined(separator: "_"),
-                .object(section.facts.map { ($0.0, Self.names.contains($0.0) ? .text($0.1) : .fact($0.1)) })
+                .object(section.facts.map { ($0.0, Self.value(of: $0.0, $0.1, under: section.heading)) })
             )
         }
         if !defended.isEmpty { members.append(("defended_models", defendedJSON)) }

@@ -119,7 +119,8 @@ def test_inspect_of_every_file(tmp_path, tiny, data, fm, clean_run, fm_run):
     assert "run file" in kind(clean_run)["kind"] and "step" in kind(tmp_path / "g0.h5")["kind"]
     update, aggregate = kind(updates[2]), kind(tmp_path / "a1.h5")
     assert "a client's update" in update["kind"] and update["step"]["client"] == 2 and update["step"]["round"] == 1
-    assert "an aggregate" in aggregate["kind"] and aggregate["step"]["clients"] == "0 1 2 3"
+    assert "an aggregate" in aggregate["kind"] and aggregate["step"]["clients"] == [0, 1, 2, 3]
+    assert aggregate["step"]["missing"] == [] and len(aggregate["step"]["rejected"]) == 3
     assert "a model with bounds" in kind(tmp_path / "bounded.h5")["kind"]
 
 

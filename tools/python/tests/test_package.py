@@ -155,7 +155,7 @@ def test_sweep_of_a_dict(data, fm, tmp_path):
 def test_the_tour(data, fm, tmp_path):
     """The example that reads like a notebook runs from its first cell to its last, and prints what its cells promise."""
     pytest.importorskip("pandas")
-    tour = pathlib.Path(__file__).parents[1] / "examples/tour.py"
+    tour = pathlib.Path(__file__).parents[1] / "tour.py"
     done = subprocess.run(
         [sys.executable, tour, data, fm, tmp_path / "tour"],
         capture_output=True,

@@ -20,10 +20,10 @@ small = {"clients": 5, "malicious": 1, "images_per_client": 30, "batch": 10, "ro
 # %% [markdown]
 # ## The same attack against three rules
 #
-# `trimmed.py` beside this file is our own rule. One client of five is malicious.
+# `examples/trimmed.py` is our own rule. One client of five is malicious.
 
 # %%
-rules = {"no rule": None, "multi-krum": "multi-krum", "ours": f"exec:{pathlib.Path(__file__).with_name('trimmed.py')}"}
+rules = {"no rule": None, "multi-krum": "multi-krum", "ours": f"exec:{pathlib.Path(__file__).parent / 'examples/trimmed.py'}"}
 runs = {}
 for name, rule in rules.items():
     file = out / f"{name}.h5"
