@@ -201,7 +201,9 @@ struct Inspection {
     private static let lists: Set<String> = ["clients", "missing", "rejected"]
 
     private static func value(of name: String, _ text: String, under heading: String) -> JSON {
-        if heading == "step", lists.contains(name) { return .array(text.split(separator: " ").filter { $0 != "none" }.map { .fact(String($0)) }) }
+        if heading == "step", lists.contains(name) {
+            return .array(text.split(separator: " ").filter { $0 != "none" }.map { .fact(String($0)) })
+        }
         return names.contains(name) ? .text(text) : .fact(text)
     }
 
