@@ -108,6 +108,8 @@ package enum DetectionSettings {
     /// The part of wrong labels among those of an accused class that are trusted, at most. In the third revision 0.05 left 27 of 193
     /// where clients know different classes, and with 0.01 hardly an image was left of classes that look like others.
     static let wrongAtMost = 0.02
+    /// The part of unseen doubted images that a model may miss whose count is believed: one that misses more has not learned what they share.
+    static let missedAtMost = 0.5
     /// By how much the odds of a class's candidates are multiplied at most, once a model has found more wrong labels than they say.
     static let largestScale = 1e6
     /// Of so many doubted images one is kept from the model that learns the trigger: to measure it, and not to miss it.

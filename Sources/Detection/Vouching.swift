@@ -35,6 +35,8 @@ import Tensor
 ///
 /// Those with the smallest are trusted, as many as leave one label in fifty wrong. Where the model finds f wrong labels, more than the votes
 /// expect, the votes know the class badly. Then the odds of all its candidates are multiplied so that the p_i sum to f / (1 - m).
+/// A model that misses half or more has learned nothing that all wrong labels share (there is no trigger where labels are wrong by chance),
+/// and its count says nothing.
 ///
 /// Doubted images are used without their label, for what they show: class y other than l with a probability in proportion to q_i(y) r_i(y),
 /// where q_i are the probabilities of a model that learned from the trusted images alone. They carry the trigger, and what they teach of it
@@ -134,7 +136,7 @@ public struct Vouching: Sendable {
         for image in all { trusted[image] = false }
         for label in Set(all.map { labels[$0] }).sorted() {
             let mine = all.filter { labels[$0] == label }, found = carriers.count { labels[$0] == label }
-            let scale = scale(of: mine, wrong: Double(found) / (1 - m))
+            let scale = m < DetectionSettings.missedAtMost ? scale(of: mine, wrong: Double(found) / (1 - m)) : 1
             let left = Set(mine).subtracting(carriers).map { (leftWrong(scale * odds($0), m), $0) }.sorted { $0 < $1 }
             var sum = 0.0, sure = 0
             for (place, next) in left.enumerated() {

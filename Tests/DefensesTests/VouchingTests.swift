@@ -77,6 +77,15 @@ import Testing
         }
     }
 
+    /// Where labels are wrong by chance there is no trigger to learn: the model misses what it has not seen, and its count is not believed.
+    @Test func aModelThatLearnedNothingIsNotBelieved() {
+        let (truth, labels, _) = moved(0.2) { ($0 * 3 + 1) % 10 }
+        var vouching = vouching(truth, labels, sure: 0.99)
+        let candidates = vouching.candidates, said = candidates.indices.map { $0 % 20 == 0 ? labels[candidates[$0]] : -1 }
+        vouching.judge(candidates: said, unseen: vouching.unseen.map { _ in -1 })
+        #expect(vouching.candidates == zip(candidates, said).filter { $1 < 0 }.map(\.0))
+    }
+
     /// A federation that seldom says some classes, as few of its clients have them, still trusts their labels, and finds a target among
     /// them.
     @Test func aClassThatIsSeldomSaidIsNotAccused() {
