@@ -97,8 +97,8 @@ public struct Vouching: Sendable {
         for (i, label) in labels.enumerated() {
             evidence[label] += Mathematics.log(wrongParts[label] * other[i] / right[i] + 1 - wrongParts[label])
         }
-        let aParameter = Mathematics.log(Double(labels.count)) / 2
-        for label in 0..<classes where evidence[label] <= aParameter { wrongParts[label] = 0 }
+        let leastEvidence = Mathematics.log(Double(labels.count)) / 2
+        for label in 0..<classes where evidence[label] <= leastEvidence { wrongParts[label] = 0 }
         for (i, label) in labels.enumerated() {
             if !isAccused(label) { wrong[i] = 0 }
             trusted[i] = !isDoubted(i)

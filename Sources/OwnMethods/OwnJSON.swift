@@ -44,7 +44,7 @@ public enum OwnJSON: Equatable, Sendable, Codable {
     }
 
     /// The members of a line that is a JSON object; nil for any other.
-    static func members(_ line: String) -> [String: OwnJSON]? {
+    public static func members(_ line: String) -> [String: OwnJSON]? {
         try? JSONDecoder().decode([String: OwnJSON].self, from: Data(line.utf8))
     }
 

@@ -8,19 +8,19 @@ import Network
 struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect",
-        abstract: "Describe an HDF5 file: its shapes, configuration and history.",
+        abstract: "Describe a file or folder of results: shapes, configuration, history.",
         discussion: Help.folded(
             """
             All files that this program writes are recognised; of any other HDF5 file the tree is shown. Of results.h5, or of a folder \
             that reproduce, sweep or merge writes to, finished or not, the tables and an index: which file in cells holds which \
-            training, with what options, and how far it is. A data set's digest is computed and compared: exit code 1 where it differs.
+            training, with what options, and how far it is. Of a log (run --log) its run, rounds and defences. A data set's digest is computed and compared: exit code 1 where it differs.
 
               fedclamp inspect run.h5
               fedclamp inspect data/fashion-mnist.h5 --json
               fedclamp inspect results/smoke
             """))
 
-    @Argument(help: ArgumentHelp("File to read, or folder of results.", valueName: "file.h5|dir"), completion: .file())
+    @Argument(help: ArgumentHelp("File to read, or folder of results.", valueName: "file|dir"), completion: .file())
     var path: String
 
     @Flag(help: "One JSON object instead of text.")
@@ -28,6 +28,7 @@ struct Inspect: ParsableCommand {
 
     func run() throws {
         if Files.isFolder(path) { return try inspectFolder() }
+        if LogFile.looksLikeOne(path) { return try inspectLog() }
         let file = try HDF5File.open(path)
         var seen: Set<UInt64> = []
         var report = Inspection(path: path, tree: try Self.tree(file, seen: &seen))
@@ -63,6 +64,13 @@ struct Inspect: ParsableCommand {
         var report = Inspection(path: path, tree: [])
         report.kind = "folder of results"
         report.describe(summary)
+        output(json ? report.json.rendered() : report.text)
+    }
+
+    private func inspectLog() throws {
+        var report = Inspection(path: path, tree: [])
+        report.kind = "log of a run"
+        report.describe(try LogFile(reading: path))
         output(json ? report.json.rendered() : report.text)
     }
 

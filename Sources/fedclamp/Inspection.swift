@@ -37,6 +37,13 @@ struct Inspection {
         cells = summary.index.entries
     }
 
+    mutating func describe(_ log: LogFile) {
+        add("log", log.facts)
+        add("options", log.options)
+        describe(defended: log.defended)
+        history = log.rows
+    }
+
     mutating func describe(_ dataset: Dataset) {
         sections.append(
             (
@@ -98,15 +105,19 @@ struct Inspection {
             sections.append(("configuration", configuration.readable.map { ($0.name, $0.value.isEmpty ? "none" : $0.value) }))
         }
         if !provenance.isEmpty { sections.append(("provenance", provenance)) }
-        defended = checkpoint.defended
-        add(
-            Self.defendedHeading,
-            defended.map { ($0.name, "ACC \(Numbers.fixed($0.accuracy, 4))  ASR \(Numbers.fixed($0.attackSuccess, 4))") })
+        describe(defended: checkpoint.defended)
         if let name = checkpoint.configuration?.dataDefense, !checkpoint.dataAudit.isEmpty {
             sections.append(("\(name), of the FM data", checkpoint.dataAudit.map { ($0.name, $0.value) }))
         }
         if !checkpoint.audit.isEmpty { sections.append(("findings of the fit", checkpoint.audit.map { ($0.name, $0.value) })) }
         history = checkpoint.history
+    }
+
+    private mutating func describe(defended models: [(name: String, accuracy: Double, attackSuccess: Double)]) {
+        defended = models
+        add(
+            Self.defendedHeading,
+            defended.map { ($0.name, "ACC \(Numbers.fixed($0.accuracy, 4))  ASR \(Numbers.fixed($0.attackSuccess, 4))") })
     }
 
     private mutating func addClasses(_ sets: [(String, ImageSet)], _ names: [String]) {

@@ -37,7 +37,7 @@ struct FedClamp: ParsableCommand {
         let typed = (1..<max(1, Int(argument_count()))).compactMap { argument(Int32($0)).map { Files.path($0) } }
         do {
             try requireHyphens(typed)
-            try requireCommand(typed)
+            try requireCommand(typed.first == "help" ? Array(typed.dropFirst()) : typed)
             var command = try parseAsRoot(try withConfigFile(ParserText.joined(typed)))
             try command.run()
         } catch {

@@ -1,5 +1,6 @@
 """The executable itself: static, self-contained, the same without /proc or a home."""
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -43,13 +44,29 @@ def test_help():
         assert command in fedclamp(command, "--help").stdout
 
 
+def examples(command, columns):
+    """The command lines of a help text in a terminal of that width, as a shell that they are pasted into joins them."""
+    shown = fedclamp(*command, "--help", env={"COLUMNS": str(columns)}).stdout
+    lines = re.findall(r"^ *fedclamp (?:.*\\\n)*.*$", shown.split("OPTIONS:")[0].split("USAGE:")[0], re.MULTILINE)
+    return [line.replace("\\\n", " ").split() for line in lines]
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=lambda words: " ".join(words) or "fedclamp")
+def test_examples_survive_copying_at_any_width(command):
+    wide = examples(command, 200)
+    assert wide or command == ["step"]
+    for columns in (43, 47, 52, 60, 80):  # the longest word, a path, has 33
+        assert examples(command, columns) == wide, columns
+
+
 def test_no_arguments():
     done = subprocess.run([BINARY], capture_output=True, text=True, timeout=20)
     assert done.returncode in (0, 64) and "run" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("arguments, suggestion", [
-    (["evalute", "x.h5"], "evaluate"), (["--versoin"], "--version"), (["inspct", "x"], "inspect")])
+    (["evalute", "x.h5"], "evaluate"), (["--versoin"], "--version"), (["inspct", "x"], "inspect"),
+    (["help", "inspct"], "inspect"), (["help", "step", "fus"], "fuse")])
 def test_unknown_command(arguments, suggestion):
     refused(*arguments, code=64, says=suggestion)
 

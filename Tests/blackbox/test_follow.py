@@ -31,6 +31,19 @@ def test_log_has_every_round_and_defence(tmp_path, tiny):
             assert [line[name] for line in found[2:4]] == list(file["history"][name][:])
         assert found[6]["asr"] == file["defended/fine-tuning/asr"][()] and found[3]["seconds"] == file["timing/seconds"][2]
     assert found[1]["loss"] is None, "what is no number is null"
+    text = fedclamp("inspect", log).stdout
+    assert "log of a run" in text and re.search(r"attack +fm\n", text), "who has the log alone reads it with inspect"
+    shown = json.loads(fedclamp("inspect", log, "--json").stdout)
+    assert shown["log"] == {"run": str(out), "rounds": 2, "starts": 2} and set(shown["defended_models"]) == {"clp", "fine-tuning"}
+    assert [row["accuracy"] for row in shown["history"]] == [line["acc"] for line in found[1:4]]
+
+
+@pytest.mark.parametrize("text", ["{\n", "{}\n", '{"event": "round"}\n', "{" * 5000, '{"event": "start", "run": "a.h5", "rounds": 2, "options": {}}\n\xff\n'])
+def test_what_only_begins_as_a_log_does(tmp_path, text):
+    """One clear line, and no other exit code than that of bad input."""
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(text.encode("latin-1"))
+    refused("inspect", path, says="log.jsonl", folder=tmp_path)
 
 
 def test_a_log_that_cannot_be_written(tmp_path, tiny):

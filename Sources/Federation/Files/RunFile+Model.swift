@@ -188,6 +188,12 @@ extension HistoryRow {
     public var numbers: [(name: String, value: Double)] {
         (HistoryColumns.columns + HistoryColumns.timings).map { ($0.0, self[keyPath: $0.1]) }
     }
+
+    /// A row with numbers by these names; those without one are NaN, others are not read.
+    public init(round: Int, numbers: [String: Double]) {
+        self.init(round: round)
+        for (name, path) in HistoryColumns.columns + HistoryColumns.timings { self[keyPath: path] = numbers[name] ?? .nan }
+    }
 }
 
 /// The history as one column a number, one row a round.
