@@ -2,7 +2,7 @@
 """Damages good files in thousands of ways and has the program read them.
 
 Each case must end with success or with one clear line and exit code 2, within 5 seconds and 1 GB of address space, and
-leave nothing behind. Cases are drawn from the seed, the reader's name and the case's number alone, so that any can be
+leave nothing behind. A run that goes on may compute a result that its damaged file lost, and has the time of that run besides. Cases are drawn from the seed, the reader's name and the case's number alone, so that any can be
 repeated:  fuzz.py --reader checkpoint --seed 1 --only 1234
 """
 import argparse
@@ -51,23 +51,23 @@ class Outcome:
         return None
 
 
-def execute(arguments, folder):
-    """Runs the program under the limits."""
+def execute(arguments, folder, work=0):
+    """Runs the program under the limits; `work`: seconds that it may train, besides."""
     log = os.path.join(folder, "stderr.log")
     actions = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
                (os.POSIX_SPAWN_OPEN, 2, log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)]
     command = ["/bin/sh", "-c", f'ulimit -v {MEMORY >> 10} && exec "$@"', "sh", str(BINARY), *map(str, arguments)]
-    begin = time.monotonic()
+    begin, limit = time.monotonic(), SECONDS + work
     pid = os.posix_spawn(command[0], command, {"PATH": os.environ.get("PATH", "")}, file_actions=actions)
     descriptor = os.pidfd_open(pid)
-    ready = select.select([descriptor], [], [], 3 * SECONDS)[0]
+    ready = select.select([descriptor], [], [], 3 * limit)[0]
     os.close(descriptor)
     if not ready:
         os.kill(pid, 9)
     _, status, usage = os.wait4(pid, 0)
     seconds = time.monotonic() - begin
     # A busy machine stretches the clock: what counts is the longer of the two where the processor was not given away.
-    hung = not ready or seconds > SECONDS and usage.ru_utime + usage.ru_stime > 0.8 * SECONDS
+    hung = not ready or seconds > limit and usage.ru_utime + usage.ru_stime > 0.8 * limit
     with open(log, errors="replace") as file:
         errors = file.read(10_000)
     os.unlink(log)
@@ -246,7 +246,9 @@ def make_corpus(folder):
         (folder / name).mkdir()
     corpus.datasets(folder / "data")
     data, fm = folder / "data/default.h5", folder / "data/fm.h5"
+    begin = time.monotonic()
     corpus.checkpoints(folder / "runs", data, fm)
+    (folder / "seconds").write_text(f"{time.monotonic() - begin}")
     corpus.idx_folder(folder / "idx", False)
     corpus.idx_folder(folder / "idx-gz", True)
     corpus.cifar_folder(folder / "cifar-10", corpus_names(10), 1)
@@ -265,7 +267,7 @@ def work(job):
         for number in numbers:
             rng = random.Random(f"{seed}/{reader}/{number}")
             arguments, codes, words = bench.case(rng)
-            outcome = execute(arguments, folder)
+            outcome = execute(arguments, folder, float((seeds / "seconds").read_text()) if "--resume" in arguments else 0)
             problem = outcome.problem(codes)
             left = [p.name for p in bench.folder.iterdir() if p.name not in ("in", "out.h5", "out") or outcome.code == 2 and p.name == "out.h5"]
             if not problem and left:
