@@ -31,9 +31,9 @@ extension TableResult {
                     Self.quoted(OwnMethod.shown($0))
                 }
                 func add(_ kind: String, _ seed: UInt64?, _ values: [Double]) {
-                    lines.append(
-                        (name + [kind, seed.map { "\($0)" } ?? ""] + chosen + values.map { $0.isNaN ? "" : "\($0)" }).joined(separator: ",")
-                    )
+                    let numbers = values.map { $0.isNaN ? "" : "\($0)" }
+                    let row: [String] = name + [kind, seed.map { "\($0)" } ?? ""] + chosen + numbers
+                    lines.append(row.joined(separator: ","))
                 }
                 for (at, seed) in seeds.enumerated() { add("seed", seed, measures.map { $0.value(places[row][column][at]) }) }
                 add("mean", nil, measures.map { Statistics.mean(values(row, column, $0)) })
