@@ -105,8 +105,8 @@ package enum DetectionSettings {
     static let doubt = 0.001
     /// The part of wrong labels that the estimate starts from.
     static let wrongAtFirst = 0.1
-    /// The part of wrong labels among those of an accused class that are trusted, at most. In the third revision 0.05 left 27 of 193
-    /// where clients know different classes, and with 0.01 hardly an image was left of classes that look like others.
+    /// The probability that a label of an accused class is wrong, up to which it is taken as it is. Surer labels than this need no share for
+    /// other classes, and a model learns from them what the others show.
     static let wrongAtMost = 0.02
     /// The part of unseen doubted images that a model may miss whose count is believed: one that misses more has not learned what they share.
     static let missedAtMost = 0.5

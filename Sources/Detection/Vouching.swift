@@ -25,22 +25,26 @@ import Tensor
 ///
 /// In other classes e_l and p_i are 0.
 ///
-/// Of an accused class a label is doubted that is rather wrong than right. The others can still carry the trigger: an attacker who draws
-/// his images from all classes draws some of the target, and the federation errs. So a model is trained on the images of other classes and
-/// on doubted ones, with the labels they came with. It knows class l by wrong images alone. So it learns the trigger, whatever this looks
-/// like. Images that it takes for l are not used. It misses the part m of those doubted images, one in five, that it has not seen; of an
-/// image that it does not take for l either, the label is wrong with probability
+/// Of an accused class a label is doubted that is rather wrong than right. The other c, the candidates, can still carry the trigger: the
+/// federation errs. So a model is trained on the images of other classes and on doubted ones, with the labels they came with. It knows class
+/// l by wrong images alone. So it learns the trigger, whatever this looks like. It misses the part m of those doubted images, one in five,
+/// that it has not seen. Candidates that it takes for l carry the trigger. Of D doubted images and F carriers some show class l indeed: an
+/// attacker who draws his images from all k classes draws one in k of the target. So N candidates are wrong, and the part f of the right
+/// ones carries the trigger:
 ///
-///     p_i m / (p_i m + 1 - p_i)
+///     N  =  (F - (D + F) / k) / (1 - m),      f  =  ((D + F) / k + 1) / (c - N + 2)
 ///
-/// Those with the smallest are trusted, as many as leave one label in fifty wrong. Where the model finds f wrong labels, more than the votes
-/// expect, the votes know the class badly. Then the odds of all its candidates are multiplied so that the p_i sum to f / (1 - m).
-/// A model that misses half or more has learned nothing that all wrong labels share (there is no trigger where labels are wrong by chance),
-/// and its count says nothing.
+/// Where N is more than the votes expect, they know the class badly; then the odds p_i / (1 - p_i) of all candidates are multiplied by one
+/// number, so that the p_i sum to N. With these odds, h_i, the label of a candidate is wrong with probability
 ///
-/// Doubted images are used without their label, for what they show: class y other than l with a probability in proportion to q_i(y) r_i(y),
-/// where q_i are the probabilities of a model that learned from the trusted images alone. They carry the trigger, and what they teach of it
-/// is that it means nothing.
+///     w_i  =  h_i (1 - m) / (h_i (1 - m) + f)  for a carrier,      h_i m / (h_i m + 1 - f)  for another
+///
+/// A model that misses half or more has learned nothing that all wrong labels share (there is no trigger where labels are wrong by chance);
+/// then w_i is p_i. Candidates with a w_i of one in fifty at most are trusted.
+///
+/// The others count as what they may be: as class l with probability 1 - w_i, and as class y other than l in proportion to q_i(y) r_i(y),
+/// where q_i are the probabilities of a model that learned from the trusted images alone. Of doubted images w_i is 1, and from now on of all
+/// whose label is rather wrong than right. They carry the trigger, and what they teach of it is that it means nothing.
 ///
 /// Clients that say of likely wrong labels what these say are left out of the rounds (`Votes`).
 ///
@@ -66,7 +70,9 @@ public struct Vouching: Sendable {
     public private(set) var wrong: [Double]
     /// e, (classes): the part of a class's labels that are wrong; 0 for a class that is not accused.
     public private(set) var wrongParts: [Double]
-    /// Whether each label is trusted: all but those of accused classes that are doubted or, once judged, not sure enough.
+    /// w, of candidates that were judged, by image.
+    private var leftWrong: [Int: Double] = [:]
+    /// Whether each label is taken as it is: all but those of accused classes that are doubted or, once judged, not sure enough.
     public private(set) var trusted: [Bool]
 
     /// - Parameters:
@@ -132,25 +138,36 @@ public struct Vouching: Sendable {
     ///   - unseen: those of the unseen.
     public mutating func judge(candidates said: [Int], unseen: [Int]) {
         let missed = zip(self.unseen, unseen).count { labels[$0] != $1 }, m = Double(missed + 1) / Double(unseen.count + 2)
-        let all = candidates, carriers = zip(all, said).filter { labels[$0] == $1 }.map(\.0)
-        for image in all { trusted[image] = false }
+        let all = candidates, carriers = Set(zip(all, said).filter { labels[$0] == $1 }.map(\.0))
         for label in Set(all.map { labels[$0] }).sorted() {
-            let mine = all.filter { labels[$0] == label }, found = carriers.count { labels[$0] == label }
-            let scale = m < DetectionSettings.missedAtMost ? scale(of: mine, wrong: Double(found) / (1 - m)) : 1
-            let left = Set(mine).subtracting(carriers).map { (leftWrong(scale * odds($0), m), $0) }.sorted { $0 < $1 }
-            var sum = 0.0, sure = 0
-            for (place, next) in left.enumerated() {
-                sum += next.0
-                if sum <= DetectionSettings.wrongAtMost * Double(place + 1) { sure = place + 1 }
+            let mine = all.filter { labels[$0] == label }
+            for (image, wrong) in zip(mine, judged(mine, carriers, missed: m)) {
+                leftWrong[image] = wrong > 0.5 ? 1 : wrong
+                trusted[image] = wrong <= DetectionSettings.wrongAtMost
             }
-            for (_, image) in left.prefix(sure) { trusted[image] = true }
+        }
+    }
+
+    /// w of the candidates of one class, in their order.
+    /// - Parameters:
+    ///   - carriers: those that the model takes for the class.
+    ///   - m: the part of such images that it misses.
+    private func judged(_ mine: [Int], _ carriers: Set<Int>, missed m: Double) -> [Double] {
+        guard m < DetectionSettings.missedAtMost else { return mine.map { wrong[$0] } }
+        let n = Double(mine.count), found = Double(mine.count(where: carriers.contains))
+        let doubted = Double(labels.indices.count { labels[$0] == labels[mine[0]] && isDoubted($0) })
+        let showIt = min(found, (doubted + found) / Double(classes)), count = min((found - showIt) / (1 - m), n - 0.5)
+        let f = (min(showIt, n - count) + 1) / (n - count + 2), scale = scale(of: mine, wrong: count)
+        return mine.map { image in
+            let odds = scale * odds(image) * (carriers.contains(image) ? (1 - m) / f : m / (1 - f))
+            return odds / (odds + 1)
         }
     }
 
     /// By what the odds of images must be multiplied so that, in sum over their probabilities, as many labels are wrong; 1 where they say
     /// so already.
     private func scale(of images: [Int], wrong count: Double) -> Double {
-        let odds = images.map(odds), count = min(count, Double(images.count) - 0.5)
+        let odds = images.map(odds)
         func sum(_ scale: Double) -> Double { odds.reduce(0) { $0 + scale * $1 / (1 + scale * $1) } }
         var (low, high) = (1.0, 1.0)
         while sum(high) < count, high < DetectionSettings.largestScale { high *= 2 }
@@ -164,25 +181,18 @@ public struct Vouching: Sendable {
     /// The odds that a label is wrong, by what the clients say.
     private func odds(_ image: Int) -> Double { wrong[image] / max(1 - wrong[image], .leastNormalMagnitude) }
 
-    /// The probability that a label is wrong, given the odds before, once a model that misses the part m of such images has not found it.
-    private func leftWrong(_ odds: Double, _ m: Double) -> Double { odds * m / (odds * m + 1) }
-
-    /// Whether any image is doubted.
-    public var doubts: Bool { labels.indices.contains(where: isDoubted) }
-
-    /// What images that are not trusted show, (distrusted, classes): for a doubted one probabilities, with 0 for its label; for another,
-    /// which may well be of its class, zeros.
+    /// What images that are not trusted show, (distrusted, classes): probabilities, with 1 - w for the label.
     /// - Parameter says: (distrusted, classes), logits of a model that learned from the trusted images alone.
     public func shown(_ says: [Float]) -> [Float] {
         precondition(says.count == distrusted.count * classes)
         return distrusted.enumerated().flatMap { row, image -> [Float] in
-            guard isDoubted(image) else { return [Float](repeating: 0, count: classes) }
+            let wrong = leftWrong[image] ?? 1
             var both = zip(softmax(says[row * classes..<(row + 1) * classes]), opinions[image * classes..<(image + 1) * classes]).map {
                 max($0, DetectionSettings.leastSaid) * $1
             }
             both[labels[image]] = 0
             let total = both.reduce(0, +)
-            return both.map { Float($0 / total) }
+            return both.indices.map { Float($0 == labels[image] ? 1 - wrong : wrong * both[$0] / total) }
         }
     }
 

@@ -45,45 +45,64 @@ import Testing
         }
     }
 
-    /// An image that the model takes for its class shows nothing: it may well be of it. The better the model finds the unseen, the more it is
-    /// believed about the others.
+    /// What `judge` makes of a candidate, by the formulas of `Vouching` in full.
+    private func judged(_ p: Double, _ scale: Double, carries: Bool, m: Double, f: Double) -> Double {
+        let odds = scale * p / (1 - p)
+        return carries ? odds * (1 - m) / (odds * (1 - m) + f) : odds * m / (odds * m + 1 - f)
+    }
+
+    /// Three candidates of 200 carry the trigger, fewer than an attacker draws of the target: their labels are believed less than those of
+    /// others, by how likely they are wrong. Where the model misses the unseen, the votes alone are believed.
     @Test func theModelJudges() {
         let (truth, labels, wrong) = moved(0.2) { _ in 7 }
         for (sure, missing) in [(0.99, false), (0.6, false), (0.6, true)] {
             var vouching = vouching(truth, labels, sure: sure)
-            let candidates = vouching.candidates, unseen = vouching.unseen
+            let candidates = vouching.candidates, unseen = vouching.unseen, n = Double(candidates.count)
             #expect(candidates == labels.indices.filter { labels[$0] == 7 && truth[$0] == 7 } && unseen.count == (wrong.count + 4) / 5)
             #expect(vouching.lesson.count == 2_000 - candidates.count - unseen.count && Set(vouching.lesson).isDisjoint(with: unseen))
             let said = candidates.indices.map { $0 < 3 ? 7 : 1 }
             vouching.judge(candidates: said, unseen: unseen.map { _ in missing ? 1 : 7 })
-            #expect(vouching.candidates == (missing ? [] : Array(candidates.dropFirst(3))))
-            let shown = vouching.shown([Float](repeating: 3e4, count: 10 * vouching.distrusted.count)), doubted = Set(wrong)
+            let m = 1 / Double(unseen.count + 2), doubted = Set(wrong)
+            let w = candidates.indices.map { place -> Double in
+                let p = vouching.wrong[candidates[place]]
+                return missing ? p : judged(p, 1, carries: place < 3, m: m, f: 4 / (n + 2))
+            }
+            #expect(vouching.candidates == zip(candidates, w).filter { $1 <= 0.02 }.map(\.0))
+            #expect(vouching.candidates.count == (missing ? 0 : candidates.count - 3))
+            let shown = vouching.shown([Float](repeating: 3e4, count: 10 * vouching.distrusted.count))
+            let expected = Dictionary(uniqueKeysWithValues: zip(candidates, w))
             for (row, i) in vouching.distrusted.enumerated() {
-                let sum = shown[row * 10..<row * 10 + 10].reduce(0, +)
-                #expect(!doubted.contains(i) ? sum == 0 : abs(sum - 1) < 1e-6 && shown[row * 10 + 7] == 0)
+                let sum = shown[row * 10..<row * 10 + 10].reduce(0, +), w = expected[i] ?? 1
+                #expect(abs(sum - 1) < 1e-6 && abs(Double(shown[row * 10 + 7]) - (doubted.contains(i) || w > 0.5 ? 0 : 1 - w)) < 1e-6)
             }
         }
     }
 
-    /// Where the model finds many more wrong labels than the votes expect, the labels that it does not find are not believed, either.
+    /// Where the model finds many more wrong labels than the votes expect, the odds of all candidates rise, until they come to so many; but one
+    /// in ten of the images with the trigger shows the target.
     @Test func votesThatMissMuchAreNotBelieved() {
-        let (truth, labels, _) = moved(0.2) { _ in 7 }
-        for (found, believed) in [(3, true), (180, false)] {
+        let (truth, labels, wrong) = moved(0.2) { _ in 7 }
+        for found in [3, 180] {
             var vouching = vouching(truth, labels, sure: 0.6)
-            let candidates = vouching.candidates, expected = candidates.reduce(0) { $0 + vouching.wrong[$1] }
-            #expect((expected < Double(found)) == !believed)
+            let candidates = vouching.candidates, p = vouching.wrong[candidates[0]], n = Double(candidates.count)
+            let m = 1 / Double(vouching.unseen.count + 2), showIt = min(Double(found), Double(wrong.count + found) / 10)
+            let count = (Double(found) - showIt) / (1 - m), f = (min(showIt, n - count) + 1) / (n - count + 2)
             vouching.judge(candidates: candidates.indices.map { $0 < found ? 7 : 1 }, unseen: vouching.unseen.map { _ in 7 })
-            #expect(vouching.candidates == (believed ? Array(candidates.dropFirst(found)) : []))
+            let scale = max(1, count / (n - count) / (p / (1 - p)))  // of candidates that all have the same odds
+            #expect((scale > 1) == (found > 100))
+            for (place, i) in candidates.enumerated() {
+                #expect(vouching.trusted[i] == (judged(p, scale, carries: place < found, m: m, f: f) <= 0.02))
+            }
         }
     }
 
-    /// Where labels are wrong by chance there is no trigger to learn: the model misses what it has not seen, and its count is not believed.
+    /// Where labels are wrong by chance there is no trigger to learn: the model misses what it has not seen, and what it says is not believed.
     @Test func aModelThatLearnedNothingIsNotBelieved() {
         let (truth, labels, _) = moved(0.2) { ($0 * 3 + 1) % 10 }
         var vouching = vouching(truth, labels, sure: 0.99)
         let candidates = vouching.candidates, said = candidates.indices.map { $0 % 20 == 0 ? labels[candidates[$0]] : -1 }
         vouching.judge(candidates: said, unseen: vouching.unseen.map { _ in -1 })
-        #expect(vouching.candidates == zip(candidates, said).filter { $1 < 0 }.map(\.0))
+        #expect(vouching.candidates == candidates)
     }
 
     /// A federation that seldom says some classes, as few of its clients have them, still trusts their labels, and finds a target among

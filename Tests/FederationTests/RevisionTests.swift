@@ -113,7 +113,7 @@ import Testing
         (c.attack, c.trigger, c.defenses) = (.classic, "blend", ["vouching", "krum", "bounds"])
         try c.set("neurotoxin", "0.05")
         let mine = c.revisions
-        #expect(mine.text == "malicious neurotoxin 1; rule krum 1; training 1; trigger blend 1; vouching 9")
+        #expect(mine.text == "malicious neurotoxin 1; rule krum 1; training 1; trigger blend 1; vouching 10")
         #expect(Revisions(text: mine.text) == mine && Revisions(text: "krum") == nil && Revisions(text: "rule krum -1") == nil)
         #expect(
             Revisions.ofDefense("bounds:logits").text == "defence bounds 1; detection 1"

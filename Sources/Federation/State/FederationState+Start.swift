@@ -53,7 +53,7 @@ extension FederationState {
     /// Sets what distrusted images show, by the clients and by a model that learned from the trusted images alone.
     /// - Returns: the passes over images that it took.
     private mutating func look(at vouching: Vouching, _ server: Server, _ images: Samples) throws -> Double {
-        guard vouching.doubts else { return 0 }
+        guard !vouching.distrusted.isEmpty else { return 0 }
         let trusted = images.subset((0..<images.count).filter { vouching.trusted[$0] }), same = sameSteps(trusted.count, of: images.count)
         let model = try server.initialize(same, trusted, network: network), distrusted = images.subset(vouching.distrusted)
         guard model.allFinite else { throw RunError.diverged(round: 0, where: "initialisation") }
