@@ -13,7 +13,8 @@ struct Inspect: ParsableCommand {
             """
             All files that this program writes are recognised; of any other HDF5 file the tree is shown. Of results.h5, or of a folder \
             that reproduce, sweep or merge writes to, finished or not, the tables and an index: which file in cells holds which \
-            training, with what options, and how far it is. Of a log (run --log) its run, rounds and defences. A data set's digest is computed and compared: exit code 1 where it differs.
+            training, with what options, and how far it is. Of a log (run --log) the options, rounds and defences. \
+            A data set's digest is computed and compared: exit code 1 where it differs.
 
               fedclamp inspect run.h5
               fedclamp inspect data/fashion-mnist.h5 --json

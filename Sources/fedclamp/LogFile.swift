@@ -5,13 +5,13 @@ import OwnMethods
 
 /// What a log of `run --log` says, for those who have the log and not the run file.
 struct LogFile {
-    /// Bytes of a log that is read, at most: a line has less than 4 kB, so these are 16,000 rounds.
-    private static let largest = 64 << 20
+    /// Bytes of a log that is read, at most: a line has less than 1 kB, so these are 16,000 rounds.
+    private static let largest = 16 << 20
 
     private(set) var rows: [HistoryRow] = [], defended: [(name: String, accuracy: Double, attackSuccess: Double)] = []
     /// Of the last start: the run file, the rounds that it was asked for, its options.
     private(set) var facts: [(name: String, value: String)] = [], options: [(name: String, value: String)] = []
-    private var starts = 0
+    private var starts = 0, places: [String: Int] = [:]
 
     /// Whether a file begins as a log does: with an object of JSON. HDF5 files begin with a byte that no text has.
     static func looksLikeOne(_ path: String) -> Bool {
@@ -22,10 +22,13 @@ struct LogFile {
         return file >= 0 && read(file, &first, 1) == 1 && first == UInt8(ascii: "{")
     }
 
-    /// Throws `Failure.input` with the line that is none of a log, and what `TextLines` throws.
+    /// The last line may be cut off: the log was copied while the run wrote it. Throws `Failure.input` with the line that is none of a log,
+    /// and what `TextLines` throws.
     init(reading path: String) throws {
-        for line in try TextLines.read(path, limit: Self.largest).lines where !line.text.isEmpty {
-            guard let members = OwnJSON.members(line.text), add(members) else {
+        let lines = try TextLines.read(path, limit: Self.largest).lines.filter { !$0.text.isEmpty }
+        for (place, line) in lines.enumerated() {
+            if let members = OwnJSON.members(line.text), add(members) { continue }
+            guard place == lines.count - 1, starts > 0 else {
                 throw Failure.input("\(path), line \(line.number): expected a line that run --log writes, got \(line.text.prefix(60))")
             }
         }
@@ -44,12 +47,13 @@ struct LogFile {
             options = settings.sorted { $0.key < $1.key }.map { ($0.key, Self.text($0.value)) }
         case .text("round"):
             guard case let .whole(round)? = members["round"] else { return false }
-            rows.removeAll { $0.round >= round }  // a run that began anew
+            while let last = rows.last, last.round >= round { rows.removeLast() }  // a run that began anew
             rows.append(HistoryRow(round: round, numbers: numbers))
         case .text("defence"):
             guard case let .text(name)? = members["name"] else { return false }
-            defended.removeAll { $0.name == name }
-            defended.append((name, numbers["acc"] ?? .nan, numbers["asr"] ?? .nan))
+            let model = (name, numbers["acc"] ?? .nan, numbers["asr"] ?? .nan), place = places[name] ?? defended.count
+            places[name] = place
+            if place < defended.count { defended[place] = model } else { defended.append(model) }
         default: return false
         }
         return true

@@ -36,6 +36,22 @@ def test_log_has_every_round_and_defence(tmp_path, tiny):
     shown = json.loads(fedclamp("inspect", log, "--json").stdout)
     assert shown["log"] == {"run": str(out), "rounds": 2, "starts": 2} and set(shown["defended_models"]) == {"clp", "fine-tuning"}
     assert [row["accuracy"] for row in shown["history"]] == [line["acc"] for line in found[1:4]]
+    cut = tmp_path / "cut.jsonl"
+    cut.write_bytes(log.read_bytes()[:-20])
+    assert set(json.loads(fedclamp("inspect", cut, "--json").stdout)["defended_models"]) == {"clp"}, "copied while the run wrote a line"
+    cut.write_text(log.read_text() + '{"event": "x"}\n' + json.dumps(found[1]))
+    refused("inspect", cut, says="line 8", folder=tmp_path)
+
+
+def test_a_long_log_takes_no_time_of_its_own(tmp_path):
+    """Lines of a stranger: as many rounds, or defences, as fit into a file that is read."""
+    path = tmp_path / "log.jsonl"
+    start = '{"event": "start", "run": "a.h5", "rounds": 2, "options": {}}\n'
+    for line in ('{"event": "round", "round": %d}\n', '{"event": "defence", "name": "d%d"}\n'):
+        path.write_text(start + "".join(line % k for k in range(60_000)))
+        fedclamp("inspect", path, "--json", timeout=20)
+    path.write_text(start * 300_000)
+    refused("inspect", path, says="log.jsonl", folder=tmp_path)
 
 
 @pytest.mark.parametrize("text", ["{\n", "{}\n", '{"event": "round"}\n', "{" * 5000, '{"event": "start", "run": "a.h5", "rounds": 2, "options": {}}\n\xff\n'])
