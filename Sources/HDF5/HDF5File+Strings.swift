@@ -27,7 +27,7 @@ extension HDF5File {
         _ read: (hid_t, UnsafeMutableRawPointer) -> herr_t
     ) throws(HDF5Error) -> [String] {
         guard case .string(let length) = info.kind else { throw mismatch(name, "text", "\(info.kind)") }
-        let stride = length ?? Self.referenceBytes
+        let stride = length ?? TextReference.bytes
         let size = try product([info.count], stride, name)
         guard size <= Self.textLimit else { throw refused(name, "\(size) bytes of text, at most \(Self.textLimit) are read") }
         guard size > 0 else { return [] }

@@ -24,7 +24,7 @@ public final class HDF5File: @unchecked Sendable {
     public static func open(_ path: String) throws(HDF5Error) -> HDF5File {
         _ = try regularFileSize(path)
         return try Library.locked { () throws(HDF5Error) in
-            try FileProbe.pass(path)
+            try FileProbe.pass(path) { try? openUntried($0).readEverything() }
             return try openUntried(path)
         }
     }

@@ -12,7 +12,7 @@ enum Library {
         H5dont_atexit()  // after a failed write HDF5 1.10 crashes in its exit handler; we close ourselves
         H5open()
         H5set_free_list_limits(0, 0, 0, 0, 0, 0)  // what HDF5 keeps for later use is not zeroed
-        HDF5File.registerReferences()
+        TextReference.register()
         H5PLset_loading_state(0)  // a file may name a filter; it must not make us load code
         return mutex
     }()
@@ -63,22 +63,5 @@ enum Library {
             return text
         }
         return text[..<colon] + ": " + text[start...].dropFirst(quote.count).prefix { $0 != "'" }
-    }
-}
-
-/// An identifier of HDF5 that is given back at the end of the scope that holds it, inside `Library.locked`. Bind it to a
-/// name before its `id` is used: a temporary's end comes before the call that takes the id.
-struct Handle: ~Copyable {
-    let id: hid_t
-
-    init(_ id: hid_t) { self.id = id }
-
-    deinit { H5Idec_ref(id) }  // releases every kind of identifier, unlike H5Dclose, H5Gclose, ...
-
-    /// Gives the identifier back, for what is written only then: negative when that failed.
-    consuming func close() -> Int32 {
-        let status = H5Idec_ref(id)
-        discard self
-        return status
     }
 }

@@ -109,14 +109,3 @@ public struct Replacement {
         guard !failed || Self.cannotSync.contains(code) else { throw .system(path: path, operation: "sync to the disk", code: code) }
     }
 }
-
-/// Size in bytes of the regular file at `path`. Pipes and devices are refused: opening one can wait forever.
-func regularFileSize(_ path: String) throws(HDF5Error) -> Int {
-    guard let status = Files.status(path) else { throw .system(path: path, operation: "open", code: errno) }
-    guard status.st_mode & S_IFMT == S_IFREG else {
-        throw .mismatch(
-            path: path, object: "/", expected: "a regular file",
-            got: status.st_mode & S_IFMT == S_IFDIR ? "a folder" : "a device or pipe")
-    }
-    return Int(status.st_size)
-}

@@ -6,30 +6,15 @@ import Glibc
 /// as the reference says. So HDF5 hands over the references as they are in the file, and the heap is read here, with every
 /// size checked. (HDF5 File Format Specification 3.0, III.E "Global Heap".)
 extension HDF5File {
-    /// A reference: length (4 bytes), address of a collection (8), index in it (4); little endian.
-    static let referenceBytes = 16
-
-    /// Teaches HDF5 to convert texts of any length to 16 opaque bytes by leaving them alone.
-    static func registerReferences() {
-        let text = Handle(H5Tcopy(chdf5_H5T_C_S1())), opaque = Handle(H5Tcreate(H5T_OPAQUE, referenceBytes))
-        H5Tset_size(text.id, chdf5_H5T_VARIABLE())
-        H5Tregister(H5T_PERS_SOFT, "text references", text.id, opaque.id) { _, target, conversion, _, _, _, _, _, _ in
-            guard let conversion else { return -1 }
-            conversion.pointee.need_bkg = H5T_BKG_NO
-            let sizesAgree = conversion.pointee.command != H5T_CONV_INIT || H5Tget_size(target) == 16
-            return sizesAgree ? 0 : -1
-        }
-    }
-
     /// Reads `count` references with `read(memory type, buffer)` and gives their texts.
     func variableTexts(_ count: Int, _ name: String, _ read: (hid_t, UnsafeMutableRawPointer) -> herr_t) throws(HDF5Error) -> [String] {
         let base = try heapBase(name)
-        let type = Handle(try check(H5Tcreate(H5T_OPAQUE, Self.referenceBytes), "read", name))
-        var references = [UInt8](repeating: 0, count: count * Self.referenceBytes)
+        let type = Handle(try check(H5Tcreate(H5T_OPAQUE, TextReference.bytes), "read", name))
+        var references = [UInt8](repeating: 0, count: count * TextReference.bytes)
         let status = references.withUnsafeMutableBytes { buffer in buffer.baseAddress.map { read(type.id, $0) } ?? 0 }
         try check(status, "read", name)
         var texts: [String] = [], collections: [UInt64: [UInt8]] = [:], total = 0
-        for start in stride(from: 0, to: references.count, by: Self.referenceBytes) {
+        for start in stride(from: 0, to: references.count, by: TextReference.bytes) {
             let length = Int(Self.number(references, start, 4)), address = Self.number(references, start + 4, 8)
             guard length > 0 else { texts.append(""); continue }  // also what was never written
             total += length
