@@ -55,7 +55,7 @@ public struct ParameterTensor: Sendable {
 public struct ClampNet: Sendable, Equatable, CustomStringConvertible {
     public static let side = 32  // input height and width
     public static let flattened = 2048  // inputs of fc1
-    public static let hidden = 128  // units of fc1
+    public static let hidden = Head.inputs  // units of fc1
 
     public let channels: Int  // 1 or 3
     public let classes: Int  // 2 to 1000

@@ -8,8 +8,10 @@ public struct Head: Sendable, Hashable, CustomStringConvertible {
     /// Units that the layers of a head may have.
     public static let widths = [128, 192, 256]
     public static let mostPairs = 3
+    /// Units of fc1, which the head reads.
+    static let inputs = 128
     /// fc1's units go straight to fc2.
-    public static let none = Head(known: 0, ClampNet.hidden)
+    public static let none = Head(known: 0, inputs)
     /// No head, then 1x128, 1x192, ... 3x256.
     public static let all = [none] + (1...mostPairs).flatMap { pairs in widths.map { Head(known: pairs, $0) } }
 

@@ -125,6 +125,13 @@ extension Setting {
     }
 }
 
+extension Settings {
+    public subscript<Value>(setting: Setting<Value>) -> Value {
+        get { values[setting.name] as? Value ?? setting.standard }
+        set { values[setting.name] = newValue == setting.standard ? nil : newValue }
+    }
+}
+
 extension AnySetting {
     /// For help: what it is, its range and its default.
     public var help: String {
