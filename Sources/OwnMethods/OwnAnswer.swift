@@ -12,6 +12,8 @@ public struct OwnAnswer: Sendable {
     /// Makes the error for what was expected and what came instead.
     typealias Fault = @Sendable (_ expected: String, _ got: String) -> OwnMethodError
 
+    /// Bytes of all arrays of an answer, and of what it remembers: 1 GiB.
+    private static let mostBytes = 1 << 30
     private static let keys = ["id", "round", "audit"]
 
     /// Checks the line and reads the file. Throws `OwnMethodError.answer`.
@@ -24,7 +26,7 @@ public struct OwnAnswer: Sendable {
             if let unknown = names.first(where: { $0 != "state" && !request.allowed.contains($0) }) {
                 throw fault("some of the arrays \(request.allowed.joined(separator: ", "))", "\"\(unknown.prefix(100))\"")
             }
-            var arrays: [String: OwnArray] = [:], left = OwnProgram.mostBytes
+            var arrays: [String: OwnArray] = [:], left = Self.mostBytes
             for name in names where name != "state" {
                 let array = try file.readArray("/\(name)", limit: left)
                 left -= array.bytes

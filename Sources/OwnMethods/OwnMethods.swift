@@ -8,25 +8,18 @@ public enum OwnMethods {
     private enum Granted { case program(OwnProgram), picture(path: String) }
     private nonisolated(unsafe) static var granted: [OwnMethod: Granted] = [:]
     private nonisolated(unsafe) static var programs: [String: OwnProgram] = [:]
-    private nonisolated(unsafe) static var isFolderMade = false
-    /// Where own methods and we exchange arrays: made when it is needed, for this user only, and removed at the end.
-    public private(set) nonisolated(unsafe) static var folder = "."
-    /// Seconds that an answer may take.
-    public nonisolated(unsafe) static var seconds = 600.0
-    /// A descriptor that gets what programs write to their standard errors.
-    nonisolated(unsafe) static var log: Int32?
 
     /// Where the command writes: the folder for arrays is made beside it. To be called before the first `grant`.
     public static func prepare(beside output: String, seconds: Double, log path: String?) throws {
-        self.seconds = seconds
+        Exchange.seconds = seconds
         let own = "\(getpid())-\(String(UInt32.random(in: 0...UInt32.max), radix: 16))"
-        folder = Files.companion(of: output, folderMark + own)
+        Exchange.folder = Files.companion(of: output, folderMark + own)
         guard let path else { return }
         let descriptor = Files.open(path, O_WRONLY | O_CREAT | O_APPEND, 0o666)
         guard descriptor >= 0 else {
             throw HDF5Error.system(path: path, operation: "open the log of own methods", code: errno)
         }
-        log = descriptor
+        Exchange.log = descriptor
     }
 
     /// In the name of every folder for arrays; what killed processes leave is known by it.
@@ -95,21 +88,12 @@ public enum OwnMethods {
         }
     }
 
-    static func makeFolder() throws {
-        guard !isFolderMade else { return }
-        guard Files.withBytes(folder, { mkdir($0, 0o700) }) == 0 else {
-            throw HDF5Error.system(path: folder, operation: "make the folder for arrays of own methods", code: errno)
-        }
-        folder = Files.resolved(folder)  // absolute, for programs that change their working directory
-        isFolderMade = true
-    }
-
     /// Ends all programs and removes what was exchanged.
     public static func endAll() {
         for program in programs.values { program.end() }
-        guard isFolderMade else { return }
-        remove(folder: folder)
-        isFolderMade = false
+        guard Exchange.isFolderMade else { return }
+        remove(folder: Exchange.folder)
+        Exchange.isFolderMade = false
     }
 
     /// Removes a folder for arrays, with all that is in it; a program may have made folders there. Links are not followed.

@@ -2,29 +2,10 @@ import Datasets
 import Glibc
 import HDF5
 
-/// What an own method is asked: numbers and texts in the line, arrays in a file.
-public struct OwnRequest: Sendable {
-    public var members: [String: OwnJSON]
-    public var arrays: [(name: String, array: OwnArray)]
-    /// What it remembered; handed back with every answer.
-    public var state: OwnState
-    /// The names of arrays that it may give.
-    public var allowed: [String]
-
-    public init(
-        _ members: [String: OwnJSON], _ arrays: [(name: String, array: OwnArray)], state: OwnState = [:],
-        allowed: [String]
-    ) {
-        (self.members, self.arrays, self.state, self.allowed) = (members, arrays, state, allowed)
-    }
-}
-
 /// A program that speaks the protocol of own methods, version 1 (tools/python/PROTOCOL.md). It is started at the first
 /// use and again after a failure, and asked by one thread at a time: the answer must follow from the question alone.
 public final class OwnProgram: @unchecked Sendable {
     static let version = 1
-    /// Bytes of all arrays of an answer, and of what it remembers: 1 GiB.
-    static let mostBytes = 1 << 30
 
     public let label: String
     /// As typed.
@@ -92,8 +73,8 @@ public final class OwnProgram: @unchecked Sendable {
         defer { pthread_mutex_unlock(mutex) }
         try startIfNeeded()
         number += 1
-        try OwnMethods.makeFolder()
-        let stem = "\(OwnMethods.folder)/\(number)-\(label)", files = (input: "\(stem).in.h5", output: "\(stem).out.h5")
+        try Exchange.makeFolder()
+        let stem = "\(Exchange.folder)/\(number)-\(label)", files = (input: "\(stem).in.h5", output: "\(stem).out.h5")
         defer { Files.unlink(files.input); Files.unlink(files.output) }
         try HDF5File.writeUnsynced(files.input) { file in
             for (name, array) in request.arrays { try file.write("/\(name)", array) }
@@ -136,7 +117,7 @@ public final class OwnProgram: @unchecked Sendable {
         do {
             child = try ChildProcess(
                 (isScript ? [Self.python] : []) + [path] + arguments,
-                environment: ChildProcess.environment + ["FEDCLAMP_EXEC=1"], log: OwnMethods.log)
+                environment: ChildProcess.environment + ["FEDCLAMP_EXEC=1"], log: Exchange.log)
         } catch {
             throw OwnMethodError.start(
                 request: request, reason: "\(error)" + (isScript ? Self.pythonHint : interpreterHint ?? Self.fileHint))
@@ -205,13 +186,13 @@ public final class OwnProgram: @unchecked Sendable {
         }
         let line: String
         do throws(ChildProcess.Silence) {
-            line = try child.answer(to: try Self.line(members, label), before: ChildProcess.now + OwnMethods.seconds)
+            line = try child.answer(to: try Self.line(members, label), before: ChildProcess.now + Exchange.seconds)
         } catch {
             switch error {
             case let .ended(how):
                 let serves = members["hello"] == nil || how != ChildProcess.endedWell
                 throw broken("expected a line of JSON, but it \(how)" + (serves ? "" : "; in Python its last line is fedclamp.serve()"))
-            case .tooLong: throw broken("expected an answer within \(OwnMethods.seconds) s (--exec-seconds), got none")
+            case .tooLong: throw broken("expected an answer within \(Exchange.seconds) s (--exec-seconds), got none")
             case .longLine: throw broken("expected a line of at most 1 MiB, got more")
             }
         }
