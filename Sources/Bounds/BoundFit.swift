@@ -35,9 +35,8 @@ public struct BoundFit: ModelDefense {
     public static let handsOutBounds = true
     public internal(set) var label = Self.name
     public var startQuantile = 0.99
-    /// Kept images in a batch, and beside them kept images under a trigger that was found, and suspects, or perturbed images for
-    /// the classes that the search accuses; where nothing looks attacked kept images alone.
-    public var keptInBatch = 64, transplantedInBatch = 16, suspectsInBatch = 16, perturbedInBatch = 16
+    /// What step 3 goes by.
+    public var optimizer = BoundSettings()
     /// Steps times a full batch: times that the fit goes through as many images as there are FM images. With these a fit takes no more
     /// passes than a plain round of scale study, whatever it finds.
     public var epochs = 5.5
@@ -46,22 +45,8 @@ public struct BoundFit: ModelDefense {
     public var epochsOfFew = 19.2, stepsWithSuspects = 300.0, stepsAfterSearch = 220.0
     /// Never more steps than this: on 10,000 FM images a fit is then about the work of a round with 50,000 images.
     public var mostSteps = 400
-    public var rate = 0.03
-    public var evidenceWeight = 0.5
-    /// What the pressure is steered to: the share of suspects that stay in their class (1: no pressure), and where there are none the
-    /// agreement with the unbounded predictions on kept images.
-    public var stayed = 0.05, agreement = 0.98
-    /// Where fewer of the predictions on kept images are the unbounded ones the bounds go back to where the last ten steps that did better
-    /// began,
-    /// and the pressure is given up:
-    /// suspects that no bounds can tell from other images would otherwise take the whole model with them.
-    public var leastAgreement = 0.5
     /// Whether FM images are screened and triggers searched for.
     public var screens = true
-    /// One bound for all channels of a layer, from the largest start among them, instead of one a channel.
-    public var perLayer = false
-    /// Fidelity: the divergence above, or else the mean squared error of the logits.
-    public var comparesLogits = false
 
     public init() {}
 
@@ -79,20 +64,20 @@ public struct BoundFit: ModelDefense {
     func fitted(_ evidence: Evidence, _ model: Parameters, _ context: DefenseContext) -> DefenseOutcome {
         let images = evidence.activations.count
         var start = evidence.activations.quantiles(startQuantile, of: evidence.kept, threads: context.threads)
-        if perLayer {
+        if optimizer.perLayer {
             for bounds in model.network.layers.map(model.network.bounds(of:)) { for i in bounds { start[i] = start[bounds].max() ?? 0 } }
         }
         let tellsClassesApart = Set(evidence.activations.predictions).count > 1
-        let optimizer = BoundOptimizer(model, evidence, context)
-        let fitted = optimizer.run(self, start: start, steps: tellsClassesApart ? steps(images, stepsOfFew(evidence)) : 0)
-        let bounds = optimizer.bounds
+        let fit = BoundOptimizer(model, evidence, context)
+        let fitted = fit.run(optimizer, start: start, steps: tellsClassesApart ? steps(images, stepsOfFew(evidence)) : 0)
+        let bounds = fit.bounds
         return DefenseOutcome(
-            parameters: model, bounds: bounds, passes: evidence.passes + optimizer.passes,
+            parameters: model, bounds: bounds, passes: evidence.passes + fit.passes,
             audit: evidence.audit + (tellsClassesApart ? outcome(fitted) : [Self.saysOneClass]) + tightness(bounds, start),
             suspects: evidence.audited)
     }
 
-    private var batch: Int { keptInBatch + transplantedInBatch + suspectsInBatch }
+    private var batch: Int { optimizer.keptInBatch + optimizer.transplantedInBatch + optimizer.suspectsInBatch }
 
     private func stepsOfFew(_ evidence: Evidence) -> Double {
         if evidence.isEmpty { return 0 }
@@ -113,7 +98,7 @@ public struct BoundFit: ModelDefense {
     private func outcome(_ fitted: BoundOptimizer.Fitted) -> [Finding] {
         [Finding("agreement on FM images kept", fixed(fitted.agreement, 3))]
             + (fitted.stayed.map { share in
-                [Finding("suspects that stay in their class", fixed(share, 3) + (stayed < 1 ? ", wanted at most \(fixed(stayed, 2))" : ""))]
+                [Finding("suspects that stay in their class", fixed(share, 3) + (optimizer.stayed < 1 ? ", wanted at most \(fixed(optimizer.stayed, 2))" : ""))]
             } ?? [])
     }
 

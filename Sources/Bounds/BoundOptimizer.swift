@@ -37,17 +37,17 @@ final class BoundOptimizer {
     }
 
     /// Fits the bounds from `start` on.
-    func run(_ fit: BoundFit, start: [Float], steps: Int) -> Fitted {
+    func run(_ settings: BoundSettings, start: [Float], steps: Int) -> Fitted {
         writeBounds(start)
-        (perLayer, comparesLogits) = (fit.perLayer, fit.comparesLogits)
+        (perLayer, comparesLogits) = (settings.perLayer, settings.comparesLogits)
         let kept = evidence.kept, witnesses = evidence.witnesses, found = evidence.triggers
-        let fromSuspects = witnesses.isEmpty ? 0 : fit.suspectsInBatch,
-            fromSearch = evidence.perturbations.isEmpty ? 0 : fit.perturbedInBatch
-        let underTriggers = found.isEmpty ? 0 : fit.transplantedInBatch
-        var pressure = fromSuspects > 0 && fit.stayed >= 1 ? 0 : 0.1, counts = Counts(), seen = 0, fitted = Fitted()
+        let fromSuspects = witnesses.isEmpty ? 0 : settings.suspectsInBatch,
+            fromSearch = evidence.perturbations.isEmpty ? 0 : settings.perturbedInBatch
+        let underTriggers = found.isEmpty ? 0 : settings.transplantedInBatch
+        var pressure = fromSuspects > 0 && settings.stayed >= 1 ? 0 : 0.1, counts = Counts(), seen = 0, fitted = Fitted()
         var earlier: [(adam: Adam, fitted: Fitted)] = []  // where the last ten steps that went well began, and where they ended
         for step in 1..<steps + 1 {
-            let plain = (0..<fit.keptInBatch).map { _ in kept[stream.index(below: kept.count)] }
+            let plain = (0..<settings.keptInBatch).map { _ in kept[stream.index(below: kept.count)] }
             let batch = Batch(
                 plain: plain, suspects: (0..<fromSuspects).map { _ in witnesses[stream.index(below: witnesses.count)] },
                 transplanted: (0..<underTriggers).map { _ in
@@ -55,15 +55,15 @@ final class BoundOptimizer {
                 },
                 perturbed: ascent.batch(
                     Array(evidence.perturbations.indices), images: fromSearch, from: kept, predictions: activations.predictions, &stream))
-            counts += gradient(batch, limited: true, fit.evidenceWeight)
+            counts += gradient(batch, limited: true, settings.evidenceWeight)
             ascent.climb(batch.perturbed)
             seen += plain.count
-            descend(fit.rate * (1 - Double(step - 1) / Double(steps)), pressure, start)
+            descend(settings.rate * (1 - Double(step - 1) / Double(steps)), pressure, start)
             if step % 10 == 0 {
                 fitted.agreement = Double(counts.agreed) / Double(seen)
                 fitted.stayed = fromSuspects > 0 ? Double(counts.stayed) / Double(10 * fromSuspects) : nil
-                let more = fitted.stayed.map { $0 > fit.stayed } ?? (fitted.agreement >= fit.agreement)
-                if fitted.agreement < fit.leastAgreement {
+                let more = fitted.stayed.map { $0 > settings.stayed } ?? (fitted.agreement >= settings.agreement)
+                if fitted.agreement < settings.leastAgreement {
                     (adam, fitted) = earlier.first ?? (adam, fitted)
                     pressure = 0
                     writeBounds(start)
