@@ -1,14 +1,3 @@
-/// Data sets that are imported from their original files.
-public enum DatasetKind: String, CaseIterable, Sendable {
-    case fashionMNIST = "fashion-mnist", mnist, cifar10 = "cifar-10", cifar100 = "cifar-100"
-}
-
-/// Data made of original files. `departs`: the first file, or split, that is not the published one; nil where all are, and
-/// the data set bears the published name.
-public struct Imported: Sendable {
-    public let dataset: Dataset, departs: String?
-}
-
 /// Reads the original files of `kind`, as published, from the folder `folder`.
 /// - Throws: `missing` with the names looked for, `malformed` for files that are not what they should be.
 public func importDataset(_ kind: DatasetKind, from folder: String) throws(DatasetError) -> Imported {
