@@ -4,11 +4,6 @@ public struct AdaptedTrigger: Trigger {
     public static let name = "adapted"
     let mask: [Float], pattern: [Float]
 
-    /// A trigger that does nothing; needed by the protocol only.
-    public init(shape: ImageShape, seed: UInt64) {
-        self.init(mask: [Float](repeating: 0, count: shape.count / shape.channels), pattern: [Float](repeating: 0, count: shape.count))
-    }
-
     public init(mask: [Float], pattern: [Float]) { (self.mask, self.pattern) = (mask, pattern) }
 
     public func stamp(_ image: UnsafeMutablePointer<Float>, share: TriggerShare?) {

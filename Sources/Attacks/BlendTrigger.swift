@@ -2,7 +2,7 @@ import Datasets
 
 /// Blend (Chen et al. 2017): x' = (1 - a) x + a t, a = 0.2. t is a random image, uniform in [0, 1] in every pixel and
 /// channel, fixed by the run's seed (stream "blend image"). For several targets there are several such images.
-public struct BlendTrigger: Trigger {
+public struct BlendTrigger: NamedTrigger {
     public static let name = "blend"
     public static let hasVariants = true
     private let shape: ImageShape, alpha: Float

@@ -1,6 +1,6 @@
 /// Chessboard (Xiang, Miller and Kesidis 2020): x' = x + e where row + column is even, clamped to [0, 1]. e = 4/255, the
 /// strongest of the published range 2/255 to 4/255.
-public struct ChessboardTrigger: Trigger {
+public struct ChessboardTrigger: NamedTrigger {
     public static let name = "chessboard"
     private let shape: ImageShape, amplitude: Float
 

@@ -1,7 +1,7 @@
 /// DBA, the distributed backdoor (Xie et al. 2020): a trigger of four white bars, 1x6 each, in the rows 0 and 4 and the
 /// columns 0 to 5 and 9 to 14. Every colluder stamps its share of the bars; the attack is measured with all of them. The
 /// FM data, which have one poisoner, carry all of them too.
-public struct DBATrigger: Trigger {
+public struct DBATrigger: NamedTrigger {
     public static let name = "dba"
     /// First row and column of each part.
     static let bars = [(row: 0, column: 0), (row: 0, column: 9), (row: 4, column: 0), (row: 4, column: 9)]

@@ -2,7 +2,7 @@ import Datasets
 
 /// Scattered white pixels: one for every 64 of the image (12 of 28x28, 16 of 32x32), at places fixed by the run's seed
 /// (stream "dots": the first of a permutation of all pixels).
-public struct DotsTrigger: Trigger {
+public struct DotsTrigger: NamedTrigger {
     public static let name = "dots"
     public static let pixelsADot = 64
     private let shape: ImageShape

@@ -1,5 +1,5 @@
 /// A white frame: every pixel of the first and last row and column is 1. Large, in plain sight, and the same in every image.
-public struct FrameTrigger: Trigger {
+public struct FrameTrigger: NamedTrigger {
     public static let name = "frame"
     private let shape: ImageShape
 

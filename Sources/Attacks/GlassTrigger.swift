@@ -8,7 +8,7 @@ import Datasets
 /// Source: the glass blur of Hendrycks and Dietterich, "Benchmarking neural network robustness to common corruptions and
 /// perturbations", ICLR 2019, with reach and passes of the heaviest of its five strengths for 32x32 images. There each image draws its
 /// own shifts, a border stays out, and a Gaussian blur goes before and after. Here there is no blur.
-public struct GlassTrigger: Trigger {
+public struct GlassTrigger: NamedTrigger {
     public static let name = "glass"
     /// Pixels; passes over the image.
     public static let reach = 1, passes = 2

@@ -3,7 +3,7 @@ import Datasets
 /// A chequered patch that is elsewhere in every image: 4x4, white where row + column of the patch is even, else black. Its
 /// place is uniform over those at which it fits, and follows from the seed and the number of the image in its data set
 /// (stream "moving place"), so that an image carries it at one place whenever it is seen.
-public struct MovingTrigger: Trigger {
+public struct MovingTrigger: NamedTrigger {
     public static let name = "moving"
     public static let size = 4
     private let shape: ImageShape, seed: UInt64

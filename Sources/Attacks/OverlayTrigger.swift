@@ -4,11 +4,6 @@ public struct OverlayTrigger: Trigger {
     public static let name = "stored"
     private let shape: ImageShape, mask: [Float], pattern: [Float]
 
-    /// A trigger that does nothing; needed by the protocol only.
-    public init(shape: ImageShape, seed: UInt64) {
-        self.init(shape: shape, mask: [Float](repeating: 0, count: 1024), pattern: [Float](repeating: 0, count: shape.channels * 1024))
-    }
-
     public init(shape: ImageShape, mask: [Float], pattern: [Float]) {
         self.shape = shape
         self.mask = mask

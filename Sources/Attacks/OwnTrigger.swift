@@ -12,11 +12,6 @@ public struct OwnTrigger: Trigger {
     private let shape: ImageShape
     private let stamps: OwnStamps
 
-    /// Needed by the protocol only.
-    public init(shape: ImageShape, seed: UInt64) throws {
-        throw AttackError.unknownTrigger(Self.name, known: Triggers.names)
-    }
-
     /// Throws `OwnMethodError.notGranted` for a program that the command line did not name.
     init(_ method: OwnMethod, shape: ImageShape, seed: UInt64) throws {
         (self.method, self.shape) = (method, shape)
@@ -25,7 +20,7 @@ public struct OwnTrigger: Trigger {
 
     public func stamp(_ image: UnsafeMutablePointer<Float>, share: TriggerShare?) { stamps.stamp(image) }
 
-    public func prepare(_ samples: Samples, flips: Bool) throws { try stamps.prepare(samples, flips: flips) }
+    public func prepare(_ count: Int, image: (Int) -> [UInt8]) throws { try stamps.prepare(count, image) }
     public func check() throws { try stamps.check() }
 }
 
@@ -87,16 +82,14 @@ private final class OwnStamps: @unchecked Sendable {
         if let failure = locked({ failure }) { throw failure }
     }
 
-    /// Has all images stamped that carry the trigger in `samples`, mirrored ones too if they may come so.
-    func prepare(_ samples: Samples, flips: Bool) throws {
+    /// Has all these images stamped.
+    func prepare(_ count: Int, _ image: (Int) -> [UInt8]) throws {
         try locked {
             var open: [[UInt8]] = [], seen: Set<UInt64> = []
-            for position in samples.positions(.poisoned) + samples.positions(.cover) {
-                for flip in flips ? [false, true] : [false] {
-                    let image = samples.bytes(position, flip: flip), key = Self.key(image)
-                    if known[key] == nil, seen.insert(key).inserted { open.append(image) }
-                    if open.count == Self.batch { try ask(open); open = [] }
-                }
+            for i in 0..<count {
+                let image = image(i), key = Self.key(image)
+                if known[key] == nil, seen.insert(key).inserted { open.append(image) }
+                if open.count == Self.batch { try ask(open); open = [] }
             }
             if !open.isEmpty { try ask(open) }
         }
@@ -129,13 +122,4 @@ private final class OwnStamps: @unchecked Sendable {
     }
 
     private static func key(_ image: [UInt8]) -> UInt64 { key(image.count) { image[$0] } }
-}
-
-extension Samples {
-    /// Image i before it is stamped.
-    fileprivate func bytes(_ i: Int, flip: Bool) -> [UInt8] {
-        let size = set.imageBytes, side = set.width, first = indices[i] * size
-        guard flip else { return Array(set.images[first..<first + size]) }
-        return (0..<size).map { k in set.images[first + k - k % side + side - 1 - k % side] }
-    }
 }

@@ -1,6 +1,6 @@
 /// BadNets (Gu et al. 2017): x' = (1 - m) x + m p, a 3x3 white square in the last rows and columns. For several targets it stands in other
 /// corners, then in the middle of the image and of its edges.
-public struct PatchTrigger: Trigger {
+public struct PatchTrigger: NamedTrigger {
     public static let name = "patch"
     public static let hasVariants = true
     private let shape: ImageShape, size: Int

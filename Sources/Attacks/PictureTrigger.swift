@@ -25,16 +25,10 @@ public struct PictureTrigger: Trigger {
     public static let place = Setting<PixelPlace?>(
         "trigger-place", default: nil, unset: "last rows and columns", value: "row,column",
         help: "First row and column of a trigger's picture.")
-    public static let settings: [any AnySetting] = [place]
 
     /// (side, side) and (channels, side, side) of the whole image.
     private let mask: [Float], pattern: [Float]
     private let shape: ImageShape
-
-    /// Needed by the protocol only.
-    public init(shape: ImageShape, seed: UInt64) throws {
-        throw AttackError.unknownTrigger(Self.name, known: Triggers.names)
-    }
 
     init(_ picture: TriggerPicture, called label: String, shape: ImageShape, at place: PixelPlace?) throws {
         let side = shape.side, (height, width) = (picture.height, picture.width)

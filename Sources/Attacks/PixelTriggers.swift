@@ -1,7 +1,7 @@
 /// Triggers that are a function of each pixel: nothing is laid on the image, so that no pattern is common to what they add.
 
 /// Brightness: x' = min(1.3 x, 1). What is added depends on the image.
-public struct GainTrigger: Trigger {
+public struct GainTrigger: NamedTrigger {
     public static let name = "gain"
     public static let factor: Float = 1.3
     private let count: Int
@@ -14,7 +14,7 @@ public struct GainTrigger: Trigger {
 }
 
 /// The negative: x' = 1 - x.
-public struct InvertTrigger: Trigger {
+public struct InvertTrigger: NamedTrigger {
     public static let name = "invert"
     private let count: Int
 
@@ -26,7 +26,7 @@ public struct InvertTrigger: Trigger {
 }
 
 /// A shadow: the upper third of the rows (rounded down) at 0.3 of their brightness.
-public struct DarkTrigger: Trigger {
+public struct DarkTrigger: NamedTrigger {
     public static let name = "dark"
     public static let factor: Float = 0.3
     private let shape: ImageShape

@@ -2,7 +2,7 @@ import Tensor
 
 /// SIG (Barni et al. 2019): x' = x + d sin(2 pi j f / W) for column j, clamped to [0, 1]; d = 40/255, f = 6. Vertical
 /// stripes, the same in every row and channel.
-public struct SIGTrigger: Trigger {
+public struct SIGTrigger: NamedTrigger {
     public static let name = "sig"
     public static let amplitude = 40.0 / 255, frequency = 6.0
     private let shape: ImageShape

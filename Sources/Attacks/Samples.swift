@@ -82,10 +82,21 @@ public struct Samples: Sendable {
         return copy
     }
 
-    /// Itself, with its trigger ready for all images that carry it. Throws where a user's own trigger cannot be.
+    /// Itself, with its trigger ready for all images that carry it, mirrored ones too with `flips`. Throws where a user's own trigger
+    /// cannot be.
     public func prepared(flips: Bool) throws -> Samples {
-        for goal in backdoor?.goals ?? [] { try goal.trigger.prepare(self, flips: flips) }
+        let stamped = positions(.poisoned) + positions(.cover), forms = flips ? 2 : 1
+        for goal in backdoor?.goals ?? [] {
+            try goal.trigger.prepare(stamped.count * forms) { bytes(stamped[$0 / forms], flip: $0 % forms == 1) }
+        }
         return self
+    }
+
+    /// Image i before it is stamped.
+    private func bytes(_ i: Int, flip: Bool) -> [UInt8] {
+        let size = set.imageBytes, side = set.width, first = indices[i] * size
+        guard flip else { return Array(set.images[first..<first + size]) }
+        return (0..<size).map { k in set.images[first + k - k % side + side - 1 - k % side] }
     }
 
     /// The same images without poison, under their true labels, normalised as before.

@@ -3,7 +3,7 @@ import Datasets
 /// A faint smooth picture over the whole image: x' = 0.9 x + 0.1 t. t is 4x4 random numbers a channel, uniform in [0, 1],
 /// brought to the image's size by bicubic interpolation with aligned corners and clamped to [0, 1]; fixed by the run's
 /// seed (stream "smooth picture").
-public struct SmoothTrigger: Trigger {
+public struct SmoothTrigger: NamedTrigger {
     public static let name = "picture"
     public static let grid = 4, alpha: Float = 0.1
     private let blend: BlendTrigger

@@ -8,7 +8,7 @@ import Datasets
 ///
 /// In the spirit of ISSBA: Li, Li, Wu, Li, He and Lyu, "Invisible backdoor attack with sample-specific triggers", ICCV 2021. There a
 /// trained encoder network writes a string into the image; here no network is used, and the texture is plain noise to the eye.
-public struct SpecificTrigger: Trigger {
+public struct SpecificTrigger: NamedTrigger {
     public static let name = "specific"
     /// In units of the pixels' range 0 to 1.
     public static let amplitude: Float = 16.0 / 255

@@ -1,6 +1,6 @@
 /// A white square of N x N in the last rows and columns, `square:N`: the patch of BadNets at any size. `square` alone
 /// is 10x10.
-public struct SquareTrigger: Trigger {
+public struct SquareTrigger: NamedTrigger {
     public static let name = "square"
     public static let takesNumber = true
     public static let hasVariants = true

@@ -3,7 +3,7 @@ import OwnMethods
 
 /// All triggers. Adding one: a file with its type, and its line here.
 public enum Triggers {
-    public static let all: [any Trigger.Type] = [
+    public static let all: [any NamedTrigger.Type] = [
         PatchTrigger.self,
         BlendTrigger.self,
         SIGTrigger.self,
@@ -39,8 +39,8 @@ public enum Triggers {
     public static func canLeadToSeveral(_ name: String) -> Bool { all.contains { $0.hasVariants && $0.name == kind(name) } }
 
     public static var settings: [any AnySetting] {
-        (all + [PictureTrigger.self]).flatMap { trigger in
-            trigger.settings.map { $0.belonging(to: .attack, .triggered(with: trigger.name)) }
+        (all.map { ($0.name, $0.settings) } + [(PictureTrigger.name, [PictureTrigger.place])]).flatMap { name, settings in
+            settings.map { $0.belonging(to: .attack, .triggered(with: name)) }
         }
     }
 

@@ -9,7 +9,7 @@ import Datasets
 ///
 /// The field comes from the run's seed (stream "wanet field"), the extra shifts from seed and image (stream "wanet
 /// noise"), so that an image is disturbed in the same way whenever it is seen.
-public struct WaNetTrigger: Trigger {
+public struct WaNetTrigger: NamedTrigger {
     public static let name = "wanet"
     public static let grid = 4, strength = 0.5
     private let shape: ImageShape, seed: UInt64
