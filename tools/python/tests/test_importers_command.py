@@ -2,6 +2,7 @@
 
 import sys
 
+import h5py
 import numpy as np
 import pytest
 from hostile import arrays, refuses
@@ -63,3 +64,19 @@ def test_help(capsys):
 
 def test_names_with_a_line_break_stay_on_one_line(tmp_path, capsys):
     refuses(capsys, tmp_path, "npz", tmp_path / "a\nb.npz", "--out", tmp_path / "x.h5", says="No such file")
+
+
+def test_what_was_written_is_told(tmp_path, capsys):
+    """As `fedclamp import` does: what the file holds, and its digest."""
+    for user, name in enumerate(("train", "test")):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            for client in range(3 - user):
+                group = file.create_group(f"examples/c{client}")
+                group["pixels"], group["label"] = np.zeros((4, 28, 28), np.float32), np.arange(4)
+    out = tmp_path / "x.h5"
+    assert main(["tff", str(tmp_path / "train.h5"), str(tmp_path / "test.h5"), "--name", "letters", "--out", str(out)]) == 0
+    with h5py.File(out) as file:
+        digest = file.attrs["digest"]
+    assert capsys.readouterr().out == (
+        f"{out}: letters, 12 training and 8 test images of 1x28x28, 4 classes, of 3 clients\ndigest {digest}\n"
+    )

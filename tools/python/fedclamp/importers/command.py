@@ -5,9 +5,12 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 
+import h5py
+import numpy as np
+
 from ..border import Parser, parsed, refused
 from .arrays import from_leaf, from_npz, from_tff
-from .dataset import BadData
+from .dataset import BadData, plain
 from .labels import MOST_CLASSES, Note
 from .pictures import from_cifar_pickles, from_folder, from_parquet
 
@@ -74,4 +77,17 @@ def main(words: Sequence[str] | None = None) -> int:
             return refused(PROGRAM, "interrupted: nothing was written", 130)
     for warning in told:
         print(" ".join(f"{PROGRAM}: note: {warning.message}".split()), file=sys.stderr)
+    print(_summary(a.out))
     return 0
+
+
+def _summary(path: str) -> str:
+    """What was written, in the words of `fedclamp import`."""
+    with h5py.File(path) as file:
+        train, test = file["train"], file["test"]
+        shape = "x".join(map(str, train["images"].shape[1:]))
+        clients = f", of {len(np.unique(train['clients'])):,} clients" if "clients" in train else ""
+        return (
+            f"{plain(path)}: {file.attrs['name']}, {len(train['labels']):,} training and {len(test['labels']):,} test images of {shape}, "
+            f"{len(file.attrs['class_names'])} classes{clients}\ndigest {file.attrs['digest']}"
+        )
