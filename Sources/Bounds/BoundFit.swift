@@ -98,7 +98,8 @@ public struct BoundFit: ModelDefense {
     private func outcome(_ fitted: BoundOptimizer.Fitted) -> [Finding] {
         [Finding("agreement on FM images kept", fixed(fitted.agreement, 3))]
             + (fitted.stayed.map { share in
-                [Finding("suspects that stay in their class", fixed(share, 3) + (optimizer.stayed < 1 ? ", wanted at most \(fixed(optimizer.stayed, 2))" : ""))]
+                let wanted = optimizer.stayed < 1 ? ", wanted at most \(fixed(optimizer.stayed, 2))" : ""
+                return [Finding("suspects that stay in their class", fixed(share, 3) + wanted)]
             } ?? [])
     }
 

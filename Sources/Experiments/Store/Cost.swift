@@ -25,19 +25,6 @@ public struct Cost: Equatable, Sendable {
     }
 }
 
-extension Measure {
-    /// Those of the table `cost`.
-    static let costs = [
-        Measure(key: "seconds", title: "s", decimals: 2) { $0.cost.seconds },
-        Measure(key: "seconds_share", title: "share", decimals: 2) { $0.cost.secondsShare },
-        Measure(key: "rule_seconds", title: "rule s", decimals: 3) { $0.cost.ruleSeconds },
-        Measure(key: "memory_mb", title: "memory MB", decimals: 1) { $0.cost.memory / 1e6 },
-        Measure(key: "memory_share", title: "share", decimals: 2) { $0.cost.memoryShare },
-        Measure(key: "sent_mb", title: "sent MB", decimals: 3) { $0.cost.bytes / 1e6 },
-        Measure(key: "sent_share", title: "share", decimals: 4) { $0.cost.bytesShare },
-    ]
-}
-
 /// The costs that a run file records.
 struct CostRecord: Sendable {
     /// A round of the training.

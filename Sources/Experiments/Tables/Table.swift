@@ -34,17 +34,6 @@ public protocol Table: Sendable {
     var columnOptions: [TableOption] { get }
 }
 
-/// An option that the rows or columns of a table are made of, and its value in each of them.
-public struct TableOption: Equatable, Sendable { public var name: String, values: [String] }
-
-/// A named change of the base configuration: what a row of some tables varies.
-struct ConfigurationChange: Sendable {
-    var name: String
-    var change: @Sendable (inout RunConfiguration) -> Void
-
-    init(_ name: String, _ change: @escaping @Sendable (inout RunConfiguration) -> Void) { (self.name, self.change) = (name, change) }
-}
-
 /// Rows made of a variant and a defence, "dirichlet:0.5, bounds".
 struct CrossedRows: Sendable {
     private let pairs: [(name: String, variant: ConfigurationChange, defense: String)]
