@@ -28,10 +28,10 @@ struct DataOptions: ParsableArguments {
     ///   - holdout: withheld training images that stand in for missing FM data.
     ///   - allowsNone: whether `none`, plain federated learning, will do.
     func load(holdout: Int, allowsNone: Bool = false) throws -> Loaded {
-        if let synthetic, let n = RunData.holdout(ifAny: synthetic), n < 1 {
+        if let synthetic, let n = SyntheticSource.holdout(ifAny: synthetic), n < 1 {
             throw Failure.usage("--synthetic \(synthetic): expected a file, or holdout:N with N images from 1")
         }
-        if let synthetic, RunData.isPlain(synthetic), !allowsNone {
+        if let synthetic, SyntheticSource.isPlain(synthetic), !allowsNone {
             throw Failure.usage(
                 "--synthetic none: expected FM data, which the tables' attacks and defences are about; fedclamp run does without")
         }
@@ -67,4 +67,11 @@ struct DataOptions: ParsableArguments {
         }
         return candidates.first { exists($0) }
     }
+}
+
+/// A data set and FM data from a file; nil for `holdout:N` and `none`.
+func loadData(_ data: String, _ synthetic: String) throws -> (Dataset, UnnamedSplit?) {
+    let dataset = try DatasetFile.read(data, verify: true)
+    guard SyntheticSource.holdout(ifAny: synthetic) == nil, !SyntheticSource.isPlain(synthetic) else { return (dataset, nil) }
+    return (dataset, try DatasetFile.readUnnamedSplit(synthetic, matching: dataset, verify: true))
 }

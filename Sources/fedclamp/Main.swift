@@ -114,8 +114,10 @@ struct FedClamp: ParsableCommand {
     }
 }
 
-/// A command whose options can come from a file.
-protocol Configurable: ParsableCommand {
-    /// Arguments that make a minimal command line valid.
-    static var required: [String] { get }
+/// `fedclamp manual`: the man page, made from the same definitions as help and completions.
+struct Manual: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "manual", abstract: "Print the man page, as roff.", shouldDisplay: false)
+
+    func run() throws { output(ManualPage(try CommandDefinition.of(FedClamp.self)).text) }
 }

@@ -26,7 +26,7 @@ struct DataPaths {
             got.append(isUnknown ? "no path of its data set\(try Self.name(file))" : "no file \(stored.data)")
             options.append("--data FILE.h5")
         }
-        let isPath = RunData.holdout(ifAny: stored.synthetic) == nil && !RunData.isPlain(stored.synthetic)
+        let isPath = SyntheticSource.holdout(ifAny: stored.synthetic) == nil && !SyntheticSource.isPlain(stored.synthetic)
         if synthetic == nil, isPath, !exists(stored.synthetic) {
             got.append(stored.synthetic.isEmpty ? "no path of its FM data" : "no file \(stored.synthetic)")
             options.append("--synthetic FILE.h5")

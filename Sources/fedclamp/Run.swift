@@ -91,10 +91,10 @@ struct Run: Configurable {
         let data = configuration.data, synthetic = configuration.synthetic
         try configuration.validate()
         do { try FederatedRun.check(configuration) } catch let error as DefenseError { throw Failure.usage("\(error)") }
-        if let n = RunData.holdout(ifAny: synthetic), n < 1 {
+        if let n = SyntheticSource.holdout(ifAny: synthetic), n < 1 {
             throw Failure.usage("--synthetic \(synthetic): expected a file, or holdout:N with N images from 1")
         }
-        if saveSynthetic != nil, RunData.isPlain(synthetic) {
+        if saveSynthetic != nil, SyntheticSource.isPlain(synthetic) {
             throw Failure.usage("--save-synthetic with --synthetic none: there are no FM data to save")
         }
         try requireWritable(out, replace: resume || overwrite, inputs: [data, synthetic].filter(exists), resumable: true)
@@ -227,7 +227,7 @@ struct Run: Configurable {
         let attack = text(ofAttack: c, dataset.classNames)
         note(
             "\(HDF5Error.oneLine(dataset.name)): \(Experiments.Numbers.grouped(run.data.evaluation.count)) images to measure on; "
-                + (RunData.isPlain(c.synthetic)
+                + (SyntheticSource.isPlain(c.synthetic)
                     ? "no FM data: neither initialisation nor fusion"
                     : "FM data: \(Numbers.grouped(run.data.synthetic.count)) images of \(run.data.syntheticName)"))
         noteWhatIsOdd(run, dataset)
@@ -238,13 +238,6 @@ struct Run: Configurable {
             "seed \(c.seed), \(c.isa), \(Numbers.counted(run.threads, "thread")), \(Numbers.passes(run.plannedPasses)) image passes"
                 + (resumes ? "; resumed after round \(run.finishedRounds ?? 0)" : ""))
     }
-}
-
-/// A data set and FM data from a file; nil for `holdout:N` and `none`.
-func loadData(_ data: String, _ synthetic: String) throws -> (Dataset, UnnamedSplit?) {
-    let dataset = try DatasetFile.read(data, verify: true)
-    guard RunData.holdout(ifAny: synthetic) == nil, !RunData.isPlain(synthetic) else { return (dataset, nil) }
-    return (dataset, try DatasetFile.readUnnamedSplit(synthetic, matching: dataset, verify: true))
 }
 
 /// Writes FM data as they are held: pixels stamped and rounded to 8 bits, labels as training sees them.

@@ -57,12 +57,12 @@ struct StepInit: Configurable {
         try configuration.validate()
         try exec.prepare(beside: out)
         try configuration.grantOwnMethods()
-        _ = try FederatedRun.defenses(configuration)
+        _ = try configuration.makeDefenses()
         try RoundSteps.check(configuration)
-        if let n = RunData.holdout(ifAny: synthetic), n < 1 || data == nil {
+        if let n = SyntheticSource.holdout(ifAny: synthetic), n < 1 || data == nil {
             throw Failure.usage("--synthetic \(synthetic): expected a file, or holdout:N with N images from 1 and --data")
         }
-        if RunData.isPlain(synthetic), data == nil {
+        if SyntheticSource.isPlain(synthetic), data == nil {
             throw Failure.usage("--synthetic none: expected --data too, since nothing else says what the images are")
         }
         configuration.isa = try machine.instructionSet().rawValue

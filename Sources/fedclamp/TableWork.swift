@@ -31,7 +31,7 @@ struct TableWork {
         let setting = Setting(
             scale: scale.name, dataset: loaded.dataset.name, datasetDigest: loaded.dataset.digest, synthetic: loaded.syntheticName,
             syntheticDigest: loaded.generated?.digest ?? loaded.syntheticName,
-            syntheticImages: loaded.generated?.set.count ?? RunData.holdout(ifAny: loaded.syntheticName) ?? 0,
+            syntheticImages: loaded.generated?.set.count ?? SyntheticSource.holdout(ifAny: loaded.syntheticName) ?? 0,
             evaluateOn: options.evaluateOn ?? .test, tables: tables, seeds: seeds, own: own, grid: granted)
         let part = Plan.Part(rows: options.row, columns: options.column), plan = try Plan(setting, only: part)
         try blaming { try plan.checkOptions(classes: loaded.dataset.train.classes) }

@@ -67,7 +67,7 @@ struct Watch: ParsableCommand {
 
     /// All rounds, and all defences on the model that the run was asked for.
     private static func isFinished(_ checkpoint: Checkpoint, _ configuration: RunConfiguration) -> Bool {
-        let wanted = (try? FederatedRun.defenses(configuration).1.map(\.label)) ?? []
+        let wanted = (try? configuration.makeDefenses().1.map(\.label)) ?? []
         return checkpoint.history.last?.round == configuration.rounds
             && wanted.allSatisfy { name in checkpoint.defended.contains { $0.name == name } }
     }

@@ -96,7 +96,7 @@ import Testing
                     var configuration = training.configuration
                     configuration.defenses += training.defenses
                     try configuration.validate()
-                    _ = try FederatedRun.defenses(configuration)
+                    _ = try configuration.makeDefenses()
                 }
             }
         }

@@ -83,16 +83,17 @@ public struct DataSizes: Sendable {
     public init(train: Int, test: Int, generated: Int?) { (self.train, self.test, self.generated) = (train, test, generated) }
 
     func synthetic(_ c: RunConfiguration) -> Int {
-        min(c.syntheticLimit ?? .max, generated ?? RunData.holdout(ifAny: c.synthetic) ?? 0)
+        min(c.syntheticLimit ?? .max, generated ?? SyntheticSource.holdout(ifAny: c.synthetic) ?? 0)
     }
 
     func evaluation(_ c: RunConfiguration) -> Int {
-        min(c.evaluationLimit ?? .max, c.evaluateOn == .dev ? RunData.devImages : test)
+        min(c.evaluationLimit ?? .max, c.evaluateOn == .dev ? Withheld.devImages : test)
     }
 
     /// A client's, on average.
     func images(_ c: RunConfiguration) -> Int {
-        let withheld = (c.evaluateOn == .dev ? RunData.devImages : 0) + (generated == nil ? RunData.holdout(ifAny: c.synthetic) ?? 0 : 0)
+        let withheld =
+            (c.evaluateOn == .dev ? Withheld.devImages : 0) + (generated == nil ? SyntheticSource.holdout(ifAny: c.synthetic) ?? 0 : 0)
         return min(c.imagesPerClient ?? .max, max(0, train - withheld) / c.clients)
     }
 }

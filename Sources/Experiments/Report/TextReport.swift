@@ -47,7 +47,7 @@ extension Results {
         let seedText =
             seeds.count == 1 ? "seed \(seeds[0])" : "mean ± standard deviation over seeds \(seeds.map { "\($0)" }.joined(separator: " "))"
         let standIn =
-            RunData.holdout(ifAny: setting.synthetic).map { "; FM data: stand-in, \(Numbers.grouped($0)) withheld training images" }
+            SyntheticSource.holdout(ifAny: setting.synthetic).map { "; FM data: stand-in, \(Numbers.grouped($0)) withheld training images" }
             ?? "; FM data: \(setting.synthetic)"
         let old = Numbers.counted(stale.count, "training")
         return "\(setting.dataset), \(setting.conditions)\(standIn); \((split ?? setting.evaluateOn).rawValue) images; \(seedText); "

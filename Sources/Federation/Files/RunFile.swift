@@ -44,7 +44,7 @@ public enum RunFile {
         run.defended = try readDefended(file, run)
         guard configuration.rounds < run.configuration.rounds else { return }
         if run.finishedRounds == configuration.rounds,
-            let defense = try FederatedRun.roundDefenses(configuration).first(where: \.knowsTheLastRound)
+            let defense = try configuration.makeRoundDefenses().first(where: \.knowsTheLastRound)
         {
             throw RunError.incompatible(
                 "\(path): \(defense.label) did its work after round \(configuration.rounds), the last; the run cannot get more rounds")

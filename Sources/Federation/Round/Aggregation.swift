@@ -8,40 +8,6 @@ import OwnMethods
 import Rules
 import Tensor
 
-/// Who sends an update in a round, and how many images it trained on.
-public struct Sender: Equatable, Sendable {
-    public var client: Int, images: Int
-
-    public init(client: Int, images: Int) { (self.client, self.images) = (client, images) }
-}
-
-/// What aggregation leaves for fusion.
-public struct Aggregated: Sendable {
-    /// A prototype's part in it.
-    public struct Part: Sendable {
-        public var model: Parameters, ruleState: [String: [Float]]
-        /// What a user's own rule remembers.
-        public var own: OwnState = [:]
-    }
-
-    /// Of the prototypes that have clients in the round, by their position.
-    public var parts: [Int: Part]
-    /// Of a rule that chooses among clients of several shapes: its state, which stays with the first prototype.
-    public var ruleStateOfAll: [String: [Float]]?
-    /// Weighted mean of the teachers' logits on the FM data that are trusted, (count, classes); of a vote the logarithms of its opinions;
-    /// empty where there is no fusion.
-    public var teacherLogits: [Float]
-    /// Models that taught.
-    public var teachers: Int
-    /// As in `Aggregate`.
-    public var rejected: [Int]?
-    public var notes: [String]
-    /// Clients that `vouching` leaves out of all rounds from now on, ascending.
-    public var excluded: [Int] = []
-    /// Wall time of the rule alone.
-    public var ruleSeconds = Double.nan
-}
-
 /// A round's updates on their way into the aggregates, in the order of their clients. The rule works within each prototype. Under a rule
 /// that permits it each update is added to running sums, its logits on the FM data to those of the teachers, and then forgotten; under
 /// others all are kept to the end.
@@ -136,37 +102,6 @@ public final class Aggregation {
         let begin = monotonicSeconds()
         defer { ruleSeconds += monotonicSeconds() - begin }
         return try work()
-    }
-}
-
-/// The updates of one prototype in a round.
-final class Group {
-    let global: Parameters, senders: [Sender]
-    var rule: any AggregationRule
-    var context: RuleContext
-    /// Nil under a rule that needs all updates at once.
-    let stream: (any UpdateStream)?
-    var kept: [ClientUpdate] = []
-
-    init(
-        _ state: FederationState, _ prototype: Prototype, _ index: Int, _ senders: [Sender], _ rule: any AggregationRule, _ server: Server,
-        _ synthetic: Samples
-    ) {
-        (global, self.senders, self.rule) = (prototype.global, senders, rule)
-        let mean = state.meanImages ?? senders.reduce(0) { $0 + $1.images } / senders.count
-        context = RuleContext(
-            assumedMalicious: state.assumedMalicious(senders.count), seed: Self.seed(state.configuration.seed, index),
-            round: state.nextRound, threads: server.threads, kernels: server.kernels, state: prototype.ruleState,
-            server: RuleServer(state, prototype, server, synthetic, rootImages: mean))
-        context.ownState = prototype.ownStates[Prototype.ownRule] ?? [:]
-        stream = (rule as? any StreamingRule)?.stream(prototype.global, images: senders.map(\.images), context)
-    }
-
-    /// A rule that draws noise draws other noise for each prototype: the same would cancel out in the difference of two of them.
-    private static func seed(_ seed: UInt64, _ index: Int) -> UInt64 {
-        guard index > 0 else { return seed }
-        var stream = RandomStream(seed: seed, purpose: "prototype", client: index)
-        return stream.next()
     }
 }
 

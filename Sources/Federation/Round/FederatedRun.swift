@@ -4,7 +4,6 @@ import Datasets
 import DefenseInterface
 import Defenses
 import Detection
-import Glibc
 import Network
 import Options
 import OwnMethods
@@ -49,7 +48,7 @@ public final class FederatedRun {
         try configuration.validate()
         self.data = data
         self.threads = threads
-        (rule, modelDefenses) = try Self.defenses(configuration)
+        (rule, modelDefenses) = try configuration.makeDefenses()
         try Self.checkPrototypes(configuration, rule)
         try MemoryPlan.require(rule, configuration, data.network)
         try MemoryPlan(rule, configuration, data, threads: threads).check()
@@ -240,11 +239,4 @@ public final class FederatedRun {
     private func report(_ phase: String) {
         onProgress(RunProgress(phase: phase, done: passesDone, total: plannedPasses, latest: history.last))
     }
-}
-
-/// Seconds of a clock that never jumps.
-public func monotonicSeconds() -> Double {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
 }

@@ -7,20 +7,6 @@ import Network
 import Options
 import Rules
 
-/// A round after aggregation, before fusion.
-public struct AggregatedRound: Sendable {
-    /// With the aggregate as its model.
-    public var state: FederationState
-    public var row: HistoryRow
-    public var teacherLogits: [Float]
-    /// Clients whose updates are in it, and those of the round that are not.
-    public var clients: [Int], missing: [Int]
-    /// As in `Aggregate`.
-    public var rejected: [Int]?
-    /// Why updates were refused, where that did not end the step.
-    public var refusals: [String]
-}
-
 /// The pieces of a round as `step` takes them, one process and some files each.
 public enum RoundSteps {
     /// Throws `SettingError` for a defence that a run by steps cannot have: one that asks the clients, which no step does.
@@ -129,7 +115,7 @@ public enum RoundSteps {
 
     /// The run's first defence that hands out bounds.
     private static func handingOut(_ state: FederationState) throws -> (any ModelDefense)? {
-        try FederatedRun.defenses(state.configuration).1.first { type(of: $0).handsOutBounds }
+        try state.configuration.makeDefenses().1.first { type(of: $0).handsOutBounds }
     }
 
     /// Updates that are right, ascending by client, and why others are not.
@@ -176,7 +162,7 @@ public enum ClientData {
             )
         }
         try requireClient(state, client)
-        let parts = try Withheld(configuration, dataset.train, holdsOut: RunData.holdout(ifAny: configuration.synthetic) != nil)
+        let parts = try Withheld(configuration, dataset.train, holdsOut: SyntheticSource.holdout(ifAny: configuration.synthetic) != nil)
         return try parts.shares(configuration, dataset.train)[client]
     }
 

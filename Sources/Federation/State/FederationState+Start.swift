@@ -103,7 +103,7 @@ extension FederationState {
             prototypes[index].global = model
             prototypes[index].initial = configuration.initialEpochs > 0 ? model : nil
         }
-        for defense in try FederatedRun.roundDefenses(configuration) {
+        for defense in try configuration.makeRoundDefenses() {
             for index in prototypes.indices {
                 prototypes[index].carried[defense.label] = defense.start(
                     prototypes[index].global, defenseContext(server, synthetic, round: 0, prototypes[index]))
@@ -117,7 +117,7 @@ extension FederationState {
         for defense in DataDefenses.all where defense.name == configuration.dataDefense {
             try defense.check(synthetic, for: network, in: provenance.synthetic)
         }
-        let (rule, defenses) = try FederatedRun.defenses(configuration)
+        let (rule, defenses) = try configuration.makeDefenses()
         if synthetic.count == 0, try rule.needsSyntheticData() { throw DefenseError.needsServer(rule: rule.label) }
         if prototypes.count == 1 || type(of: rule).scope == .trunk {
             let participants = configuration.participants

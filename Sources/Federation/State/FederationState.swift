@@ -7,18 +7,6 @@ import Detection
 import Network
 import OwnMethods
 
-/// Where a run's data came from. Names and digests as in `RunData`; "none" for a data set that only the clients have.
-public struct Provenance: Equatable, Sendable {
-    public var dataset: String, datasetDigest: String, synthetic: String, syntheticDigest: String
-
-    public init(dataset: String, datasetDigest: String, synthetic: String, syntheticDigest: String) {
-        (self.dataset, self.datasetDigest, self.synthetic, self.syntheticDigest) = (dataset, datasetDigest, synthetic, syntheticDigest)
-    }
-
-    /// For clients with data of their own.
-    public static let unknown = "none"
-}
-
 /// What a run carries from round to round: all of it is in the run file, and all that a piece of a round needs besides
 /// data. Random streams are named by round and client, and momentum starts at zero every round.
 public struct FederationState: Sendable {
@@ -165,7 +153,7 @@ public struct FederationState: Sendable {
 
     /// Lets the defences that work in every round see the global models of the round that ends.
     private mutating func updateRoundDefenses(_ server: Server, _ synthetic: Samples) throws {
-        for defense in try FederatedRun.roundDefenses(configuration) {
+        for defense in try configuration.makeRoundDefenses() {
             for index in prototypes.indices {
                 guard var state = prototypes[index].carried[defense.label] else {
                     throw RunError.incompatible(
@@ -180,8 +168,7 @@ public struct FederationState: Sendable {
     /// Throws `RunError.incompatible` where a defence that works in every round was not there from the first.
     func checkCarried(in path: String) throws {
         guard let finishedRounds, finishedRounds >= 0 else { return }  // they begin with the initialisation
-        for defense in try FederatedRun.roundDefenses(configuration) where prototypes.contains(where: { $0.carried[defense.label] == nil })
-        {
+        for defense in try configuration.makeRoundDefenses() where prototypes.contains(where: { $0.carried[defense.label] == nil }) {
             throw RunError.incompatible(
                 "\(path): \(defense.label) works in every round from the first, and this run began without it; use --overwrite or another --out"
             )

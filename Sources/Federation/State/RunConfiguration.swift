@@ -5,15 +5,6 @@ import Network
 import Options
 import Rules
 
-/// Who attacks: nobody, malicious clients (classic), whoever poisons the FM data (fm), or both with one trigger.
-public enum Attack: String, SettingValue, CaseIterable, Sendable {
-    case none, classic, fm, both
-    public var poisonsClients: Bool { self == .classic || self == .both }
-    public var poisonsSynthetic: Bool { self == .fm || self == .both }
-}
-
-public enum EvaluationSplit: String, SettingValue, CaseIterable, Sendable { case test, dev }
-
 /// Everything that determines a run's result: a value for each of `RunConfiguration.settings`, read and written by the
 /// names of `RunSettings`, or `configuration[NormClip.limit]` where a defence or an attack owns the option. Written to
 /// the run file as JSON; the hash of that JSON names the run. Thread count and output path are not part of it.
@@ -68,8 +59,8 @@ public struct RunConfiguration: Equatable, Sendable {
         }
         try validateTargets()
         try validateLabels()
-        if RunData.isPlain(self.synthetic) { try validatePlain() }
-        guard self.initialEpochs > 0 || dataDefense == nil || RunData.isPlain(self.synthetic) else {
+        if SyntheticSource.isPlain(self.synthetic) { try validatePlain() }
+        guard self.initialEpochs > 0 || dataDefense == nil || SyntheticSource.isPlain(self.synthetic) else {
             throw Self.error(
                 \.initialEpochs, 0, "1 or more with --defense \(dataDefense ?? ""), which judges the FM images before they count")
         }
@@ -78,7 +69,7 @@ public struct RunConfiguration: Equatable, Sendable {
             throw Self.error(\.defenses, judges, "at most one that says which FM images are used")
         }
         let starting = ModelDefenses.all.first { $0.needsInitial && self.defenses.contains($0.name) }
-        if let starting, self.initialEpochs == 0, !RunData.isPlain(self.synthetic) {
+        if let starting, self.initialEpochs == 0, !SyntheticSource.isPlain(self.synthetic) {
             throw Self.error(\.initialEpochs, 0, "1 or more with --defense \(starting.name), which needs the model that they leave")
         }
     }
@@ -122,7 +113,7 @@ public struct RunConfiguration: Equatable, Sendable {
 
     /// Without FM data nothing is initialised or fused, whatever the epochs.
     public mutating func adaptToData() {
-        if RunData.isPlain(self.synthetic) { (self.initialEpochs, self.fusionEpochs) = (0, 0) }
+        if SyntheticSource.isPlain(self.synthetic) { (self.initialEpochs, self.fusionEpochs) = (0, 0) }
     }
 
     private static func error<Value: SettingValue>(
@@ -187,22 +178,14 @@ public struct RunConfiguration: Equatable, Sendable {
     var mostParticipants: Int { vouchingRounds > 1 ? self.clients : participants }
 }
 
-public enum RunError: Error, CustomStringConvertible {
-    case incompatible(String)  // a file that does not fit the run
-    case outputExists(String)
-    case memory(needed: String, free: String)
-    case diverged(round: Int, where: String)
-    case interrupted(signal: Int32)
+extension RunConfiguration {
+    public static let declarations = RunSettings()
 
-    public var description: String {
-        switch self {
-        case let .incompatible(text): text
-        case let .outputExists(path): "\(path) exists already; use --resume to continue it or --overwrite to start again"
-        case let .memory(needed, free):
-            "not enough memory: \(needed), \(free); use fewer --threads, fewer participants a round, or a larger machine"
-        case let .diverged(round, place): "the model is not finite any more after \(place) in round \(round); a smaller --lr may help"
-        case let .interrupted(signal):
-            "interrupted by signal \(signal); what is finished is saved: run --resume, or the same reproduce again, goes on from there"
-        }
-    }
+    /// All options of a run by section: those above, then those of behaviours, triggers and defences.
+    public static let settings: SettingList = {
+        let all = declarations.declared + Triggers.settings + MaliciousBehaviors.settings + AllDefenses.settings
+        return SettingList(
+            Section.allCases.flatMap { section in all.filter { $0.section == section } },
+            retired: ["boundEvery": .number("0"), "bound-every": .number("0")])
+    }()
 }

@@ -12,9 +12,6 @@ public struct RunData: Sendable {
     let localTestImages: Int, seed: UInt64
     public let datasetName: String, datasetDigest: String, syntheticName: String, syntheticDigest: String
 
-    /// Training images that `--evaluate-on dev` withholds from every client and measures on.
-    public static let devImages = 5_000
-
     /// - Parameter generated: the FM data from a file; nil for `holdout:N`, training images that no client gets.
     /// - Throws: `RunError`, `DatasetError`, `AttackError` when data and configuration do not fit.
     public init(_ configuration: RunConfiguration, _ dataset: Dataset, _ generated: UnnamedSplit?, syntheticName: String) throws {
@@ -23,7 +20,7 @@ public struct RunData: Sendable {
         try configuration.target.check(classes: classes)
         try Self.check(generated, against: train, named: dataset.name)
 
-        let isPlain = Self.isPlain(configuration.synthetic)
+        let isPlain = SyntheticSource.isPlain(configuration.synthetic)
         let parts = try Withheld(configuration, train, holdsOut: generated == nil && !isPlain),
             shares = try parts.shares(configuration, train)
         server = try ServerData(
@@ -51,13 +48,11 @@ public struct RunData: Sendable {
     static func check(_ configuration: RunConfiguration, _ dataset: Dataset, _ generated: UnnamedSplit?) throws -> ClampNet {
         let train = dataset.train, network = ClampNet(channels: train.channels, classes: train.classes)
         try check(generated, against: train, named: dataset.name)
-        _ = try Withheld(configuration, train, holdsOut: generated == nil && !isPlain(configuration.synthetic)).shares(configuration, train)
+        let holdsOut = generated == nil && !SyntheticSource.isPlain(configuration.synthetic)
+        _ = try Withheld(configuration, train, holdsOut: holdsOut).shares(configuration, train)
         _ = try ServerData.backdoor(configuration, network, ImageShape(channels: train.channels, side: train.height))
         return network
     }
-
-    /// Whether a run has no FM data at all: plain federated learning, without initialisation and fusion.
-    public static func isPlain(_ synthetic: String) -> Bool { synthetic == "none" }
 
     /// Mean and deviation of the clients' own images, which they can sum without showing one: stands in for that of FM data.
     private static func measured(_ train: ImageSet, _ shares: [[Int]]) -> Normalization {
@@ -65,15 +60,9 @@ public struct RunData: Sendable {
         return Samples(train, indices: shares.flatMap { $0 }, normalization: none).measuredNormalization()
     }
 
-    /// N of `holdout:N`, 0 where there is no number; nil for a path.
-    public static func holdout(ifAny synthetic: String) -> Int? {
-        if synthetic == "holdout" { return 0 }
-        return synthetic.hasPrefix("holdout:") ? Int(synthetic.dropFirst(8)) ?? 0 : nil
-    }
-
     /// Stands for the digest of FM data that are withheld training images, or none.
     public static func holdoutDigest(_ configuration: RunConfiguration, _ dataset: Dataset) -> String {
-        isPlain(configuration.synthetic) ? configuration.synthetic : "\(configuration.synthetic) of \(dataset.digest)"
+        SyntheticSource.isPlain(configuration.synthetic) ? configuration.synthetic : "\(configuration.synthetic) of \(dataset.digest)"
     }
 
     private static func check(_ generated: UnnamedSplit?, against train: ImageSet, named name: String) throws {

@@ -158,7 +158,7 @@ public struct RunSettings: Sendable {
     public let synthetic = Setting(
         "synthetic", .command, default: "", value: "file.h5|holdout:n|none",
         help: "FM data: a file, holdout:N for N training images that no client gets, or none: plain federated learning.",
-        changes: .partly, part: { RunData.holdout(ifAny: $0) == nil ? "" : $0 })
+        changes: .partly, part: { SyntheticSource.holdout(ifAny: $0) == nil ? "" : $0 })
     public let isa = Setting(
         "isa", .command, default: InstructionSet.best.rawValue,
         in: .oneOf(isaNames, expected: "an instruction set: \(isaNames.joined(separator: ", "))"), value: "name",
@@ -167,19 +167,7 @@ public struct RunSettings: Sendable {
     private static let isaNames = InstructionSet.allCases.map(\.rawValue)
 
     /// All that are declared above, in that order.
-    fileprivate var declared: [any AnySetting] {
+    var declared: [any AnySetting] {
         Mirror(reflecting: self).children.compactMap { $0.value as? any AnySetting }
     }
-}
-
-extension RunConfiguration {
-    public static let declarations = RunSettings()
-
-    /// All options of a run by section: those above, then those of behaviours, triggers and defences.
-    public static let settings: SettingList = {
-        let all = declarations.declared + Triggers.settings + MaliciousBehaviors.settings + AllDefenses.settings
-        return SettingList(
-            Section.allCases.flatMap { section in all.filter { $0.section == section } },
-            retired: ["boundEvery": .number("0"), "bound-every": .number("0")])
-    }()
 }

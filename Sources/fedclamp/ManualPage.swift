@@ -1,15 +1,6 @@
-import ArgumentParser
 import Federation
 
-/// `fedclamp manual`: the man page, made from the same definitions as help and completions.
-struct Manual: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "manual", abstract: "Print the man page, as roff.", shouldDisplay: false)
-
-    func run() throws { output(ManualPage(try CommandDefinition.of(FedClamp.self)).text) }
-}
-
-/// One page with all commands.
+/// The man page: one page with all commands.
 struct ManualPage {
     private let program: CommandDefinition
 
