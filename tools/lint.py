@@ -2,6 +2,7 @@
 """Checks of the source that no compiler makes; prints each offence as FILE:LINE and exits with 1 if there is one.
 
 * Rooms: a file in Sources/ROOM imports only rooms that stand before its own in ROOMS (tools/rooms.py).
+* Circles: the files of a room do not depend on each other in a circle (tools/circles.py).
 * Files of source, tests and tools have at most 400 lines.
 * Sources hold no `try!` and no `fatalError(`: errors are thrown and reported.
 * The packages in tools, the first heading of CHANGELOG.md and the page on installing have the program's version.
@@ -12,6 +13,7 @@ import pathlib
 import re
 import sys
 
+import circles
 import documents
 from rooms import IMPORT, ROOMS, ROOT, room_of
 
@@ -68,7 +70,7 @@ def main():
         for number, message in offences(inside, path.read_text(encoding="utf-8").splitlines()):
             print(f"{inside}:{number}: {message}")
             count += 1
-    for page, number, message in documents.offences():
+    for page, number, message in [*circles.offences(), *documents.offences()]:
         print(f"{page}:{number}: {message}")
         count += 1
     for message in other_versions():
