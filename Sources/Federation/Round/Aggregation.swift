@@ -4,7 +4,6 @@ import DefenseInterface
 import Defenses
 import Detection
 import Network
-import OwnMethods
 import Rules
 import Tensor
 

@@ -1,5 +1,4 @@
 import Datasets
-import DefenseInterface
 import Defenses
 import Network
 import Options
