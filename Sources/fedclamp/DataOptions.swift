@@ -10,7 +10,7 @@ struct DataOptions: ParsableArguments {
     var data: String?
 
     @Option(
-        help: ArgumentHelp("FM data, or holdout:N. (default: data/fashion-mnist-fm.h5)", valueName: "file.h5|holdout:n"),
+        help: ArgumentHelp("FM data, or holdout:N. (default: data/fashion-mnist-fm.h5 with Fashion-MNIST)", valueName: "file.h5|holdout:n"),
         completion: .file())
     var synthetic: String?
 
@@ -43,15 +43,17 @@ struct DataOptions: ParsableArguments {
                     + "(Debian package dataset-fashion-mnist), or name a data set with --data"
             )
         }
-        var remarks: [String] = []
-        let chosen = synthetic ?? (data == nil ? Self.find("fashion-mnist-fm.h5") : nil)
-        if chosen == nil {
-            remarks.append(
-                "no FM data given and no data/fashion-mnist-fm.h5: \(Numbers.grouped(holdout)) withheld training images stand in for them (holdout:\(holdout))"
-            )
-        }
-        let (dataset, generated) = try loadData(path, chosen ?? "holdout:\(holdout)")
-        let name = chosen ?? "holdout:\(holdout)"
+        let dataset = try DatasetFile.read(path, verify: true)
+        let isFashion = data == nil || dataset.name == DatasetKind.fashionMNIST.rawValue
+        let chosen = synthetic ?? (isFashion ? Self.find("fashion-mnist-fm.h5") : nil), name = chosen ?? "holdout:\(holdout)"
+        let generated = try loadSynthetic(name, for: dataset)
+        let remarks =
+            chosen != nil
+            ? []
+            : [
+                "no FM data given\(isFashion ? " and no data/fashion-mnist-fm.h5" : ""): "
+                    + "\(Numbers.grouped(holdout)) withheld training images stand in for them (holdout:\(holdout))"
+            ]
         return Loaded(
             dataset: dataset, generated: generated, data: path, synthetic: name,
             syntheticName: generated == nil ? name : Files.shown(Files.parts(name).last ?? "FM data"),
@@ -72,6 +74,10 @@ struct DataOptions: ParsableArguments {
 /// A data set and FM data from a file; nil for `holdout:N` and `none`.
 func loadData(_ data: String, _ synthetic: String) throws -> (Dataset, UnnamedSplit?) {
     let dataset = try DatasetFile.read(data, verify: true)
-    guard SyntheticSource.holdout(ifAny: synthetic) == nil, !SyntheticSource.isPlain(synthetic) else { return (dataset, nil) }
-    return (dataset, try DatasetFile.readUnnamedSplit(synthetic, matching: dataset, verify: true))
+    return (dataset, try loadSynthetic(synthetic, for: dataset))
+}
+
+private func loadSynthetic(_ synthetic: String, for dataset: Dataset) throws -> UnnamedSplit? {
+    guard SyntheticSource.holdout(ifAny: synthetic) == nil, !SyntheticSource.isPlain(synthetic) else { return nil }
+    return try DatasetFile.readUnnamedSplit(synthetic, matching: dataset, verify: true)
 }

@@ -24,8 +24,9 @@ struct Reproduce: Configurable {
               fedclamp reproduce main --scale smoke --row none --row multi-krum --out results/smoke
               fedclamp reproduce main --scale quick --set rounds=10 --set partition=dirichlet:0.3 --out results/uneven
 
-            Without --data, data/fashion-mnist.h5 is looked for here, then beside the executable, then in ../share/fedclamp; without --synthetic, \
-            data/fashion-mnist-fm.h5 likewise, and where that is missing, withheld training images stand in for it.
+            Without --data, data/fashion-mnist.h5 is looked for here, then beside the executable, then in ../share/fedclamp. Without \
+            --synthetic, Fashion-MNIST gets the FM images data/fashion-mnist-fm.h5, looked for likewise. Where there are none, and with \
+            other data, withheld training images stand in for FM data.
             """))
 
     @Argument(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import types
 
+import h5py
 import pytest
 
 from support import BINARY, ROOT, listing
@@ -21,8 +22,8 @@ def installed(tmp_path):
     return pathlib.Path(shutil.copy(BINARY, tmp_path / "env/bin/fedclamp"))
 
 
-def listed(program, folder, code=0):
-    done = subprocess.run([program, "reproduce", "main", "--scale", "smoke", "--list", "--out", "x"], cwd=folder, capture_output=True, text=True,
+def listed(program, folder, *words, code=0):
+    done = subprocess.run([program, "reproduce", "main", "--scale", "smoke", "--list", "--out", "x", *words], cwd=folder, capture_output=True, text=True,
                           timeout=120, env={"PATH": "/usr/bin:/bin"})
     assert done.returncode == code, done.stderr
     return done.stderr
@@ -39,6 +40,20 @@ def test_fm_images_of_a_wheel(installed, data, fm, tmp_path):
     assert listed(installed, work) == ""
     (work / "data/fashion-mnist-fm.h5").write_text("not one")      # what lies here comes first
     assert "data/fashion-mnist-fm.h5" in listed(installed, work, code=2)
+
+
+def test_fm_images_of_fashion_mnist_that_lies_elsewhere(installed, data, fm, tmp_path):
+    """It was told "no data/fashion-mnist-fm.h5", which was there. Other data get other images."""
+    share, work, mine = tmp_path / "env/share/fedclamp", tmp_path / "work", tmp_path / "mine.h5"
+    share.mkdir(parents=True)
+    work.mkdir()
+    shutil.copy(fm, share / "fashion-mnist-fm.h5")
+    for name, says in (("fashion-mnist", None), ("mine", "no FM data given: 1,000 withheld training images stand in")):
+        shutil.copy(data, mine)
+        with h5py.File(mine, "r+") as file:
+            file.attrs["name"] = name
+        text = listed(installed, work, "--data", str(mine), code=2 if says else 0)
+        assert says in text if says else text == ""
 
 
 def test_the_command_for_missing_data_can_be_copied(installed, tmp_path):
