@@ -110,15 +110,18 @@ extension Comparison {
         }
         let lines = differences.map { "<tr><th>\(Markup.escaped($0.name))</th>\(cells($0.values, "td"))</tr>" }
         let head = "<thead><tr><th>option</th>\(cells(runs.map(\.name), "th"))</tr></thead>"
-        return "<div class=\"wide\"><table>\(head)<tbody>\(lines.joined())</tbody></table></div>"
+        return "<div class=\"wide\"><table class=\"words\">\(head)<tbody>\(lines.joined())</tbody></table></div>"
     }
+
+    /// A line's look, its run, and what is special about it; where more than this many options differ the table above says that better.
+    private static let mostOptionsOfLegend = 3
 
     private func legend(of at: Int) -> String {
         let look = ComparisonFigure.look(at)
         var line = Drawing(width: 40, height: 12)
         line.line(2, 6, 38, 6, stroke: look.ink, width: 2, dashes: look.dashes)
-        let chosen = differences.map { "\($0.name) \($0.values[at])" }.joined(separator: ", ")
-        return
-            "<li>\(line.svg(title: "line of run \(at + 1)")) <b>\(at + 1)</b> \(Markup.escaped(runs[at].name))\(chosen.isEmpty ? "" : Markup.escaped(": " + chosen))</li>"
+        let told = differences.count > Self.mostOptionsOfLegend ? [] : differences
+        let words = ([runs[at].name] + told.map { "\($0.name) \($0.values[at])" }).joined(separator: ", ")
+        return "<li>\(line.svg(title: "line of run \(at + 1)")) <b>\(at + 1)</b> \(Markup.escaped(words))</li>"
     }
 }
