@@ -14,7 +14,7 @@ extension DatasetFile {
         let extents = try imageExtents(file, path, group, info)
         let labels = try Labels(file, path, labelName, images: extents.count), values = labels.values
         if needsZero, classNames == nil, labels.oneHotClasses == nil { try Labels.requireZero(values, path, labelName) }
-        let classes = try classCount(values, classNames, labels.oneHotClasses, path, labelName)
+        let classes = try classCount(labels, classNames, path, labelName)
         var pixels = try readingHDF5 { () throws(HDF5Error) in try file.read(images, as: UInt8.self, limit: imageLimit).values }
         if extents.channelsLast { pixels = channelsFirst(pixels, channels: extents.channels, plane: extents.side * extents.side) }
         return ImageSet(
@@ -64,10 +64,8 @@ extension DatasetFile {
         return false
     }
 
-    private static func classCount(_ labels: [UInt16], _ names: [String]?, _ oneHot: Int?, _ path: String, _ what: String)
-        throws(DatasetError) -> Int
-    {
-        let largest = Int(labels.max() ?? 0), limits = ImageSet.classLimits
+    private static func classCount(_ labels: Labels, _ names: [String]?, _ path: String, _ what: String) throws(DatasetError) -> Int {
+        let largest = Int(labels.values.max() ?? 0), limits = ImageSet.classLimits
         if let names {
             guard limits.contains(names.count) else {
                 throw .malformed(
@@ -77,14 +75,14 @@ extension DatasetFile {
             guard largest < names.count else {
                 throw .malformed(
                     path: path, what: what, expected: "labels below \(names.count), the number of class_names", got: "\(largest)",
-                    hint: labels.contains(0) ? "" : Labels.fromOne(what))
+                    hint: labels.values.contains(0) ? "" : Labels.fromOne(what))
             }
             return names.count
         }
         guard largest < limits.upperBound else {
             throw .malformed(path: path, what: what, expected: "labels below \(limits.upperBound)", got: "\(largest)")
         }
-        return max(oneHot ?? largest + 1, limits.lowerBound)
+        return max(labels.oneHotClasses ?? largest + 1, limits.lowerBound)
     }
 
     /// (N, plane, C) to (N, C, plane).

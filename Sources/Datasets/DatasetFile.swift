@@ -60,27 +60,25 @@ public enum DatasetFile {
     /// Writes a data set, replacing the file at `path` as one step.
     public static func write(_ dataset: Dataset, to path: String) throws(DatasetError) {
         try writeFile(
-            path, dataset.name, dataset.classNames, dataset.source, dataset.digest,
+            path, Header(name: dataset.name, classNames: dataset.classNames, source: dataset.source, digest: dataset.digest),
             [("/train", dataset.train), ("/test", dataset.test)])
     }
 
     /// Writes one unnamed split, replacing the file at `path` as one step.
     public static func write(_ split: UnnamedSplit, name: String, to path: String) throws(DatasetError) {
-        try writeFile(path, name, split.classNames, split.source, split.digest, [("", split.set)])
+        let header = Header(name: name, classNames: split.classNames, source: split.source, digest: split.digest)
+        try writeFile(path, header, [("", split.set)])
     }
 
-    private static func writeFile(
-        _ path: String, _ name: String, _ classNames: [String], _ source: String, _ digest: String,
-        _ splits: [(String, ImageSet)]
-    ) throws(DatasetError) {
+    private static func writeFile(_ path: String, _ header: Header, _ splits: [(String, ImageSet)]) throws(DatasetError) {
         do {
             try HDF5File.write(path) { file in
                 try file.setAttribute("format", format)
                 try file.setAttribute("version", version)
-                try file.setAttribute("name", name)
-                if !classNames.isEmpty { try file.setAttribute("class_names", classNames) }
-                try file.setAttribute("source", source)
-                try file.setAttribute("digest", digest)
+                if let name = header.name { try file.setAttribute("name", name) }
+                if let names = header.classNames, !names.isEmpty { try file.setAttribute("class_names", names) }
+                try file.setAttribute("source", header.source)
+                if let digest = header.digest { try file.setAttribute("digest", digest) }
                 for (group, set) in splits {
                     try file.write(group + "/images", set.images, shape: [set.count, set.channels, set.height, set.width])
                     if let clients = set.clients { try file.write(group + "/clients", clients, shape: [set.count]) }
@@ -96,6 +94,7 @@ public enum DatasetFile {
         }
     }
 
+    /// The attributes of /; nil: not there.
     private struct Header {
         var name: String?, classNames: [String]?, source = "", digest: String?
     }

@@ -25,7 +25,7 @@ struct Labels {
             }
             oneHotClasses = nil
         case let shape where shape.count == 2 && shape[0] == images && ImageSet.classLimits.contains(shape[1]):
-            values = try Self.oneHot(file, path, name, info.kind, shape[1])
+            values = try Self.oneHot(file, path, name, info.kind, classes: shape[1])
             oneHotClasses = shape[1]
         default:
             throw .malformed(
@@ -59,8 +59,7 @@ struct Labels {
 
     /// The place of the 1 in each row of `classes` numbers, which must be 0 otherwise.
     private static func oneHot(
-        _ file: HDF5File, _ path: String, _ name: String, _ kind: HDF5Kind,
-        _ classes: Int
+        _ file: HDF5File, _ path: String, _ name: String, _ kind: HDF5Kind, classes: Int
     ) throws(DatasetError) -> [UInt16] {
         let isReal = if case .float = kind { true } else { false }
         guard isReal || isWhole(kind) else { throw wrongKind(path, name, kind) }

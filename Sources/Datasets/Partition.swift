@@ -66,8 +66,8 @@ public enum Partition: Hashable, Sendable, CustomStringConvertible {
         var shares: [[Int]]
         switch self {
         case .iid: shares = iidShares(indices, clients, &stream)
-        case .dirichlet(let a): shares = try dirichletShares(labels, indices, clients, a, &stream)
-        case .shards(let k): shares = shardShares(labels, indices, clients, k, &stream)
+        case .dirichlet(let a): shares = try dirichletShares(labels, indices, clients, concentration: a, &stream)
+        case .shards(let k): shares = shardShares(labels, indices, clients, perClient: k, &stream)
         case .natural: shares = try naturalShares(owners, indices, clients, &stream)
         }
         for client in shares.indices {
@@ -103,8 +103,7 @@ public enum Partition: Hashable, Sendable, CustomStringConvertible {
     }
 
     private func dirichletShares(
-        _ labels: [UInt16], _ indices: [Int], _ clients: Int, _ concentration: Double,
-        _ stream: inout RandomStream
+        _ labels: [UInt16], _ indices: [Int], _ clients: Int, concentration: Double, _ stream: inout RandomStream
     ) throws(DatasetError) -> [[Int]] {
         let byClass = Dictionary(grouping: indices) { labels[$0] }.sorted { $0.key < $1.key }.map(\.value)
         var smallest = 0, empty = clients
@@ -144,8 +143,7 @@ public enum Partition: Hashable, Sendable, CustomStringConvertible {
     }
 
     private func shardShares(
-        _ labels: [UInt16], _ indices: [Int], _ clients: Int, _ perClient: Int,
-        _ stream: inout RandomStream
+        _ labels: [UInt16], _ indices: [Int], _ clients: Int, perClient: Int, _ stream: inout RandomStream
     ) -> [[Int]] {
         var order = indices
         stream.shuffle(&order)  // which images of a class share a piece is chance
