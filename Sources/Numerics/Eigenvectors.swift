@@ -10,7 +10,7 @@ package func eigenvectors(_ matrix: [Double], _ n: Int) -> [(value: Double, vect
                 var off = 0.0
                 for i in 0..<n { for j in 0..<i { off += 2 * a[i * n + j] * a[i * n + j] } }
                 guard off > 1e-30 * norm else { break }
-                for p in 0..<max(0, n - 1) { for q in p + 1..<n { rotate(a, v, n, p, q) } }
+                for p in 0..<max(0, n - 1) { for q in p + 1..<n { rotate(a, v, n, p: p, q: q) } }
             }
         }
     }
@@ -18,7 +18,7 @@ package func eigenvectors(_ matrix: [Double], _ n: Int) -> [(value: Double, vect
 }
 
 /// The rotation in the plane (p, q) that makes a(p, q) zero; rows of `v` turn with it.
-private func rotate(_ a: UnsafeMutableBufferPointer<Double>, _ v: UnsafeMutableBufferPointer<Double>, _ n: Int, _ p: Int, _ q: Int) {
+private func rotate(_ a: UnsafeMutableBufferPointer<Double>, _ v: UnsafeMutableBufferPointer<Double>, _ n: Int, p: Int, q: Int) {
     guard a[p * n + q] != 0 else { return }
     let tau = (a[q * n + q] - a[p * n + p]) / (2 * a[p * n + q])
     let t = (tau >= 0 ? 1 : -1) / (abs(tau) + (1 + tau * tau).squareRoot())

@@ -37,14 +37,13 @@ public struct OwnRule: AggregationRule {
     ) throws -> Aggregate {
         guard let method else { throw DefenseError.update("\(Self.name): no program") }
         let program = try OwnMethods.program(method)
-        let answer = try program.ask(.rule, try request(method, program, global, updates, context))
+        let answer = try program.ask(.rule, try request(of: method, to: program, global, updates, context))
         context.ownState = answer.state
         return try aggregate(global, updates, answer, threads: context.threads)
     }
 
     private func request(
-        _ method: OwnMethod, _ program: OwnProgram, _ global: Parameters, _ updates: [ClientUpdate],
-        _ context: RuleContext
+        of method: OwnMethod, to program: OwnProgram, _ global: Parameters, _ updates: [ClientUpdate], _ context: RuleContext
     ) throws -> OwnRequest {
         let members: [String: OwnJSON] = [
             "round": .whole(context.round), "assumed_malicious": .whole(context.assumedMalicious),

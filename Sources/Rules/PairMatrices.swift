@@ -14,24 +14,24 @@ private let stripRows = stripModels + 8
 
 /// ||W_i - W_j||^2 over all parameters, for every pair of models.
 package func squaredDistances(_ models: [Parameters], _ kernels: KernelTable, threads: Int, strip: Int = stripModels) -> [[Double]] {
-    pairSums(models, around: nil, kernels, threads, strip, kernels.pairDistances)
+    pairSums(models, around: nil, kernels, threads: threads, strip: strip, kernel: kernels.pairDistances)
 }
 
 /// W_i . W_j over all parameters, for every pair of models, each with itself included.
 package func products(_ models: [Parameters], _ kernels: KernelTable, threads: Int, strip: Int = stripModels) -> [[Double]] {
-    pairSums(models, around: nil, kernels, threads, strip, kernels.pairProducts)
+    pairSums(models, around: nil, kernels, threads: threads, strip: strip, kernel: kernels.pairProducts)
 }
 
 /// (W_i - G) . (W_j - G) over all parameters, likewise.
 package func updateProducts(
     _ models: [Parameters], around global: Parameters, _ kernels: KernelTable, threads: Int, strip: Int = stripModels
 ) -> [[Double]] {
-    pairSums(models, around: global, kernels, threads, strip, kernels.pairProducts)
+    pairSums(models, around: global, kernels, threads: threads, strip: strip, kernel: kernels.pairProducts)
 }
 
 private func pairSums(
-    _ models: [Parameters], around global: Parameters?, _ kernels: KernelTable, _ threads: Int, _ strip: Int,
-    _ kernel: @escaping KernelTable.PairSums
+    _ models: [Parameters], around global: Parameters?, _ kernels: KernelTable, threads: Int, strip: Int,
+    kernel: @escaping KernelTable.PairSums
 ) -> [[Double]] {
     let n = models.count, count = models.first?.count ?? 0, bases = models.map { UnsafePointer($0.base) }
     let origin = global.map { UnsafePointer($0.base) }
@@ -46,7 +46,9 @@ private func pairSums(
             partial.withUnsafeMutableBufferPointer { buffer in
                 guard let partial = buffer.baseAddress else { return }
                 forEachBlock(count, threads: threads) { first, width, worker in
-                    workers[worker].sum(bases, origin, rows, columns, first, width, partial + first / coordinateBlock * pairs)
+                    workers[worker].sum(
+                        bases, around: origin, rows: rows, columns: columns, first: first, width: width,
+                        into: partial + first / coordinateBlock * pairs)
                 }
             }
             for (r, i) in rows.enumerated() {
@@ -77,17 +79,17 @@ private final class PairWorker: @unchecked Sendable {
         sums = columns + Self.operand
     }
 
-    /// The sums over a block of coordinates, (i.count, j.count), where j <= i.
+    /// The sums over a block of coordinates, (rows i, columns j), where j <= i.
     func sum(
-        _ bases: [UnsafePointer<Float>], _ origin: UnsafePointer<Float>?, _ i: Range<Int>, _ j: Range<Int>, _ first: Int, _ width: Int,
-        _ out: UnsafeMutablePointer<Double>
+        _ bases: [UnsafePointer<Float>], around origin: UnsafePointer<Float>?, rows i: Range<Int>, columns j: Range<Int>, first: Int,
+        width: Int, into out: UnsafeMutablePointer<Double>
     ) {
         let same = i == j
         sums.update(repeating: 0, count: stripRows * Self.sumStride)
         for start in stride(from: first, to: first + width, by: widened) {
             let groups = min(widened, first + width - start) / 8
-            widen(bases, origin, i, start, groups, rows)
-            if !same { widen(bases, origin, j, start, groups, columns) }
+            widen(bases, around: origin, models: i, start: start, groups: groups, into: rows)
+            if !same { widen(bases, around: origin, models: j, start: start, groups: groups, into: columns) }
             kernel(rows, i.count, same ? rows : columns, j.count, same, groups, stripRows, sums, Self.sumStride)
         }
         for r in 0..<i.count {
@@ -99,8 +101,8 @@ private final class PairWorker: @unchecked Sendable {
     }
 
     private func widen(
-        _ bases: [UnsafePointer<Float>], _ origin: UnsafePointer<Float>?, _ models: Range<Int>, _ start: Int, _ groups: Int,
-        _ target: UnsafeMutablePointer<Double>
+        _ bases: [UnsafePointer<Float>], around origin: UnsafePointer<Float>?, models: Range<Int>, start: Int, groups: Int,
+        into target: UnsafeMutablePointer<Double>
     ) {
         for (row, model) in models.enumerated() {
             kernels.widen(bases[model] + start, origin.map { $0 + start }, groups, target, row, stripRows)
