@@ -134,13 +134,18 @@ final class BoundOptimizer {
                     if (suspectsEnd..<transplantedEnd).contains(i) {
                         return divergence(batch.transplanted[i - suspectsEnd].image, batch.transplanted.count)
                     }
+                    /// The loss of an image is `weight` times relu(margin + 0.5) if `limited`, else times the margin, over `images`.
+                    func margin(of target: Int, images: Int) -> Float {
+                        let value = Loss.margin(y, of: target, classes: classes, weight: weight / Double(images), gradient: dy)
+                        if limited && !(value > -0.5) { for k in 0..<classes { dy[k] = 0 } }
+                        return value
+                    }
                     if i < suspectsEnd {
                         let target = batch.suspects[i - batch.plain.count].target
-                        stayed[i - batch.plain.count] = margin(y, target, classes, limited, weight / Double(batch.suspects.count), dy) > 0
+                        stayed[i - batch.plain.count] = margin(of: target, images: batch.suspects.count) > 0
                     } else {
                         let target = ascent.target(batch.perturbed[i - transplantedEnd])
-                        batch.perturbed[i - transplantedEnd].margin = margin(
-                            y, target, classes, limited, weight / Double(batch.perturbed.count), dy)
+                        batch.perturbed[i - transplantedEnd].margin = margin(of: target, images: batch.perturbed.count)
                     }
                     return 0
                 },
@@ -152,16 +157,6 @@ final class BoundOptimizer {
                     })
         }
         return Counts(agreed: agreements.count, stayed: stayed.count)
-    }
-
-    /// Returns the margin of `target`. The loss is `weight` times relu(margin + 0.5) if `limited`, else times the margin.
-    private func margin(
-        _ y: UnsafePointer<Float>, _ target: Int, _ classes: Int, _ limited: Bool, _ weight: Double,
-        _ dy: UnsafeMutablePointer<Float>
-    ) -> Float {
-        let value = Loss.margin(y, of: target, classes: classes, weight: weight, gradient: dy)
-        if limited && !(value > -0.5) { for k in 0..<classes { dy[k] = 0 } }
-        return value
     }
 
     /// The relative bounds, and their moments.

@@ -113,7 +113,7 @@ public struct PaperBounds: RoundDefense {
         let predictor = Predictor(model.network, kernels: context.kernels, threads: context.threads)
         let plain = predictor.logits(samples.count, model, Bounds(model.network)) { samples.load($0, into: $1) }
         let lambda = carried[Key.lambda].last ?? 1
-        let fitted = fit(bounds, model, context, plain, lambda, orders)
+        let fitted = fit(model, context, from: bounds, to: plain, lambda: lambda, orders: orders)
         let bounded = predictor.logits(samples.count, model, fitted) { samples.load($0, into: $1) }
         func accuracy(_ logits: [Float]) -> Double {
             Double(Loss.predictions(logits, classes: classes).enumerated().count { samples.label($0) == $1 }) / Double(samples.count)
@@ -152,10 +152,10 @@ public struct PaperBounds: RoundDefense {
     /// K, of a network.
     private func bounded(_ network: ClampNet) -> [Layer] { network.layers.filter(layers.contains) }
 
-    /// Step 1 of the algorithm.
-    private func fit(_ start: Bounds, _ model: Parameters, _ context: DefenseContext, _ plain: [Float], _ lambda: Double, _ orders: [[Int]])
-        -> Bounds
-    {
+    /// Step 1 of the algorithm. `plain`: (FM images, classes), logits of the unbounded model.
+    private func fit(
+        _ model: Parameters, _ context: DefenseContext, from start: Bounds, to plain: [Float], lambda: Double, orders: [[Int]]
+    ) -> Bounds {
         let trainer = Trainer(model.network, kernels: context.kernels, lanes: Trainer.serverLanes, threads: context.threads)
         trainer.reset(model, bounds: start)
         trainer.prepareForBounds()
@@ -163,14 +163,15 @@ public struct PaperBounds: RoundDefense {
         var adam = BoundAdam(model.network)
         for order in orders {
             for first in stride(from: 0, to: passesAreSteps ? min(1, order.count) : order.count, by: batch) {
-                step(trainer, samples, order[first..<min(first + batch, order.count)], plain, lambda, &adam)
+                let images = order[first..<min(first + batch, order.count)]
+                step(trainer, &adam, on: images, of: samples, to: plain, lambda: lambda)
             }
         }
         return Bounds(copying: trainer.bounds)
     }
 
     private func step(
-        _ trainer: Trainer, _ samples: Samples, _ images: ArraySlice<Int>, _ plain: [Float], _ lambda: Double, _ adam: inout BoundAdam
+        _ trainer: Trainer, _ adam: inout BoundAdam, on images: ArraySlice<Int>, of samples: Samples, to plain: [Float], lambda: Double
     ) {
         let classes = trainer.network.classes, first = images.startIndex
         let scale = reduction.scale(images: images.count, classes: classes)

@@ -39,7 +39,7 @@ public struct Unlearning: ModelDefense {
     func train(_ start: DefenseOutcome, _ evidence: Evidence, _ context: DefenseContext) throws -> DefenseOutcome {
         let triggers = evidence.triggers, witnesses = evidence.witnesses, kept = evidence.kept
         guard !triggers.isEmpty else { return start }
-        let lesson = Lesson(start.parameters, start.bounds, evidence.activations.logits, witnesses, triggers, context)
+        let lesson = Lesson(start, plain: evidence.activations.logits, witnesses: witnesses, triggers: triggers, context)
         var stream = RandomStream(seed: context.seed, purpose: "unlearning", round: context.round)
         let suspects = witnesses.isEmpty ? 0 : suspectsInBatch
         let agreed = (0..<steps).map { _ in
@@ -74,12 +74,14 @@ public struct Unlearning: ModelDefense {
         /// FM images, and (their number, classes): with their class's pattern taken off.
         private let suspects: [Int], cured: [Float]
 
-        /// - Parameter plain: (FM images, classes), logits of the unbounded model.
+        /// - Parameters:
+        ///   - start: the parameters and bounds that training starts with.
+        ///   - plain: (FM images, classes), logits of the unbounded model.
         init(
-            _ model: Parameters, _ bounds: Bounds, _ plain: [Float], _ witnesses: [(image: Int, target: Int)],
-            _ triggers: [(target: Int, overlay: Overlay)], _ context: DefenseContext
+            _ start: DefenseOutcome, plain: [Float], witnesses: [(image: Int, target: Int)], triggers: [(target: Int, overlay: Overlay)],
+            _ context: DefenseContext
         ) {
-            let samples = context.synthetic, range = PixelRange(samples),
+            let model = start.parameters, samples = context.synthetic, range = PixelRange(samples),
                 ofClass = Dictionary(triggers.map { ($0.target, $0.overlay) }) { first, _ in first }
             (self.samples, self.range, self.plain, classes) = (samples, range, plain, model.network.classes)
             suspects = witnesses.map(\.image)
@@ -90,7 +92,7 @@ public struct Unlearning: ModelDefense {
                 if let overlay = ofClass[witnesses[i].target] { range.takeOff(overlay, from: x) }
             }
             trainer = Trainer(model.network, kernels: context.kernels, lanes: Trainer.serverLanes, threads: context.threads)
-            trainer.reset(model, bounds: bounds)
+            trainer.reset(model, bounds: start.bounds)
         }
 
         /// One step of SGD; `suspects` are numbers of witnesses. Returns the loss before it, and on how many images under a pattern
@@ -98,11 +100,6 @@ public struct Unlearning: ModelDefense {
         func step(_ sgd: SGD, kept: [Int], under: [(image: Int, overlay: Overlay)], suspects: [Int]) -> (loss: Double, agreed: Int) {
             let keptEnd = kept.count, underEnd = keptEnd + under.count, patterned = under.count + suspects.count,
                 agreements = Flags(under.count)
-            func divergence(_ y: UnsafePointer<Float>, _ teachers: [Float], _ row: Int, _ images: Int, _ dy: UnsafeMutablePointer<Float>)
-                -> Double
-            {
-                Loss.divergence(y, from: teachers, row: row, classes: classes, images: images, gradient: dy)
-            }
             let loss = trainer.step(
                 underEnd + suspects.count, sgd,
                 load: { i, x in
@@ -116,15 +113,18 @@ public struct Unlearning: ModelDefense {
                     }
                 },
                 loss: { i, y, dy in
-                    if i < keptEnd { return divergence(y, plain, kept[i], kept.count, dy) }
-                    if i >= underEnd { return divergence(y, cured, suspects[i - underEnd], patterned, dy) }
+                    func divergence(from teachers: [Float], row: Int, images: Int) -> Double {
+                        Loss.divergence(y, from: teachers, row: row, classes: classes, images: images, gradient: dy)
+                    }
+                    if i < keptEnd { return divergence(from: plain, row: kept[i], images: kept.count) }
+                    if i >= underEnd { return divergence(from: cured, row: suspects[i - underEnd], images: patterned) }
                     let image = under[i - keptEnd].image
                     agreements[i - keptEnd] =
                         Loss.prediction(y, classes: classes)
                         == plain.withUnsafeBufferPointer { logits in
                             logits.baseAddress.map { Loss.prediction($0 + image * classes, classes: classes) }
                         }
-                    return divergence(y, plain, image, patterned, dy)
+                    return divergence(from: plain, row: image, images: patterned)
                 })
             return (loss, agreements.count)
         }

@@ -181,7 +181,9 @@ struct ModelGolden {
         let plain = Predictor(golden.network, kernels: set.kernels, threads: 2).logits(40, model, Bounds(golden.network)) {
             context.synthetic.load($0, into: $1)
         }
-        let lesson = Unlearning.Lesson(model, z, plain, (24..<32).map { (image: $0, target: 3) }, [(target: 3, overlay: overlay)], context)
+        let lesson = Unlearning.Lesson(
+            DefenseOutcome(parameters: model, bounds: z, passes: 0), plain: plain, witnesses: (24..<32).map { (image: $0, target: 3) },
+            triggers: [(target: 3, overlay: overlay)], context)
         var found: [Double] = [], losses: [Double] = []
         for _ in 0..<3 {
             losses.append(
