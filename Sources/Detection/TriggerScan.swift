@@ -83,13 +83,14 @@ struct TriggerScan {
         let few = DetectionSettings.imagesFirst,
             count = min(max(DetectionSettings.forwardsFirst / patterns.count, few.lowerBound), few.upperBound)
         let sample = Array(images.prefix(count)), more = Array(images.prefix(DetectionSettings.imagesAgain))
-        let first = margins(patterns, sample, classes, isOther, logits)
+        let first = margins(of: patterns, on: sample, classes: classes, isOther: isOther, logits: logits)
         let ranked = (0..<classes).map { target in
             patterns.indices.sorted { (first[$0][target], $1) > (first[$1][target], $0) }.prefix(DetectionSettings.bestOfClass)
         }
         let chosen = Set(ranked.joined()).sorted()  // classes share some
-        let again = Dictionary(
-            uniqueKeysWithValues: zip(chosen, margins(chosen.map { patterns[$0] }, more, classes, isOther, logits, twin)))
+        let second = margins(
+            of: chosen.map { patterns[$0] }, on: more, classes: classes, isOther: isOther, logits: logits, twin: twin)
+        let again = Dictionary(uniqueKeysWithValues: zip(chosen, second))
         forwards += patterns.count * sample.count + chosen.count * more.count * (twin == nil ? 1 : 2)
         return (0..<classes).map { target in
             let reached = ranked[target].map { (pattern: patterns[$0], margin: again[$0]?[target] ?? -.infinity) }
@@ -99,8 +100,7 @@ struct TriggerScan {
 
     /// (patterns, classes): mean margins, or contrasts, on those of `images` that are none of the class.
     private func margins(
-        _ patterns: [Pattern], _ images: [Int], _ classes: Int, _ isOther: IsOther,
-        _ logits: Logits, _ twin: Logits? = nil
+        of patterns: [Pattern], on images: [Int], classes: Int, isOther: IsOther, logits: Logits, twin: Logits? = nil
     ) -> [[Double]] {
         let rows = rows(patterns, images, logits), twins = twin.map { self.rows(patterns, images, $0) }
         return patterns.indices.map { pattern in

@@ -68,7 +68,7 @@ public struct AntiBackdoorLearning: ModelDefense {
         let samples = context.trusted, losses = try isolationLosses(model.network, samples, context)
         let (isolated, others) = split(losses)
         func mean(_ positions: [Int]) -> Double { positions.reduce(0) { $0 + losses[$1] } / Double(positions.count) }
-        let (unlearnt, course) = try unlearn(model, samples, isolated, others, context)
+        let (unlearnt, course) = try unlearn(model, samples, isolated: isolated, others: others, context)
         func shown(_ loss: (others: Double, isolated: Double)?) -> String {
             loss.map { "\(fixed($0.others, 3)) \(fixed($0.isolated, 3))" } ?? "none"
         }
@@ -147,7 +147,7 @@ public struct AntiBackdoorLearning: ModelDefense {
 
     /// The finished model after unlearning, and the mean losses of others and isolated images before each step.
     private func unlearn(
-        _ model: Parameters, _ samples: Samples, _ isolated: [Int], _ others: [Int], _ context: DefenseContext
+        _ model: Parameters, _ samples: Samples, isolated: [Int], others: [Int], _ context: DefenseContext
     ) throws -> (model: Parameters, course: [(others: Double, isolated: Double)]) {
         let trainer = Trainer(model.network, kernels: context.kernels, lanes: Trainer.serverLanes, threads: context.threads)
         var order = RandomStream(seed: context.seed, purpose: "abl unlearning", round: context.round)
