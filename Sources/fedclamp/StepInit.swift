@@ -69,8 +69,8 @@ struct StepInit: Configurable {
         try requireWritable(out, replace: overwrite, inputs: [data, synthetic].compactMap { $0 })
         let (network, server, provenance, mean) = try load(configuration)
         let state = try RoundSteps.initialize(
-            configuration, network, server, provenance, meanImages: mean,
-            Server(kernels: configuration.instructionSet.kernels, threads: threads))
+            configuration, network, server, Server(kernels: configuration.instructionSet.kernels, threads: threads),
+            provenance: provenance, meanImages: mean)
         try GlobalFile.write(state, server, to: out)
         output(
             json ? JSON.object(StepProgress(state).members + [("out", .text(out))]).rendered() : "\(StepProgress(state).text)\nwrote \(out)"

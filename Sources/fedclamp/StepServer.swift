@@ -45,7 +45,7 @@ struct StepAggregate: ParsableCommand {
         try requireWritable(out, replace: overwrite, inputs: [global] + files.map(\.path) + server.inputs)
         let state = try GlobalFile.read(global), data = try server.load(state)
         let (rule, _) = try state.configuration.makeDefenses()
-        let round = try RoundSteps.aggregate(state, files, rule, data, try server.server(state), skipsRefused: skipRefused)
+        let round = try RoundSteps.aggregate(state, files, by: rule, data, try server.server(state), skipsRefused: skipRefused)
         try RoundSteps.write(round, data, to: out)
         round.refusals.forEach { note("refused: \($0)") }
         output(json ? rendered(round).rendered() : text(round, rule.label))

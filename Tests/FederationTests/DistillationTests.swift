@@ -49,7 +49,7 @@ import Testing
             updates = [Toy.parameters(2), Toy.parameters(3)]
         let start = state()
         let aggregation = try Aggregation(
-            start, [Sender(client: 0, images: 10), Sender(client: 1, images: 30)], FedAvg(), server, synthetic)
+            start, from: [Sender(client: 0, images: 10), Sender(client: 1, images: 30)], by: FedAvg(), server, synthetic)
         updates.forEach(aggregation.add)
         let aggregated = try aggregation.finish()
         let said = updates.map { server.predictor(Toy.network).logits(64, $0, Bounds(Toy.network)) { synthetic.load($0, into: $1) } }

@@ -122,7 +122,7 @@ import Testing
         (other.prototypes[0].global, other.finishedRounds) = (Toy.parameters(), 0)
         func fused(_ state: FederationState, _ synthetic: Samples) throws -> [Float] {
             var state = state
-            let aggregation = try Aggregation(state, [Sender(client: 0, images: 10)], FedAvg(), server, synthetic)
+            let aggregation = try Aggregation(state, from: [Sender(client: 0, images: 10)], by: FedAvg(), server, synthetic)
             aggregation.add(update)
             let aggregated = try aggregation.finish()
             #expect(aggregated.teacherLogits.count == state.used(synthetic).count * Toy.classes)

@@ -27,7 +27,9 @@ public final class Aggregation {
     ///   - rule: unless the round ends with a vote; then its aggregate is forgotten, and nothing is asked of a rule.
     ///   - synthetic: all FM data.
     /// - Throws: `DefenseError.update` when there is nothing to aggregate.
-    public init(_ state: FederationState, _ senders: [Sender], _ rule: any AggregationRule, _ server: Server, _ synthetic: Samples) throws {
+    public init(
+        _ state: FederationState, from senders: [Sender], by rule: any AggregationRule, _ server: Server, _ synthetic: Samples
+    ) throws {
         guard senders.contains(where: { $0.images > 0 }) else {
             throw DefenseError.update(
                 "expected updates of clients with images to train on, got \(senders.map { "client \($0.client): \($0.images)" })")
@@ -35,9 +37,9 @@ public final class Aggregation {
         let synthetic = state.fmImages(synthetic), rule: any AggregationRule = state.nextRound == 0 ? FedAvg() : rule
         self.senders = senders
         groupOf = senders.map { state.prototype(of: $0.client) }
-        for (index, prototype) in state.prototypes.enumerated() where groupOf.contains(index) {
+        for index in state.prototypes.indices where groupOf.contains(index) {
             let mine = zip(senders, groupOf).filter { $0.1 == index }.map(\.0)
-            groups[index] = Group(state, prototype, index, mine, rule, server, synthetic)
+            groups[index] = Group(state, prototype: index, from: mine, by: rule, server, synthetic)
         }
         ruleStateOfAll = state.prototypes[0].ruleState
         assumedMalicious = state.assumedMalicious(senders.count)

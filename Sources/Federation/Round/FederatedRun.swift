@@ -147,7 +147,7 @@ public final class FederatedRun {
         aggregated: Aggregated, losses: [(client: Int, loss: Double)], patterns: [[Float]]
     ) {
         let aggregation = try Aggregation(
-            state, clients.map { Sender(client: $0, images: data.clients[$0].count) }, rule, server, data.synthetic)
+            state, from: clients.map { Sender(client: $0, images: data.clients[$0].count) }, by: rule, server, data.synthetic)
         let behaviors = state.behaviors(server)
         var losses: [(client: Int, loss: Double)] = [], patterns: [[Float]] = []
         for first in stride(from: 0, to: clients.count, by: Self.clientsAtOnce) {

@@ -12,10 +12,14 @@ final class Group {
     let stream: (any UpdateStream)?
     var kept: [ClientUpdate] = []
 
+    /// - Parameters:
+    ///   - index: position of the prototype.
+    ///   - synthetic: the FM data that the server uses.
     init(
-        _ state: FederationState, _ prototype: Prototype, _ index: Int, _ senders: [Sender], _ rule: any AggregationRule, _ server: Server,
+        _ state: FederationState, prototype index: Int, from senders: [Sender], by rule: any AggregationRule, _ server: Server,
         _ synthetic: Samples
     ) {
+        let prototype = state.prototypes[index]
         (global, self.senders, self.rule) = (prototype.global, senders, rule)
         let mean = state.meanImages ?? senders.reduce(0) { $0 + $1.images } / senders.count
         context = RuleContext(

@@ -30,7 +30,7 @@ public func localTraining(
         let positions = order.permutation(samples.count)
         let flipped = positions.map { _ in samples.set.channels == 3 && flips.uniform() < 0.5 }
         sum += epoch(
-            trainer, samples, positions, flipped, batch, sgd,
+            trainer, sgd, batch: batch, over: positions, of: samples, flipped: flipped,
             loss: { label, _, batch, logits, gradient in
                 Loss.crossEntropy(logits, classes: samples.set.classes, label: label, batch: batch, gradient: gradient)
             },
@@ -49,10 +49,11 @@ public func localTraining(
     return LocalResult(update: update, loss: sum / Double(max(1, steps)))
 }
 
-/// One pass over `positions` in batches; returns the sum of the batches' mean losses. `loss` gets the label, the
-/// position in the samples, the batch size, and the logits and their gradient; `afterStep` may change the model.
+/// One pass over `positions` in batches; returns the sum of the batches' mean losses. `flipped` says for each position whether its image
+/// is; nil: none is. `loss` gets the label, the position in the samples, the batch size, and the logits and their gradient; `afterStep`
+/// may change the model.
 func epoch(
-    _ trainer: Trainer, _ samples: Samples, _ positions: [Int], _ flipped: [Bool]? = nil, _ batch: Int, _ sgd: SGD,
+    _ trainer: Trainer, _ sgd: SGD, batch: Int, over positions: [Int], of samples: Samples, flipped: [Bool]? = nil,
     loss: (Int, Int, Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Double,
     afterStep: (Parameters) -> Void = { _ in }
 ) -> Double {

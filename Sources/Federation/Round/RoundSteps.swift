@@ -22,8 +22,8 @@ public enum RoundSteps {
 
     /// The state before the first round. `meanImages`: nil where only the clients know how many they have.
     public static func initialize(
-        _ configuration: RunConfiguration, _ network: ClampNet, _ data: ServerData, _ provenance: Provenance,
-        meanImages: Int?, _ server: Server
+        _ configuration: RunConfiguration, _ network: ClampNet, _ data: ServerData, _ server: Server, provenance: Provenance,
+        meanImages: Int?
     ) throws -> FederationState {
         var state = FederationState(configuration, network, data.synthetic.normalization, provenance)
         state.meanImages = meanImages
@@ -55,7 +55,7 @@ public enum RoundSteps {
     /// - Parameter skipsRefused: goes on without updates that are refused, as long as one is left.
     /// - Throws: `RunError.incompatible` naming the sender, `DefenseError` where the rule's conditions do not hold.
     public static func aggregate(
-        _ state: FederationState, _ files: [(client: Int?, path: String)], _ rule: any AggregationRule,
+        _ state: FederationState, _ files: [(client: Int?, path: String)], by rule: any AggregationRule,
         _ data: ServerData, _ server: Server, skipsRefused: Bool
     ) throws -> AggregatedRound {
         try requireOpen(state)
@@ -64,7 +64,7 @@ public enum RoundSteps {
             throw RunError.incompatible("round \(state.nextRound): no update is left of \(files.count): \(refusals.first ?? "")")
         }
         try MemoryPlan.require(rule, state.configuration, state.network)
-        let aggregation = try Aggregation(state, updates.map(\.sender), rule, server, data.synthetic)
+        let aggregation = try Aggregation(state, from: updates.map(\.sender), by: rule, server, data.synthetic)
         for update in updates { aggregation.add(try update.parameters(state.network(of: update.sender.client))) }
         let aggregated = try aggregation.finish(), clients = updates.map(\.sender.client)
         let row = state.row(of: aggregated, clients, updates.map { ($0.sender.client, $0.loss) })

@@ -45,7 +45,7 @@ public final class Server: @unchecked Sendable {
         for number in 0..<configuration.initialEpochs {
             let order = order.permutation(synthetic.count)
             withRows(shown) { shown in
-                _ = epoch(trainer, synthetic, order, nil, batch, sgd) { label, position, batch, logits, gradient in
+                _ = epoch(trainer, sgd, batch: batch, over: order, of: synthetic) { label, position, batch, logits, gradient in
                     guard let shown else {
                         return Loss.crossEntropy(logits, classes: classes, label: label, batch: batch, gradient: gradient)
                     }
@@ -86,7 +86,7 @@ public final class Server: @unchecked Sendable {
             withRows(shown) { shown in
                 for number in 0..<training.epochs {
                     let sgd = configuration.sgd(training.rate(number))
-                    _ = epoch(trainer, synthetic, order.permutation(synthetic.count), nil, batch, sgd) {
+                    _ = epoch(trainer, sgd, batch: batch, over: order.permutation(synthetic.count), of: synthetic) {
                         label, position, batch, logits, gradient in
                         Loss.distillation(
                             logits, teacher: said + position * classes, classes: classes, label: label,
