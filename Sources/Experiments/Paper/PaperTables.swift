@@ -224,6 +224,7 @@ public struct PaperAttackTable: PaperTable {
         guard let place = places.first(where: { $0.name == column }) else { return .none }
         let model = place.attack.isHeterogeneous ? "heterogeneous" : "homogeneous"
         return Printed.attack(
-            model, place.setting.participation.rawValue, Printed.dataset(data), place.setting.partition, row == "clean" ? "none" : row)
+            row == "clean" ? "none" : row, model: model, setting: place.setting.participation.rawValue, data: Printed.dataset(data),
+            partition: place.setting.partition)
     }
 }

@@ -37,8 +37,8 @@ enum Printed {
         return name.hasSuffix(suffix) ? String(name.dropLast(suffix.count)) : name
     }
 
-    /// Of the attack paper: by model, setting, data set, partition and attack ("none", "classic", "fm").
-    static func attack(_ model: String, _ setting: String, _ data: String, _ partition: String, _ attack: String) -> PrintedFigure {
+    /// Of the attack paper: by attack ("none", "classic", "fm"), model, setting, data set and partition.
+    static func attack(_ attack: String, model: String, setting: String, data: String, partition: String) -> PrintedFigure {
         for line in PrintedTables.attacks.split(separator: "\n") {
             let fields = line.split(separator: " ").map(String.init)
             guard Array(fields[..<4]) == [model, setting, data, partition], let at = ["none": 4, "classic": 6, "fm": 8][attack] else {

@@ -30,18 +30,19 @@ struct BarFigure {
             drawing.text(x + tick * panel, top - 9, text, anchor: .middle, size: 10)
         }
         for r in table.rows.indices {
-            draw(r, c, x, bars.accuracy, middle(r) - bar - 1, fill: Drawing.Ink.accuracyFill, stroke: Drawing.Ink.accuracy, &drawing)
+            draw(
+                table.values(r, c, bars.accuracy), at: x, middle(r) - bar - 1, fill: Drawing.Ink.accuracyFill, stroke: Drawing.Ink.accuracy,
+                &drawing)
             guard !table.cleanColumns.contains(table.columns[c]) else { continue }
-            draw(r, c, x, bars.attackSuccess, middle(r) + 1, fill: Drawing.Ink.attack, stroke: "none", &drawing)
+            draw(table.values(r, c, bars.attackSuccess), at: x, middle(r) + 1, fill: Drawing.Ink.attack, stroke: "none", &drawing)
             let floor = Statistics.mean(table.values(r, c, bars.tick))
             if !floor.isNaN { drawing.line(x + floor * panel, middle(r) - 1, x + floor * panel, middle(r) + bar + 3, width: 1.5) }
         }
     }
 
-    private func draw(
-        _ r: Int, _ c: Int, _ x: Double, _ measure: Measure, _ y: Double, fill: String, stroke: String, _ drawing: inout Drawing
-    ) {
-        let values = table.values(r, c, measure), mean = Statistics.mean(values), deviation = Statistics.deviation(values)
+    /// A bar, its upper left corner at (x, y); none where there are no values.
+    private func draw(_ values: [Double], at x: Double, _ y: Double, fill: String, stroke: String, _ drawing: inout Drawing) {
+        let mean = Statistics.mean(values), deviation = Statistics.deviation(values)
         guard !mean.isNaN else { return }
         drawing.rectangle(x, y, max(0.5, mean * panel), bar, fill: fill, stroke: stroke)
         let hasSpread = !deviation.isNaN, low = hasSpread ? max(0, mean - deviation) : mean,

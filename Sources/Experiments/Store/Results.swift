@@ -43,7 +43,7 @@ public struct Results: Sendable {
             records[training.key] = record
             if let why = try folder.stale(training) { stale.append((plan.title(of: training), why)) }
         }
-        tables = try plan.tables.map { try Self.filled($0, setting.dataset, plan, records, floors) }
+        tables = try plan.tables.map { try Self.filled($0, of: plan, with: records, floors: floors) }
         if let text = try TextFile.read(folder.paper) { paper = try PaperFigures(parsing: text, path: folder.paper, tables) }
         for training in plan.trainings where training.isIllustrated {
             guard let illustration = try folder.illustration(of: training) else { continue }
@@ -60,7 +60,7 @@ public struct Results: Sendable {
     }
 
     private static func filled(
-        _ table: any Table, _ data: String, _ plan: Plan, _ records: [String: CellRecord], _ floors: [String: [String: Double]]
+        _ table: any Table, of plan: Plan, with records: [String: CellRecord], floors: [String: [String: Double]]
     ) throws -> TableResult {
         func everywhere<T>(_ body: (_ row: String, _ column: String) throws -> T) rethrows -> [[T]] {
             try table.rows.map { row in try table.columns.map { try body(row, $0) } }
@@ -68,7 +68,7 @@ public struct Results: Sendable {
         var places = try everywhere { row, column in
             try plan.seeds.map { seed in
                 var place = try measurement(plan.cell(table, row, column, seed), plan, records, floors)
-                place.printed = table.printed(row, column, data: data)
+                place.printed = table.printed(row, column, data: plan.setting.dataset)
                 return place
             }
         }
