@@ -23,7 +23,7 @@ enum ConfigFile {
                 throw Failure.input("\(entry.place): \(entry.name): expected each option once, and it stands further up already")
             }
             let argument = try argument(entry.name, takesValue: option.takesValue, entry.value, entry.place)
-            try check(argument, command, required, entry.place, String(entry.text.prefix(100)))
+            try check(argument, of: entry, command, required)
             if !given.contains(entry.name), !given.contains(CommandDefinition.opposite(entry.name)) { added += argument }
         }
         return added + arguments
@@ -89,11 +89,9 @@ enum ConfigFile {
     }
 
     /// Parses the line's option alone, so that an error carries its place.
-    private static func check(
-        _ argument: [String], _ command: any ParsableCommand.Type, _ required: [String], _ place: String, _ text: String
-    ) throws {
+    private static func check(_ argument: [String], of entry: Entry, _ command: any ParsableCommand.Type, _ required: [String]) throws {
         do { _ = try command.parse(required + argument) } catch {
-            throw Failure.input("\(place): \(text): \(ParserText.said(command.message(for: error)))")
+            throw Failure.input("\(entry.place): \(entry.text.prefix(100)): \(ParserText.said(command.message(for: error)))")
         }
     }
 

@@ -80,7 +80,7 @@ struct Evaluate: ParsableCommand {
         output(
             json
                 ? rendered(plain, bounded, set).rendered()
-                : text(plain, bounded, backdoor, asked ?? checkpoint.attack?.trigger, dataset, set))
+                : text(plain, bounded, backdoor, named: asked ?? checkpoint.attack?.trigger, on: dataset, set))
     }
 
     /// The trigger asked for, else the file's own; nil where there is neither.
@@ -93,7 +93,8 @@ struct Evaluate: ParsableCommand {
     }
 
     private func text(
-        _ plain: Evaluation, _ bounded: Evaluation?, _ backdoor: Backdoor?, _ trigger: String?, _ dataset: Dataset, _ set: InstructionSet
+        _ plain: Evaluation, _ bounded: Evaluation?, _ backdoor: Backdoor?, named trigger: String?, on dataset: Dataset,
+        _ set: InstructionSet
     ) -> String {
         var table = TextTable()
         table.add(["model", "ACC", "ASR", "robust ACC"])

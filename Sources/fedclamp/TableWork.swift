@@ -50,7 +50,7 @@ struct TableWork {
         try folder.make()
         try OutputLock.take(folder: out)
         let joined = try folder.adopt(setting)
-        try announce(plan, trainings, folder, sizes, "\(Numbers.counted(threads, "thread")), \(isa.rawValue)")
+        try announce(trainings, of: plan, in: folder, sizes, on: "\(Numbers.counted(threads, "thread")), \(isa.rawValue)")
         try work(experiment, trainings)
         try ResultPrinter(folder, joined).finish(
             wanted: tables, failures: experiment.failures, isShard: options.shard != nil, isPart: !part.isWhole)
@@ -68,7 +68,7 @@ struct TableWork {
                 syntheticImages: .max, evaluateOn: options.evaluateOn ?? .test, tables: tables, seeds: seeds, own: own, grid: grid))
     }
 
-    private func announce(_ plan: Plan, _ trainings: [Training], _ folder: ResultFolder, _ sizes: DataSizes, _ machine: String) throws {
+    private func announce(_ trainings: [Training], of plan: Plan, in folder: ResultFolder, _ sizes: DataSizes, on machine: String) throws {
         let open = try trainings.filter { try !folder.isFinished($0, keepsStale: options.keepStale) }
         for (title, why) in try trainings.compactMap({ training in try folder.stale(training).map { (plan.title(of: training), $0) } }) {
             note("\(options.keepStale ? "stale, kept" : "stale, computed again"): \(title): \(why)")
