@@ -102,7 +102,7 @@ struct Decomposition {
         for _ in 0..<ContaminationAnalyzer.mostRepetitions {
             let variation = Self.add(identities, means, images.map(\.count), to: within, n)
             factor = Self.factor(variation, d)
-            identities = Self.identities(of: means, images.map(\.count), from: identities, factor, d, n)
+            identities = Self.identities(of: means, images.map(\.count), from: identities, factor, n)
             let now = variation + identities.flatMap { $0 }
             if Self.isStill(before, now) { break }
             before = now
@@ -142,8 +142,9 @@ struct Decomposition {
     }
 
     private static func identities(
-        of means: [[Double]], _ counts: [Int], from former: [[Double]], _ l: [Double], _ d: Int, _ n: Double
+        of means: [[Double]], _ counts: [Int], from former: [[Double]], _ l: [Double], _ n: Double
     ) -> [[Double]] {
+        let d = former.first?.count ?? 0
         let centre = (0..<d).map { k in zip(former, counts).reduce(0) { $0 + $1.0[k] * Double($1.1) / n } }
         let u = zip(former, counts).map { row, count in zip(row, centre).map { ($0 - $1) * (Double(count) / n).squareRoot() } }
         let whiteU = u.map { solved(l, d, $0) }, c = u.count
