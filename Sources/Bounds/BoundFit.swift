@@ -36,7 +36,7 @@ public struct BoundFit: ModelDefense {
     public internal(set) var label = Self.name
     public var startQuantile = 0.99
     /// What step 3 goes by.
-    public var optimizer = BoundSettings()
+    public var settings = BoundSettings()
     /// Steps times a full batch: times that the fit goes through as many images as there are FM images. With these a fit takes no more
     /// passes than a plain round of scale study, whatever it finds.
     public var epochs = 5.5
@@ -64,20 +64,20 @@ public struct BoundFit: ModelDefense {
     func fitted(_ evidence: Evidence, _ model: Parameters, _ context: DefenseContext) -> DefenseOutcome {
         let images = evidence.activations.count
         var start = evidence.activations.quantiles(startQuantile, of: evidence.kept, threads: context.threads)
-        if optimizer.perLayer {
+        if settings.perLayer {
             for bounds in model.network.layers.map(model.network.bounds(of:)) { for i in bounds { start[i] = start[bounds].max() ?? 0 } }
         }
         let tellsClassesApart = Set(evidence.activations.predictions).count > 1
-        let fit = BoundOptimizer(model, evidence, context)
-        let fitted = fit.run(optimizer, start: start, steps: tellsClassesApart ? steps(images, stepsOfFew(evidence)) : 0)
-        let bounds = fit.bounds
+        let optimizer = BoundOptimizer(model, evidence, context)
+        let fitted = optimizer.run(settings, start: start, steps: tellsClassesApart ? steps(images, stepsOfFew(evidence)) : 0)
+        let bounds = optimizer.bounds
         return DefenseOutcome(
-            parameters: model, bounds: bounds, passes: evidence.passes + fit.passes,
+            parameters: model, bounds: bounds, passes: evidence.passes + optimizer.passes,
             audit: evidence.audit + (tellsClassesApart ? outcome(fitted) : [Self.saysOneClass]) + tightness(bounds, start),
             suspects: evidence.audited)
     }
 
-    private var batch: Int { optimizer.keptInBatch + optimizer.transplantedInBatch + optimizer.suspectsInBatch }
+    private var batch: Int { settings.keptInBatch + settings.transplantedInBatch + settings.suspectsInBatch }
 
     private func stepsOfFew(_ evidence: Evidence) -> Double {
         if evidence.isEmpty { return 0 }
@@ -98,7 +98,7 @@ public struct BoundFit: ModelDefense {
     private func outcome(_ fitted: BoundOptimizer.Fitted) -> [Finding] {
         [Finding("agreement on FM images kept", fixed(fitted.agreement, 3))]
             + (fitted.stayed.map { share in
-                let wanted = optimizer.stayed < 1 ? ", wanted at most \(fixed(optimizer.stayed, 2))" : ""
+                let wanted = settings.stayed < 1 ? ", wanted at most \(fixed(settings.stayed, 2))" : ""
                 return [Finding("suspects that stay in their class", fixed(share, 3) + wanted)]
             } ?? [])
     }

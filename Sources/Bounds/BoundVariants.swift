@@ -37,16 +37,16 @@ public enum BoundVariants {
     }
 
     public static let all = [
-        Variant("per-layer", "one bound a layer") { $0.optimizer.perLayer = true },
+        Variant("per-layer", "one bound a layer") { $0.settings.perLayer = true },
         Variant("start-maxima", "z starts at the maxima") { $0.startQuantile = 1 },
         Variant("start-0.9", "z starts at the 0.9 quantile") { $0.startQuantile = 0.9 },
-        Variant("logits", "fidelity: squared error of the logits") { $0.optimizer.comparesLogits = true },
+        Variant("logits", "fidelity: squared error of the logits") { $0.settings.comparesLogits = true },
         Variant("no-screen", "no screen, no search") { $0.screens = false },
-        Variant("trimming", "suspects set aside only, no evidence") { $0.optimizer.evidenceWeight = 0 },
-        Variant("no-transplants", "no images under the triggers found") { $0.optimizer.transplantedInBatch = 0 },
-        Variant("no-pressure", "no pressure on suspects") { $0.optimizer.stayed = 1 },
-        Variant("agreement-0.9", "penalty to an agreement of 0.9") { $0.optimizer.agreement = 0.9 },
-        Variant("agreement-0.99", "penalty to an agreement of 0.99") { $0.optimizer.agreement = 0.99 },
+        Variant("trimming", "suspects set aside only, no evidence") { $0.settings.evidenceWeight = 0 },
+        Variant("no-transplants", "no images under the triggers found") { $0.settings.transplantedInBatch = 0 },
+        Variant("no-pressure", "no pressure on suspects") { $0.settings.stayed = 1 },
+        Variant("agreement-0.9", "penalty to an agreement of 0.9") { $0.settings.agreement = 0.9 },
+        Variant("agreement-0.99", "penalty to an agreement of 0.99") { $0.settings.agreement = 0.99 },
         Variant(paper: "start-10", "Algorithm 1: z starts uniform on 0 to 10") { $0.start = .uniform(10) },
         Variant(paper: "start-scaled", "Algorithm 1: z starts uniform on 0 to each channel's maximum") { $0.start = .uniformOfMaxima },
         Variant(paper: "start-maxima", "Algorithm 1: z starts at the maxima") { $0.start = .maxima },

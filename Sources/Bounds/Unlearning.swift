@@ -137,7 +137,7 @@ public struct BoundedUnlearning: ModelDefense {
     public static let name = "bounds-unlearning"
     public var fit = BoundFit(), unlearning = Unlearning()
 
-    public init() { fit.optimizer.stayed = 1 }
+    public init() { fit.settings.stayed = 1 }
 
     public func plannedPasses(_ images: Int) -> Double { fit.plannedPasses(images) + unlearning.plannedPassesOfTraining }
 

@@ -127,11 +127,11 @@ import Testing
     @Test func whatCannotBeMetDoesNotTakeTheModelAlong() throws {
         let (model, context) = try poisonedModel(backdoor())
         var fit = BoundFit()
-        (fit.optimizer.perLayer, fit.optimizer.stayed, fit.epochsOfFew, fit.stepsWithSuspects) = (true, -1, 60, 400)
+        (fit.settings.perLayer, fit.settings.stayed, fit.epochsOfFew, fit.stepsWithSuspects) = (true, -1, 60, 400)
         let outcome = try fit.apply(model, context)
         #expect(ModelToy.accuracy(model, outcome.bounds) > ModelToy.accuracy(model) - 0.03)
         #expect(outcome.audit.first { $0.name == "suspects that stay in their class" }?.value == "1.000, wanted at most -1.00")
-        fit.optimizer.leastAgreement = 0
+        fit.settings.leastAgreement = 0
         #expect(ModelToy.accuracy(model, try fit.apply(model, context).bounds) < 0.4)
     }
 
@@ -221,7 +221,7 @@ import Testing
     /// One bound a layer: its gradient is the sum of its channels', so that all move alike from the largest start.
     @Test func oneBoundALayer() throws {
         var fit = BoundFit()
-        (fit.optimizer.perLayer, fit.screens) = (true, false)
+        (fit.settings.perLayer, fit.screens) = (true, false)
         let bounds = try fit.apply(ModelToy.trained, ModelToy.context(60)).bounds
         for layer in bounds.network.layers { #expect(Set(bounds[layer]).count == 1, Comment(rawValue: layer.name)) }
         #expect(ModelToy.accuracy(ModelToy.trained, bounds) > 0.9)
