@@ -44,7 +44,8 @@ struct DataOptions: ParsableArguments {
             )
         }
         let dataset = try DatasetFile.read(path, verify: true)
-        let isFashion = data == nil || dataset.name == DatasetKind.fashionMNIST.rawValue
+        let train = dataset.train, bearsItsName = dataset.name == DatasetKind.fashionMNIST.rawValue
+        let isFashion = data == nil || bearsItsName && (train.channels, train.height, train.classes) == (1, 28, 10)
         let chosen = synthetic ?? (isFashion ? Self.find("fashion-mnist-fm.h5") : nil), name = chosen ?? "holdout:\(holdout)"
         let generated = try loadSynthetic(name, for: dataset)
         let remarks =

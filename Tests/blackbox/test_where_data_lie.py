@@ -43,7 +43,7 @@ def test_fm_images_of_a_wheel(installed, data, fm, tmp_path):
 
 
 def test_fm_images_of_fashion_mnist_that_lies_elsewhere(installed, data, fm, tmp_path):
-    """It was told "no data/fashion-mnist-fm.h5", which was there. Other data get other images."""
+    """It was told "no data/fashion-mnist-fm.h5", which was there. Other data get other images, also under its name."""
     share, work, mine = tmp_path / "env/share/fedclamp", tmp_path / "work", tmp_path / "mine.h5"
     share.mkdir(parents=True)
     work.mkdir()
@@ -54,6 +54,14 @@ def test_fm_images_of_fashion_mnist_that_lies_elsewhere(installed, data, fm, tmp
             file.attrs["name"] = name
         text = listed(installed, work, "--data", str(mine), code=2 if says else 0)
         assert says in text if says else text == ""
+    with h5py.File(mine, "r+") as file:
+        file.attrs["name"] = "fashion-mnist"
+        for split in ("train", "test"):
+            images = file[f"{split}/images"][()].repeat(3, axis=1)
+            del file[f"{split}/images"]
+            file[f"{split}/images"] = images
+        file.attrs.pop("digest", None)
+    assert "no FM data given: 1,000 withheld training images stand in" in listed(installed, work, "--data", str(mine), code=2)
 
 
 def test_the_command_for_missing_data_can_be_copied(installed, tmp_path):
